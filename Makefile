@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# One verb a target; `make help` lists them. What a verb needs is installed by
+# scripts/setup.sh, what it does is in tools/lab.
+
+# The kernel release that the series is applied to, or a revision in KDIR.
+BASE ?= 7.3
+# A git clone of Linux to use instead of Debian's source; it is not changed.
+KDIR ?=
+# Set FORCE=1 to overwrite or remove work that patches/ does not have.
+FORCE ?=
+
+# Everything that is built stays below build/.
+export CARGO_TARGET_DIR := $(CURDIR)/build/cargo
+
+lab = scripts/setup.sh $(1) && \
+	cargo build --quiet --release --locked --manifest-path tools/Cargo.toml && \
+	$(CARGO_TARGET_DIR)/release/lab $(1) --base '$(BASE)' \
+		$(if $(KDIR),--kdir '$(KDIR)') $(if $(FORCE),--force) $(2)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test kernel export shell kselftest breaks clean
+
+help: ## list these verbs
+	@sed -n 's/^\([a-z]*\): ## /\1 /p' Makefile | while read -r verb what; do \
+		printf '  make %-10s %s\n' "$$verb" "$$what"; done
+	@printf '  %s\n' 'BASE=7.3 names the kernel, KDIR=/path/to/linux takes it from a git clone'
+
+demo: ## apply, build and boot the series, and play a scene that shows what it does
+	@$(call lab,demo)
+
+test: ## run every test; SUITES="series guest" runs some
+	@$(call lab,test,$(SUITES))
+
+kernel: ## prepare build/linux with the series as commits, and build it
+	@$(call lab,kernel)
+
+export: ## write patches/ and the mirrored files from build/linux's commits
+	@$(call lab,export)
+
+shell: ## a shell in a guest that runs the kernel
+	@$(call lab,shell)
+
+kselftest: ## run the kernel's selftests for openat2 and exec in the guest
+	@$(call lab,kselftest)
+
+breaks: ## break the code on purpose and see which suite notices; NAMES="..." picks
+	@$(call lab,breaks,$(NAMES))
+
+clean: ## remove what was built; ALL=1 removes downloads and tools too
+	@$(call lab,clean,$(if $(ALL),--all))

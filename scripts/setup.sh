@@ -1,0 +1,98 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+# Installs what a verb of the Makefile needs and is not there yet. With nothing
+# missing it takes a fraction of a second. Only Debian packages, named before
+# they are installed, go outside this checkout; the rest goes to build/.
+#
+# Usage: scripts/setup.sh VERB
+set -eu
+cd "$(dirname "$0")/.."
+verb=${1:?usage: scripts/setup.sh VERB}
+tools=$PWD/build/tools
+logs=$PWD/build/logs
+PATH=$tools/bin:$PATH
+
+bindgen_version=0.72.1
+cbindgen_version=0.29.4
+nextest_version=0.9.143
+mutants_version=27.1.0
+virtme_version=1.42
+
+fail() {
+	printf 'setup: %s\n' "$@" >&2
+	exit 1
+}
+
+install_packages() {
+	missing=
+	while read -r package _; do
+		case $package in '' | '#'*) continue ;; esac
+		status=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)
+		[ "$status" = installed ] || missing="$missing $package"
+	done <scripts/packages.txt
+	[ -n "$missing" ] || return 0
+	printf 'Debian packages to install:%s\n' "$missing"
+	as_root=
+	if [ "$(id -u)" != 0 ]; then
+		command -v sudo >/dev/null || fail "not root and no sudo; as root run:" "apt-get install$missing"
+		as_root=sudo
+	fi
+	run_logged apt $as_root apt-get update
+	# shellcheck disable=SC2086 # a list of packages, and an empty word for root
+	run_logged apt $as_root env DEBIAN_FRONTEND=noninteractive \
+		apt-get install -y --no-install-recommends $missing
+}
+
+# run_logged NAME COMMAND...: shows a line, keeps the output in build/logs.
+run_logged() {
+	log=$logs/setup-$1.log
+	shift
+	printf '%s (log: %s)\n' "$*" "$log"
+	mkdir -p "$logs"
+	if ! "$@" >>"$log" 2>&1 </dev/null; then
+		tail -n 20 "$log" >&2
+		fail "failed: $*" "log: $log" "is the network up? Run the same command again to go on from here"
+	fi
+}
+
+# cargo_tool CRATE VERSION COMMAND...: installs the crate unless COMMAND prints a
+# version already; an own build of the pinned version if NAME is in build/tools.
+cargo_tool() {
+	crate=$1 version=$2
+	shift 2
+	case $("$@" 2>/dev/null || true) in *" $version"*) return 0 ;; esac
+	run_logged "$crate" cargo install --locked --root "$tools" --version "$version" "$crate"
+}
+
+rust_component() {
+	"$1" --version >/dev/null 2>&1 ||
+		run_logged rustup timeout 300 rustup component add "$2"
+}
+
+command -v apt-get >/dev/null ||
+	fail "this is not a Debian system; scripts/packages.txt lists what to install by hand"
+command -v cargo >/dev/null ||
+	fail "cargo is not in PATH: install Rust with rustup (https://rustup.rs) and open a new shell"
+
+[ "$verb" != clean ] || exit 0
+install_packages
+[ "$verb" != export ] || exit 0
+cargo_tool bindgen-cli $bindgen_version bindgen --version
+cargo_tool cbindgen $cbindgen_version cbindgen --version
+rust_component clippy-driver clippy
+rust_component rustfmt rustfmt
+case $verb in
+test | breaks)
+	# Any recent version gives the same verdicts; the pin is for a fresh install.
+	cargo nextest --version >/dev/null 2>&1 ||
+		cargo_tool cargo-nextest $nextest_version false
+	cargo_tool cargo-mutants $mutants_version cargo mutants --version
+	;;
+shell)
+	if ! build/venv/bin/vng --version >/dev/null 2>&1; then
+		rm -rf build/venv build/venv.new
+		run_logged virtme-ng /usr/bin/python3 -m venv build/venv
+		run_logged virtme-ng build/venv/bin/pip install "virtme-ng==$virtme_version"
+	fi
+	;;
+esac

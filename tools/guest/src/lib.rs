@@ -1,0 +1,43 @@
+//! What the host hands to the guest's first process, and what it gets back.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// The 9p tag of the directory that host and guest share.
+pub const SHARE_TAG: &str = "lab";
+/// The 9p tag of the directory that is copied into the guest's memory.
+pub const BUNDLE_TAG: &str = "bundle";
+/// Where the guest sees the shared directory.
+pub const SHARE: &str = "/run/lab";
+/// Where the guest keeps its copy of the bundle.
+pub const BUNDLE: &str = "/run/bundle";
+/// The job's file in the shared directory.
+pub const JOB_FILE: &str = "job.json";
+/// The file that holds how the job ended.
+pub const STATUS_FILE: &str = "status.json";
+/// What the first process prints on the job's console when it is ready.
+pub const READY: &str = "guest: ready";
+
+/// A command to run in the guest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Job {
+    /// The program and its arguments.
+    pub argv: Vec<String>,
+    /// Added to the environment.
+    pub env: BTreeMap<String, String>,
+    /// Where it runs.
+    pub cwd: PathBuf,
+    /// Whether the bundle is there and is to be copied to [`BUNDLE`].
+    pub bundle: bool,
+}
+
+/// How a job ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// The exit code, if the command exited.
+    pub code: Option<i32>,
+    /// What kept the command from running or from exiting, if anything did.
+    pub trouble: Option<String>,
+}

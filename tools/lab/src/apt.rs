@@ -1,0 +1,210 @@
+//! Debian's packages through apt's ordinary client, beside the host's own state.
+//!
+//! The host's sources stay as they are: a private list of sources, with its own
+//! lists and cache below `build/apt`, names the host's mirror with one more suite.
+//! apt verifies the signatures as always.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use crate::ctx::{Ctx, write_whole};
+use crate::proc::{self, Logged};
+use crate::ui::Stage;
+
+/// The suite that carries kernel sources and Rust of this series' age.
+const SUITE: &str = "trixie-backports";
+const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
+
+/// A private apt configuration.
+pub(crate) struct Apt<'a> {
+    ctx: &'a Ctx,
+    dir: PathBuf,
+    log: PathBuf,
+}
+
+impl<'a> Apt<'a> {
+    /// Sets up the private sources and fetches their lists.
+    pub(crate) fn open(ctx: &'a Ctx) -> Result<Self> {
+        if !Path::new(KEYRING).is_file() {
+            bail!(
+                "{KEYRING} is missing, so Debian's packages cannot be verified\n\
+                 install debian-archive-keyring, or give your own kernel tree: KDIR=/path/to/linux"
+            );
+        }
+        let apt = Self {
+            ctx,
+            dir: ctx.build.join("apt"),
+            log: ctx.fresh_log("apt")?,
+        };
+        let listing = proc::capture(Command::new("apt-get").args([
+            "indextargets",
+            "--format",
+            "$(REPO_URI) $(RELEASE)",
+            "Created-By: Packages",
+        ]))?;
+        let mirror = mirror(&listing).context(
+            "apt's configuration names no Debian mirror (`apt-get indextargets` lists its sources)\n\
+             give your own kernel tree instead: KDIR=/path/to/linux",
+        )?;
+        write_whole(
+            &apt.dir.join("parts/base.sources"),
+            format!("Types: deb\nURIs: {mirror}\nSuites: {SUITE}\nComponents: main\nSigned-By: {KEYRING}\n").as_bytes(),
+        )?;
+        for sub in ["lists/partial", "archives/partial"] {
+            fs::create_dir_all(apt.dir.join(sub))?;
+        }
+        let stage = Stage::begin(&format!("list Debian's {SUITE}"), Some(&apt.log));
+        Logged::new("apt-get update", &apt.log)
+            .limit(Duration::from_secs(600))
+            .run(apt.cmd("apt-get").arg("update"), |_| stage.at(""))
+            .with_context(|| {
+                "cannot list Debian's packages: is the network up? What is already below build/ stays\n\
+                 and is not fetched again; KDIR=/path/to/linux needs no download of the kernel"
+            })?;
+        stage.done("");
+        Ok(apt)
+    }
+
+    fn cmd(&self, tool: &str) -> Command {
+        let mut cmd = Command::new(tool);
+        let opt = |name: &str, value: &str| format!("{name}={value}");
+        let at = |sub: &str| self.dir.join(sub).to_string_lossy().into_owned();
+        cmd.env("LC_ALL", "C")
+            .env("DEBIAN_FRONTEND", "noninteractive");
+        for option in [
+            opt("Dir::Etc::SourceList", "/dev/null"),
+            opt("Dir::Etc::SourceParts", &at("parts")),
+            opt("Dir::State::Lists", &at("lists")),
+            opt("Dir::Cache", &at("")),
+            opt("Dir::Cache::Archives", &at("archives")),
+            // A root user's download goes to a directory that _apt cannot enter.
+            opt("APT::Sandbox::User", "root"),
+            opt("Acquire::Retries", "3"),
+            // An update that fetched nothing exits 0 unless told otherwise.
+            opt("APT::Update::Error-Mode", "any"),
+        ] {
+            cmd.arg("-o").arg(option);
+        }
+        cmd
+    }
+
+    /// The versions of `package`, newest first.
+    pub(crate) fn versions(&self, package: &str) -> Result<Vec<String>> {
+        let out = proc::capture(self.cmd("apt-cache").args(["madison", package]))?;
+        Ok(madison(&out, package))
+    }
+
+    /// Names that begin with `prefix`.
+    pub(crate) fn names(&self, prefix: &str) -> Result<Vec<String>> {
+        let out = proc::capture(self.cmd("apt-cache").args(["pkgnames", prefix]))?;
+        let mut names: Vec<String> = out.lines().map(str::to_owned).collect();
+        names.sort();
+        Ok(names)
+    }
+
+    /// Downloads one package into `build/dl`; the path of the .deb.
+    pub(crate) fn download(&self, package: &str, version: &str) -> Result<PathBuf> {
+        let dl = self.ctx.build.join("dl");
+        fs::create_dir_all(&dl)?;
+        let part = tempfile::Builder::new().prefix(".part-").tempdir_in(&dl)?;
+        let stage = Stage::begin(&format!("download {package} {version}"), Some(&self.log));
+        Logged::new("apt-get download", &self.log)
+            .limit(Duration::from_secs(3600))
+            .run(
+                self.cmd("apt-get")
+                    .arg("download")
+                    .arg(format!("{package}={version}"))
+                    .current_dir(part.path()),
+                |_| stage.at(&format!("{} MB", size(part.path()) / 1_000_000)),
+            )?;
+        let deb = only_file(part.path())?;
+        let name = deb.file_name().context("a package without a name")?;
+        let kept = dl.join(name);
+        fs::rename(&deb, &kept)?;
+        stage.done(&format!("{} MB", fs::metadata(&kept)?.len() / 1_000_000));
+        Ok(kept)
+    }
+}
+
+fn size(dir: &Path) -> u64 {
+    fs::read_dir(dir)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| entry.metadata().ok())
+        .map(|meta| meta.len())
+        .sum()
+}
+
+fn only_file(dir: &Path) -> Result<PathBuf> {
+    let mut files = fs::read_dir(dir)?;
+    match (files.next(), files.next()) {
+        (Some(file), None) => Ok(file?.path()),
+        _ => bail!("apt-get download left no single file in {}", dir.display()),
+    }
+}
+
+/// The first repository of the host that is Debian's main archive.
+fn mirror(listing: &str) -> Option<String> {
+    const CODENAMES: [&str; 7] = [
+        "bookworm", "trixie", "forky", "stable", "testing", "sid", "unstable",
+    ];
+    let archives: Vec<&str> = listing
+        .lines()
+        .filter_map(|line| line.split_once(' '))
+        .filter(|(uri, release)| {
+            let suite = release.split(['-', '/']).next().unwrap_or_default();
+            CODENAMES.contains(&suite)
+                && !release.contains("security")
+                && !uri.starts_with("cdrom:")
+        })
+        .map(|(uri, _)| uri)
+        .collect();
+    archives
+        .iter()
+        .find(|uri| uri.trim_end_matches('/').ends_with("/debian"))
+        .or(archives.first())
+        .map(|uri| (*uri).to_owned())
+}
+
+/// The versions in the output of `apt-cache madison`.
+fn madison(out: &str, package: &str) -> Vec<String> {
+    let mut versions: Vec<String> = Vec::new();
+    for line in out.lines() {
+        let mut fields = line.split('|').map(str::trim);
+        if fields.next() == Some(package)
+            && let Some(version) = fields.next()
+            && !versions.iter().any(|known| known == version)
+        {
+            versions.push(version.to_owned());
+        }
+    }
+    versions
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mirror_is_the_main_archive() {
+        let listing = "http://a.example/debian-security/ bookworm-security\n\
+                       http://b.example/node/ nodistro\n\
+                       http://c.example/debian/ bookworm-updates\n\
+                       http://c.example/debian/ bookworm\n";
+        assert_eq!(mirror(listing).as_deref(), Some("http://c.example/debian/"));
+        assert_eq!(mirror("http://a.example/ubuntu/ noble\n"), None);
+        assert_eq!(mirror(""), None);
+    }
+
+    #[test]
+    fn versions_are_listed_once_in_order() {
+        let out = " rust-src | 1.96.1-1 | http://m x\n rust-src | 1.95.0-2 | http://m x\n rust-src | 1.95.0-2 | http://n x\n other | 1 | y\n";
+        assert_eq!(madison(out, "rust-src"), ["1.96.1-1", "1.95.0-2"]);
+        assert!(madison("", "rust-src").is_empty());
+    }
+}

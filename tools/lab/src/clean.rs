@@ -1,0 +1,92 @@
+//! Removing what the tools made.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+
+use crate::ctx::Ctx;
+use crate::git::Git;
+use crate::{series, tree};
+
+/// Prefixes of temporary names; what has one was left by a run that was ended.
+const TEMPORARY: [&str; 7] = [
+    ".unpack-", ".part-", ".am-", ".export-", ".share-", ".new-", ".mirror-",
+];
+
+/// Directories of `build/` that cost a download or an installation to get back.
+const COSTLY: [&str; 4] = ["dl", "apt", "tools", "venv"];
+
+/// Removes what interrupted runs left. Only called under the lock.
+pub(crate) fn leftovers(ctx: &Ctx) {
+    let dirs = [
+        ctx.build.clone(),
+        ctx.slot.clone(),
+        ctx.build.join("dl"),
+        ctx.build.join("kernels"),
+        ctx.build.join("selftests"),
+    ];
+    for dir in dirs {
+        for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            if TEMPORARY
+                .iter()
+                .any(|prefix| name.to_string_lossy().starts_with(prefix))
+            {
+                // A leftover that stays costs space, nothing else.
+                let _ = fs::remove_dir_all(entry.path()).or_else(|_| fs::remove_file(entry.path()));
+            }
+        }
+    }
+}
+
+/// Removes trees, objects and kernels; with `all`, downloads and tools too.
+pub(crate) fn clean(ctx: &Ctx, all: bool) -> Result<()> {
+    if let Some(tree) = tree::existing(ctx)?
+        && let Some(work) = series::unexported(ctx, &tree)?
+        && !ctx.force
+    {
+        bail!(
+            "{} holds work that patches/ does not have:\n{work}\n`make export` keeps it; `make clean FORCE=1` removes it",
+            ctx.show(&ctx.linux())
+        );
+    }
+    if let Some(kdir) = &ctx.kdir {
+        let user = Git::at(kdir);
+        for worktree in [ctx.linux(), ctx.walk()] {
+            if worktree.exists() {
+                fs::remove_dir_all(&worktree)
+                    .with_context(|| format!("cannot remove {}", worktree.display()))?;
+            }
+        }
+        // The user's repository forgets the work trees that are gone.
+        user.run(["worktree", "prune"])?;
+        return remove(&ctx.slot);
+    }
+    for entry in
+        fs::read_dir(&ctx.slot).with_context(|| format!("cannot list {}", ctx.slot.display()))?
+    {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        // Other bases and trees have their own unexported work and their own clean.
+        let keep = name == ".lock"
+            || name.starts_with("kdir-")
+            || name.starts_with("base-")
+            || (!all && COSTLY.contains(&name.as_str()));
+        // This program itself runs from there; cargo rebuilds it in seconds.
+        let keep = keep || (name == "cargo" && !all);
+        if !keep {
+            remove(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+fn remove(path: &Path) -> Result<()> {
+    let removed = if path.is_dir() {
+        fs::remove_dir_all(path)
+    } else {
+        fs::remove_file(path)
+    };
+    removed.with_context(|| format!("cannot remove {}", path.display()))
+}

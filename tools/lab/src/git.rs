@@ -1,0 +1,161 @@
+//! git, run as a command.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::Result;
+
+use crate::proc;
+
+/// A repository or work tree.
+#[derive(Debug, Clone)]
+pub(crate) struct Git {
+    dir: PathBuf,
+}
+
+impl Git {
+    /// Addresses the repository that `dir` is in.
+    pub(crate) fn at(dir: impl Into<PathBuf>) -> Self {
+        Self { dir: dir.into() }
+    }
+
+    /// The directory that commands run in.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// A git command for this repository.
+    ///
+    /// It never asks or pages, commits as the tools when the user has no identity,
+    /// and ignores a GIT_DIR that a hook may have left in the environment.
+    pub(crate) fn cmd<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
+        let mut cmd = Command::new("git");
+        cmd.arg("-C")
+            .arg(&self.dir)
+            .args([
+                "-c",
+                "advice.detachedHead=false",
+                "-c",
+                "gc.auto=0",
+                "-c",
+                "core.hooksPath=/dev/null",
+            ])
+            .args(args)
+            .env("GIT_TERMINAL_PROMPT", "0")
+            .env("GIT_PAGER", "cat")
+            .env("GIT_EDITOR", "true")
+            .env("LC_ALL", "C");
+        for name in [
+            "GIT_DIR",
+            "GIT_WORK_TREE",
+            "GIT_INDEX_FILE",
+            "GIT_OBJECT_DIRECTORY",
+        ] {
+            cmd.env_remove(name);
+        }
+        for (name, value) in [
+            ("GIT_COMMITTER_NAME", "mayexec developers"),
+            ("GIT_COMMITTER_EMAIL", "mayexec@localhost"),
+        ] {
+            cmd.env(name, value);
+        }
+        cmd
+    }
+
+    /// Runs git and returns what it printed, without the final newline.
+    pub(crate) fn run<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Result<String> {
+        proc::capture(&mut self.cmd(args)).map(|out| out.trim_end().to_owned())
+    }
+
+    /// Whether git exits with status 0.
+    pub(crate) fn ok<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Result<bool> {
+        proc::output(&mut self.cmd(args)).map(|(status, _, _)| status.success())
+    }
+
+    /// The commit that `rev` names, if it names one.
+    pub(crate) fn commit(&self, rev: &str) -> Result<Option<String>> {
+        let (status, out, _) = proc::output(&mut self.cmd([
+            "rev-parse",
+            "--verify",
+            "--quiet",
+            "--end-of-options",
+            &format!("{rev}^{{commit}}"),
+        ]))?;
+        Ok(status.success().then(|| out.trim().to_owned()))
+    }
+
+    /// Files with changes that no commit has, as `git status` lists them.
+    pub(crate) fn dirt(&self) -> Result<Vec<String>> {
+        Ok(self
+            .run(["status", "--porcelain"])?
+            .lines()
+            .map(str::to_owned)
+            .collect())
+    }
+
+    /// The commits after `base`, oldest first.
+    pub(crate) fn commits(&self, base: &str, tip: &str) -> Result<Vec<String>> {
+        Ok(self
+            .run([
+                "rev-list",
+                "--reverse",
+                "--topo-order",
+                &format!("{base}..{tip}"),
+            ])?
+            .lines()
+            .map(str::to_owned)
+            .collect())
+    }
+
+    /// A commit's subject line.
+    pub(crate) fn subject(&self, commit: &str) -> Result<String> {
+        self.run(["log", "-1", "--format=%s", commit])
+    }
+
+    /// Takes a work tree of the tools' own to `commit`, whatever state it was left in.
+    pub(crate) fn force_to(&self, commit: &str) -> Result<()> {
+        // A run that was ended may have left its lock; nobody else works here.
+        if let Ok(lock) = self.run(["rev-parse", "--git-path", "index.lock"]) {
+            let _ = std::fs::remove_file(self.dir.join(lock));
+        }
+        self.run(["checkout", "--quiet", "--force", "--detach", commit])?;
+        self.run(["clean", "-fdq"])?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A repository with one commit, tagged `base`.
+    pub(crate) fn scratch() -> (tempfile::TempDir, Git) {
+        let dir = tempfile::tempdir().unwrap();
+        let git = Git::at(dir.path());
+        git.run(["init", "-q", "-b", "main"]).unwrap();
+        git.run(["config", "user.name", "T"]).unwrap();
+        git.run(["config", "user.email", "t@localhost"]).unwrap();
+        std::fs::write(dir.path().join("f"), "1\n2\n3\n").unwrap();
+        git.run(["add", "f"]).unwrap();
+        git.run(["commit", "-q", "-m", "base"]).unwrap();
+        git.run(["tag", "base"]).unwrap();
+        (dir, git)
+    }
+
+    #[test]
+    fn commits_and_dirt() {
+        let (dir, git) = scratch();
+        assert_eq!(git.commit("base").unwrap(), git.commit("HEAD").unwrap());
+        assert_eq!(git.commit("nowhere").unwrap(), None);
+        assert_eq!(git.commit("--help").unwrap(), None);
+        std::fs::write(dir.path().join("new"), "").unwrap();
+        assert_eq!(git.dirt().unwrap(), ["?? new"]);
+        git.run(["add", "new"]).unwrap();
+        git.run(["commit", "-q", "-m", "more"]).unwrap();
+        assert_eq!(git.commits("base", "HEAD").unwrap().len(), 1);
+        assert_eq!(git.subject("HEAD").unwrap(), "more");
+        git.force_to("base").unwrap();
+        assert!(!dir.path().join("new").exists());
+    }
+}

@@ -1,0 +1,368 @@
+//! Booting a kernel under qemu and running one job in it.
+//!
+//! The guest's root is the host's file system over 9p, read-only, so that the
+//! host's shells and interpreters run in it. There is no KVM: where it exists
+//! it may hang, and the tests must not depend on it.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use guest::{BUNDLE, BUNDLE_TAG, JOB_FILE, Job, READY, SHARE_TAG, STATUS_FILE, Status};
+use regex::Regex;
+
+use crate::ctx::{Ctx, write_whole};
+use crate::kernel::Kernel;
+use crate::proc::{Child, TAIL, file_tail};
+use crate::ui::Stage;
+
+/// How long the kernel may take until its first process is ready.
+const BOOT_LIMIT: Duration = Duration::from_secs(120);
+
+/// A boot to be made.
+pub(crate) struct Boot<'a> {
+    ctx: &'a Ctx,
+    kernel: PathBuf,
+    name: String,
+    job: Job,
+    bundle: Option<PathBuf>,
+    cmdline: Vec<String>,
+    limit: Duration,
+    stream: bool,
+    cpus: usize,
+}
+
+/// What a boot left behind.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    /// The job's output.
+    pub(crate) output: String,
+    /// The kernel's messages.
+    pub(crate) console: String,
+    /// The job's exit code.
+    pub(crate) code: i32,
+    /// The file that holds the job's output.
+    pub(crate) output_log: PathBuf,
+    /// The file that holds the kernel's messages.
+    pub(crate) console_log: PathBuf,
+    /// From power on to power off.
+    pub(crate) time: Duration,
+}
+
+impl<'a> Boot<'a> {
+    /// A boot of `kernel` that runs `argv`.
+    pub(crate) fn new(ctx: &'a Ctx, kernel: &Kernel, name: &str, argv: &[&str]) -> Self {
+        Self {
+            ctx,
+            kernel: kernel.image(),
+            name: name.to_owned(),
+            job: Job {
+                argv: argv.iter().map(|&word| word.to_owned()).collect(),
+                env: BTreeMap::new(),
+                cwd: PathBuf::from("/tmp"),
+                bundle: false,
+            },
+            bundle: None,
+            cmdline: Vec::new(),
+            limit: Duration::from_secs(300),
+            stream: false,
+            cpus: 2,
+        }
+    }
+
+    /// Copies `dir` into the guest's memory and runs the job there.
+    pub(crate) fn bundle(mut self, dir: &Path) -> Self {
+        self.bundle = Some(dir.to_owned());
+        self.job.bundle = true;
+        self.job.cwd = PathBuf::from(BUNDLE);
+        self
+    }
+
+    /// Adds to the kernel's command line.
+    pub(crate) fn cmdline(mut self, words: &[&str]) -> Self {
+        self.cmdline
+            .extend(words.iter().map(|&word| word.to_owned()));
+        self
+    }
+
+    /// How long the job may take.
+    pub(crate) fn limit(mut self, limit: Duration) -> Self {
+        self.limit = limit;
+        self
+    }
+
+    /// Prints the job's output as it comes.
+    pub(crate) fn stream(mut self) -> Self {
+        self.stream = true;
+        self
+    }
+
+    /// Boots, runs the job and waits for the guest to turn itself off.
+    pub(crate) fn run(self) -> Result<Outcome> {
+        let base = crate::kernel::log_name("guest", &self.name);
+        let console_log = self.ctx.fresh_log(&format!("{base}-console"))?;
+        let output_log = self.ctx.fresh_log(&format!("{base}-output"))?;
+        let qemu_log = self.ctx.fresh_log(&format!("{base}-qemu"))?;
+        let share = tempfile::Builder::new()
+            .prefix(".share-")
+            .tempdir_in(&self.ctx.build)?;
+        write_whole(
+            &share.path().join(JOB_FILE),
+            &serde_json::to_vec_pretty(&self.job)?,
+        )?;
+
+        let init = init_program()?;
+        let mut cmd = self.qemu(&init, share.path(), &console_log, &output_log);
+        let log = File::create(&qemu_log)?;
+        writeln!(&log, "$ {}", crate::proc::render(&cmd))?;
+        cmd.stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log);
+
+        let stage = Stage::begin(&format!("boot {}", self.name), Some(&output_log));
+        let started = Instant::now();
+        let mut child = Child::spawn(&mut cmd)?;
+        let mut output = Follow::new(&output_log)?;
+        let mut ready = false;
+        let failure = |why: &str| {
+            format!(
+                "{}: {why}\n  kernel's messages: {}\n{}\n  job's output: {}\n{}",
+                self.name,
+                console_log.display(),
+                file_tail(&console_log, TAIL),
+                output_log.display(),
+                file_tail(&output_log, 8)
+            )
+        };
+        let status = loop {
+            let status = child.try_wait()?;
+            for line in output.lines()? {
+                if !ready {
+                    ready = line == READY;
+                } else if self.stream {
+                    stage.aside(|| println!("{line}"));
+                }
+            }
+            stage.at(if ready { "running" } else { "booting" });
+            if let Some(status) = status {
+                break status;
+            }
+            let limit = if ready { self.limit } else { BOOT_LIMIT };
+            if started.elapsed() > limit {
+                child.end();
+                bail!(failure(&format!(
+                    "{} after {} s, stopped",
+                    if ready {
+                        "the job did not end"
+                    } else {
+                        "the guest did not come up"
+                    },
+                    limit.as_secs()
+                )));
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        };
+        if self.stream
+            && let Some(rest) = output.rest()
+        {
+            println!("{rest}");
+        }
+        stage.done("");
+        if !status.success() {
+            bail!(failure(&format!(
+                "qemu failed ({status}): {}",
+                file_tail(&qemu_log, 5)
+            )));
+        }
+        let console = read_text(&console_log)?;
+        if let Some(line) = console.lines().find(|line| line.contains("Kernel panic")) {
+            bail!(failure(&format!(
+                "the guest's kernel panicked: {}",
+                line.trim()
+            )));
+        }
+        let Ok(status) = fs::read(share.path().join(STATUS_FILE)) else {
+            bail!(failure(
+                "the guest turned itself off without saying how the job ended"
+            ));
+        };
+        let status: Status = serde_json::from_slice(&status)?;
+        let Some(code) = status.code else {
+            bail!(failure(
+                &status
+                    .trouble
+                    .unwrap_or_else(|| "the job did not exit".to_owned())
+            ));
+        };
+        let output = read_text(&output_log)?;
+        Ok(Outcome {
+            output: output
+                .split_once(&format!("{READY}\n"))
+                .map_or(output.clone(), |(_, job)| job.to_owned()),
+            console,
+            code,
+            output_log,
+            console_log,
+            time: started.elapsed(),
+        })
+    }
+
+    fn qemu(&self, init: &Path, share: &Path, console: &Path, output: &Path) -> Command {
+        let mut cmd = Command::new("qemu-system-x86_64");
+        cmd.args([
+            "-nodefaults",
+            "-no-user-config",
+            "-no-reboot",
+            "-display",
+            "none",
+        ])
+        .args([
+            "-machine",
+            "q35",
+            "-accel",
+            "tcg,thread=multi",
+            "-cpu",
+            "max",
+            "-m",
+            "2G",
+        ])
+        .args(["-smp", &self.cpus.to_string()])
+        .arg("-kernel")
+        .arg(&self.kernel);
+        let path = |path: &Path| path.to_string_lossy().replace(',', ",,");
+        let mut share_dir = |tag: &str, id: &str, dir: &Path, options: &str| {
+            cmd.arg("-fsdev")
+                .arg(format!(
+                    "local,id={id},path={},security_model=none,multidevs=remap{options}",
+                    path(dir)
+                ))
+                .arg("-device")
+                .arg(format!("virtio-9p-pci,fsdev={id},mount_tag={tag}"));
+        };
+        share_dir("/dev/root", "root", Path::new("/"), ",readonly=on");
+        share_dir(SHARE_TAG, "share", share, "");
+        if let Some(dir) = &self.bundle {
+            share_dir(BUNDLE_TAG, "bundle", dir, ",readonly=on");
+        }
+        cmd.arg("-chardev")
+            .arg(format!("file,id=console,path={}", path(console)))
+            .args(["-device", "isa-serial,chardev=console"])
+            .args(["-device", "virtio-serial-pci"])
+            .arg("-chardev")
+            .arg(format!("file,id=output,path={}", path(output)))
+            .args(["-device", "virtconsole,chardev=output"]);
+        let mut words = vec![
+            "console=ttyS0".to_owned(),
+            "earlyprintk=ttyS0".to_owned(),
+            "root=/dev/root".to_owned(),
+            "rootfstype=9p".to_owned(),
+            "rootflags=trans=virtio,version=9p2000.L,msize=512000,cache=loose".to_owned(),
+            "ro".to_owned(),
+            "panic=-1".to_owned(),
+            format!("init={}", init.display()),
+        ];
+        words.extend(self.cmdline.iter().cloned());
+        cmd.arg("-append").arg(words.join(" "));
+        cmd
+    }
+}
+
+/// The guest's first process, built beside this program.
+fn init_program() -> Result<PathBuf> {
+    sibling("guest-init")
+}
+
+/// A program of this workspace, built beside this one.
+pub(crate) fn sibling(name: &str) -> Result<PathBuf> {
+    let own = std::env::current_exe().context("cannot tell where this program is")?;
+    let path = own.with_file_name(name);
+    if !path.is_file() {
+        bail!(
+            "{} is missing: build the whole workspace (the Makefile does)",
+            path.display()
+        );
+    }
+    Ok(path)
+}
+
+fn read_text(path: &Path) -> Result<String> {
+    let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(String::from_utf8_lossy(&bytes).replace('\r', ""))
+}
+
+/// Reads a file that grows, line by line.
+struct Follow {
+    file: File,
+    partial: Vec<u8>,
+}
+
+impl Follow {
+    fn new(path: &Path) -> Result<Self> {
+        Ok(Self {
+            file: File::open(path).with_context(|| format!("cannot read {}", path.display()))?,
+            partial: Vec::new(),
+        })
+    }
+
+    fn lines(&mut self) -> Result<Vec<String>> {
+        self.file.read_to_end(&mut self.partial)?;
+        let mut lines = Vec::new();
+        while let Some(end) = self.partial.iter().position(|&byte| byte == b'\n') {
+            let line: Vec<u8> = self.partial.drain(..=end).collect();
+            lines.push(String::from_utf8_lossy(&line).trim_end().to_owned());
+        }
+        Ok(lines)
+    }
+
+    fn rest(&self) -> Option<String> {
+        (!self.partial.is_empty()).then(|| String::from_utf8_lossy(&self.partial).into_owned())
+    }
+}
+
+/// Lines in which the kernel complains about itself.
+pub(crate) fn complaints(console: &str) -> Vec<String> {
+    // Cannot fail: the pattern is a constant, and a test uses it.
+    #[expect(clippy::unwrap_used, reason = "constant pattern")]
+    let pattern = Regex::new(
+        r"(?x) \bBUG:\s | \bWARNING: | \bOops\b | Kernel\ panic | general\ protection\ fault
+         | \bUBSAN: | \bKASAN: | \bKCSAN: | rcu:?\ INFO: .*\ stall | blocked\ for\ more\ than
+         | possible\ (recursive|circular)\ locking | suspicious\ RCU\ usage | rust_kernel: \ panicked",
+    )
+    .unwrap();
+    console
+        .lines()
+        .filter(|line| pattern.is_match(line))
+        .map(|line| line.trim().to_owned())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernel_s_complaints_are_found() {
+        let console = "Linux version 7.3.4\n[    1.0] BUG: unable to handle page fault\n\
+                       WARNING: CPU: 0 PID: 1 at fs/namei.c:1 do_open+0x1/0x2\nDebug: fine\n\
+                       rcu: INFO: rcu_preempt detected stalls on CPUs/tasks: stall\n";
+        assert_eq!(complaints(console).len(), 3);
+        assert!(complaints("ok 1 debug_warning\nworkqueue: deprecated").is_empty());
+    }
+
+    #[test]
+    fn a_growing_file_is_read_by_lines() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        let mut writer = File::create(&path).unwrap();
+        let mut follow = Follow::new(&path).unwrap();
+        write!(writer, "one\ntw").unwrap();
+        assert_eq!(follow.lines().unwrap(), ["one"]);
+        writeln!(writer, "o\r").unwrap();
+        assert_eq!(follow.lines().unwrap(), ["two"]);
+        assert_eq!(follow.rest(), None);
+    }
+}

@@ -1,0 +1,513 @@
+//! Configuring and building kernels, each only once.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use regex::Regex;
+use serde::{Deserialize, Serialize};
+
+use crate::ctx::{Ctx, hash, write_whole};
+use crate::git::Git;
+use crate::proc::Logged;
+use crate::toolchain::Toolchain;
+use crate::ui::Stage;
+
+/// Change this when kernels must be built again although their inputs are the same.
+const RECIPE: &str = "1";
+
+/// The prefix of the options that the series adds.
+const SERIES_OPTIONS: &str = "CONFIG_OPEN_MAYEXEC";
+
+/// Top-level entries of the tree that no object depends on.
+const NOT_BUILT: [&str; 6] = [
+    "Documentation",
+    "MAINTAINERS",
+    "CREDITS",
+    "LICENSES",
+    ".mailmap",
+    "samples",
+];
+
+/// How a kernel differs from the one that scripts/config/guest.config describes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Variant {
+    /// A short name, for logs.
+    pub(crate) name: &'static str,
+    /// Lines in the form of a configuration fragment.
+    pub(crate) lines: &'static [&'static str],
+}
+
+impl Variant {
+    /// The kernel as configured.
+    pub(crate) const PLAIN: Self = Self {
+        name: "",
+        lines: &[],
+    };
+}
+
+/// A kernel that was built, and what its build said.
+#[derive(Debug, Clone)]
+pub(crate) struct Kernel {
+    /// The directory that keeps it.
+    pub(crate) dir: PathBuf,
+    /// What is known about it.
+    pub(crate) facts: Facts,
+}
+
+impl Kernel {
+    /// The image to boot.
+    pub(crate) fn image(&self) -> PathBuf {
+        self.dir.join("bzImage")
+    }
+}
+
+/// What is kept beside an image.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Facts {
+    /// What the image was made from.
+    pub(crate) inputs: String,
+    /// Compiler warnings, with line numbers and paths normalised.
+    pub(crate) warnings: BTreeSet<String>,
+    /// How long the build took.
+    pub(crate) seconds: u64,
+}
+
+/// Builds kernels of one tree in one object directory.
+pub(crate) struct Builder<'a> {
+    /// The checkout.
+    pub(crate) ctx: &'a Ctx,
+    /// The compilers.
+    pub(crate) tools: &'a Toolchain,
+    /// The tree.
+    pub(crate) src: PathBuf,
+    /// Its objects.
+    pub(crate) obj: PathBuf,
+}
+
+impl Builder<'_> {
+    /// The key under which a kernel of `commit` is kept, with what went into it.
+    pub(crate) fn key(&self, tree: &str, variant: &Variant) -> Result<(String, String)> {
+        let inputs = format!(
+            "recipe {RECIPE}\n{}\nconfig {}\nvariant {}\n{tree}",
+            self.tools.versions.trim_end(),
+            hash(self.fragment(variant)?.as_bytes()),
+            variant.name,
+        );
+        Ok((hash(inputs.as_bytes()), inputs))
+    }
+
+    fn fragment(&self, variant: &Variant) -> Result<String> {
+        let path = self.ctx.root.join("scripts/config/guest.config");
+        let mut text =
+            fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        for line in variant.lines {
+            text.push_str(line);
+            text.push('\n');
+        }
+        Ok(text)
+    }
+
+    fn kept(&self, key: &str) -> Option<Kernel> {
+        let dir = self.ctx.build.join("kernels").join(&key[..16]);
+        let facts = fs::read(dir.join("facts.json")).ok()?;
+        let facts = serde_json::from_slice(&facts).ok()?;
+        dir.join("bzImage")
+            .is_file()
+            .then_some(Kernel { dir, facts })
+    }
+
+    /// The kernel of `tree_key` if it was built before.
+    pub(crate) fn find(&self, tree_key: &str, variant: &Variant) -> Result<Option<Kernel>> {
+        Ok(self.kept(&self.key(tree_key, variant)?.0))
+    }
+
+    /// The kernel of the tree as checked out, built unless it was before.
+    pub(crate) fn build(&self, what: &str, tree_key: &str, variant: &Variant) -> Result<Kernel> {
+        let (key, inputs) = self.key(tree_key, variant)?;
+        if let Some(kernel) = self.kept(&key) {
+            return Ok(kernel);
+        }
+        let log = self.ctx.fresh_log(&log_name("build", what))?;
+        let stage = Stage::begin(&format!("build {what}"), Some(&log));
+        let started = Instant::now();
+        self.configure(&log, &stage, variant)?;
+        let mut warnings = Warnings::new(&self.src, &self.obj);
+        let mut objects = 0_usize;
+        let mut make = self.tools.make(&self.src, &self.obj);
+        // clippy-driver compiles as rustc does and lints on the way.
+        make.args(["CLIPPY=1", "bzImage"]);
+        Logged::new(&format!("building {what}"), &log).run(&mut make, |line| {
+            if is_object(line) {
+                objects += 1;
+            }
+            warnings.line(line);
+            stage.at(&format!("{objects} objects"));
+        })?;
+        let kernel = self.keep(&key, inputs, warnings.found, started.elapsed().as_secs())?;
+        stage.done(&format!("{objects} objects"));
+        Ok(kernel)
+    }
+
+    fn keep(
+        &self,
+        key: &str,
+        inputs: String,
+        warnings: BTreeSet<String>,
+        seconds: u64,
+    ) -> Result<Kernel> {
+        let kernels = self.ctx.build.join("kernels");
+        fs::create_dir_all(&kernels)?;
+        let part = tempfile::Builder::new()
+            .prefix(".part-")
+            .tempdir_in(&kernels)?;
+        for (from, to) in [
+            ("arch/x86/boot/bzImage", "bzImage"),
+            (".config", "config"),
+            ("System.map", "System.map"),
+        ] {
+            let from = self.obj.join(from);
+            fs::copy(&from, part.path().join(to))
+                .with_context(|| format!("cannot keep {}", from.display()))?;
+        }
+        let facts = Facts {
+            inputs,
+            warnings,
+            seconds,
+        };
+        write_whole(
+            &part.path().join("facts.json"),
+            &serde_json::to_vec_pretty(&facts)?,
+        )?;
+        let dir = kernels.join(&key[..16]);
+        if dir.exists() {
+            fs::remove_dir_all(&dir)?;
+        }
+        fs::rename(part.path(), &dir)
+            .with_context(|| format!("cannot create {}", dir.display()))?;
+        Ok(Kernel { dir, facts })
+    }
+
+    /// Writes the configuration, and leaves it alone if it is the same already.
+    fn configure(&self, log: &Path, stage: &Stage, variant: &Variant) -> Result<()> {
+        fs::create_dir_all(&self.obj)?;
+        let fragment = self.obj.join("lab.fragment");
+        let text = self.fragment(variant)?;
+        write_whole(&fragment, text.as_bytes())?;
+        let fresh = self.obj.join(".config.lab");
+        let _ = fs::remove_file(&fresh);
+        let step = |cmd: &mut Command| {
+            Logged::new("configuring the kernel", log)
+                .run(cmd.env("KCONFIG_CONFIG", ".config.lab"), |_| {
+                    stage.at("configuring")
+                })
+        };
+        step(self.tools.make(&self.src, &self.obj).arg("tinyconfig"))?;
+        let mut merge = Command::new(self.src.join("scripts/kconfig/merge_config.sh"));
+        merge
+            .args(["-m", "-O", "."])
+            .arg(&fresh)
+            .arg(&fragment)
+            .current_dir(&self.obj);
+        self.tools.environment(&mut merge);
+        step(&mut merge)?;
+        step(self.tools.make(&self.src, &self.obj).arg("olddefconfig"))?;
+        let config = fs::read_to_string(&fresh)
+            .with_context(|| format!("no configuration in {}", fresh.display()))?;
+        let missing: Vec<String> = unmet(&text, &config)
+            .into_iter()
+            .filter(|line| !(line.starts_with(SERIES_OPTIONS) && self.lacks(line)))
+            .collect();
+        if !missing.is_empty() {
+            bail!(
+                "the kernel's configuration does not take these lines of scripts/config/guest.config:\n  {}\n\
+                 a dependency is missing or the option is gone; log: {}",
+                missing.join("\n  "),
+                log.display()
+            );
+        }
+        let current = self.obj.join(".config");
+        if fs::read_to_string(&current).ok().as_deref() != Some(&config) {
+            write_whole(&current, config.as_bytes())?;
+        }
+        Ok(())
+    }
+
+    /// Whether no Kconfig file of the tree defines the option that `line` sets.
+    fn lacks(&self, line: &str) -> bool {
+        let Some(symbol) = line
+            .split('=')
+            .next()
+            .and_then(|name| name.strip_prefix("CONFIG_"))
+        else {
+            return false;
+        };
+        let pattern = format!("^(menu)?config {symbol}$");
+        let found = Git::at(&self.src).ok(["grep", "-qE", &pattern, "--", "*Kconfig*"]);
+        matches!(found, Ok(false))
+    }
+}
+
+/// Lines of a fragment that a configuration does not honour.
+fn unmet(fragment: &str, config: &str) -> Vec<String> {
+    let lines: BTreeSet<&str> = config.lines().collect();
+    // A later line overrides an earlier one, as merge_config.sh has it.
+    let mut wanted: Vec<(&str, &str)> = Vec::new();
+    for line in fragment.lines().map(str::trim) {
+        let name = match (line.strip_prefix("# "), line.split_once('=')) {
+            (Some(rest), _) => match rest.strip_suffix(" is not set") {
+                Some(name) => name,
+                None => continue,
+            },
+            (None, Some((name, _))) => name,
+            (None, None) => continue,
+        };
+        wanted.retain(|(known, _)| *known != name);
+        wanted.push((name, line));
+    }
+    wanted
+        .into_iter()
+        .filter(|(name, line)| {
+            let off = line.starts_with('#') || line.ends_with("=n");
+            if off {
+                lines.iter().any(|have| {
+                    have.strip_prefix(name)
+                        .is_some_and(|rest| rest.starts_with('='))
+                })
+            } else {
+                !lines.contains(line)
+            }
+        })
+        .map(|(_, line)| line.to_owned())
+        .collect()
+}
+
+/// What the objects of `commit` depend on, as one hash.
+///
+/// Documentation and selftests are left out, so that a commit which changes only
+/// those needs no build.
+pub(crate) fn tree_key(git: &Git, commit: &str) -> Result<String> {
+    let mut inputs = String::new();
+    for line in git.run(["ls-tree", commit])?.lines() {
+        let name = line.split('\t').nth(1).unwrap_or_default();
+        if name == "tools" {
+            let tools = git.run(["ls-tree", &format!("{commit}:tools")])?;
+            for line in tools.lines().filter(|line| !line.ends_with("\ttesting")) {
+                inputs.push_str(&format!("tools/ {line}\n"));
+            }
+        } else if !NOT_BUILT.contains(&name) {
+            inputs.push_str(line);
+            inputs.push('\n');
+        }
+    }
+    Ok(format!("tree {}", hash(inputs.as_bytes())))
+}
+
+/// The key of a work tree with changes that no commit has.
+pub(crate) fn dirty_tree_key(git: &Git) -> Result<String> {
+    // A temporary index holds the work tree without disturbing the user's own.
+    let index = tempfile::NamedTempFile::new()?;
+    let own = git
+        .dir()
+        .join(git.run(["rev-parse", "--git-path", "index"])?);
+    fs::copy(&own, index.path()).with_context(|| format!("cannot read {}", own.display()))?;
+    let with_index =
+        |args: &[&str]| crate::proc::capture(git.cmd(args).env("GIT_INDEX_FILE", index.path()));
+    with_index(&["add", "-A"])?;
+    let tree = with_index(&["write-tree"])?;
+    tree_key(git, tree.trim())
+}
+
+/// A name for a log file.
+pub(crate) fn log_name(verb: &str, what: &str) -> String {
+    let mut name = verb.to_owned();
+    for word in what
+        .split(|c: char| !c.is_ascii_alphanumeric())
+        .filter(|word| !word.is_empty())
+    {
+        name.push('-');
+        name.push_str(&word.to_lowercase());
+    }
+    name.truncate(80);
+    name
+}
+
+fn is_object(line: &str) -> bool {
+    let mut words = line.split_whitespace();
+    matches!(
+        words.next(),
+        Some("CC" | "AS" | "RUSTC" | "CLIPPY" | "HOSTCC" | "HOSTRUSTC" | "LD" | "AR" | "BINDGEN")
+    )
+}
+
+/// Collects compiler warnings from the output of make.
+pub(crate) struct Warnings {
+    roots: Vec<String>,
+    rust: Regex,
+    pending: Option<String>,
+    /// The warnings so far.
+    pub(crate) found: BTreeSet<String>,
+}
+
+impl Warnings {
+    /// `src` and `obj` are cut from the paths in the warnings.
+    pub(crate) fn new(src: &Path, obj: &Path) -> Self {
+        Self {
+            roots: [src, obj]
+                .iter()
+                .map(|dir| format!("{}/", dir.display()))
+                .collect(),
+            // Cannot fail: the pattern is a constant, and a test uses it.
+            #[expect(clippy::unwrap_used, reason = "constant pattern")]
+            rust: Regex::new(r"^\s*--> (\S+?):\d+:\d+$").unwrap(),
+            pending: None,
+            found: BTreeSet::new(),
+        }
+    }
+
+    /// Takes one line of output.
+    pub(crate) fn line(&mut self, line: &str) {
+        let mut line = strip_colours(line);
+        for root in &self.roots {
+            line = line.replace(root.as_str(), "");
+        }
+        let line = line.trim_end();
+        // rustc: the message comes first, the place in one of the next lines.
+        if let Some(message) = self.pending.take() {
+            if let Some(place) = self.rust.captures(line) {
+                self.found
+                    .insert(format!("{}: warning: {message}", &place[1]));
+                return;
+            }
+            if line.trim_start().starts_with('=')
+                || line.trim().is_empty()
+                || line.starts_with("warning")
+            {
+                self.found.insert(format!("warning: {message}"));
+            } else {
+                self.pending = Some(message);
+                return;
+            }
+        }
+        if let Some(message) = line.strip_prefix("warning: ") {
+            // "N warnings emitted" is a sum, no warning.
+            if !message.ends_with("emitted") {
+                self.pending = Some(message.to_owned());
+            }
+        } else if let Some((place, message)) = line.split_once("warning: ")
+            && let Some(file) = place.split(':').next().filter(|file| !file.is_empty())
+        {
+            self.found
+                .insert(format!("{}: warning: {message}", file.trim()));
+        }
+    }
+}
+
+fn strip_colours(line: &str) -> String {
+    let mut out = String::with_capacity(line.len());
+    let mut chars = line.chars();
+    while let Some(c) = chars.next() {
+        if c == '\u{1b}' {
+            for c in chars.by_ref() {
+                if c.is_ascii_alphabetic() {
+                    break;
+                }
+            }
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fragment_is_checked_line_by_line() {
+        let config = "CONFIG_A=y\n# CONFIG_B is not set\nCONFIG_S=\"x\"\nCONFIG_D=y\n";
+        assert!(
+            unmet(
+                "# about a\nCONFIG_A=y\nCONFIG_S=\"x\"\n# CONFIG_B is not set\n\nCONFIG_C=n\n",
+                config
+            )
+            .is_empty()
+        );
+        assert_eq!(unmet("CONFIG_B=y\n", config), ["CONFIG_B=y"]);
+        assert_eq!(unmet("CONFIG_D=n\n", config), ["CONFIG_D=n"]);
+        assert_eq!(
+            unmet("# CONFIG_A is not set\n", config),
+            ["# CONFIG_A is not set"]
+        );
+        // A variant's line comes last and wins.
+        assert!(unmet("CONFIG_B=y\nCONFIG_B=n\n", config).is_empty());
+    }
+
+    #[test]
+    fn warnings_of_clang_and_rustc() {
+        let mut warnings = Warnings::new(Path::new("/w/linux"), Path::new("/w/obj"));
+        for line in [
+            "  CC      fs/namei.o",
+            "/w/linux/fs/namei.c:12:3: \u{1b}[0;35mwarning: \u{1b}[0munused variable 'x' [-Wunused-variable]",
+            "warning: this argument is passed by value",
+            "  --> /w/linux/fs/mayexec/policy.rs:10:5",
+            "   |",
+            "warning: unused import: `x`",
+            " --> rust/kernel/fs.rs:3:1",
+            "1 warning generated.",
+            "warning: 2 warnings emitted",
+            "warning: lint group is deprecated",
+            "",
+        ] {
+            warnings.line(line);
+        }
+        let found: Vec<&str> = warnings.found.iter().map(String::as_str).collect();
+        assert_eq!(
+            found,
+            [
+                "fs/mayexec/policy.rs: warning: this argument is passed by value",
+                "fs/namei.c: warning: unused variable 'x' [-Wunused-variable]",
+                "rust/kernel/fs.rs: warning: unused import: `x`",
+                "warning: lint group is deprecated",
+            ]
+        );
+    }
+
+    #[test]
+    fn log_names_are_plain() {
+        assert_eq!(
+            log_name("build", "patch 3/7: fs: add (x)"),
+            "build-patch-3-7-fs-add-x"
+        );
+    }
+
+    #[test]
+    fn the_tree_key_ignores_documentation_and_selftests() {
+        let (dir, git) = crate::git::tests::scratch();
+        let put = |path: &str, text: &str| {
+            let path = dir.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        put("tools/testing/a", "1");
+        put("tools/objtool/a", "1");
+        put("Documentation/a", "1");
+        let commit = || {
+            git.run(["add", "-A"]).unwrap();
+            git.run(["commit", "-q", "--allow-empty", "-m", "x"])
+                .unwrap();
+            tree_key(&git, "HEAD").unwrap()
+        };
+        let first = commit();
+        put("tools/testing/a", "2");
+        put("Documentation/a", "2");
+        assert_eq!(commit(), first);
+        put("tools/objtool/a", "2");
+        assert_eq!(dirty_tree_key(&git).unwrap(), commit());
+        assert_ne!(tree_key(&git, "HEAD").unwrap(), first);
+    }
+}

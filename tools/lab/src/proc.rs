@@ -1,0 +1,389 @@
+//! Child processes: logged, limited in time, and never left behind.
+//!
+//! Each child leads a process group of its own, so that ending it also ends what
+//! it started (make's compilers, qemu). A SIGINT or SIGTERM to this program ends
+//! every group that is alive before the program itself exits.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File, OpenOptions};
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, Signal, kill_process_group};
+
+static LIVE: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
+static ENDING: AtomicBool = AtomicBool::new(false);
+
+/// How many lines of a log an error message repeats.
+pub(crate) const TAIL: usize = 20;
+
+/// Installs the handler that ends all children on SIGINT, SIGTERM and SIGHUP.
+pub(crate) fn install_signal_handler() -> Result<()> {
+    ctrlc::set_handler(|| {
+        ENDING.store(true, Ordering::SeqCst);
+        let groups: Vec<i32> = live().iter().copied().collect();
+        for &group in &groups {
+            signal_group(group, Signal::TERM);
+        }
+        // make removes its half-written targets on SIGTERM; give it the time.
+        let patience = Instant::now() + Duration::from_secs(3);
+        while !live().is_empty() && Instant::now() < patience {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        for group in groups {
+            signal_group(group, Signal::KILL);
+        }
+        eprintln!("\nlab: interrupted; run the same command again to go on from here");
+        std::process::exit(130);
+    })
+    .context("cannot install the signal handler")
+}
+
+fn live() -> std::sync::MutexGuard<'static, BTreeSet<i32>> {
+    LIVE.lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+fn signal_group(group: i32, signal: Signal) {
+    if let Some(pid) = Pid::from_raw(group) {
+        // The group may be gone already, which is what was wanted.
+        let _ = kill_process_group(pid, signal);
+    }
+}
+
+/// A child in a process group of its own, ended when dropped.
+pub(crate) struct Child {
+    inner: std::process::Child,
+    group: i32,
+    reaped: bool,
+}
+
+impl Child {
+    /// Starts `cmd`; the group is known to the signal handler before it runs on.
+    pub(crate) fn spawn(cmd: &mut Command) -> Result<Self> {
+        let mut live = live();
+        if ENDING.load(Ordering::SeqCst) {
+            bail!("interrupted");
+        }
+        let name = cmd.get_program().to_string_lossy().into_owned();
+        let inner = cmd.process_group(0).spawn().with_context(|| {
+            format!(
+                "cannot start `{name}`: is it installed? scripts/setup.sh installs what is missing"
+            )
+        })?;
+        let group = i32::try_from(inner.id()).context("process id out of range")?;
+        live.insert(group);
+        Ok(Self {
+            inner,
+            group,
+            reaped: false,
+        })
+    }
+
+    /// The exit status, if the child has ended.
+    pub(crate) fn try_wait(&mut self) -> Result<Option<ExitStatus>> {
+        let status = self.inner.try_wait()?;
+        if status.is_some() {
+            self.forget();
+        }
+        Ok(status)
+    }
+
+    /// Waits for the child to end.
+    pub(crate) fn wait(&mut self) -> Result<ExitStatus> {
+        let status = self.inner.wait()?;
+        self.forget();
+        Ok(status)
+    }
+
+    /// Ends the whole group: SIGTERM, then SIGKILL.
+    pub(crate) fn end(&mut self) {
+        if self.reaped {
+            return;
+        }
+        signal_group(self.group, Signal::TERM);
+        let patience = Instant::now() + Duration::from_secs(2);
+        while Instant::now() < patience {
+            if matches!(self.try_wait(), Ok(Some(_))) {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        signal_group(self.group, Signal::KILL);
+        let _ = self.inner.wait();
+        self.forget();
+    }
+
+    fn forget(&mut self) {
+        self.reaped = true;
+        live().remove(&self.group);
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// The command as one would type it, for messages and logs.
+pub(crate) fn render(cmd: &Command) -> String {
+    std::iter::once(cmd.get_program())
+        .chain(cmd.get_args())
+        .map(|word| {
+            let word = word.to_string_lossy();
+            if !word.is_empty()
+                && word
+                    .chars()
+                    .all(|c| c.is_ascii_alphanumeric() || "-_./=:,@%+~^".contains(c))
+            {
+                word.into_owned()
+            } else {
+                format!("'{}'", word.replace('\'', r"'\''"))
+            }
+        })
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+/// Runs `cmd` without input; its standard output, or an error with what it said.
+pub(crate) fn capture(cmd: &mut Command) -> Result<String> {
+    let (status, out, err) = output(cmd)?;
+    if !status.success() {
+        bail!(
+            "`{}` failed ({status}):\n{}",
+            render(cmd),
+            tail(&format!("{out}{err}"), TAIL)
+        );
+    }
+    Ok(out)
+}
+
+/// Runs `cmd` without input; its status, standard output and standard error.
+pub(crate) fn output(cmd: &mut Command) -> Result<(ExitStatus, String, String)> {
+    let mut child = Child::spawn(
+        cmd.stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped()),
+    )?;
+    let err_pipe = child.inner.stderr.take();
+    let reader = std::thread::spawn(move || read_lossy(err_pipe));
+    let out = read_lossy(child.inner.stdout.take());
+    let status = child.wait()?;
+    let err = reader.join().unwrap_or_default();
+    Ok((status, out, err))
+}
+
+fn read_lossy(pipe: Option<impl std::io::Read>) -> String {
+    let mut bytes = Vec::new();
+    if let Some(mut pipe) = pipe {
+        // A child that dies mid-write still leaves what it had said.
+        let _ = pipe.read_to_end(&mut bytes);
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// A command whose output goes to a log file.
+pub(crate) struct Logged<'a> {
+    what: &'a str,
+    log: PathBuf,
+    limit: Option<Duration>,
+}
+
+impl<'a> Logged<'a> {
+    /// `what` names the step in error messages; `log` is appended to.
+    pub(crate) fn new(what: &'a str, log: &Path) -> Self {
+        Self {
+            what,
+            log: log.to_owned(),
+            limit: None,
+        }
+    }
+
+    /// Ends the command when it takes longer than this.
+    pub(crate) fn limit(mut self, limit: Duration) -> Self {
+        self.limit = Some(limit);
+        self
+    }
+
+    /// Runs the command and hands each line of output to `on_line`.
+    ///
+    /// Returns the exit status; not starting and running out of time are errors.
+    pub(crate) fn status(
+        &self,
+        cmd: &mut Command,
+        mut on_line: impl FnMut(&str),
+    ) -> Result<ExitStatus> {
+        if let Some(dir) = self.log.parent() {
+            fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
+        }
+        let mut log = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&self.log)
+            .with_context(|| format!("cannot write {}", self.log.display()))?;
+        writeln!(log, "$ {}", render(cmd))?;
+
+        let (reader, writer) = std::io::pipe()?;
+        let mut child = Child::spawn(
+            cmd.stdin(Stdio::null())
+                .stdout(writer.try_clone()?)
+                .stderr(writer),
+        )?;
+        // The command keeps its copies of the pipe: give them up, or no EOF comes.
+        cmd.stdout(Stdio::null()).stderr(Stdio::null());
+
+        let (send, lines) = mpsc::channel();
+        std::thread::spawn(move || pump(reader, log, &send));
+        let started = Instant::now();
+        let mut ended = None;
+        loop {
+            match lines.recv_timeout(Duration::from_millis(100)) {
+                Ok(line) => on_line(&line),
+                Err(mpsc::RecvTimeoutError::Timeout) => on_line(""),
+                Err(mpsc::RecvTimeoutError::Disconnected) => break,
+            }
+            if ended.is_none() {
+                ended = child.try_wait()?.map(|status| (status, Instant::now()));
+            }
+            // A daemon that inherited the pipe must not keep a finished step open.
+            if ended.is_some_and(|(_, at)| at.elapsed() > Duration::from_secs(5)) {
+                break;
+            }
+            if ended.is_none() && self.limit.is_some_and(|limit| started.elapsed() > limit) {
+                child.end();
+                bail!(
+                    "{}: no end after {} s, stopped\n  log: {}\n{}",
+                    self.what,
+                    started.elapsed().as_secs(),
+                    self.log.display(),
+                    file_tail(&self.log, TAIL)
+                );
+            }
+        }
+        match ended {
+            Some((status, _)) => Ok(status),
+            None => child.wait(),
+        }
+    }
+
+    /// As [`Logged::status`], but an exit status other than 0 is an error that
+    /// shows the end of the log.
+    pub(crate) fn run(&self, cmd: &mut Command, on_line: impl FnMut(&str)) -> Result<()> {
+        let status = self.status(cmd, on_line)?;
+        if !status.success() {
+            bail!(
+                "{} failed ({status})\n  log: {}\n{}",
+                self.what,
+                self.log.display(),
+                file_tail(&self.log, TAIL)
+            );
+        }
+        Ok(())
+    }
+}
+
+fn pump(reader: std::io::PipeReader, mut log: File, send: &mpsc::Sender<String>) {
+    let mut reader = BufReader::new(reader);
+    let mut bytes = Vec::new();
+    loop {
+        bytes.clear();
+        match reader.read_until(b'\n', &mut bytes) {
+            Ok(0) | Err(_) => return,
+            Ok(_) => {}
+        }
+        // A full disk shows in the step's own failure; the child must not block.
+        let _ = log.write_all(&bytes);
+        let line = String::from_utf8_lossy(&bytes);
+        let _ = send.send(line.trim_end().to_owned());
+    }
+}
+
+/// The last `count` lines of `text`, indented.
+pub(crate) fn tail(text: &str, count: usize) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(count)..]
+        .iter()
+        .map(|line| format!("  | {line}"))
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+/// The last `count` lines of a file, indented; empty when it cannot be read.
+pub(crate) fn file_tail(path: &Path, count: usize) -> String {
+    fs::read(path)
+        .map(|bytes| tail(&String::from_utf8_lossy(&bytes), count))
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn renders_what_a_shell_would_take() {
+        let mut cmd = Command::new("git");
+        cmd.args(["commit", "-m", "it's done", ""]);
+        assert_eq!(render(&cmd), r"git commit -m 'it'\''s done' ''");
+    }
+
+    #[test]
+    fn capture_reports_what_a_failing_command_said() {
+        let error =
+            capture(Command::new("sh").args(["-c", "echo out; echo err >&2; exit 3"])).unwrap_err();
+        let text = error.to_string();
+        assert!(
+            text.contains("out") && text.contains("err") && text.contains('3'),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_missing_program_says_how_to_get_it() {
+        let error = capture(&mut Command::new("no-such-program-here")).unwrap_err();
+        assert!(error.to_string().contains("scripts/setup.sh"), "{error}");
+    }
+
+    #[test]
+    fn a_step_over_its_limit_is_ended_with_its_children() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = dir.path().join("log");
+        let started = Instant::now();
+        let error = Logged::new("sleeper", &log)
+            .limit(Duration::from_millis(300))
+            .run(
+                Command::new("sh").args(["-c", "echo begun; sleep 60 & wait"]),
+                |_| {},
+            )
+            .unwrap_err();
+        assert!(started.elapsed() < Duration::from_secs(10));
+        let text = error.to_string();
+        assert!(text.contains("sleeper") && text.contains("begun"), "{text}");
+    }
+
+    #[test]
+    fn lines_reach_the_callback_and_the_log() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = dir.path().join("sub/log");
+        let mut seen = Vec::new();
+        Logged::new("echo", &log)
+            .run(
+                Command::new("sh").args(["-c", "echo a; echo b >&2"]),
+                |line| {
+                    if !line.is_empty() {
+                        seen.push(line.to_owned());
+                    }
+                },
+            )
+            .unwrap();
+        assert_eq!(seen, ["a", "b"]);
+        assert!(fs::read_to_string(log).unwrap().ends_with("a\nb\n"));
+    }
+}

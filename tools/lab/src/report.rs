@@ -1,0 +1,230 @@
+//! The checks of a test run: printed as they finish, counted for the closing line.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::Error;
+
+use crate::proc::tail;
+use crate::tap::{Case, Verdict};
+
+/// How many lines of a failure are printed; the log has all.
+const DETAIL: usize = 25;
+
+/// The results of a run so far.
+#[derive(Debug)]
+pub(crate) struct Report {
+    passed: usize,
+    failed: usize,
+    skipped: usize,
+    failures: Vec<String>,
+    last: Instant,
+}
+
+impl Report {
+    /// A report without results.
+    pub(crate) fn new() -> Self {
+        Self {
+            passed: 0,
+            failed: 0,
+            skipped: 0,
+            failures: Vec::new(),
+            last: Instant::now(),
+        }
+    }
+
+    fn line(&mut self, word: &str, name: &str, note: &str) {
+        let time = self.last.elapsed();
+        self.last = Instant::now();
+        let note = if note.is_empty() {
+            String::new()
+        } else {
+            format!(" ({note})")
+        };
+        println!("{word:<4} {name}{note}{}", took(time));
+    }
+
+    /// Counts time from here for the next check.
+    pub(crate) fn start(&mut self) {
+        self.last = Instant::now();
+    }
+
+    /// A check that found nothing wrong.
+    pub(crate) fn pass(&mut self, name: &str) {
+        self.passed += 1;
+        self.line("ok", name, "");
+    }
+
+    /// A check that stands for `count` cases, all passed.
+    pub(crate) fn pass_many(&mut self, name: &str, count: usize) {
+        self.passed += count;
+        self.line("ok", name, &format!("{count} cases"));
+    }
+
+    /// A check that found something wrong.
+    pub(crate) fn fail(&mut self, name: &str, detail: &str, log: Option<&Path>) {
+        self.failed += 1;
+        self.failures.push(name.to_owned());
+        self.line("FAIL", name, "");
+        if !detail.trim().is_empty() {
+            println!("{}", tail(detail.trim_end(), DETAIL));
+        }
+        if let Some(log) = log {
+            println!("  log: {}", log.display());
+        }
+    }
+
+    /// A check that could not be made, for a reason that is no fault.
+    pub(crate) fn skip(&mut self, name: &str, reason: &str) {
+        self.skipped += 1;
+        self.line("skip", name, reason);
+    }
+
+    /// A check that passes when `problems` is empty.
+    pub(crate) fn check(&mut self, name: &str, problems: &[String], log: Option<&Path>) {
+        if problems.is_empty() {
+            self.pass(name);
+        } else {
+            self.fail(name, &problems.join("\n"), log);
+        }
+    }
+
+    /// A check that was computed; an error counts as a failure.
+    pub(crate) fn outcome(
+        &mut self,
+        name: &str,
+        outcome: Result<Vec<String>, Error>,
+        log: Option<&Path>,
+    ) {
+        match outcome {
+            Ok(problems) => self.check(name, &problems, log),
+            Err(error) => self.fail(name, &format!("{error:#}"), log),
+        }
+    }
+
+    /// The cases of a TAP stream: one line per program or suite, one per failure.
+    pub(crate) fn cases(&mut self, prefix: &str, cases: &[Case], log: &Path) {
+        let mut at = 0;
+        while at < cases.len() {
+            let group = &cases[at].group;
+            let end = cases[at..]
+                .iter()
+                .position(|case| case.group != *group)
+                .map_or(cases.len(), |len| at + len);
+            self.group(prefix, &cases[at..end], log);
+            at = end;
+        }
+    }
+
+    fn group(&mut self, prefix: &str, cases: &[Case], log: &Path) {
+        let count = |verdict| cases.iter().filter(|case| case.verdict == verdict).count();
+        let (passed, failed, skipped) = (
+            count(Verdict::Pass),
+            count(Verdict::Fail),
+            count(Verdict::Skip),
+        );
+        let name = format!("{prefix}{}", cases.first().map_or("", |case| &case.group));
+        self.passed += passed;
+        self.skipped += skipped;
+        let reason = cases
+            .iter()
+            .find(|case| case.verdict == Verdict::Skip && !case.detail.is_empty())
+            .map_or(String::new(), |case| format!(", e.g. {}", case.detail));
+        let skips = if skipped == 0 {
+            String::new()
+        } else {
+            format!(", {skipped} skipped{reason}")
+        };
+        if failed == 0 {
+            let word = if passed == 0 { "skip" } else { "ok" };
+            self.line(word, &name, &format!("{} cases{skips}", cases.len()));
+            return;
+        }
+        for case in cases.iter().filter(|case| case.verdict == Verdict::Fail) {
+            self.fail(
+                &format!("{prefix}{}", case.full_name()),
+                &case.detail,
+                Some(log),
+            );
+        }
+        println!(
+            "     {name}: {passed} of {} cases passed{skips}",
+            cases.len()
+        );
+    }
+
+    /// How many checks failed.
+    pub(crate) fn failed(&self) -> usize {
+        self.failed
+    }
+
+    /// Prints what failed and the closing line; whether everything passed.
+    pub(crate) fn close(&self) -> bool {
+        if !self.failures.is_empty() {
+            println!("\nfailed:");
+            for name in &self.failures {
+                println!("  {name}");
+            }
+        }
+        println!("\n{}", self.closing_line());
+        // A run that checked nothing has shown nothing.
+        self.failed == 0 && self.passed > 0
+    }
+
+    fn closing_line(&self) -> String {
+        format!(
+            "{} passed, {} failed, {} skipped",
+            self.passed, self.failed, self.skipped
+        )
+    }
+}
+
+fn took(time: Duration) -> String {
+    if time < Duration::from_millis(1000) {
+        String::new()
+    } else {
+        format!(" [{:.1} s]", time.as_secs_f64())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn case(group: &str, name: &str, verdict: Verdict) -> Case {
+        Case {
+            group: group.to_owned(),
+            name: name.to_owned(),
+            verdict,
+            detail: String::new(),
+        }
+    }
+
+    #[test]
+    fn cases_are_counted_one_by_one() {
+        let mut report = Report::new();
+        report.pass("a");
+        report.skip("b", "because");
+        report.fail("c", "wrong", None);
+        let cases = [
+            case("g", "1", Verdict::Pass),
+            case("g", "2", Verdict::Pass),
+            case("h", "1", Verdict::Fail),
+            case("h", "2", Verdict::Fail),
+            case("h", "3", Verdict::Skip),
+        ];
+        report.cases("guest ", &cases, Path::new("log"));
+        assert_eq!(report.closing_line(), "3 passed, 3 failed, 2 skipped");
+        assert!(!report.close());
+    }
+
+    #[test]
+    fn a_run_without_checks_is_no_success() {
+        let mut report = Report::new();
+        assert!(!report.close());
+        report.skip("a", "");
+        assert!(!report.close());
+        report.pass("b");
+        assert!(report.close());
+    }
+}

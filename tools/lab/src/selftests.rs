@@ -1,0 +1,182 @@
+//! The kernel's selftests: built on the host, run in the guest.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use crate::ctx::{Ctx, hash};
+use crate::git::Git;
+use crate::guest::{Boot, complaints};
+use crate::kernel::Kernel;
+use crate::proc::Logged;
+use crate::tap::{self, Case, Verdict};
+use crate::toolchain::Toolchain;
+use crate::ui::Stage;
+
+/// The collections that the series must not disturb, its own tests included.
+pub(crate) const TARGETS: &str = "filesystems/openat2 exec";
+
+/// The program that tests the series.
+pub(crate) const OWN: &str = "filesystems/openat2:mayexec_test";
+
+/// The selftests of the tree as checked out, installed with the kernel's own rules.
+pub(crate) fn bundle(ctx: &Ctx, tools: &Toolchain, tree: &Git, obj: &Path) -> Result<PathBuf> {
+    // Everything that the tests are built from; the rest of the tree is not.
+    let mut inputs = format!("1 {TARGETS}\n{}", tools.versions);
+    let index = tempfile::NamedTempFile::new()?;
+    let own = tree
+        .dir()
+        .join(tree.run(["rev-parse", "--git-path", "index"])?);
+    fs::copy(&own, index.path()).with_context(|| format!("cannot read {}", own.display()))?;
+    let with_index =
+        |args: &[&str]| crate::proc::capture(tree.cmd(args).env("GIT_INDEX_FILE", index.path()));
+    with_index(&["add", "-A"])?;
+    let id = with_index(&["write-tree"])?;
+    for dir in [
+        "tools/testing/selftests",
+        "tools/include",
+        "include/uapi",
+        "arch/x86/include/uapi",
+        "samples/check-exec",
+        "scripts",
+    ] {
+        inputs.push_str(&tree.run(["rev-parse", &format!("{}:{dir}", id.trim())])?);
+        inputs.push('\n');
+    }
+    let bundles = ctx.build.join("selftests");
+    let kept = bundles.join(&hash(inputs.as_bytes())[..16]);
+    if kept.join("kselftest-list.txt").is_file() {
+        return Ok(kept);
+    }
+
+    let log = ctx.fresh_log("build-selftests")?;
+    let stage = Stage::begin("build the selftests", Some(&log));
+    fs::create_dir_all(&bundles)?;
+    let part = tempfile::Builder::new()
+        .prefix(".part-")
+        .tempdir_in(&bundles)?;
+    let out = part.path().join("installed");
+    let stale = obj.join("kselftest");
+    if stale.exists() {
+        fs::remove_dir_all(&stale)?;
+    }
+    let mut make = tools.make(tree.dir(), obj);
+    make.arg("kselftest-install")
+        .arg(format!("TARGETS={TARGETS}"))
+        .arg(format!("KSFT_INSTALL_PATH={}", out.display()))
+        // A test that does not build must stop the run, not vanish from it.
+        .arg("FORCE_TARGETS=1")
+        // Needs BTF and bpftool; the same bundle on every machine matters more.
+        .arg("HAVE_BPF_TOOLCHAIN=n");
+    Logged::new("building the selftests", &log).run(&mut make, |_| stage.at(""))?;
+    fs::rename(&out, &kept).with_context(|| format!("cannot create {}", kept.display()))?;
+    stage.done("");
+    Ok(kept)
+}
+
+/// What a run of the selftests gave.
+#[derive(Debug)]
+pub(crate) struct Run {
+    /// The cases of all programs.
+    pub(crate) cases: Vec<Case>,
+    /// What is wrong with the run as a whole.
+    pub(crate) trouble: Option<String>,
+    /// Lines in which the kernel complained meanwhile.
+    pub(crate) complaints: Vec<String>,
+    /// The tests' output.
+    pub(crate) log: PathBuf,
+}
+
+/// Runs the bundle in a guest; `only` names one `collection:test`.
+pub(crate) fn run(
+    ctx: &Ctx,
+    kernel: &Kernel,
+    name: &str,
+    bundle: &Path,
+    cmdline: &[&str],
+    only: Option<&str>,
+) -> Result<Run> {
+    // Emulated, a test that takes a second may take half a minute.
+    let mut argv = vec!["./run_kselftest.sh", "-f", "-o", "300"];
+    if let Some(test) = only {
+        argv.extend(["-t", test]);
+    }
+    let outcome = Boot::new(ctx, kernel, name, &argv)
+        .bundle(bundle)
+        .cmdline(&["kunit.enable=0"])
+        .cmdline(cmdline)
+        .limit(Duration::from_secs(1200))
+        .run()?;
+    let (cases, mut trouble) = tap::kselftest(&outcome.output);
+    if trouble.is_none() && outcome.code != 0 {
+        trouble = Some(format!("run_kselftest.sh exited with {}", outcome.code));
+    }
+    Ok(Run {
+        cases,
+        trouble,
+        complaints: complaints(&outcome.console),
+        log: outcome.output_log,
+    })
+}
+
+/// Cases that ended in another way than on the base kernel, the series' own aside.
+pub(crate) fn differences(base: &[Case], tip: &[Case]) -> Vec<String> {
+    let map = |cases: &[Case]| -> BTreeMap<String, Verdict> {
+        cases
+            .iter()
+            .filter(|case| case.group != OWN)
+            .map(|case| (case.full_name(), case.verdict))
+            .collect()
+    };
+    let (base, tip) = (map(base), map(tip));
+    let mut differences = Vec::new();
+    for (name, before) in &base {
+        match tip.get(name) {
+            Some(after) if after == before => {}
+            Some(after) => differences.push(format!(
+                "{name}: {before:?} on the base, {after:?} with the series"
+            )),
+            None => differences.push(format!(
+                "{name}: {before:?} on the base, not run with the series"
+            )),
+        }
+    }
+    for name in tip.keys().filter(|name| !base.contains_key(*name)) {
+        differences.push(format!("{name}: not run on the base"));
+    }
+    differences
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn case(group: &str, name: &str, verdict: Verdict) -> Case {
+        Case {
+            group: group.to_owned(),
+            name: name.to_owned(),
+            verdict,
+            detail: String::new(),
+        }
+    }
+
+    #[test]
+    fn only_old_tests_are_compared() {
+        let base = [
+            case("a", "1", Verdict::Pass),
+            case(OWN, "x", Verdict::Skip),
+            case("a", "2", Verdict::Fail),
+        ];
+        let tip = [
+            case("a", "1", Verdict::Pass),
+            case(OWN, "x", Verdict::Pass),
+            case("a", "2", Verdict::Fail),
+        ];
+        assert!(differences(&base, &tip).is_empty());
+        let tip = [case("a", "1", Verdict::Skip), case("a", "3", Verdict::Pass)];
+        assert_eq!(differences(&base, &tip).len(), 3);
+    }
+}

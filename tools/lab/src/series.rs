@@ -1,0 +1,764 @@
+//! patches/ and the tree's commits: applying, keeping in step, exporting.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+
+use crate::ctx::{Ctx, hash, write_whole};
+use crate::git::Git;
+use crate::proc;
+use crate::tree::Tree;
+use crate::ui::Stage;
+
+/// Directories of the repository that hold nothing but files which the series adds.
+pub(crate) const MIRROR: [&str; 7] = [
+    "Documentation",
+    "fs",
+    "include",
+    "rust",
+    "samples",
+    "security",
+    "tools/testing",
+];
+
+/// The patches of a directory, in the order in which they apply.
+pub(crate) fn patches(dir: &Path) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    if dir.is_dir() {
+        for entry in fs::read_dir(dir).with_context(|| format!("cannot list {}", dir.display()))? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|ext| ext == "patch") {
+                files.push(path);
+            }
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// One hash for the names and contents of `files`.
+pub(crate) fn content_hash(files: &[PathBuf]) -> Result<String> {
+    let mut all = String::new();
+    for file in files {
+        let bytes = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        all.push_str(&format!("{name} {}\n", hash(&bytes)));
+    }
+    Ok(hash(all.as_bytes()))
+}
+
+/// What the tree was last made from, or last exported to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Record {
+    patches: String,
+    head: String,
+}
+
+fn record_path(ctx: &Ctx) -> PathBuf {
+    ctx.slot.join("applied.json")
+}
+
+fn read_record(ctx: &Ctx) -> Result<Option<Record>> {
+    match fs::read(record_path(ctx)) {
+        Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => {
+            Err(error).with_context(|| format!("cannot read {}", record_path(ctx).display()))
+        }
+    }
+}
+
+fn write_record(ctx: &Ctx, record: &Record) -> Result<()> {
+    write_whole(&record_path(ctx), &serde_json::to_vec_pretty(record)?)
+}
+
+/// The series, applied in a repository of its own.
+pub(crate) struct Applied {
+    /// Removes the repository when dropped.
+    _dir: tempfile::TempDir,
+    /// The repository; its objects include the tree's.
+    pub(crate) git: Git,
+    /// The last commit.
+    pub(crate) head: String,
+}
+
+/// Applies `files` with git am on `base`, beside the tree and without touching it.
+///
+/// Only the files that the patches name are checked out.
+pub(crate) fn apply(ctx: &Ctx, tree: &Git, base: &str, files: &[PathBuf]) -> Result<Applied> {
+    let dir = tempfile::Builder::new()
+        .prefix(".am-")
+        .tempdir_in(&ctx.slot)?;
+    let git = Git::at(dir.path().join("linux"));
+    tree.run(
+        ["clone", "-q", "--shared", "--no-checkout", "."]
+            .map(std::ffi::OsStr::new)
+            .into_iter()
+            .chain([git.dir().as_os_str()]),
+    )?;
+    let mut touched = BTreeSet::new();
+    for file in files {
+        let bytes = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+        touched.extend(touched_paths(&String::from_utf8_lossy(&bytes)));
+    }
+    // One file is always there: git am refuses to work in an empty tree.
+    touched.insert("Kbuild".to_owned());
+    git.run(["config", "core.sparseCheckout", "true"])?;
+    let sparse: String = touched.iter().map(|path| format!("/{path}\n")).collect();
+    write_whole(
+        &git.dir().join(".git/info/sparse-checkout"),
+        sparse.as_bytes(),
+    )?;
+    git.run(["checkout", "-q", "--detach", base])?;
+    for file in files {
+        am(&git, file)?;
+    }
+    let head = git.run(["rev-parse", "HEAD"])?;
+    Ok(Applied {
+        _dir: dir,
+        git,
+        head,
+    })
+}
+
+fn am(git: &Git, file: &Path) -> Result<()> {
+    let mut cmd = git.cmd([
+        "am",
+        "-q",
+        "--no-3way",
+        "--whitespace=error-all",
+        "--committer-date-is-author-date",
+    ]);
+    let (status, out, err) = proc::output(cmd.arg(file))?;
+    if !status.success() {
+        let _ = git.run(["am", "--abort"]);
+        bail!(
+            "{} does not apply:\n{}\n\
+             rebase it in the kernel tree and `make export`, or repair the file",
+            file.file_name().unwrap_or_default().to_string_lossy(),
+            proc::tail(&format!("{out}{err}"), proc::TAIL)
+        );
+    }
+    Ok(())
+}
+
+/// The paths that a patch names, on either side.
+pub(crate) fn touched_paths(patch: &str) -> BTreeSet<String> {
+    patch
+        .lines()
+        .filter_map(|line| line.strip_prefix("diff --git a/"))
+        .filter_map(|rest| rest.split_once(" b/"))
+        .flat_map(|(old, new)| [old.to_owned(), new.to_owned()])
+        .collect()
+}
+
+/// Brings the developers' tree to what patches/ says, unless that would lose work.
+///
+/// Returns what was done, in a line.
+pub(crate) fn sync(ctx: &Ctx, tree: &Tree) -> Result<String> {
+    let files = patches(&ctx.patches())?;
+    let wanted = content_hash(&files)?;
+    refuse_half_done(ctx, &tree.git)?;
+    let head = tree.git.run(["rev-parse", "HEAD"])?;
+    let dirt = tree.git.dirt()?;
+    let record = read_record(ctx)?.unwrap_or(Record {
+        patches: content_hash(&[])?,
+        head: tree.base.clone(),
+    });
+    let pristine = dirt.is_empty() && head == record.head;
+    if wanted == record.patches {
+        if pristine {
+            return Ok(format!("{} patches applied", files.len()));
+        }
+        let ahead = tree
+            .git
+            .commits(&record.head, &head)
+            .map_or(0, |new| new.len());
+        return Ok(format!(
+            "building {} as it is, with work that patches/ does not have ({ahead} new commits, {} uncommitted files); \
+             `make export` writes commits to patches/",
+            ctx.show(&ctx.linux()),
+            dirt.len()
+        ));
+    }
+
+    let stage = Stage::begin("apply the series with git am", None);
+    let applied = apply(ctx, &tree.git, &tree.base, &files)?;
+    let same_tree = |a: &str, b: &str| -> Result<bool> {
+        Ok(applied.git.run(["rev-parse", &format!("{a}^{{tree}}")])?
+            == tree.git.run(["rev-parse", &format!("{b}^{{tree}}")])?)
+    };
+    if !pristine && !(dirt.is_empty() && same_tree(&applied.head, &head)?) {
+        bail!(
+            "patches/ changed, and {linux} holds work that patches/ does not have:\n{}\n\
+             to keep the work: commit it, then `make export FORCE=1` (overwrites patches/), or save it with\n\
+             \x20 git -C {linux} branch my-work && git -C {linux} reset --hard {}\n\
+             and run the command again",
+            describe_work(tree, &record.head, &dirt)?,
+            record.head,
+            linux = ctx.show(&ctx.linux()),
+        );
+    }
+    tree.git.run(
+        ["fetch", "-q", "--no-tags"]
+            .map(std::ffi::OsStr::new)
+            .into_iter()
+            .chain([applied.git.dir().as_os_str(), "HEAD".as_ref()]),
+    )?;
+    // checkout writes only files that differ, so that make rebuilds only those.
+    match &ctx.kdir {
+        Some(_) => tree
+            .git
+            .run(["checkout", "-q", "--detach", &applied.head])?,
+        None => tree
+            .git
+            .run(["checkout", "-q", "-B", "mayexec", &applied.head])?,
+    };
+    write_record(
+        ctx,
+        &Record {
+            patches: wanted,
+            head: applied.head.clone(),
+        },
+    )?;
+    stage.done(&format!("{} patches", files.len()));
+    Ok(format!("{} patches applied", files.len()))
+}
+
+fn refuse_half_done(ctx: &Ctx, git: &Git) -> Result<()> {
+    for (name, what) in [
+        ("rebase-apply", "git am or git rebase"),
+        ("rebase-merge", "git rebase"),
+        ("MERGE_HEAD", "git merge"),
+        ("CHERRY_PICK_HEAD", "git cherry-pick"),
+    ] {
+        let path = git.run(["rev-parse", "--git-path", name])?;
+        if git.dir().join(path).exists() {
+            bail!(
+                "{what} is under way in {}: finish or abort it first",
+                ctx.show(git.dir())
+            );
+        }
+    }
+    Ok(())
+}
+
+fn describe_work(tree: &Tree, since: &str, dirt: &[String]) -> Result<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for commit in tree
+        .git
+        .commits(since, "HEAD")
+        .unwrap_or_default()
+        .iter()
+        .take(10)
+    {
+        lines.push(format!(
+            "  commit {} {}",
+            &commit[..12],
+            tree.git.subject(commit)?
+        ));
+    }
+    lines.extend(
+        dirt.iter()
+            .take(10)
+            .map(|line| format!("  uncommitted {line}")),
+    );
+    if lines.is_empty() {
+        lines.push(format!(
+            "  HEAD is not the commit that was applied ({})",
+            &since[..12.min(since.len())]
+        ));
+    }
+    Ok(lines.join("\n"))
+}
+
+/// Work in the tree that patches/ does not have, described; nothing if there is none.
+pub(crate) fn unexported(ctx: &Ctx, tree: &Tree) -> Result<Option<String>> {
+    let head = tree.git.run(["rev-parse", "HEAD"])?;
+    let dirt = tree.git.dirt()?;
+    let record = read_record(ctx)?;
+    let known = record
+        .as_ref()
+        .map_or(tree.base.as_str(), |record| record.head.as_str());
+    if dirt.is_empty() && head == known {
+        return Ok(None);
+    }
+    describe_work(tree, known, &dirt).map(Some)
+}
+
+/// Writes the series of `base..tip` as patch files into `out`.
+///
+/// The same commits give the same bytes, whatever the user's git configuration.
+pub(crate) fn format(git: &Git, base: &str, tip: &str, out: &Path) -> Result<Vec<PathBuf>> {
+    if !git
+        .run(["rev-list", "--merges", &format!("{base}..{tip}")])?
+        .is_empty()
+    {
+        bail!("the series holds a merge; a patch series is linear: rebase it onto {base}");
+    }
+    let mut cmd = git.cmd([
+        "-c",
+        "core.quotePath=true",
+        "-c",
+        "core.attributesFile=/dev/null",
+        "-c",
+        "diff.indentHeuristic=true",
+        "-c",
+        "diff.suppressBlankEmpty=false",
+        "-c",
+        "diff.noprefix=false",
+        "-c",
+        "diff.mnemonicPrefix=false",
+        "-c",
+        "diff.interHunkContext=0",
+        "-c",
+        "format.headers=",
+        "-c",
+        "format.mboxrd=false",
+        "-c",
+        "i18n.logOutputEncoding=UTF-8",
+        "format-patch",
+        "--quiet",
+        "--no-numbered",
+        "--subject-prefix=PATCH",
+        "--zero-commit",
+        "--no-signature",
+        "--no-base",
+        "--no-signoff",
+        "--no-cover-letter",
+        "--no-thread",
+        "--no-attach",
+        "--no-add-header",
+        "--no-to",
+        "--no-cc",
+        "--no-from",
+        "--no-notes",
+        "--no-ext-diff",
+        "--no-textconv",
+        "--no-color",
+        "-O/dev/null",
+        "--encode-email-headers",
+        "--start-number=1",
+        "--suffix=.patch",
+        "--filename-max-length=64",
+        "--diff-algorithm=myers",
+        "--unified=3",
+        "--find-renames=50%",
+        "--abbrev=12",
+        "--stat=72",
+        "--summary",
+        "-p",
+    ]);
+    cmd.arg("-o").arg(out).arg(format!("{base}..{tip}"));
+    // format.* settings of the user must not reach the files; safe.directory must.
+    cmd.env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .env("GIT_CONFIG_NOSYSTEM", "1")
+        .env("GIT_CONFIG_COUNT", "1")
+        .env("GIT_CONFIG_KEY_0", "safe.directory")
+        .env("GIT_CONFIG_VALUE_0", "*")
+        .env("TZ", "UTC");
+    proc::capture(&mut cmd)?;
+    patches(out)
+}
+
+/// A file that the series adds.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Added {
+    /// Its path, in the kernel and in the mirror.
+    pub(crate) path: String,
+    /// Its content.
+    pub(crate) bytes: Vec<u8>,
+    /// Whether it has the executable bit.
+    pub(crate) exec: bool,
+}
+
+/// The files that `base..tip` adds.
+pub(crate) fn added(git: &Git, base: &str, tip: &str) -> Result<Vec<Added>> {
+    let list = git.run([
+        "diff",
+        "--raw",
+        "--no-renames",
+        "--no-abbrev",
+        "--diff-filter=A",
+        "-z",
+        base,
+        tip,
+    ])?;
+    let mut fields = list.split('\0');
+    let mut files = Vec::new();
+    while let (Some(meta), Some(path)) = (fields.next(), fields.next()) {
+        let meta: Vec<&str> = meta.split(' ').collect();
+        let (mode, blob) = match meta.as_slice() {
+            [_, mode, _, blob, _] => (*mode, *blob),
+            _ => bail!("git diff --raw printed `{}`", meta.join(" ")),
+        };
+        if !MIRROR
+            .iter()
+            .any(|dir| path.starts_with(&format!("{dir}/")))
+        {
+            bail!(
+                "the series adds {path}, outside the mirrored directories ({})",
+                MIRROR.join(", ")
+            );
+        }
+        let output = {
+            let mut cmd = git.cmd(["cat-file", "blob", blob]);
+            cmd.output().context("cannot run git cat-file")?
+        };
+        if !output.status.success() {
+            bail!("git cat-file blob {blob} ({path}) failed");
+        }
+        files.push(Added {
+            path: path.to_owned(),
+            bytes: output.stdout,
+            exec: mode == "100755",
+        });
+    }
+    Ok(files)
+}
+
+/// How the mirror below `root` differs from `files`; empty when it agrees.
+pub(crate) fn mirror_differences(root: &Path, files: &[Added]) -> Result<Vec<String>> {
+    let mut differences = Vec::new();
+    let wanted: BTreeSet<&str> = files.iter().map(|file| file.path.as_str()).collect();
+    for path in mirrored(root)? {
+        if !wanted.contains(path.as_str()) {
+            differences.push(format!("{path}: not added by the series"));
+        }
+    }
+    for file in files {
+        let path = root.join(&file.path);
+        match fs::read(&path) {
+            Err(_) => differences.push(format!("{}: missing", file.path)),
+            Ok(bytes) if bytes != file.bytes => {
+                differences.push(format!("{}: content differs", file.path))
+            }
+            Ok(_) => {
+                let exec = fs::metadata(&path)?.permissions().mode() & 0o100 != 0;
+                if exec != file.exec {
+                    differences.push(format!("{}: executable bit differs", file.path));
+                }
+            }
+        }
+    }
+    Ok(differences)
+}
+
+/// All files in the mirror's directories.
+fn mirrored(root: &Path) -> Result<Vec<String>> {
+    fn walk(dir: &Path, into: &mut Vec<PathBuf>) -> Result<()> {
+        for entry in fs::read_dir(dir).with_context(|| format!("cannot list {}", dir.display()))? {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                walk(&entry.path(), into)?;
+            } else {
+                into.push(entry.path());
+            }
+        }
+        Ok(())
+    }
+    let mut paths = Vec::new();
+    for dir in MIRROR {
+        let dir = root.join(dir);
+        if dir.is_dir() {
+            walk(&dir, &mut paths)?;
+        }
+    }
+    Ok(paths
+        .into_iter()
+        .filter_map(|path| {
+            path.strip_prefix(root)
+                .ok()
+                .map(|path| path.to_string_lossy().into_owned())
+        })
+        .collect())
+}
+
+/// Writes patches/ and the mirror from the tree's commits.
+pub(crate) fn export(ctx: &Ctx) -> Result<()> {
+    let Some(tree) = crate::tree::existing(ctx)? else {
+        bail!(
+            "no kernel tree yet: `make kernel` prepares {}",
+            ctx.show(&ctx.linux())
+        );
+    };
+    refuse_half_done(ctx, &tree.git)?;
+    let dirt = tree.git.dirt()?;
+    if !dirt.is_empty() {
+        bail!(
+            "uncommitted changes in {}, which no patch would contain:\n  {}\ncommit them first",
+            ctx.show(&ctx.linux()),
+            dirt.iter()
+                .take(10)
+                .cloned()
+                .collect::<Vec<_>>()
+                .join("\n  ")
+        );
+    }
+    if !tree
+        .git
+        .ok(["merge-base", "--is-ancestor", &tree.base, "HEAD"])?
+    {
+        bail!(
+            "the tree's HEAD does not descend from the base {}: rebase it there first",
+            tree.base
+        );
+    }
+    let dir = ctx.patches();
+    let old = patches(&dir)?;
+    if let Some(record) = read_record(ctx)?
+        && record.patches != content_hash(&old)?
+        && !ctx.force
+    {
+        bail!(
+            "patches/ changed since the tree was made from it, and export would overwrite that\n\
+             `make kernel` says how to bring them together; FORCE=1 overwrites patches/"
+        );
+    }
+
+    let out = tempfile::Builder::new()
+        .prefix(".export-")
+        .tempdir_in(&ctx.slot)?;
+    let new = format(&tree.git, &tree.base, "HEAD", out.path())?;
+    if new.is_empty() && !old.is_empty() && !ctx.force {
+        bail!("the tree holds no commit on top of the base; FORCE=1 empties patches/");
+    }
+    let files = added(&tree.git, &tree.base, "HEAD")?;
+    fs::create_dir_all(&dir)?;
+    let mut kept = BTreeSet::new();
+    for patch in &new {
+        let name = patch.file_name().context("a patch without a name")?;
+        let target = dir.join(name);
+        let bytes = fs::read(patch)?;
+        if fs::read(&target).ok().as_deref() != Some(&bytes) {
+            write_whole(&target, &bytes)?;
+        }
+        kept.insert(target);
+    }
+    for patch in old {
+        if !kept.contains(&patch) {
+            fs::remove_file(&patch)
+                .with_context(|| format!("cannot remove {}", patch.display()))?;
+        }
+    }
+
+    let wanted: BTreeSet<&str> = files.iter().map(|file| file.path.as_str()).collect();
+    for path in mirrored(&ctx.root)? {
+        if !wanted.contains(path.as_str()) {
+            let stale = ctx.root.join(&path);
+            fs::remove_file(&stale)
+                .with_context(|| format!("cannot remove {}", stale.display()))?;
+            // Directories that are empty now go too; rmdir leaves the others alone.
+            for parent in stale.ancestors().skip(1).take_while(|dir| *dir != ctx.root) {
+                if fs::remove_dir(parent).is_err() {
+                    break;
+                }
+            }
+        }
+    }
+    for file in &files {
+        let target = ctx.root.join(&file.path);
+        if fs::read(&target).ok().as_deref() != Some(&file.bytes) {
+            write_whole(&target, &file.bytes)?;
+        }
+        fs::set_permissions(
+            &target,
+            fs::Permissions::from_mode(if file.exec { 0o755 } else { 0o644 }),
+        )?;
+    }
+    write_record(
+        ctx,
+        &Record {
+            patches: content_hash(&patches(&dir)?)?,
+            head: tree.git.run(["rev-parse", "HEAD"])?,
+        },
+    )?;
+    println!(
+        "patches/: {} patches; mirror: {} files",
+        new.len(),
+        files.len()
+    );
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::git::tests::scratch;
+
+    fn ctx_at(dir: &Path) -> Ctx {
+        Ctx {
+            root: dir.to_owned(),
+            build: dir.join("build"),
+            slot: dir.join("build"),
+            base: "7.3".to_owned(),
+            kdir: None,
+            force: false,
+        }
+    }
+
+    /// A checkout with a tree in build/linux whose base has one file.
+    fn checkout() -> (tempfile::TempDir, Ctx, Tree) {
+        let dir = tempfile::tempdir().unwrap();
+        let ctx = ctx_at(dir.path());
+        let linux = ctx.linux();
+        fs::create_dir_all(&linux).unwrap();
+        let git = Git::at(&linux);
+        git.run(["init", "-q", "-b", "mayexec"]).unwrap();
+        for (key, value) in [("user.name", "T"), ("user.email", "t@localhost")] {
+            git.run(["config", key, value]).unwrap();
+        }
+        fs::write(linux.join("Kbuild"), "obj-y += fs/\n").unwrap();
+        git.run(["add", "."]).unwrap();
+        git.run(["commit", "-q", "-m", "base"]).unwrap();
+        git.run(["tag", "base"]).unwrap();
+        let base = git.commit("base").unwrap().unwrap();
+        (dir, ctx, Tree { git, base })
+    }
+
+    fn commit(tree: &Tree, path: &str, text: &str, subject: &str) {
+        let file = tree.git.dir().join(path);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, text).unwrap();
+        tree.git.run(["add", "-A"]).unwrap();
+        tree.git.run(["commit", "-q", "-m", subject]).unwrap();
+    }
+
+    #[test]
+    fn export_then_apply_gives_the_same_tree() {
+        let (_dir, ctx, tree) = checkout();
+        commit(&tree, "fs/new.rs", "fn a() {}\n", "fs: add a");
+        commit(&tree, "Kbuild", "obj-y += fs/ x/\n", "build x");
+        export(&ctx).unwrap();
+        assert_eq!(
+            fs::read_to_string(ctx.root.join("fs/new.rs")).unwrap(),
+            "fn a() {}\n"
+        );
+        let first = content_hash(&patches(&ctx.patches()).unwrap()).unwrap();
+        export(&ctx).unwrap();
+        assert_eq!(
+            first,
+            content_hash(&patches(&ctx.patches()).unwrap()).unwrap()
+        );
+
+        let head = tree.git.run(["rev-parse", "HEAD^{tree}"]).unwrap();
+        let files = patches(&ctx.patches()).unwrap();
+        assert_eq!(files.len(), 2);
+        let applied = apply(&ctx, &tree.git, &tree.base, &files).unwrap();
+        assert_eq!(applied.git.run(["rev-parse", "HEAD^{tree}"]).unwrap(), head);
+        let added = added(&applied.git, &tree.base, &applied.head).unwrap();
+        assert!(mirror_differences(&ctx.root, &added).unwrap().is_empty());
+        fs::write(ctx.root.join("fs/new.rs"), "fn b() {}\n").unwrap();
+        fs::write(ctx.root.join("fs/stray"), "").unwrap();
+        assert_eq!(mirror_differences(&ctx.root, &added).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn export_removes_what_the_series_no_longer_has() {
+        let (_dir, ctx, tree) = checkout();
+        commit(&tree, "fs/sub/old.rs", "fn a() {}\n", "fs: add old");
+        export(&ctx).unwrap();
+        tree.git.run(["reset", "-q", "--hard", "base"]).unwrap();
+        commit(&tree, "fs/new.rs", "fn a() {}\n", "fs: add new");
+        export(&ctx).unwrap();
+        assert!(!ctx.root.join("fs/sub").exists());
+        assert_eq!(patches(&ctx.patches()).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn unexported_work_is_never_overwritten() {
+        let (_dir, ctx, tree) = checkout();
+        commit(&tree, "Kbuild", "1\n", "one");
+        export(&ctx).unwrap();
+        // Work in the tree alone: it is built as it is.
+        commit(&tree, "Kbuild", "2\n", "two");
+        assert!(sync(&ctx, &tree).unwrap().contains("1 new commits"));
+        assert!(unexported(&ctx, &tree).unwrap().unwrap().contains("two"));
+        // patches/ changes as well: refuse, and keep both.
+        let patch = patches(&ctx.patches()).unwrap().remove(0);
+        let text = fs::read_to_string(&patch).unwrap().replace("+1", "+3");
+        fs::write(&patch, &text).unwrap();
+        let head = tree.git.run(["rev-parse", "HEAD"]).unwrap();
+        let error = sync(&ctx, &tree).unwrap_err().to_string();
+        assert!(
+            error.contains("two") && error.contains("my-work"),
+            "{error}"
+        );
+        assert_eq!(tree.git.run(["rev-parse", "HEAD"]).unwrap(), head);
+        assert!(export(&ctx).unwrap_err().to_string().contains("FORCE=1"));
+        assert_eq!(fs::read_to_string(&patch).unwrap(), text);
+        // Without the work, patches/ is applied.
+        tree.git.run(["reset", "-q", "--hard", "HEAD~1"]).unwrap();
+        sync(&ctx, &tree).unwrap();
+        assert_eq!(
+            fs::read_to_string(tree.git.dir().join("Kbuild")).unwrap(),
+            "3\n"
+        );
+        assert!(unexported(&ctx, &tree).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_patch_that_does_not_apply_is_named_and_nothing_moves() {
+        let (_dir, ctx, tree) = checkout();
+        commit(&tree, "Kbuild", "1\n", "one");
+        export(&ctx).unwrap();
+        let patch = patches(&ctx.patches()).unwrap().remove(0);
+        let text = fs::read_to_string(&patch)
+            .unwrap()
+            .replace("-obj-y", "-obj-n");
+        fs::write(&patch, text).unwrap();
+        let head = tree.git.run(["rev-parse", "HEAD"]).unwrap();
+        let error = sync(&ctx, &tree).unwrap_err().to_string();
+        assert!(error.contains("0001-one.patch does not apply"), "{error}");
+        assert_eq!(tree.git.run(["rev-parse", "HEAD"]).unwrap(), head);
+    }
+
+    #[test]
+    fn whitespace_damage_is_an_error() {
+        let (_dir, ctx, tree) = checkout();
+        commit(&tree, "Kbuild", "1 \n", "trailing");
+        export(&ctx).unwrap();
+        let files = patches(&ctx.patches()).unwrap();
+        assert!(apply(&ctx, &tree.git, &tree.base, &files).is_err());
+    }
+
+    #[test]
+    fn export_refuses_dirt_and_strays() {
+        let (_dir, ctx, tree) = checkout();
+        fs::write(tree.git.dir().join("note"), "").unwrap();
+        assert!(
+            export(&ctx)
+                .unwrap_err()
+                .to_string()
+                .contains("uncommitted")
+        );
+        tree.git.run(["add", "-A"]).unwrap();
+        tree.git.run(["commit", "-q", "-m", "x"]).unwrap();
+        assert!(
+            export(&ctx)
+                .unwrap_err()
+                .to_string()
+                .contains("outside the mirrored")
+        );
+    }
+
+    #[test]
+    fn paths_of_a_patch() {
+        let text =
+            "diff --git a/fs/x.c b/fs/x.c\n--- a/fs/x.c\ndiff --git a/a b/b\nrename from a\n";
+        assert_eq!(
+            touched_paths(text).into_iter().collect::<Vec<_>>(),
+            ["a", "b", "fs/x.c"]
+        );
+    }
+
+    #[test]
+    fn scratch_repositories_have_a_base() {
+        let (_dir, git) = scratch();
+        assert!(git.commit("base").unwrap().is_some());
+    }
+}

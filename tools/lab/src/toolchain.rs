@@ -1,0 +1,209 @@
+//! The compilers, and make set up to use them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use crate::apt::Apt;
+use crate::ctx::Ctx;
+use crate::proc::{self, Logged};
+use crate::ui::Stage;
+
+/// The suffix of Debian's LLVM tools, as the kernel's `LLVM=` takes it.
+pub(crate) const LLVM: &str = "-19";
+
+/// Where Debian's ccache puts compilers that go through it.
+const CCACHE_BIN: &str = "/usr/lib/ccache";
+
+/// Compilers and settings that every kernel build uses.
+#[derive(Debug, Clone)]
+pub(crate) struct Toolchain {
+    /// Versions of everything that takes part, one a line.
+    pub(crate) versions: String,
+    path: String,
+    rust_lib_src: Option<PathBuf>,
+    root: PathBuf,
+}
+
+impl Toolchain {
+    /// Finds the tools and Rust's library source.
+    pub(crate) fn find(ctx: &Ctx) -> Result<Self> {
+        let mut path = format!("{CCACHE_BIN}:{}", ctx.build.join("tools/bin").display());
+        if let Ok(inherited) = std::env::var("PATH") {
+            path.push(':');
+            path.push_str(&inherited);
+        }
+        let clang = format!("clang{LLVM}");
+        if !Path::new(CCACHE_BIN).join(&clang).exists() {
+            bail!("{CCACHE_BIN}/{clang} is missing: scripts/setup.sh installs ccache and {clang}");
+        }
+        let mut versions = String::new();
+        for (tool, args) in [
+            (clang.as_str(), &["--version"][..]),
+            (&format!("ld.lld{LLVM}"), &["--version"]),
+            ("rustc", &["-vV"]),
+            ("clippy-driver", &["--version"]),
+            ("bindgen", &["--version"]),
+        ] {
+            let out = proc::capture(Command::new(tool).args(args).env("PATH", &path))?;
+            // clang and lld add lines on where they are installed, which is no version.
+            let lines = if tool == "rustc" { 10 } else { 1 };
+            for line in out.lines().take(lines) {
+                versions.push_str(line.trim());
+                versions.push('\n');
+            }
+        }
+        Ok(Self {
+            rust_lib_src: rust_library(ctx)?,
+            versions,
+            path,
+            root: ctx.root.clone(),
+        })
+    }
+
+    /// `make`, for the tree `src` with its objects in `obj`.
+    pub(crate) fn make(&self, src: &Path, obj: &Path) -> Command {
+        let mut cmd = Command::new("make");
+        cmd.arg("-C").arg(src).arg(format!("O={}", obj.display()));
+        cmd.arg(format!("-j{}", jobs()));
+        self.environment(&mut cmd);
+        cmd
+    }
+
+    /// Settings that the kernel's make and its scripts read from the environment.
+    pub(crate) fn environment(&self, cmd: &mut Command) {
+        for (name, value) in [
+            ("PATH", self.path.as_str()),
+            ("LLVM", LLVM),
+            ("ARCH", "x86_64"),
+            ("LC_ALL", "C.UTF-8"),
+            // The same input gives the same kernel.
+            ("KBUILD_BUILD_TIMESTAMP", "@0"),
+            ("KBUILD_BUILD_USER", "mayexec"),
+            ("KBUILD_BUILD_HOST", "localhost"),
+            ("KBUILD_BUILD_VERSION", "1"),
+            // Checkouts at other paths find the same objects.
+            ("CCACHE_NOHASHDIR", "1"),
+            ("CCACHE_MAXSIZE", "5G"),
+        ] {
+            cmd.env(name, value);
+        }
+        cmd.env("CCACHE_BASEDIR", &self.root);
+        if let Some(dir) = &self.rust_lib_src {
+            cmd.env("RUST_LIB_SRC", dir);
+        }
+        // make hands these down; a caller's must not change the kernel's build.
+        for name in [
+            "MAKEFLAGS",
+            "MFLAGS",
+            "MAKELEVEL",
+            "CROSS_COMPILE",
+            "KBUILD_OUTPUT",
+            "KCFLAGS",
+            "KRUSTFLAGS",
+            "BASE",
+            "KDIR",
+            "W",
+            "C",
+            "V",
+        ] {
+            cmd.env_remove(name);
+        }
+        for (name, _) in std::env::vars_os() {
+            let name = name.to_string_lossy().into_owned();
+            if name.starts_with("CARGO_") || name == "RUSTFLAGS" {
+                cmd.env_remove(&name);
+            }
+        }
+    }
+}
+
+/// How many compilers run at once.
+pub(crate) fn jobs() -> usize {
+    std::thread::available_parallelism().map_or(2, std::num::NonZero::get)
+}
+
+fn rustc(args: &[&str]) -> Result<String> {
+    proc::capture(Command::new("rustc").args(args)).map(|out| out.trim().to_owned())
+}
+
+/// The source of Rust's library: nothing if rustc has it where the kernel looks.
+fn rust_library(ctx: &Ctx) -> Result<Option<PathBuf>> {
+    let sysroot = PathBuf::from(rustc(&["--print", "sysroot"])?);
+    let own = sysroot.join("lib/rustlib/src/rust/library/core/src/lib.rs");
+    if own.is_file() {
+        return Ok(None);
+    }
+    let version = rustc(&["-V"])?
+        .split_whitespace()
+        .nth(1)
+        .context("rustc -V names no version")?
+        .to_owned();
+    let fetched = ctx.build.join(format!("rust-src-{version}"));
+    if fetched.join("library").is_dir() {
+        return Ok(Some(fetched.join("library")));
+    }
+
+    let log = ctx.fresh_log("rust-src")?;
+    let stage = Stage::begin("add rust-src with rustup", Some(&log));
+    let added = Logged::new("rustup component add", &log)
+        .limit(Duration::from_secs(120))
+        .run(
+            Command::new("rustup").args(["component", "add", "rust-src"]),
+            |_| stage.at(""),
+        );
+    if added.is_ok() && own.is_file() {
+        stage.done("");
+        return Ok(None);
+    }
+    stage.done("not to be had from rustup, trying Debian");
+
+    let package = "rust-src";
+    let prefix = format!("{version}+");
+    let kept = crate::tree::downloaded(&ctx.build.join("dl"), package)?
+        .filter(|(_, found)| found.starts_with(&prefix));
+    let deb = match kept {
+        Some((deb, _)) => deb,
+        None => {
+            let apt = Apt::open(ctx)?;
+            let versions = apt.versions(package)?;
+            let Some(found) = versions.iter().find(|found| {
+                found.starts_with(&prefix) || found.starts_with(&format!("{version}-"))
+            }) else {
+                bail!(
+                    "no source of Rust {version}'s library: rustup could not add it (log: {}), and Debian has {}\n\
+                     add it by hand: rustup component add rust-src",
+                    ctx.show(&log),
+                    versions.join(" ")
+                );
+            };
+            apt.download(package, found)?
+        }
+    };
+    let part = tempfile::Builder::new()
+        .prefix(".unpack-")
+        .tempdir_in(&ctx.build)?;
+    Logged::new("dpkg-deb", &log).run(
+        Command::new("dpkg-deb")
+            .arg("-x")
+            .arg(&deb)
+            .arg(part.path()),
+        |_| {},
+    )?;
+    let library = part.path().join(format!("usr/src/rustc-{version}/library"));
+    if !library.join("core/src/lib.rs").is_file() {
+        bail!(
+            "{} does not hold usr/src/rustc-{version}/library",
+            ctx.show(&deb)
+        );
+    }
+    let staged = part.path().join("staged");
+    fs::create_dir(&staged)?;
+    fs::rename(&library, staged.join("library"))?;
+    fs::rename(&staged, &fetched)
+        .with_context(|| format!("cannot create {}", fetched.display()))?;
+    Ok(Some(fetched.join("library")))
+}

@@ -1,0 +1,338 @@
+//! The kernel tree: fetched as one base commit, or the user's own.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::apt::Apt;
+use crate::ctx::Ctx;
+use crate::git::Git;
+use crate::proc::{self, Logged};
+use crate::ui::Stage;
+
+/// Files that every kernel tree has, whatever its age.
+const MARKS: [&str; 4] = [
+    "Kbuild",
+    "MAINTAINERS",
+    "fs/namei.c",
+    "include/uapi/linux/openat2.h",
+];
+
+/// The developers' tree and the commit that the series starts from.
+#[derive(Debug)]
+pub(crate) struct Tree {
+    /// The tree that developers edit.
+    pub(crate) git: Git,
+    /// The commit before the series.
+    pub(crate) base: String,
+}
+
+/// Opens the tree, creating it if it is not there.
+pub(crate) fn open(ctx: &Ctx) -> Result<Tree> {
+    match &ctx.kdir {
+        Some(kdir) => open_kdir(ctx, kdir),
+        None => open_debian(ctx),
+    }
+}
+
+/// Opens the tree only if it exists.
+pub(crate) fn existing(ctx: &Ctx) -> Result<Option<Tree>> {
+    let git = Git::at(ctx.linux());
+    if !ctx.linux().join("Kbuild").is_file() {
+        return Ok(None);
+    }
+    let base = match &ctx.kdir {
+        Some(_) => git.commit("refs/worktree/mayexec-base")?,
+        None => git.commit("base")?,
+    };
+    Ok(base.map(|base| Tree { git, base }))
+}
+
+fn open_debian(ctx: &Ctx) -> Result<Tree> {
+    let linux = ctx.linux();
+    if !linux.exists() {
+        fetch_debian(ctx, &linux)?;
+    }
+    let git = Git::at(&linux);
+    match git.commit("refs/tags/base")? {
+        Some(base) if linux.join("Kbuild").is_file() => Ok(Tree { git, base }),
+        _ => bail!(
+            "{} is not a tree that `make kernel` prepared (no tag `base`)\n\
+             move it away and run the command again",
+            ctx.show(&linux)
+        ),
+    }
+}
+
+fn fetch_debian(ctx: &Ctx, linux: &Path) -> Result<()> {
+    let package = format!("linux-source-{}", ctx.base);
+    let (deb, version) = match downloaded(&ctx.build.join("dl"), &package)? {
+        Some(found) => found,
+        None => {
+            let apt = Apt::open(ctx)?;
+            let Some(version) = apt.versions(&package)?.into_iter().next() else {
+                let known = apt.names("linux-source-")?;
+                bail!(
+                    "BASE={}: Debian has no package {package}; it has: {}\n\
+                     another base needs your own tree: KDIR=/path/to/linux BASE=REVISION",
+                    ctx.base,
+                    if known.is_empty() {
+                        "none".to_owned()
+                    } else {
+                        known.join(" ")
+                    }
+                );
+            };
+            (apt.download(&package, &version)?, version)
+        }
+    };
+
+    let log = ctx.fresh_log("unpack")?;
+    let stage = Stage::begin(
+        &format!("unpack {package} and commit it as the base"),
+        Some(&log),
+    );
+    // Everything happens in a directory of another name: an interrupted run
+    // leaves nothing that looks like a tree.
+    let part = tempfile::Builder::new()
+        .prefix(".unpack-")
+        .tempdir_in(&ctx.slot)?;
+    stage.at("unpacking the package");
+    let deb_dir = part.path().join("deb");
+    Logged::new("dpkg-deb", &log).run(
+        Command::new("dpkg-deb").arg("-x").arg(&deb).arg(&deb_dir),
+        |_| stage.at("unpacking the package"),
+    )?;
+    let tarball = deb_dir.join(format!("usr/src/{package}.tar.xz"));
+    let tree = part.path().join("linux");
+    fs::create_dir(&tree)?;
+    Logged::new("tar", &log).run(
+        Command::new("tar")
+            .args(["--strip-components=1", "--no-same-owner", "-xf"])
+            .arg(&tarball)
+            .arg("-C")
+            .arg(&tree),
+        |_| stage.at("unpacking the source"),
+    )?;
+    require_kernel_tree(&tree, &format!("{package} {version}"))?;
+
+    let git = Git::at(&tree);
+    git.run(["init", "-q", "-b", "mayexec"])?;
+    for (name, value) in [
+        // The objects are written once, on this machine: speed before size.
+        ("core.compression", "0"),
+        ("gc.auto", "0"),
+        ("core.hooksPath", "/dev/null"),
+    ] {
+        git.run(["config", name, value])?;
+    }
+    stage.at("committing the base");
+    Logged::new("git add", &log).run(&mut git.cmd(["add", "-A", "-f", "."]), |_| {
+        stage.at("committing the base")
+    })?;
+    let message = format!(
+        "Linux {}\n\nDebian's {package} {version}, unpacked.\n",
+        kernel_version(&tree)?
+    );
+    // A fixed date and identity give the same commit on every machine.
+    let mut commit = git.cmd(["commit", "-q", "--no-verify", "-m", &message]);
+    for (name, value) in [
+        ("GIT_AUTHOR_NAME", "Linux"),
+        ("GIT_AUTHOR_EMAIL", "linux@localhost"),
+        ("GIT_COMMITTER_NAME", "Linux"),
+        ("GIT_COMMITTER_EMAIL", "linux@localhost"),
+        ("GIT_AUTHOR_DATE", "2000-01-01T00:00:00Z"),
+        ("GIT_COMMITTER_DATE", "2000-01-01T00:00:00Z"),
+    ] {
+        commit.env(name, value);
+    }
+    Logged::new("git commit", &log).run(&mut commit, |_| stage.at("committing the base"))?;
+    git.run(["tag", "base"])?;
+    fs::rename(&tree, linux).with_context(|| format!("cannot create {}", linux.display()))?;
+    stage.done(&ctx.show(linux));
+    Ok(())
+}
+
+/// A package that an earlier run downloaded, with its version; apt wrote and
+/// verified it under a temporary name, so what has the final name is whole.
+pub(crate) fn downloaded(dl: &Path, package: &str) -> Result<Option<(PathBuf, String)>> {
+    let prefix = format!("{package}_");
+    let mut debs: Vec<PathBuf> = Vec::new();
+    for entry in fs::read_dir(dl).into_iter().flatten() {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name.starts_with(&prefix) && name.ends_with(".deb") {
+            debs.push(path);
+        }
+    }
+    debs.sort();
+    for deb in debs.into_iter().rev() {
+        let (status, out, _) =
+            proc::output(Command::new("dpkg-deb").arg("-f").arg(&deb).arg("Version"))?;
+        if status.success() {
+            return Ok(Some((deb, out.trim().to_owned())));
+        }
+    }
+    Ok(None)
+}
+
+fn open_kdir(ctx: &Ctx, kdir: &Path) -> Result<Tree> {
+    require_kernel_tree(kdir, &format!("KDIR={}", kdir.display()))?;
+    let user = Git::at(kdir);
+    if !user.ok(["rev-parse", "--git-dir"])? {
+        bail!(
+            "KDIR={}: not a git repository, so the series cannot be applied beside it\n\
+             give a git clone of Linux, or leave KDIR out to use Debian's source",
+            kdir.display()
+        );
+    }
+    let dirt: Vec<String> = user
+        .dirt()?
+        .into_iter()
+        .filter(|line| !line.starts_with("??"))
+        .collect();
+    if !dirt.is_empty() {
+        bail!(
+            "KDIR={}: uncommitted changes, which the build would not contain:\n  {}\n\
+             commit or stash them (nothing was touched)",
+            kdir.display(),
+            dirt.iter()
+                .take(10)
+                .cloned()
+                .collect::<Vec<_>>()
+                .join("\n  ")
+        );
+    }
+    let mut base = None;
+    for rev in [ctx.base.clone(), format!("v{}", ctx.base)] {
+        if let Some(commit) = user.commit(&rev)? {
+            base = Some(commit);
+            break;
+        }
+    }
+    let Some(base) = base else {
+        bail!(
+            "KDIR={}: no revision {base} nor v{base}\n\
+             fetch it there (git fetch --tags), or name another with BASE=",
+            kdir.display(),
+            base = ctx.base
+        );
+    };
+    let linux = ctx.linux();
+    if !linux.exists() {
+        // A worktree whose directory was removed by hand still claims its path.
+        user.run(["worktree", "prune"])?;
+        let log = ctx.fresh_log("worktree")?;
+        let stage = Stage::begin(
+            &format!(
+                "check out {base} of {} in a work tree of its own",
+                kdir.display()
+            ),
+            Some(&log),
+        );
+        Logged::new("git worktree add", &log).run(
+            user.cmd(["worktree", "add", "--detach", "--force"])
+                .arg(&linux)
+                .arg(&base),
+            |_| stage.at(""),
+        )?;
+        Git::at(&linux).run(["update-ref", "refs/worktree/mayexec-base", &base])?;
+        stage.done(&ctx.show(&linux));
+    }
+    let git = Git::at(&linux);
+    match git.commit("refs/worktree/mayexec-base")? {
+        Some(known) if known == base => Ok(Tree { git, base }),
+        // Interrupted between the checkout and the ref: nothing is there to lose.
+        None if git.commit("HEAD")?.as_deref() == Some(base.as_str()) => {
+            git.force_to(&base)?;
+            git.run(["update-ref", "refs/worktree/mayexec-base", &base])?;
+            Ok(Tree { git, base })
+        }
+        _ => bail!(
+            "{} was made for another commit than {base}, which BASE={} names in {} now\n\
+             `make clean KDIR={} BASE={}` removes it (it refuses if it holds unexported work)",
+            ctx.show(&linux),
+            ctx.base,
+            kdir.display(),
+            kdir.display(),
+            ctx.base
+        ),
+    }
+}
+
+fn require_kernel_tree(dir: &Path, what: &str) -> Result<()> {
+    for mark in MARKS {
+        if !dir.join(mark).is_file() {
+            bail!("{what}: not a Linux source tree with openat2(2) (no {mark})");
+        }
+    }
+    Ok(())
+}
+
+/// `7.3.4`, from the tree's Makefile.
+pub(crate) fn kernel_version(tree: &Path) -> Result<String> {
+    let path = tree.join("Makefile");
+    let text =
+        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    parse_version(&text)
+        .with_context(|| format!("{}: no VERSION, PATCHLEVEL, SUBLEVEL", path.display()))
+}
+
+fn parse_version(makefile: &str) -> Option<String> {
+    let field = |name: &str| {
+        makefile.lines().take(20).find_map(|line| {
+            let (key, value) = line.split_once('=')?;
+            (key.trim() == name).then(|| value.trim().to_owned())
+        })
+    };
+    Some(format!(
+        "{}.{}.{}{}",
+        field("VERSION")?,
+        field("PATCHLEVEL")?,
+        field("SUBLEVEL")?,
+        field("EXTRAVERSION").unwrap_or_default()
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_is_read_from_the_makefile() {
+        let text =
+            "# x\nVERSION = 7\nPATCHLEVEL = 3\nSUBLEVEL = 4\nEXTRAVERSION = -rc1\nNAME = Baby\n";
+        assert_eq!(parse_version(text).as_deref(), Some("7.3.4-rc1"));
+        assert_eq!(parse_version("all:\n\ttrue\n"), None);
+    }
+
+    #[test]
+    fn a_directory_that_is_no_kernel_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let error = require_kernel_tree(dir.path(), "KDIR=x").unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .contains("KDIR=x: not a Linux source tree"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn an_unreadable_package_is_not_taken_for_a_download() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("linux-source-7.3_1_all.deb"), "no package").unwrap();
+        assert!(
+            downloaded(dir.path(), "linux-source-7.3")
+                .unwrap()
+                .is_none()
+        );
+        assert!(
+            downloaded(&dir.path().join("missing"), "linux-source-7.3")
+                .unwrap()
+                .is_none()
+        );
+    }
+}

@@ -1,0 +1,119 @@
+//! What the user sees while a long step runs.
+
+use std::cell::Cell;
+use std::io::IsTerminal;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// Without a terminal, a step that is still running says so this often.
+const HEARTBEAT: Duration = Duration::from_secs(30);
+
+/// One named step with its elapsed time and its log.
+///
+/// On a terminal it is one line that moves; elsewhere (CI, a pipe) it is a line
+/// when it begins, one every 30 seconds, and one when it ends.
+pub(crate) struct Stage {
+    name: String,
+    started: Instant,
+    bar: Option<ProgressBar>,
+    spoke: Cell<Instant>,
+    ended: Cell<bool>,
+}
+
+impl Stage {
+    /// Begins a step.
+    pub(crate) fn begin(name: &str, log: Option<&Path>) -> Self {
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let bar = ProgressBar::new_spinner();
+            let style =
+                ProgressStyle::with_template("{spinner} [{elapsed_precise}] {prefix}: {wide_msg}");
+            if let Ok(style) = style {
+                bar.set_style(style);
+            }
+            bar.set_prefix(name.to_owned());
+            if let Some(log) = log {
+                bar.println(format!("{name} (log: {})", log.display()));
+            }
+            bar.enable_steady_tick(Duration::from_millis(200));
+            bar
+        });
+        if bar.is_none() {
+            match log {
+                Some(log) => eprintln!("{name} (log: {})", log.display()),
+                None => eprintln!("{name}"),
+            }
+        }
+        Self {
+            name: name.to_owned(),
+            started: Instant::now(),
+            bar,
+            spoke: Cell::new(Instant::now()),
+            ended: Cell::new(false),
+        }
+    }
+
+    /// Says how far the step is.
+    pub(crate) fn at(&self, message: &str) {
+        match &self.bar {
+            Some(bar) => bar.set_message(message.to_owned()),
+            None if self.spoke.get().elapsed() >= HEARTBEAT => {
+                self.spoke.set(Instant::now());
+                eprintln!(
+                    "  {} {}: {message}",
+                    clock(self.started.elapsed()),
+                    self.name
+                );
+            }
+            None => {}
+        }
+    }
+
+    /// Runs `print` without the moving line in its way.
+    pub(crate) fn aside(&self, print: impl FnOnce()) {
+        match &self.bar {
+            Some(bar) => bar.suspend(print),
+            None => print(),
+        }
+    }
+
+    /// Ends the step with a note on what came of it.
+    pub(crate) fn done(&self, note: &str) {
+        self.ended.set(true);
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+        let sep = if note.is_empty() { "" } else { ": " };
+        eprintln!(
+            "  {} {}{sep}{note}",
+            clock(self.started.elapsed()),
+            self.name
+        );
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        if let Some(bar) = self.bar.as_ref().filter(|_| !self.ended.get()) {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// `m:ss`.
+pub(crate) fn clock(time: Duration) -> String {
+    let secs = time.as_secs();
+    format!("{}:{:02}", secs / 60, secs % 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_clock_pads_seconds() {
+        assert_eq!(clock(Duration::from_secs(61)), "1:01");
+        assert_eq!(clock(Duration::from_secs(3599)), "59:59");
+    }
+}
