@@ -51,7 +51,7 @@ pub enum FileType {
     Fifo,
     /// Socket, `S_IFSOCK`.
     Socket,
-    /// No type that `S_IFMT` knows; anonymous inodes have none.
+    /// No type: an anonymous inode.
     Untyped,
 }
 
@@ -108,16 +108,31 @@ impl Inode {
         self.0.get()
     }
 
-    /// Returns the type of the file.
+    /// Returns the type of the file, as stat(2) shows it.
+    ///
+    /// Anonymous inodes have none, even those of pidfs, which keep `S_IFREG` in their mode.
     #[inline]
     pub fn file_type(&self) -> FileType {
-        // This `read_volatile` is intended to correspond to a READ_ONCE call: chmod(2) may change
-        // the other bits of the mode meanwhile, the type stays.
+        let inode = self.as_ptr();
+
+        // These `read_volatile` are intended to correspond to READ_ONCE calls: other bits of both
+        // fields may change meanwhile, those that are looked at here do not.
         //
         // SAFETY: By the type invariant, the inode is valid.
         //
         // FIXME(read_once): Replace with `read_once` when available on the Rust side.
-        FileType::from_mode(unsafe { (&raw const (*self.as_ptr()).i_mode).read_volatile() })
+        let (flags, mode) = unsafe {
+            (
+                (&raw const (*inode).i_flags).read_volatile(),
+                (&raw const (*inode).i_mode).read_volatile(),
+            )
+        };
+
+        if flags & bindings::S_ANON_INODE != 0 {
+            FileType::Untyped
+        } else {
+            FileType::from_mode(mode)
+        }
     }
 
     /// Asks whether the current task may access the inode, reached through a mount with `idmap`,

@@ -187,6 +187,25 @@ mod tests {
     }
 
     #[test]
+    fn anonymous_inodes_are_untyped() -> Result {
+        let pipefs = Mount::new(c"pipefs")?;
+        // SAFETY: The superblock is valid while the mount is.
+        let inode = from_err_ptr(unsafe { bindings::alloc_anon_inode((*pipefs.0).mnt_sb) })?;
+
+        // SAFETY: Nobody else knows the inode, and this test holds a reference.
+        let before = unsafe { Inode::from_raw(inode) }.file_type();
+        // SAFETY: As above.
+        unsafe { (*inode).i_mode = (bindings::S_IFREG | 0o700) as bindings::umode_t };
+        // SAFETY: As above.
+        let like_pidfs = unsafe { Inode::from_raw(inode) }.file_type();
+        // SAFETY: The reference is not used any more.
+        unsafe { bindings::iput(inode) };
+
+        assert_eq!((before, like_pidfs), (FileType::Untyped, FileType::Untyped));
+        Ok(())
+    }
+
+    #[test]
     fn noexec_of_mount() -> Result {
         let tmpfs = Mount::new(c"tmpfs")?;
         let file = tmpfs.file(0o755)?;

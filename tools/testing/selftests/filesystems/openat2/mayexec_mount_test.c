@@ -1,0 +1,330 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * O_MAYEXEC: which mount and which owner count where a file can be reached
+ * through several mounts.
+ */
+
+#include "mayexec.h"
+
+static int remount_bind(const char *path, unsigned long flags)
+{
+	return sys_result(sys_mount(NULL, path, NULL,
+				    MS_REMOUNT | MS_BIND | flags, NULL));
+}
+
+static void make_bind(struct __test_metadata *_metadata, const char *from,
+		      const char *to, unsigned long flags)
+{
+	ASSERT_EQ(0, mkdir(to, 0755));
+	ASSERT_EQ(0, sys_mount(from, to, NULL, MS_BIND, NULL));
+	ASSERT_EQ(0, remount_bind(to, flags));
+}
+
+FIXTURE(bind) {};
+
+FIXTURE_VARIANT(bind) {
+	unsigned long origin_flags;
+	unsigned long bind_flags;
+};
+
+FIXTURE_VARIANT_ADD(bind, noexec_over_exec) {
+	.bind_flags = MS_NOEXEC,
+};
+
+FIXTURE_VARIANT_ADD(bind, exec_over_noexec) {
+	.origin_flags = MS_NOEXEC,
+};
+
+FIXTURE_SETUP(bind)
+{
+	if (!mayexec_setup(_metadata))
+		return;
+	make_mount(_metadata, "origin", variant->origin_flags);
+	make_file(_metadata, "origin/file", 0755);
+	make_bind(_metadata, "origin", "bind", variant->bind_flags);
+}
+
+FIXTURE_TEARDOWN_PARENT(bind)
+{
+	mayexec_teardown(_metadata);
+}
+
+/* The same inode: only the mount that it is opened through tells them apart. */
+TEST_F(bind, the_mount_of_the_path_counts)
+{
+	const int origin = variant->origin_flags ? -EACCES : 0;
+	const int bind = variant->bind_flags ? -EACCES : 0;
+
+	if (!set_policy(_metadata, OPEN_MAYEXEC_ENFORCE_MOUNT))
+		SKIP(return, STATIC_POLICY);
+	EXPECT_EQ(0, try_open("origin/file", 0));
+	EXPECT_EQ(0, try_open("bind/file", 0));
+	EXPECT_EQ(origin, try_open("origin/file", O_MAYEXEC));
+	EXPECT_EQ(bind, try_open("bind/file", O_MAYEXEC));
+}
+
+TEST_F(bind, the_mount_of_the_descriptor_counts)
+{
+	const char *const paths[] = { "origin/file", "bind/file" };
+	const int results[] = {
+		variant->origin_flags ? -EACCES : 0,
+		variant->bind_flags ? -EACCES : 0,
+	};
+
+	if (!set_policy(_metadata, OPEN_MAYEXEC_ENFORCE_MOUNT))
+		SKIP(return, STATIC_POLICY);
+	for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {
+		char link[64];
+		int fd;
+
+		fd = open(paths[i], O_RDONLY | O_CLOEXEC);
+		ASSERT_LE(0, fd);
+		snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+		EXPECT_EQ(results[i], try_open(link, O_MAYEXEC));
+		EXPECT_EQ(results[i], try_openat2(fd, "", O_MAYEXEC |
+						  O_EMPTYPATH, 0));
+		close(fd);
+	}
+}
+
+TEST_F(bind, no_mount_counts_without_the_check)
+{
+	if (!set_policy(_metadata, OPEN_MAYEXEC_ENFORCE_FILE))
+		SKIP(return, STATIC_POLICY);
+	EXPECT_EQ(0, try_open("origin/file", O_MAYEXEC));
+	EXPECT_EQ(0, try_open("bind/file", O_MAYEXEC));
+}
+
+FIXTURE(overlay) {};
+
+FIXTURE_VARIANT(overlay) {
+	unsigned long lower_flags;
+	unsigned long upper_flags;
+	unsigned long overlay_flags;
+};
+
+FIXTURE_VARIANT_ADD(overlay, exec) {};
+
+FIXTURE_VARIANT_ADD(overlay, noexec) {
+	.overlay_flags = MS_NOEXEC,
+};
+
+FIXTURE_VARIANT_ADD(overlay, lower_noexec) {
+	.lower_flags = MS_NOEXEC,
+};
+
+FIXTURE_VARIANT_ADD(overlay, upper_noexec) {
+	.upper_flags = MS_NOEXEC,
+};
+
+FIXTURE_VARIANT_ADD(overlay, layers_noexec) {
+	.lower_flags = MS_NOEXEC,
+	.upper_flags = MS_NOEXEC,
+};
+
+FIXTURE_VARIANT_ADD(overlay, all_noexec) {
+	.lower_flags = MS_NOEXEC,
+	.upper_flags = MS_NOEXEC,
+	.overlay_flags = MS_NOEXEC,
+};
+
+FIXTURE_SETUP(overlay)
+{
+	if (!mayexec_setup(_metadata))
+		return;
+	make_mount(_metadata, "lower", variant->lower_flags);
+	make_mount(_metadata, "upper", variant->upper_flags);
+	ASSERT_EQ(0, mkdir("upper/dir", 0755));
+	ASSERT_EQ(0, mkdir("upper/work", 0755));
+	ASSERT_EQ(0, mkdir("overlay", 0755));
+	make_file(_metadata, "lower/lower-0755", 0755);
+	make_file(_metadata, "lower/lower-0644", 0644);
+	make_file(_metadata, "lower/copied-0755", 0644);
+	make_file(_metadata, "lower/copied-0644", 0755);
+	make_file(_metadata, "upper/dir/upper-0755", 0755);
+	make_file(_metadata, "upper/dir/upper-0644", 0644);
+	if (sys_mount("mayexec", "overlay", "overlay", variant->overlay_flags,
+		      "lowerdir=lower,upperdir=upper/dir,workdir=upper/work"))
+		SKIP(return, "overlayfs: %s", strerror(errno));
+	/* The change of the mode makes them files of the upper layer. */
+	ASSERT_EQ(0, chmod("overlay/copied-0755", 0755));
+	ASSERT_EQ(0, chmod("overlay/copied-0644", 0644));
+}
+
+FIXTURE_TEARDOWN_PARENT(overlay)
+{
+	mayexec_teardown(_metadata);
+}
+
+static void check_overlay(struct __test_metadata *_metadata,
+			  const char *layer, int exec_file, int noexec_file)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "overlay/%s-0755", layer);
+	EXPECT_EQ(0, try_open(path, 0));
+	EXPECT_EQ(exec_file, try_open(path, O_MAYEXEC)) {
+		TH_LOG("%s, policy %d", path, read_policy());
+	}
+	snprintf(path, sizeof(path), "overlay/%s-0644", layer);
+	EXPECT_EQ(0, try_open(path, 0));
+	EXPECT_EQ(noexec_file, try_open(path, O_MAYEXEC)) {
+		TH_LOG("%s, policy %d", path, read_policy());
+	}
+}
+
+/* As for an execution, the mounts of the layers do not matter. */
+TEST_F(overlay, only_its_own_mount_counts)
+{
+	const int noexec = variant->overlay_flags ? -EACCES : 0;
+	const char *const layers[] = { "lower", "copied", "upper" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(layers); i++) {
+		if (!set_policy(_metadata, OPEN_MAYEXEC_ENFORCE_MOUNT))
+			SKIP(return, STATIC_POLICY);
+		check_overlay(_metadata, layers[i], noexec, noexec);
+		ASSERT_TRUE(set_policy(_metadata, OPEN_MAYEXEC_ENFORCE_FILE));
+		check_overlay(_metadata, layers[i], 0, -EACCES);
+		ASSERT_TRUE(set_policy(_metadata, OPEN_MAYEXEC_ENFORCE_BOTH));
+		check_overlay(_metadata, layers[i], noexec, -EACCES);
+	}
+}
+
+TEST_F(overlay, equals_execve_check)
+{
+	const char *const paths[] = {
+		"overlay/lower-0755", "overlay/lower-0644",
+		"overlay/copied-0755", "overlay/copied-0644",
+		"overlay/upper-0755", "overlay/upper-0644",
+	};
+
+	if (!set_policy(_metadata, OPEN_MAYEXEC_ENFORCE_BOTH))
+		SKIP(return, STATIC_POLICY);
+	for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {
+		EXPECT_EQ(try_execve_check(AT_FDCWD, paths[i], 0),
+			  try_open(paths[i], O_MAYEXEC)) {
+			TH_LOG("%s", paths[i]);
+		}
+	}
+}
+
+FIXTURE(idmapped) {};
+
+/* A descriptor of a user namespace that maps @owner to @caller. */
+static int make_idmap(struct __test_metadata *_metadata, unsigned int owner,
+		      unsigned int caller)
+{
+	char path[64], map[64];
+	int ready[2], fd;
+	pid_t pid;
+	char c;
+
+	ASSERT_EQ(0, pipe2(ready, O_CLOEXEC));
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid) {
+		ASSERT_EQ(0, unshare(CLONE_NEWUSER));
+		ASSERT_EQ(1, write(ready[1], "", 1));
+		pause();
+		_exit(0);
+	}
+	close(ready[1]);
+	ASSERT_EQ(1, read(ready[0], &c, 1));
+	close(ready[0]);
+
+	snprintf(map, sizeof(map), "%u %u 1", owner, caller);
+	snprintf(path, sizeof(path), "/proc/%d/uid_map", pid);
+	ASSERT_EQ(0, write_string(path, map));
+	snprintf(path, sizeof(path), "/proc/%d/gid_map", pid);
+	ASSERT_EQ(0, write_string(path, map));
+	snprintf(path, sizeof(path), "/proc/%d/ns/user", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	ASSERT_LE(0, fd);
+
+	ASSERT_EQ(0, kill(pid, SIGKILL));
+	ASSERT_EQ(pid, waitpid(pid, NULL, 0));
+	return fd;
+}
+
+FIXTURE_SETUP(idmapped)
+{
+	struct mount_attr attr = { .attr_set = MOUNT_ATTR_IDMAP };
+	int tree, err;
+
+	if (!mayexec_setup(_metadata))
+		return;
+	make_mount(_metadata, "origin", 0);
+	/* Everyone may read them: only the right to execute is at stake. */
+	make_file(_metadata, "origin/owner", 0744);
+	ASSERT_EQ(0, chown("origin/owner", OWNER_ID, OWNER_ID));
+	make_file(_metadata, "origin/user", 0744);
+	ASSERT_EQ(0, chown("origin/user", USER_ID, USER_ID));
+
+	tree = sys_open_tree(AT_FDCWD, "origin",
+			     OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	ASSERT_LE(0, tree);
+	attr.userns_fd = make_idmap(_metadata, OWNER_ID, USER_ID);
+	err = sys_result(syscall(__NR_mount_setattr, tree, "", AT_EMPTY_PATH,
+				 &attr, sizeof(attr)));
+	close(attr.userns_fd);
+	if (err)
+		SKIP(return, "idmapped tmpfs: %s", strerror(-err));
+	ASSERT_EQ(0, mkdir("idmapped", 0755));
+	ASSERT_EQ(0, sys_move_mount(tree, "", AT_FDCWD, "idmapped",
+				    MOVE_MOUNT_F_EMPTY_PATH));
+	close(tree);
+}
+
+FIXTURE_TEARDOWN_PARENT(idmapped)
+{
+	mayexec_teardown(_metadata);
+}
+
+/* The mount makes the caller the owner of one file, and of the other not. */
+TEST_F(idmapped, owner_is_judged_through_the_mount)
+{
+	pid_t pid;
+
+	if (!set_policy(_metadata, OPEN_MAYEXEC_ENFORCE_FILE))
+		SKIP(return, STATIC_POLICY);
+	pid = fork_as(_metadata, CALLER_USER);
+	if (pid) {
+		join(_metadata, pid);
+		return;
+	}
+	EXPECT_EQ(0, try_open("origin/owner", 0));
+	EXPECT_EQ(0, try_open("origin/user", 0));
+	EXPECT_EQ(0, try_open("idmapped/owner", 0));
+	EXPECT_EQ(0, try_open("idmapped/user", 0));
+
+	EXPECT_EQ(-EACCES, try_open("origin/owner", O_MAYEXEC));
+	EXPECT_EQ(0, try_open("origin/user", O_MAYEXEC));
+	EXPECT_EQ(0, try_open("idmapped/owner", O_MAYEXEC));
+	EXPECT_EQ(-EACCES, try_open("idmapped/user", O_MAYEXEC));
+	_exit(_metadata->exit_code);
+}
+
+TEST_F(idmapped, equals_execve_check)
+{
+	const char *const paths[] = {
+		"origin/owner", "origin/user", "idmapped/owner", "idmapped/user",
+	};
+	pid_t pid;
+
+	if (!set_policy(_metadata, OPEN_MAYEXEC_ENFORCE_BOTH))
+		SKIP(return, STATIC_POLICY);
+	pid = fork_as(_metadata, CALLER_USER);
+	if (pid) {
+		join(_metadata, pid);
+		return;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {
+		EXPECT_EQ(try_execve_check(AT_FDCWD, paths[i], 0),
+			  try_open(paths[i], O_MAYEXEC)) {
+			TH_LOG("%s", paths[i]);
+		}
+	}
+	_exit(_metadata->exit_code);
+}
+
+TEST_HARNESS_MAIN
