@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use guest::{BUNDLE, BUNDLE_TAG, JOB_FILE, Job, READY, SHARE_TAG, STATUS_FILE, Status};
+use guest::{BUNDLE, BUNDLE_TAG, JOB_FILE, Job, READY, SHARE, SHARE_TAG, STATUS_FILE, Status};
 use regex::Regex;
 
 use crate::ctx::{Ctx, write_whole};
@@ -30,6 +30,7 @@ pub(crate) struct Boot<'a> {
     name: String,
     job: Job,
     bundle: Option<PathBuf>,
+    program: Option<PathBuf>,
     cmdline: Vec<String>,
     limit: Duration,
     stream: bool,
@@ -49,8 +50,6 @@ pub(crate) struct Outcome {
     pub(crate) output_log: PathBuf,
     /// The file that holds the kernel's messages.
     pub(crate) console_log: PathBuf,
-    /// From power on to power off.
-    pub(crate) time: Duration,
 }
 
 impl<'a> Boot<'a> {
@@ -67,10 +66,11 @@ impl<'a> Boot<'a> {
                 bundle: false,
             },
             bundle: None,
+            program: None,
             cmdline: Vec::new(),
             limit: Duration::from_secs(300),
             stream: false,
-            cpus: 2,
+            cpus: 1,
         }
     }
 
@@ -79,6 +79,15 @@ impl<'a> Boot<'a> {
         self.bundle = Some(dir.to_owned());
         self.job.bundle = true;
         self.job.cwd = PathBuf::from(BUNDLE);
+        self
+    }
+
+    /// Runs a program of this workspace: the guest finds a copy in the shared
+    /// directory, wherever the checkout is.
+    pub(crate) fn program(mut self, program: &Path) -> Self {
+        let name = program.file_name().unwrap_or_default().to_string_lossy();
+        self.job.argv.insert(0, format!("{SHARE}/{name}"));
+        self.program = Some(program.to_owned());
         self
     }
 
@@ -114,6 +123,11 @@ impl<'a> Boot<'a> {
             &share.path().join(JOB_FILE),
             &serde_json::to_vec_pretty(&self.job)?,
         )?;
+        if let Some(program) = &self.program {
+            let name = program.file_name().context("a program without a name")?;
+            fs::copy(program, share.path().join(name))
+                .with_context(|| format!("cannot copy {}", program.display()))?;
+        }
 
         let init = init_program()?;
         let mut cmd = self.qemu(&init, share.path(), &console_log, &output_log);
@@ -207,7 +221,6 @@ impl<'a> Boot<'a> {
             code,
             output_log,
             console_log,
-            time: started.elapsed(),
         })
     }
 

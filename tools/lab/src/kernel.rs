@@ -19,8 +19,8 @@ use crate::ui::Stage;
 /// Change this when kernels must be built again although their inputs are the same.
 const RECIPE: &str = "1";
 
-/// The prefix of the options that the series adds.
-const SERIES_OPTIONS: &str = "CONFIG_OPEN_MAYEXEC";
+/// The comment in guest.config after which the options of the series come.
+const SERIES_SECTION: &str = "# The series";
 
 /// Top-level entries of the tree that no object depends on.
 const NOT_BUILT: [&str; 6] = [
@@ -86,14 +86,19 @@ pub(crate) struct Builder<'a> {
     pub(crate) src: PathBuf,
     /// Its objects.
     pub(crate) obj: PathBuf,
+    /// Part of the key: what one builder's log has shown, another's has not.
+    pub(crate) name: &'static str,
+    /// Whether the tree holds the whole series, so that it must have every option.
+    pub(crate) whole: bool,
 }
 
 impl Builder<'_> {
     /// The key under which a kernel of `commit` is kept, with what went into it.
     pub(crate) fn key(&self, tree: &str, variant: &Variant) -> Result<(String, String)> {
         let inputs = format!(
-            "recipe {RECIPE}\n{}\nconfig {}\nvariant {}\n{tree}",
+            "recipe {RECIPE}\n{}\nbuilder {}\nconfig {}\nvariant {}\n{tree}",
             self.tools.versions.trim_end(),
+            self.name,
             hash(self.fragment(variant)?.as_bytes()),
             variant.name,
         );
@@ -192,7 +197,7 @@ impl Builder<'_> {
     }
 
     /// Writes the configuration, and leaves it alone if it is the same already.
-    fn configure(&self, log: &Path, stage: &Stage, variant: &Variant) -> Result<()> {
+    pub(crate) fn configure(&self, log: &Path, stage: &Stage, variant: &Variant) -> Result<()> {
         fs::create_dir_all(&self.obj)?;
         let fragment = self.obj.join("lab.fragment");
         let text = self.fragment(variant)?;
@@ -219,7 +224,7 @@ impl Builder<'_> {
             .with_context(|| format!("no configuration in {}", fresh.display()))?;
         let missing: Vec<String> = unmet(&text, &config)
             .into_iter()
-            .filter(|line| !(line.starts_with(SERIES_OPTIONS) && self.lacks(line)))
+            .filter(|line| self.whole || !(in_series_section(&text, line) && self.lacks(line)))
             .collect();
         if !missing.is_empty() {
             bail!(
@@ -249,6 +254,14 @@ impl Builder<'_> {
         let found = Git::at(&self.src).ok(["grep", "-qE", &pattern, "--", "*Kconfig*"]);
         matches!(found, Ok(false))
     }
+}
+
+/// Whether a line of the fragment sets an option that the series adds, which the
+/// base and the series' first patches do not have yet.
+fn in_series_section(fragment: &str, line: &str) -> bool {
+    fragment
+        .split_once(SERIES_SECTION)
+        .is_some_and(|(_, section)| section.lines().any(|own| own == line))
 }
 
 /// Lines of a fragment that a configuration does not honour.
@@ -445,6 +458,14 @@ mod tests {
         );
         // A variant's line comes last and wins.
         assert!(unmet("CONFIG_B=y\nCONFIG_B=n\n", config).is_empty());
+    }
+
+    #[test]
+    fn the_series_own_options_are_known() {
+        let text = "CONFIG_A=y\n\n# The series\nCONFIG_RUST=y\nCONFIG_B=y\n";
+        assert!(in_series_section(text, "CONFIG_B=y"));
+        assert!(!in_series_section(text, "CONFIG_A=y"));
+        assert!(!in_series_section("CONFIG_A=y\n", "CONFIG_A=y"));
     }
 
     #[test]

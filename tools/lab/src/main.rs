@@ -26,7 +26,6 @@ use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
 
 use crate::ctx::Ctx;
-use crate::guest::Boot;
 use crate::kernel::{Builder, Kernel, Variant};
 use crate::report::Report;
 use crate::toolchain::Toolchain;
@@ -154,6 +153,8 @@ fn build_tip(ctx: &Ctx) -> Result<(Tree, Kernel)> {
         tools: &tools,
         src: ctx.linux(),
         obj: ctx.obj(),
+        name: "tree",
+        whole: !series::patches(&ctx.patches())?.is_empty(),
     };
     let key = kernel::dirty_tree_key(&tree.git)?;
     let kernel = builder.build("the kernel", &key, &Variant::PLAIN)?;
@@ -182,11 +183,4 @@ fn shell(ctx: &Ctx, kernel: &Kernel) -> Result<()> {
         ])
         .exec();
     Err(error).with_context(|| format!("cannot start {}", vng.display()))
-}
-
-/// A boot that only looks whether the kernel reaches user space.
-pub(crate) fn boots(ctx: &Ctx, kernel: &Kernel, name: &str) -> Result<guest::Outcome> {
-    Boot::new(ctx, kernel, name, &["/bin/true"])
-        .cmdline(&["kunit.enable=0"])
-        .run()
 }

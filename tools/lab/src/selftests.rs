@@ -5,9 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
-use crate::ctx::{Ctx, hash};
+use crate::ctx::{Ctx, hash, write_whole};
 use crate::git::Git;
 use crate::guest::{Boot, complaints};
 use crate::kernel::Kernel;
@@ -25,7 +25,7 @@ pub(crate) const OWN: &str = "filesystems/openat2:mayexec_test";
 /// The selftests of the tree as checked out, installed with the kernel's own rules.
 pub(crate) fn bundle(ctx: &Ctx, tools: &Toolchain, tree: &Git, obj: &Path) -> Result<PathBuf> {
     // Everything that the tests are built from; the rest of the tree is not.
-    let mut inputs = format!("1 {TARGETS}\n{}", tools.versions);
+    let mut inputs = format!("2 {TARGETS}\n{}", tools.versions);
     let index = tempfile::NamedTempFile::new()?;
     let own = tree
         .dir()
@@ -72,9 +72,28 @@ pub(crate) fn bundle(ctx: &Ctx, tools: &Toolchain, tree: &Git, obj: &Path) -> Re
         // Needs BTF and bpftool; the same bundle on every machine matters more.
         .arg("HAVE_BPF_TOOLCHAIN=n");
     Logged::new("building the selftests", &log).run(&mut make, |_| stage.at(""))?;
+    clean_list(&out.join("kselftest-list.txt"))?;
     fs::rename(&out, &kept).with_context(|| format!("cannot create {}", kept.display()))?;
     stage.done("");
     Ok(kept)
+}
+
+/// Drops from the list of tests what is none: make's $(info) messages end up in it,
+/// and run_kselftest.sh would take each of their words for a test.
+fn clean_list(path: &Path) -> Result<()> {
+    let text =
+        fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let tests: Vec<&str> = text.lines().filter(|line| is_test(line)).collect();
+    if tests.is_empty() {
+        bail!("the installed selftests' list is empty: {}", path.display());
+    }
+    write_whole(path, (tests.join("\n") + "\n").as_bytes())
+}
+
+fn is_test(line: &str) -> bool {
+    line.split_once(':')
+        .is_some_and(|(dir, test)| !dir.is_empty() && !test.is_empty())
+        && !line.contains(char::is_whitespace)
 }
 
 /// What a run of the selftests gave.
@@ -161,6 +180,16 @@ mod tests {
             verdict,
             detail: String::new(),
         }
+    }
+
+    #[test]
+    fn messages_are_no_tests() {
+        assert!(is_test("filesystems/openat2:openat2_test"));
+        assert!(!is_test(
+            "exec selftests: skipping binfmt_misc_bpf, needs clang"
+        ));
+        assert!(!is_test("exec:"));
+        assert!(!is_test(""));
     }
 
     #[test]

@@ -192,7 +192,8 @@ pub(crate) fn sync(ctx: &Ctx, tree: &Tree) -> Result<String> {
         Ok(applied.git.run(["rev-parse", &format!("{a}^{{tree}}")])?
             == tree.git.run(["rev-parse", &format!("{b}^{{tree}}")])?)
     };
-    if !pristine && !(dirt.is_empty() && same_tree(&applied.head, &head)?) {
+    let exported = dirt.is_empty() && same_tree(&applied.head, &head)?;
+    if !pristine && !exported {
         bail!(
             "patches/ changed, and {linux} holds work that patches/ does not have:\n{}\n\
              to keep the work: commit it, then `make export FORCE=1` (overwrites patches/), or save it with\n\

@@ -1,0 +1,27 @@
+//! The scene that `make demo` plays.
+
+use crate::ctx::Ctx;
+use crate::guest::{Boot, sibling};
+use crate::kernel::Kernel;
+use crate::report::Report;
+
+/// Plays the scene in a guest and prints it as it happens.
+pub(crate) fn demo(ctx: &Ctx, kernel: &Kernel, report: &mut Report) {
+    let name = "the scene shows what the semantics table says";
+    let outcome = sibling("demo").and_then(|program| {
+        Boot::new(ctx, kernel, "the scene", &[])
+            .program(&program)
+            .cmdline(&["kunit.enable=0"])
+            .stream()
+            .run()
+    });
+    match outcome {
+        Ok(outcome) if outcome.code == 0 => report.pass(name),
+        Ok(outcome) => report.fail(
+            name,
+            &format!("the scene exited with {}", outcome.code),
+            Some(&outcome.output_log),
+        ),
+        Err(error) => report.fail(name, &format!("{error:#}"), None),
+    }
+}

@@ -1,0 +1,347 @@
+//! Tests that need no kernel.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use regex::Regex;
+use serde::Deserialize;
+
+use super::patches::tool_path;
+use crate::ctx::{Ctx, hash, write_whole};
+use crate::proc::Logged;
+use crate::report::Report;
+use crate::ui::Stage;
+
+/// The mirrored file that the kernel and the host both compile.
+const POLICY: &str = "fs/mayexec/policy.rs";
+
+/// Runs the workspace's tests, then mutates the policy under its own.
+pub(crate) fn run(ctx: &Ctx, report: &mut Report) -> Result<()> {
+    tests(ctx, report)?;
+    mutants(ctx, report)
+}
+
+fn tests(ctx: &Ctx, report: &mut Report) -> Result<()> {
+    let log = ctx.fresh_log("nextest")?;
+    let stage = Stage::begin("tests on the host", Some(&log));
+    let mut text = String::new();
+    let status = Logged::new("cargo nextest", &log)
+        .limit(Duration::from_secs(1200))
+        .status(
+            Command::new("cargo")
+                .args([
+                    "nextest",
+                    "run",
+                    "--locked",
+                    "--workspace",
+                    "--no-fail-fast",
+                    "--color=never",
+                    "--manifest-path",
+                ])
+                .arg(ctx.root.join("tools/Cargo.toml"))
+                .env("PATH", tool_path(&ctx.build)),
+            |line| {
+                text.push_str(line);
+                text.push('\n');
+                stage.at("");
+            },
+        )?;
+    stage.done("");
+    let name = "cargo nextest";
+    match summary(&text) {
+        Some(summary) if status.success() && summary.passed > 0 => {
+            report.pass_many(name, summary.passed);
+        }
+        Some(summary) if !summary.failures.is_empty() => {
+            for failure in &summary.failures {
+                report.fail(&format!("{name} {failure}"), "", Some(&log));
+            }
+        }
+        _ => report.fail(
+            name,
+            &format!("{status}\n{}", crate::proc::file_tail(&log, 20)),
+            Some(&log),
+        ),
+    }
+    Ok(())
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Summary {
+    passed: usize,
+    failures: Vec<String>,
+}
+
+/// Reads nextest's closing lines.
+fn summary(text: &str) -> Option<Summary> {
+    // Cannot fail: the pattern is a constant, and a test uses it.
+    #[expect(clippy::unwrap_used, reason = "constant pattern")]
+    let pattern =
+        Regex::new(r"(?m)^\s*Summary \[.*?\]\s+\d+(?:/\d+)? tests? run: (\d+) passed").unwrap();
+    let found = pattern.captures(text)?;
+    let end = found.get(0)?.end();
+    let mut failures: Vec<String> = text[end..]
+        .lines()
+        .map(str::trim)
+        .filter(|line| {
+            ["FAIL [", "TIMEOUT [", "SIGABRT [", "SIGSEGV [", "ABORT ["]
+                .iter()
+                .any(|word| line.starts_with(word))
+        })
+        .map(|line| {
+            line.split_once(']')
+                .map_or(line, |(_, name)| name.trim())
+                .to_owned()
+        })
+        .collect();
+    failures.dedup();
+    Some(Summary {
+        passed: found[1].parse().ok()?,
+        failures,
+    })
+}
+
+/// What cargo-mutants writes to outcomes.json.
+#[derive(Debug, Deserialize)]
+struct Outcomes {
+    total_mutants: usize,
+    missed: usize,
+    caught: usize,
+    timeout: usize,
+    #[serde(default)]
+    outcomes: Vec<Outcome>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Outcome {
+    summary: String,
+    scenario: serde_json::Value,
+}
+
+impl Outcomes {
+    /// Mutants that no test noticed, by name.
+    fn alive(&self) -> Vec<String> {
+        self.outcomes
+            .iter()
+            .filter(|outcome| matches!(outcome.summary.as_str(), "MissedMutant" | "Timeout"))
+            .map(|outcome| {
+                let name = outcome
+                    .scenario
+                    .pointer("/Mutant/name")
+                    .and_then(|name| name.as_str());
+                format!("{}: {}", outcome.summary, name.unwrap_or("(unnamed)"))
+            })
+            .collect()
+    }
+}
+
+fn mutants(ctx: &Ctx, report: &mut Report) -> Result<()> {
+    let name = "cargo mutants: the tests notice every change to policy.rs";
+    let policy = ctx.root.join(POLICY);
+    let package = ctx.root.join("tools/policy");
+    if !policy.is_file() && !package.is_dir() {
+        report.skip(name, &format!("the series adds no {POLICY} yet"));
+        return Ok(());
+    }
+    let log = ctx.fresh_log("mutants")?;
+    let stage_dir = ctx.build.join("mutants");
+    let key = stage(ctx, &package, &policy, &stage_dir)?;
+    let verdict = stage_dir.join(format!("verdict-{}.json", &key[..16]));
+    if !verdict.is_file() {
+        let step = Stage::begin("mutate policy.rs", Some(&log));
+        let out = stage_dir.join("out");
+        if out.exists() {
+            fs::remove_dir_all(&out)?;
+        }
+        fs::create_dir_all(&out)?;
+        let mut done = 0_usize;
+        // Mutants that live give exit status 2; outcomes.json says which.
+        Logged::new("cargo mutants", &log)
+            .limit(Duration::from_secs(1800))
+            .status(
+                Command::new("cargo")
+                    .args([
+                        "mutants",
+                        "--no-shuffle",
+                        "--colors=never",
+                        "--test-tool=nextest",
+                        "--timeout=60",
+                        "--package=policy",
+                    ])
+                    .args(["--file", "policy/src/policy.rs", "--output"])
+                    .arg(&out)
+                    .arg("--dir")
+                    .arg(stage_dir.join("workspace"))
+                    .env("CARGO_TARGET_DIR", stage_dir.join("target"))
+                    .env("PATH", tool_path(&ctx.build)),
+                |line| {
+                    if !line.is_empty() {
+                        done += 1;
+                    }
+                    step.at(&format!("{done} lines"));
+                },
+            )?;
+        step.done("");
+        let outcomes = out.join("mutants.out/outcomes.json");
+        let bytes = fs::read(&outcomes).with_context(|| {
+            format!(
+                "cargo mutants left no outcomes; log: {}\n{}",
+                log.display(),
+                crate::proc::file_tail(&log, 20)
+            )
+        })?;
+        write_whole(&verdict, &bytes)?;
+    }
+    let outcomes: Outcomes = serde_json::from_slice(&fs::read(&verdict)?)
+        .with_context(|| format!("cannot read {}", verdict.display()))?;
+    let alive = outcomes.alive();
+    if outcomes.total_mutants == 0 || outcomes.caught == 0 {
+        report.fail(
+            name,
+            "cargo mutants made no mutant of policy.rs, or none was caught",
+            Some(&log),
+        );
+    } else if outcomes.missed + outcomes.timeout > 0 || !alive.is_empty() {
+        report.fail(
+            name,
+            &format!(
+                "{} of {} mutants live:\n{}",
+                outcomes.missed + outcomes.timeout,
+                outcomes.total_mutants,
+                alive.join("\n")
+            ),
+            Some(&verdict),
+        );
+    } else {
+        report.pass(&format!("{name} ({} caught)", outcomes.caught));
+    }
+    Ok(())
+}
+
+/// Copies the crate with policy.rs inside it: cargo-mutants works on a copy of a
+/// workspace and mutates only files in it, so that the repository's stay whole.
+///
+/// Returns a hash of everything that takes part.
+fn stage(ctx: &Ctx, package: &Path, policy: &Path, to: &Path) -> Result<String> {
+    let workspace = to.join("workspace");
+    if workspace.exists() {
+        fs::remove_dir_all(&workspace)?;
+    }
+    let mut key = String::new();
+    let mut put = |from: &Path, to: PathBuf, edit: &dyn Fn(String) -> String| -> Result<()> {
+        let text =
+            fs::read_to_string(from).with_context(|| format!("cannot read {}", from.display()))?;
+        let text = edit(text);
+        key.push_str(&hash(text.as_bytes()));
+        write_whole(&to, text.as_bytes())
+    };
+    let tools = ctx.root.join("tools");
+    put(
+        &tools.join("Cargo.toml"),
+        workspace.join("Cargo.toml"),
+        &only_policy,
+    )?;
+    put(
+        &tools.join("Cargo.lock"),
+        workspace.join("Cargo.lock"),
+        &|text| text,
+    )?;
+    let mut files = Vec::new();
+    collect(package, &mut files)?;
+    for file in files {
+        let relative = file.strip_prefix(package)?.to_owned();
+        put(&file, workspace.join("policy").join(relative), &inside)?;
+    }
+    put(policy, workspace.join("policy/src/policy.rs"), &|text| text)?;
+    let staged = fs::read_to_string(workspace.join("policy/src/lib.rs")).unwrap_or_default();
+    if !staged.contains("#[path = \"policy.rs\"]") {
+        bail!(
+            "tools/policy/src/lib.rs does not include {POLICY} with #[path = \"../../../{POLICY}\"]"
+        );
+    }
+    Ok(hash(key.as_bytes()))
+}
+
+/// The workspace's manifest with the one member.
+fn only_policy(manifest: String) -> String {
+    manifest
+        .lines()
+        .map(|line| {
+            if line.starts_with("members") {
+                "members = [\"policy\"]"
+            } else {
+                line
+            }
+        })
+        .fold(String::new(), |text, line| text + line + "\n")
+}
+
+/// Source that finds policy.rs beside it.
+fn inside(source: String) -> String {
+    source.replace(
+        &format!("#[path = \"../../../{POLICY}\"]"),
+        "#[path = \"policy.rs\"]",
+    )
+}
+
+fn collect(dir: &Path, into: &mut Vec<PathBuf>) -> Result<()> {
+    for entry in fs::read_dir(dir).with_context(|| format!("cannot list {}", dir.display()))? {
+        let path = entry?.path();
+        if path.is_dir() {
+            collect(&path, into)?;
+        } else {
+            into.push(path);
+        }
+    }
+    into.sort();
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nextest_s_summary() {
+        let text = "        PASS [   0.1s] lab a\n------------\n     Summary [   0.557s] 40 tests run: 40 passed, 0 skipped\n";
+        assert_eq!(
+            summary(text),
+            Some(Summary {
+                passed: 40,
+                failures: Vec::new()
+            })
+        );
+        let text = "     Summary [   0.5s] 3 tests run: 1 passed, 2 failed, 0 skipped\n        FAIL [   0.0s] (1/3) lab tests::x\n     TIMEOUT [  60.0s] lab tests::y\n";
+        assert_eq!(
+            summary(text).unwrap().failures,
+            ["(1/3) lab tests::x", "lab tests::y"]
+        );
+        assert_eq!(summary("error: could not compile"), None);
+    }
+
+    #[test]
+    fn living_mutants_are_named() {
+        let text = r#"{"outcomes":[{"scenario":"Baseline","summary":"Success"},
+            {"scenario":{"Mutant":{"name":"policy.rs:1: replace x"}},"summary":"MissedMutant"},
+            {"scenario":{"Mutant":{"name":"y"}},"summary":"CaughtMutant"}],
+            "total_mutants":2,"missed":1,"caught":1,"timeout":0,"unviable":0,"success":0}"#;
+        let outcomes: Outcomes = serde_json::from_str(text).unwrap();
+        assert_eq!(outcomes.alive(), ["MissedMutant: policy.rs:1: replace x"]);
+        assert!(serde_json::from_str::<Outcomes>("{}").is_err());
+    }
+
+    #[test]
+    fn the_staged_crate_has_the_policy_inside() {
+        assert_eq!(
+            only_policy("[workspace]\nmembers = [\"lab\"]\n".to_owned()),
+            "[workspace]\nmembers = [\"policy\"]\n"
+        );
+        assert_eq!(
+            inside("#[path = \"../../../fs/mayexec/policy.rs\"]\npub mod policy;".to_owned()),
+            "#[path = \"policy.rs\"]\npub mod policy;"
+        );
+    }
+}

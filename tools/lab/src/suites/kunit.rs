@@ -1,0 +1,36 @@
+//! KUnit, which runs while the kernel boots.
+
+use anyhow::Result;
+
+use super::Session;
+use crate::guest::{Boot, complaints};
+use crate::report::Report;
+use crate::tap;
+
+/// Part of the name of every suite that the series adds.
+const OWN: &str = "mayexec";
+
+/// Boots the series' kernel with KUnit on and counts its cases.
+pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
+    let kernel = session.tip_kernel()?;
+    let outcome = Boot::new(session.ctx, kernel, "kunit", &["/bin/true"]).run()?;
+    let (cases, trouble) = tap::kunit(&outcome.console);
+    report.cases("", &cases, &outcome.console_log);
+    if let Some(trouble) = trouble {
+        report.fail("KUnit ran to its end", &trouble, Some(&outcome.console_log));
+    }
+    let own = cases.iter().filter(|case| case.group.contains(OWN)).count();
+    if own == 0 {
+        report.fail(
+            "the series' own KUnit suite ran",
+            &format!("no suite has `{OWN}` in its name: is CONFIG_OPEN_MAYEXEC_KUNIT_TEST=y?"),
+            Some(&outcome.console_log),
+        );
+    }
+    report.check(
+        "the kernel did not complain",
+        &complaints(&outcome.console),
+        Some(&outcome.console_log),
+    );
+    Ok(())
+}

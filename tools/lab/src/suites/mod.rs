@@ -1,0 +1,224 @@
+//! The suites of `make test`, in the order of their cost.
+
+mod build;
+mod demo;
+mod guest;
+mod host;
+mod kunit;
+mod patches;
+mod style;
+
+use std::cell::OnceCell;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
+
+pub(crate) use demo::demo;
+
+use crate::ctx::Ctx;
+use crate::git::Git;
+use crate::kernel::{self, Builder, Kernel, Variant};
+use crate::report::Report;
+use crate::series;
+use crate::toolchain::Toolchain;
+use crate::tree::{self, Tree};
+
+/// A group of checks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub(crate) enum Suite {
+    /// The patches: they apply, agree with the mirror, and pass checkpatch
+    Series,
+    /// Formatting and lints of scripts, tools and the series' Rust
+    Style,
+    /// The policy's and the tools' tests on the host, and mutations of the policy
+    Host,
+    /// Each patch and each configuration builds without new warnings and boots
+    Build,
+    /// KUnit in a booted kernel
+    Kunit,
+    /// The kernel's selftests in guests, compared with the base kernel
+    Guest,
+    /// The scene of `make demo`
+    Demo,
+}
+
+/// Runs the suites, all if none is named; whether everything passed.
+pub(crate) fn run(ctx: &Ctx, wanted: &[Suite]) -> Result<bool> {
+    let mut suites: Vec<Suite> = if wanted.is_empty() {
+        Suite::value_variants().to_vec()
+    } else {
+        wanted.to_vec()
+    };
+    suites.sort();
+    suites.dedup();
+    let mut report = Report::new();
+    let session = Session::open(ctx);
+    for suite in suites {
+        let name = suite
+            .to_possible_value()
+            .map_or(String::new(), |value| value.get_name().to_owned());
+        println!("\n{name}");
+        report.start();
+        // The two that need no kernel tree still run when there is none.
+        let outcome = match (suite, &session) {
+            (Suite::Host, _) => host::run(ctx, &mut report),
+            (Suite::Style, session) => style::run(ctx, session.as_ref().ok(), &mut report),
+            (_, Err(error)) => Err(anyhow::anyhow!("{error:#}")),
+            (Suite::Series, Ok(session)) => patches::run(session, &mut report),
+            (Suite::Build, Ok(session)) => build::run(session, &mut report),
+            (Suite::Kunit, Ok(session)) => kunit::run(session, &mut report),
+            (Suite::Guest, Ok(session)) => guest::run(session, &mut report),
+            (Suite::Demo, Ok(session)) => session
+                .tip_kernel()
+                .map(|kernel| demo(ctx, kernel, &mut report)),
+        };
+        if let Err(error) = outcome {
+            report.fail(
+                &format!("{name}: the suite ran to its end"),
+                &format!("{error:#}"),
+                None,
+            );
+        }
+    }
+    Ok(report.close())
+}
+
+/// The series as patches/ has it, applied to the base, and its kernels.
+pub(crate) struct Session<'a> {
+    /// The checkout.
+    pub(crate) ctx: &'a Ctx,
+    /// The developers' tree; only its objects and its base are used.
+    pub(crate) tree: Tree,
+    /// The patch files.
+    pub(crate) files: Vec<PathBuf>,
+    /// The commits that git am made of them, in order.
+    pub(crate) commits: Vec<String>,
+    tools: OnceCell<Toolchain>,
+    base_kernel: OnceCell<Kernel>,
+    tip_kernel: OnceCell<Kernel>,
+}
+
+impl<'a> Session<'a> {
+    fn open(ctx: &'a Ctx) -> Result<Self> {
+        let tree = tree::open(ctx)?;
+        let files = series::patches(&ctx.patches())?;
+        if files.is_empty() {
+            bail!("patches/ holds no patch");
+        }
+        if let Some(work) = series::unexported(ctx, &tree)? {
+            println!(
+                "note: tested is patches/; {} also holds work that is not in it:\n{work}",
+                ctx.show(&ctx.linux())
+            );
+        }
+        let applied = series::apply(ctx, &tree.git, &tree.base, &files)?;
+        let commits = applied.git.commits(&tree.base, "HEAD")?;
+        // Their objects are needed after the scratch repository is gone. The ref is
+        // one of the work tree, so a user's repository shows nothing of it.
+        tree.git.run([
+            "fetch".as_ref(),
+            "-q".as_ref(),
+            "--no-tags".as_ref(),
+            applied.git.dir().as_os_str(),
+            "+HEAD:refs/worktree/mayexec-tested".as_ref(),
+        ])?;
+        Ok(Self {
+            ctx,
+            tree,
+            files,
+            commits,
+            tools: OnceCell::new(),
+            base_kernel: OnceCell::new(),
+            tip_kernel: OnceCell::new(),
+        })
+    }
+
+    /// The last commit.
+    pub(crate) fn tip(&self) -> &str {
+        self.commits
+            .last()
+            .map_or(self.tree.base.as_str(), String::as_str)
+    }
+
+    /// The compilers.
+    pub(crate) fn tools(&self) -> Result<&Toolchain> {
+        if self.tools.get().is_none() {
+            let _ = self.tools.set(Toolchain::find(self.ctx)?);
+        }
+        self.tools.get().context("no toolchain")
+    }
+
+    /// The work tree in which the patches are built one after the other.
+    pub(crate) fn walk(&self) -> Result<Git> {
+        let dir = self.ctx.walk();
+        let git = Git::at(&dir);
+        if dir.join(".git").exists() && git.ok(["rev-parse", "--verify", "-q", "HEAD"])? {
+            return Ok(git);
+        }
+        if dir.exists() {
+            std::fs::remove_dir_all(&dir)
+                .with_context(|| format!("cannot remove {}", dir.display()))?;
+        }
+        self.tree.git.run(["worktree", "prune"])?;
+        self.tree.git.run([
+            "worktree".as_ref(),
+            "add".as_ref(),
+            "--detach".as_ref(),
+            "--force".as_ref(),
+            dir.as_os_str(),
+            self.tree.base.as_ref(),
+        ])?;
+        Ok(git)
+    }
+
+    /// A builder in [`Session::walk`].
+    pub(crate) fn builder(&self) -> Result<Builder<'_>> {
+        Ok(Builder {
+            ctx: self.ctx,
+            tools: self.tools()?,
+            src: self.ctx.walk(),
+            obj: self.ctx.slot.join("walk/obj"),
+            name: "walk",
+            whole: false,
+        })
+    }
+
+    /// The kernel of one commit, built unless it was before.
+    pub(crate) fn kernel(&self, what: &str, commit: &str, variant: &Variant) -> Result<Kernel> {
+        let mut builder = self.builder()?;
+        builder.whole = commit == self.tip() && *variant == Variant::PLAIN;
+        let key = kernel::tree_key(&self.tree.git, commit)?;
+        if let Some(kernel) = builder.find(&key, variant)? {
+            return Ok(kernel);
+        }
+        self.walk()?.force_to(commit)?;
+        builder.build(what, &key, variant)
+    }
+
+    /// The kernel without the series.
+    pub(crate) fn base_kernel(&self) -> Result<&Kernel> {
+        if self.base_kernel.get().is_none() {
+            let kernel = self.kernel("the base kernel", &self.tree.base, &Variant::PLAIN)?;
+            let _ = self.base_kernel.set(kernel);
+        }
+        self.base_kernel.get().context("no base kernel")
+    }
+
+    /// The kernel with the whole series.
+    pub(crate) fn tip_kernel(&self) -> Result<&Kernel> {
+        if self.tip_kernel.get().is_none() {
+            let kernel = self.kernel("the series' kernel", self.tip(), &Variant::PLAIN)?;
+            let _ = self.tip_kernel.set(kernel);
+        }
+        self.tip_kernel.get().context("no kernel")
+    }
+
+    /// The name of a patch file, for messages.
+    pub(crate) fn patch_name(&self, index: usize) -> String {
+        self.files
+            .get(index)
+            .and_then(|file| file.file_stem())
+            .map_or(String::new(), |name| name.to_string_lossy().into_owned())
+    }
+}

@@ -1,0 +1,419 @@
+//! The patch files themselves.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use regex::Regex;
+
+use super::Session;
+use crate::git::Git;
+use crate::proc::{self, Logged};
+use crate::report::Report;
+use crate::series;
+
+/// Debian's values of two variables of fs/namei.c, which mainline leaves at 0.
+const DEBIAN_LINES: [&str; 2] = [
+    "static int sysctl_protected_symlinks __read_mostly = 1;",
+    "static int sysctl_protected_hardlinks __read_mostly = 1;",
+];
+
+/// Checks the patches of the session.
+pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
+    let Session {
+        ctx,
+        tree,
+        files,
+        commits,
+        ..
+    } = session;
+    // The session exists because of this.
+    report.pass(&format!(
+        "git am applies {} patches to the base, no fuzz, no whitespace errors",
+        files.len()
+    ));
+    report.outcome(
+        "one commit a patch",
+        one_commit_each(files.len(), commits.len()),
+        None,
+    );
+    report.outcome(
+        "patches are what `make export` writes",
+        exported(session),
+        None,
+    );
+    report.outcome(
+        "the mirror agrees with the patches",
+        series::added(&tree.git, &tree.base, session.tip())
+            .and_then(|added| series::mirror_differences(&ctx.root, &added)),
+        None,
+    );
+    report.outcome(
+        "no one signs or vouches in the patches",
+        trailers(session),
+        None,
+    );
+    report.outcome(
+        "no hunk depends on Debian's values in fs/namei.c",
+        debian_context(session),
+        None,
+    );
+    report.outcome(
+        "git am applies the series to mainline's fs/namei.c",
+        mainline(session),
+        None,
+    );
+    checkpatch(session, report)?;
+    generated_header(session, report)
+}
+
+fn one_commit_each(files: usize, commits: usize) -> Result<Vec<String>> {
+    Ok(if files == commits {
+        Vec::new()
+    } else {
+        vec![format!("{files} patch files gave {commits} commits")]
+    })
+}
+
+fn exported(session: &Session<'_>) -> Result<Vec<String>> {
+    let out = tempfile::Builder::new()
+        .prefix(".export-")
+        .tempdir_in(&session.ctx.slot)?;
+    let written = series::format(
+        &session.tree.git,
+        &session.tree.base,
+        session.tip(),
+        out.path(),
+    )?;
+    let names = |files: &[std::path::PathBuf]| -> BTreeSet<String> {
+        files
+            .iter()
+            .filter_map(|file| file.file_name())
+            .map(|name| name.to_string_lossy().into_owned())
+            .collect()
+    };
+    let (have, want) = (names(&session.files), names(&written));
+    let mut problems: Vec<String> = have
+        .difference(&want)
+        .map(|name| format!("{name}: not written by export"))
+        .collect();
+    problems.extend(
+        want.difference(&have)
+            .map(|name| format!("{name}: missing in patches/")),
+    );
+    for name in have.intersection(&want) {
+        let (old, new) = (
+            fs::read(session.ctx.patches().join(name))?,
+            fs::read(out.path().join(name))?,
+        );
+        if old != new {
+            let at = String::from_utf8_lossy(&old)
+                .lines()
+                .zip(String::from_utf8_lossy(&new).lines())
+                .position(|(a, b)| a != b)
+                .map_or(String::new(), |line| format!(" from line {}", line + 1));
+            problems.push(format!("{name}: differs{at}"));
+        }
+    }
+    if !problems.is_empty() {
+        problems.push("`make kernel`, then `make export`".to_owned());
+    }
+    Ok(problems)
+}
+
+fn trailers(session: &Session<'_>) -> Result<Vec<String>> {
+    let mut problems = Vec::new();
+    for (index, commit) in session.commits.iter().enumerate() {
+        let message = session.tree.git.run(["log", "-1", "--format=%B", commit])?;
+        problems.extend(
+            vouching(&message)
+                .into_iter()
+                .map(|line| format!("{}: {line}", session.patch_name(index))),
+        );
+    }
+    Ok(problems)
+}
+
+/// Lines of a commit message that only the named person may write.
+fn vouching(message: &str) -> Vec<String> {
+    let names = [
+        "signed-off-by:",
+        "reviewed-by:",
+        "acked-by:",
+        "tested-by:",
+        "co-developed-by:",
+    ];
+    message
+        .lines()
+        .filter(|line| {
+            names
+                .iter()
+                .any(|name| line.trim().to_ascii_lowercase().starts_with(name))
+        })
+        .map(str::to_owned)
+        .collect()
+}
+
+fn debian_context(session: &Session<'_>) -> Result<Vec<String>> {
+    let mut problems = Vec::new();
+    for (index, file) in session.files.iter().enumerate() {
+        let text = String::from_utf8_lossy(&fs::read(file)?).into_owned();
+        for (line, content) in text.lines().enumerate() {
+            if content
+                .get(1..)
+                .is_some_and(|content| DEBIAN_LINES.contains(&content))
+            {
+                problems.push(format!(
+                    "{}:{}: {content}",
+                    session.patch_name(index),
+                    line + 1
+                ));
+            }
+        }
+    }
+    Ok(problems)
+}
+
+/// Applies the series to the base with fs/namei.c as mainline has it.
+fn mainline(session: &Session<'_>) -> Result<Vec<String>> {
+    let ctx = session.ctx;
+    let plain = series::apply(ctx, &session.tree.git, &session.tree.base, &[])?;
+    plain.git.run(["config", "core.sparseCheckout", "true"])?;
+    plain.git.run(["sparse-checkout", "add", "/fs/namei.c"])?;
+    let namei = plain.git.dir().join("fs/namei.c");
+    let text =
+        fs::read_to_string(&namei).with_context(|| format!("cannot read {}", namei.display()))?;
+    let upstream = as_mainline(&text);
+    if upstream != text {
+        fs::write(&namei, &upstream)?;
+        plain
+            .git
+            .run(["commit", "-q", "-a", "-m", "fs/namei.c as in mainline"])?;
+    } else if ctx.kdir.is_none() {
+        bail!(
+            "the base's fs/namei.c has none of Debian's lines: this check must be looked at again"
+        );
+    }
+    let base = plain.git.run(["rev-parse", "HEAD"])?;
+    series::apply(ctx, &plain.git, &base, &session.files)?;
+    Ok(Vec::new())
+}
+
+fn as_mainline(namei: &str) -> String {
+    DEBIAN_LINES.iter().fold(namei.to_owned(), |text, line| {
+        text.replace(line, &line.replace(" = 1;", ";"))
+    })
+}
+
+/// A finding of checkpatch that is accepted, and why.
+#[derive(Debug, PartialEq, Eq)]
+struct Waiver {
+    patch: String,
+    kind: String,
+    reason: String,
+}
+
+/// Lines of `part of a patch's name`, `TYPE`, reason.
+fn parse_waivers(text: &str) -> Result<Vec<Waiver>> {
+    let mut waivers = Vec::new();
+    for (index, line) in text.lines().enumerate() {
+        let line = line.trim();
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let mut words = line.splitn(3, char::is_whitespace);
+        match (words.next(), words.next(), words.next().map(str::trim)) {
+            (Some(patch), Some(kind), Some(reason)) if !reason.is_empty() => waivers.push(Waiver {
+                patch: patch.to_owned(),
+                kind: kind.to_owned(),
+                reason: reason.to_owned(),
+            }),
+            _ => bail!("line {}: not `PATCH TYPE reason`: {line}", index + 1),
+        }
+    }
+    Ok(waivers)
+}
+
+/// A line of `checkpatch --terse --show-types`.
+#[derive(Debug, PartialEq, Eq)]
+struct Finding {
+    kind: String,
+    text: String,
+}
+
+fn parse_findings(out: &str) -> Vec<Finding> {
+    // Cannot fail: the pattern is a constant, and a test uses it.
+    #[expect(clippy::unwrap_used, reason = "constant pattern")]
+    let pattern = Regex::new(r"^\S*?:?(\d+): (ERROR|WARNING|CHECK):([A-Z0-9_]+): (.*)$").unwrap();
+    out.lines()
+        .filter_map(|line| pattern.captures(line))
+        .map(|found| Finding {
+            kind: found[3].to_owned(),
+            text: format!(
+                "line {}: {} {}: {}",
+                &found[1], &found[2], &found[3], &found[4]
+            ),
+        })
+        .collect()
+}
+
+fn checkpatch(session: &Session<'_>, report: &mut Report) -> Result<()> {
+    let ctx = session.ctx;
+    let path = ctx.root.join("scripts/checkpatch-waivers");
+    let waivers = match fs::read_to_string(&path) {
+        Ok(text) => parse_waivers(&text).with_context(|| ctx.show(&path))?,
+        Err(_) => Vec::new(),
+    };
+    let mut used = vec![false; waivers.len()];
+    let linux = ctx.linux();
+    let log = ctx.fresh_log("checkpatch")?;
+    for (index, file) in session.files.iter().enumerate() {
+        let name = session.patch_name(index);
+        let mut cmd = Command::new("perl");
+        cmd.arg(linux.join("scripts/checkpatch.pl"))
+            .args([
+                "--strict",
+                "--codespell",
+                "--no-signoff",
+                "--terse",
+                "--show-types",
+                "--no-summary",
+                "--color=never",
+                "--root",
+            ])
+            .arg(&linux)
+            .arg(file)
+            .current_dir(&linux)
+            .env("LC_ALL", "C.UTF-8");
+        let mut out = String::new();
+        let status = Logged::new("checkpatch", &log).status(&mut cmd, |line| {
+            out.push_str(line);
+            out.push('\n');
+        })?;
+        let findings = parse_findings(&out);
+        let mut problems = Vec::new();
+        for finding in &findings {
+            let waived = waivers
+                .iter()
+                .position(|waiver| name.contains(&waiver.patch) && waiver.kind == finding.kind);
+            match waived {
+                Some(waiver) => used[waiver] = true,
+                None => problems.push(finding.text.clone()),
+            }
+        }
+        // An exit status without a finding that we understand is no success.
+        if !status.success() && findings.is_empty() {
+            problems.push(format!("checkpatch: {status}\n{}", proc::tail(&out, 5)));
+        }
+        report.check(
+            &format!("checkpatch --strict {name}"),
+            &problems,
+            Some(&log),
+        );
+    }
+    let idle: Vec<String> = waivers
+        .iter()
+        .zip(&used)
+        .filter(|(_, used)| !**used)
+        .map(|(waiver, _)| format!("{} {}: waives nothing", waiver.patch, waiver.kind))
+        .collect();
+    report.check("every waiver of checkpatch is needed", &idle, None);
+    Ok(())
+}
+
+/// Runs the script that regenerates the C header from the Rust source.
+fn generated_header(session: &Session<'_>, report: &mut Report) -> Result<()> {
+    const HEADER: &str = "include/linux/mayexec.h";
+    let ctx = session.ctx;
+    let name = "cbindgen writes the prototypes that the series has";
+    if !session
+        .tree
+        .git
+        .ok(["cat-file", "-e", &format!("{}:{HEADER}", session.tip())])?
+    {
+        report.skip(name, &format!("the series adds no {HEADER} yet"));
+        return Ok(());
+    }
+    let log = ctx.fresh_log("cbindgen")?;
+    let script = ctx.root.join("scripts/cbindgen-check.sh");
+    let tip = checked_out(session)?;
+    let mut cmd = Command::new(&script);
+    cmd.arg(&tip)
+        .current_dir(&ctx.root)
+        .env("PATH", tool_path(&ctx.build));
+    let outcome = Logged::new("scripts/cbindgen-check.sh", &log).run(&mut cmd, |_| {});
+    report.outcome(name, outcome.map(|()| Vec::new()), Some(&log));
+    Ok(())
+}
+
+/// PATH with the tools that setup.sh installed.
+pub(crate) fn tool_path(build: &Path) -> String {
+    format!(
+        "{}:{}",
+        build.join("tools/bin").display(),
+        std::env::var("PATH").unwrap_or_default()
+    )
+}
+
+/// The walk's tree, with the whole series checked out.
+pub(crate) fn checked_out(session: &Session<'_>) -> Result<std::path::PathBuf> {
+    let walk: Git = session.walk()?;
+    if walk.commit("HEAD")?.as_deref() != Some(session.tip()) || !walk.dirt()?.is_empty() {
+        walk.force_to(session.tip())?;
+    }
+    Ok(walk.dir().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trailers_that_only_their_person_may_write() {
+        let message = "fs: x\n\nText with Reviewed-by: inside.\n\nSigned-off-by: A <a@b>\n  acked-by: B\nLink: x\nSuggested-by: C\n";
+        assert_eq!(
+            vouching(message),
+            ["Signed-off-by: A <a@b>", "  acked-by: B"]
+        );
+    }
+
+    #[test]
+    fn waivers_need_a_reason() {
+        let text = "# comment\n\nselftests LONG_LINE  the table reads better whole\n";
+        assert_eq!(
+            parse_waivers(text).unwrap(),
+            [Waiver {
+                patch: "selftests".to_owned(),
+                kind: "LONG_LINE".to_owned(),
+                reason: "the table reads better whole".to_owned()
+            }]
+        );
+        assert!(parse_waivers("selftests LONG_LINE\n").is_err());
+        assert!(parse_waivers("selftests\n").is_err());
+    }
+
+    #[test]
+    fn findings_of_checkpatch() {
+        let out = "/x/patches/0001-a.patch:12: WARNING:LONG_LINE: line length of 101\n\
+                   0001-a.patch:9: CHECK:BRACES: braces {} should be used: here\n\
+                   total: 0 errors\n";
+        let found = parse_findings(out);
+        assert_eq!(found.len(), 2);
+        assert_eq!(found[0].kind, "LONG_LINE");
+        assert_eq!(
+            found[1].text,
+            "line 9: CHECK BRACES: braces {} should be used: here"
+        );
+        assert!(parse_findings("").is_empty());
+    }
+
+    #[test]
+    fn mainline_leaves_the_variables_at_zero() {
+        let text = format!("a\n{}\n{}\nb\n", DEBIAN_LINES[0], DEBIAN_LINES[1]);
+        let upstream = as_mainline(&text);
+        assert!(!upstream.contains("= 1"));
+        assert!(upstream.contains("static int sysctl_protected_symlinks __read_mostly;\n"));
+    }
+}

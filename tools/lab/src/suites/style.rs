@@ -1,0 +1,138 @@
+//! Formatting and lints.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use super::Session;
+use super::patches::{checked_out, tool_path};
+use crate::ctx::Ctx;
+use crate::proc::Logged;
+use crate::report::Report;
+
+/// Checks scripts, tools, and the Rust files that the series touches.
+pub(crate) fn run(ctx: &Ctx, session: Option<&Session<'_>>, report: &mut Report) -> Result<()> {
+    let log = ctx.fresh_log("style")?;
+    let scripts = scripts(&ctx.root)?;
+    step(
+        ctx,
+        report,
+        &log,
+        "shellcheck",
+        Command::new("shellcheck").args(&scripts),
+    );
+    step(
+        ctx,
+        report,
+        &log,
+        "shfmt",
+        Command::new("shfmt").arg("-d").args(&scripts),
+    );
+    let manifest = ctx.root.join("tools/Cargo.toml");
+    let cargo = |args: &[&str]| {
+        let mut cmd = Command::new("cargo");
+        cmd.args(args).arg("--manifest-path").arg(&manifest);
+        cmd
+    };
+    step(
+        ctx,
+        report,
+        &log,
+        "rustfmt of the tools",
+        cargo(&["fmt", "--all"]).args(["--", "--check"]),
+    );
+    step(
+        ctx,
+        report,
+        &log,
+        "clippy of the tools",
+        cargo(&[
+            "clippy",
+            "--quiet",
+            "--locked",
+            "--workspace",
+            "--all-targets",
+        ])
+        .args(["--", "-D", "warnings"]),
+    );
+    let name = "rustfmt of the series, with the kernel's settings";
+    let Some(session) = session else {
+        report.fail(
+            name,
+            "the series is not applied, see the series suite",
+            None,
+        );
+        return Ok(());
+    };
+    let changed = session.tree.git.run([
+        "diff",
+        "--name-only",
+        "--diff-filter=AM",
+        &session.tree.base,
+        session.tip(),
+        "--",
+        "*.rs",
+    ])?;
+    if changed.is_empty() {
+        report.skip(name, "the series touches no Rust file");
+        return Ok(());
+    }
+    let tip = checked_out(session)?;
+    let mut cmd = Command::new("rustfmt");
+    cmd.arg("--check")
+        .arg("--config-path")
+        .arg(tip.join(".rustfmt.toml"))
+        .args(changed.lines())
+        .current_dir(&tip);
+    step(ctx, report, &log, name, &mut cmd);
+    Ok(())
+}
+
+fn step(ctx: &Ctx, report: &mut Report, log: &Path, name: &str, cmd: &mut Command) {
+    cmd.env("PATH", tool_path(&ctx.build));
+    let outcome = Logged::new(name, log).run(cmd, |_| {});
+    report.outcome(name, outcome.map(|()| Vec::new()), Some(log));
+}
+
+/// The shell scripts of the repository.
+fn scripts(root: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = vec![root.join(".ci/run")];
+    let dir = root.join("scripts");
+    for entry in fs::read_dir(&dir).with_context(|| format!("cannot list {}", dir.display()))? {
+        let path = entry?.path();
+        let shebang = fs::read(&path)
+            .ok()
+            .filter(|bytes| bytes.starts_with(b"#!"));
+        let is_shell = shebang.is_some_and(|bytes| {
+            let first = bytes
+                .split(|&byte| byte == b'\n')
+                .next()
+                .unwrap_or_default();
+            String::from_utf8_lossy(first).trim_end().ends_with("sh")
+        });
+        if is_shell {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scripts_are_told_by_their_first_line() {
+        let dir = tempfile::tempdir().unwrap();
+        let scripts_dir = dir.path().join("scripts");
+        fs::create_dir(&scripts_dir).unwrap();
+        fs::write(scripts_dir.join("a.sh"), "#!/bin/sh\n").unwrap();
+        fs::write(scripts_dir.join("b"), "#!/usr/bin/env bash\n").unwrap();
+        fs::write(scripts_dir.join("c"), "#!/usr/bin/python3\n").unwrap();
+        fs::write(scripts_dir.join("d"), "text\n").unwrap();
+        assert_eq!(scripts(dir.path()).unwrap().len(), 3);
+    }
+}
