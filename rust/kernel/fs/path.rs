@@ -77,7 +77,11 @@ mod tests {
             FileType,
             MntIdmap, //
         },
-        prelude::*, //
+        prelude::*,
+        sync::atomic::{
+            Atomic,
+            Relaxed, //
+        }, //
     };
 
     /// A mount that only the test sees, so that its flags are the test's to set.
@@ -123,6 +127,37 @@ mod tests {
         fn drop(&mut self) {
             // SAFETY: `new` mounted it, and no file on it is left open.
             unsafe { bindings::kern_unmount(self.0) };
+        }
+    }
+
+    /// An inode without a file, as pidfs has them, on a superblock of its own.
+    struct AnonInode {
+        inode: *mut bindings::inode,
+        _pipefs: Mount,
+    }
+
+    impl AnonInode {
+        fn new() -> Result<Self> {
+            let pipefs = Mount::new(c"pipefs")?;
+            // SAFETY: The superblock is valid while the mount is.
+            let inode = unsafe { bindings::alloc_anon_inode((*pipefs.0).mnt_sb) };
+
+            Ok(Self {
+                inode: from_err_ptr(inode)?,
+                _pipefs: pipefs,
+            })
+        }
+
+        fn inode(&self) -> &Inode {
+            // SAFETY: `self` holds a reference to the inode.
+            unsafe { Inode::from_raw(self.inode) }
+        }
+    }
+
+    impl Drop for AnonInode {
+        fn drop(&mut self) {
+            // SAFETY: `self` owns the reference, and the superblock goes after this.
+            unsafe { bindings::iput(self.inode) };
         }
     }
 
@@ -188,20 +223,12 @@ mod tests {
 
     #[test]
     fn anonymous_inodes_are_untyped() -> Result {
-        let pipefs = Mount::new(c"pipefs")?;
-        // SAFETY: The superblock is valid while the mount is.
-        let inode = from_err_ptr(unsafe { bindings::alloc_anon_inode((*pipefs.0).mnt_sb) })?;
+        let anon = AnonInode::new()?;
 
-        // SAFETY: Nobody else knows the inode, and this test holds a reference.
-        let before = unsafe { Inode::from_raw(inode) }.file_type();
-        // SAFETY: As above.
-        unsafe { (*inode).i_mode = (bindings::S_IFREG | 0o700) as bindings::umode_t };
-        // SAFETY: As above.
-        let like_pidfs = unsafe { Inode::from_raw(inode) }.file_type();
-        // SAFETY: The reference is not used any more.
-        unsafe { bindings::iput(inode) };
-
-        assert_eq!((before, like_pidfs), (FileType::Untyped, FileType::Untyped));
+        assert_eq!(anon.inode().file_type(), FileType::Untyped);
+        // SAFETY: Nobody else knows the inode.
+        unsafe { (*anon.inode).i_mode = (bindings::S_IFREG | 0o700) as bindings::umode_t };
+        assert_eq!(anon.inode().file_type(), FileType::Untyped);
         Ok(())
     }
 
@@ -247,6 +274,40 @@ mod tests {
                 Ok(())
             );
         }
+        Ok(())
+    }
+
+    /// The mask that a file system's own check got.
+    static ASKED: Atomic<i32> = Atomic::new(0);
+
+    unsafe extern "C" fn record(
+        _idmap: *mut bindings::mnt_idmap,
+        _inode: *mut bindings::inode,
+        mask: c_int,
+    ) -> c_int {
+        ASKED.store(mask, Relaxed);
+        EIO.to_errno()
+    }
+
+    #[test]
+    fn permission_asks_the_file_system() -> Result {
+        let ops = bindings::inode_operations {
+            permission: Some(record),
+            ..pin_init::zeroed()
+        };
+        let anon = AnonInode::new()?;
+        // SAFETY: Nobody else knows the inode, and `ops` is there until it gets its own back.
+        let own_ops = unsafe { core::mem::replace(&mut (*anon.inode).i_op, &ops) };
+        // SAFETY: The idmap of mounts that have none is always there.
+        let idmap = unsafe { MntIdmap::from_raw(&raw const bindings::nop_mnt_idmap) };
+
+        let result = anon.inode().permission(idmap, Access::Exec);
+        // SAFETY: As above.
+        unsafe { (*anon.inode).i_op = own_ops };
+
+        assert_eq!(result, Err(EIO));
+        // No hint, such as MAY_OPEN, that lets NFSv4 answer before it looks.
+        assert_eq!(ASKED.load(Relaxed), bindings::MAY_EXEC as i32);
         Ok(())
     }
 }
