@@ -141,6 +141,11 @@ impl Builder<'_> {
         let started = Instant::now();
         self.configure(&log, &stage, variant)?;
         let mut warnings = Warnings::new(&self.src, &self.obj);
+        // make does not compile again what it has compiled: after a build that was
+        // ended, the files that had warned would keep silent.
+        let warned = self.obj.join("lab.warned");
+        compile_again(&self.src, &warned)?;
+        let mut seen = 0;
         let mut objects = 0_usize;
         let mut make = self.tools.make(&self.src, &self.obj);
         // clippy-driver compiles as rustc does and lints on the way.
@@ -150,8 +155,14 @@ impl Builder<'_> {
                 objects += 1;
             }
             warnings.line(line);
+            if warnings.found.len() > seen {
+                seen = warnings.found.len();
+                // A list that cannot be written costs a repeated warning, no build.
+                let _ = write_whole(&warned, warnings.files().join("\n").as_bytes());
+            }
             stage.at(&format!("{objects} objects"));
         })?;
+        let _ = fs::remove_file(&warned);
         let kernel = self.keep(&key, inputs, warnings.found, started.elapsed().as_secs())?;
         stage.done(&format!("{objects} objects"));
         Ok(kernel)
@@ -254,6 +265,21 @@ impl Builder<'_> {
         let found = Git::at(&self.src).ok(["grep", "-qE", &pattern, "--", "*Kconfig*"]);
         matches!(found, Ok(false))
     }
+}
+
+/// Makes the files that `list` names newer than their objects.
+fn compile_again(src: &Path, list: &Path) -> Result<()> {
+    for line in fs::read_to_string(list).unwrap_or_default().lines() {
+        let path = src.join(line);
+        if path.is_file() {
+            let file = fs::File::options()
+                .append(true)
+                .open(&path)
+                .with_context(|| format!("cannot write {}", path.display()))?;
+            file.set_modified(std::time::SystemTime::now())?;
+        }
+    }
+    Ok(())
 }
 
 /// Whether a line of the fragment sets an option that the series adds, which the
@@ -381,6 +407,18 @@ impl Warnings {
         }
     }
 
+    /// The files that the warnings are about.
+    pub(crate) fn files(&self) -> Vec<&str> {
+        let mut files: Vec<&str> = self
+            .found
+            .iter()
+            .filter_map(|warning| warning.split_once(": warning: "))
+            .map(|(file, _)| file)
+            .collect();
+        files.dedup();
+        files
+    }
+
     /// Takes one line of output.
     pub(crate) fn line(&mut self, line: &str) {
         let mut line = strip_colours(line);
@@ -496,6 +534,28 @@ mod tests {
                 "warning: lint group is deprecated",
             ]
         );
+    }
+
+    #[test]
+    fn files_that_warned_are_compiled_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let source = dir.path().join("a.c");
+        fs::write(&source, "").unwrap();
+        let old = std::time::SystemTime::UNIX_EPOCH;
+        fs::File::options()
+            .append(true)
+            .open(&source)
+            .unwrap()
+            .set_modified(old)
+            .unwrap();
+        let mut warnings = Warnings::new(dir.path(), dir.path());
+        warnings.line("a.c:1:1: warning: x");
+        warnings.line("gone.c:1:1: warning: y");
+        let list = dir.path().join("list");
+        fs::write(&list, warnings.files().join("\n")).unwrap();
+        compile_again(dir.path(), &list).unwrap();
+        assert_ne!(fs::metadata(&source).unwrap().modified().unwrap(), old);
+        compile_again(dir.path(), &dir.path().join("no list")).unwrap();
     }
 
     #[test]

@@ -10,7 +10,7 @@ use regex::Regex;
 use serde::Deserialize;
 
 use super::patches::tool_path;
-use crate::ctx::{Ctx, hash, write_whole};
+use crate::ctx::{Ctx, write_whole};
 use crate::proc::Logged;
 use crate::report::Report;
 use crate::ui::Stage;
@@ -42,6 +42,7 @@ fn tests(ctx: &Ctx, report: &mut Report) -> Result<()> {
                     "--manifest-path",
                 ])
                 .arg(ctx.root.join("tools/Cargo.toml"))
+                .env("CARGO_TARGET_DIR", ctx.build.join("cargo"))
                 .env("PATH", tool_path(&ctx.build)),
             |line| {
                 text.push_str(line);
@@ -148,54 +149,47 @@ fn mutants(ctx: &Ctx, report: &mut Report) -> Result<()> {
     }
     let log = ctx.fresh_log("mutants")?;
     let stage_dir = ctx.build.join("mutants");
-    let key = stage(ctx, &package, &policy, &stage_dir)?;
-    let verdict = stage_dir.join(format!("verdict-{}.json", &key[..16]));
-    if !verdict.is_file() {
-        let step = Stage::begin("mutate policy.rs", Some(&log));
-        let out = stage_dir.join("out");
-        if out.exists() {
-            fs::remove_dir_all(&out)?;
-        }
-        fs::create_dir_all(&out)?;
-        let mut done = 0_usize;
-        // Mutants that live give exit status 2; outcomes.json says which.
-        Logged::new("cargo mutants", &log)
-            .limit(Duration::from_secs(1800))
-            .status(
-                Command::new("cargo")
-                    .args([
-                        "mutants",
-                        "--no-shuffle",
-                        "--colors=never",
-                        "--test-tool=nextest",
-                        "--timeout=60",
-                        "--package=policy",
-                    ])
-                    .args(["--file", "policy/src/policy.rs", "--output"])
-                    .arg(&out)
-                    .arg("--dir")
-                    .arg(stage_dir.join("workspace"))
-                    .env("CARGO_TARGET_DIR", stage_dir.join("target"))
-                    .env("PATH", tool_path(&ctx.build)),
-                |line| {
-                    if !line.is_empty() {
-                        done += 1;
-                    }
-                    step.at(&format!("{done} lines"));
-                },
-            )?;
-        step.done("");
-        let outcomes = out.join("mutants.out/outcomes.json");
-        let bytes = fs::read(&outcomes).with_context(|| {
-            format!(
-                "cargo mutants left no outcomes; log: {}\n{}",
-                log.display(),
-                crate::proc::file_tail(&log, 20)
-            )
-        })?;
-        write_whole(&verdict, &bytes)?;
+    stage(ctx, &package, &policy, &stage_dir)?;
+    let step = Stage::begin("mutate policy.rs", Some(&log));
+    let out = stage_dir.join("out");
+    if out.exists() {
+        fs::remove_dir_all(&out)?;
     }
-    let outcomes: Outcomes = serde_json::from_slice(&fs::read(&verdict)?)
+    fs::create_dir_all(&out)?;
+    // Mutants that live give exit status 2; outcomes.json says which.
+    Logged::new("cargo mutants", &log)
+        .limit(Duration::from_secs(1800))
+        .status(
+            Command::new("cargo")
+                .args([
+                    "mutants",
+                    "--no-shuffle",
+                    "--colors=never",
+                    "--test-tool=nextest",
+                ])
+                .args([
+                    "--timeout=60",
+                    "--package=policy",
+                    "--file=policy/src/policy.rs",
+                    "--output",
+                ])
+                .arg(&out)
+                .arg("--dir")
+                .arg(stage_dir.join("workspace"))
+                .env("CARGO_TARGET_DIR", stage_dir.join("target"))
+                .env("PATH", tool_path(&ctx.build)),
+            |line| step.at(line),
+        )?;
+    step.done("");
+    let verdict = out.join("mutants.out/outcomes.json");
+    let bytes = fs::read(&verdict).with_context(|| {
+        format!(
+            "cargo mutants left no outcomes; log: {}\n{}",
+            log.display(),
+            crate::proc::file_tail(&log, 20)
+        )
+    })?;
+    let outcomes: Outcomes = serde_json::from_slice(&bytes)
         .with_context(|| format!("cannot read {}", verdict.display()))?;
     let alive = outcomes.alive();
     if outcomes.total_mutants == 0 || outcomes.caught == 0 {
@@ -223,20 +217,15 @@ fn mutants(ctx: &Ctx, report: &mut Report) -> Result<()> {
 
 /// Copies the crate with policy.rs inside it: cargo-mutants works on a copy of a
 /// workspace and mutates only files in it, so that the repository's stay whole.
-///
-/// Returns a hash of everything that takes part.
-fn stage(ctx: &Ctx, package: &Path, policy: &Path, to: &Path) -> Result<String> {
+fn stage(ctx: &Ctx, package: &Path, policy: &Path, to: &Path) -> Result<()> {
     let workspace = to.join("workspace");
     if workspace.exists() {
         fs::remove_dir_all(&workspace)?;
     }
-    let mut key = String::new();
-    let mut put = |from: &Path, to: PathBuf, edit: &dyn Fn(String) -> String| -> Result<()> {
+    let put = |from: &Path, to: PathBuf, edit: &dyn Fn(String) -> String| -> Result<()> {
         let text =
             fs::read_to_string(from).with_context(|| format!("cannot read {}", from.display()))?;
-        let text = edit(text);
-        key.push_str(&hash(text.as_bytes()));
-        write_whole(&to, text.as_bytes())
+        write_whole(&to, edit(text).as_bytes())
     };
     let tools = ctx.root.join("tools");
     put(
@@ -262,7 +251,7 @@ fn stage(ctx: &Ctx, package: &Path, policy: &Path, to: &Path) -> Result<String> 
             "tools/policy/src/lib.rs does not include {POLICY} with #[path = \"../../../{POLICY}\"]"
         );
     }
-    Ok(hash(key.as_bytes()))
+    Ok(())
 }
 
 /// The workspace's manifest with the one member.
@@ -279,12 +268,15 @@ fn only_policy(manifest: String) -> String {
         .fold(String::new(), |text, line| text + line + "\n")
 }
 
-/// Source that finds policy.rs beside it.
+/// Source that finds policy.rs beside it, and in which cargo-mutants sees it: it
+/// mutates nothing in a crate that exists for tests only.
 fn inside(source: String) -> String {
-    source.replace(
-        &format!("#[path = \"../../../{POLICY}\"]"),
-        "#[path = \"policy.rs\"]",
-    )
+    source
+        .replace(
+            &format!("#[path = \"../../../{POLICY}\"]"),
+            "#[path = \"policy.rs\"]",
+        )
+        .replace("#![cfg(test)]\n", "")
 }
 
 fn collect(dir: &Path, into: &mut Vec<PathBuf>) -> Result<()> {
@@ -340,7 +332,10 @@ mod tests {
             "[workspace]\nmembers = [\"policy\"]\n"
         );
         assert_eq!(
-            inside("#[path = \"../../../fs/mayexec/policy.rs\"]\npub mod policy;".to_owned()),
+            inside(
+                "#![cfg(test)]\n#[path = \"../../../fs/mayexec/policy.rs\"]\npub mod policy;"
+                    .to_owned()
+            ),
             "#[path = \"policy.rs\"]\npub mod policy;"
         );
     }

@@ -337,13 +337,14 @@ fn generated_header(session: &Session<'_>, report: &mut Report) -> Result<()> {
         return Ok(());
     }
     let log = ctx.fresh_log("cbindgen")?;
-    let script = ctx.root.join("scripts/cbindgen-check.sh");
+    let script = ctx.root.join("scripts/prototypes.sh");
     let tip = checked_out(session)?;
     let mut cmd = Command::new(&script);
-    cmd.arg(&tip)
+    cmd.arg("--check")
+        .arg(&tip)
         .current_dir(&ctx.root)
         .env("PATH", tool_path(&ctx.build));
-    let outcome = Logged::new("scripts/cbindgen-check.sh", &log).run(&mut cmd, |_| {});
+    let outcome = Logged::new("scripts/prototypes.sh", &log).run(&mut cmd, |_| {});
     report.outcome(name, outcome.map(|()| Vec::new()), Some(&log));
     Ok(())
 }

@@ -34,6 +34,7 @@ pub(crate) fn run(ctx: &Ctx, session: Option<&Session<'_>>, report: &mut Report)
     let cargo = |args: &[&str]| {
         let mut cmd = Command::new("cargo");
         cmd.args(args).arg("--manifest-path").arg(&manifest);
+        cmd.env("CARGO_TARGET_DIR", ctx.build.join("cargo"));
         cmd
     };
     step(
