@@ -83,6 +83,7 @@ fn caller_policy() -> Policy {
     }
 }
 
+/// Applies a policy, and turns a denial into an errno.
 fn check(policy: Policy, file: &Found<'_>) -> Result {
     policy::decide(policy, file).map_err(|denial| match denial {
         Denial::NotRegular | Denial::Noexec => EACCES,
