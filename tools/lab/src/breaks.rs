@@ -1,10 +1,239 @@
-//! Breaking the code on purpose.
+//! Breaking the code on purpose: tests that cannot fail show nothing.
+//!
+//! Each file in scripts/breaks is a diff against the kernel with the series. It is
+//! applied, the kernel is built, and KUnit, the guest's selftests and, where the
+//! policy itself is broken, its tests on the host must notice.
 
-use anyhow::{Result, bail};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
 
 use crate::ctx::Ctx;
+use crate::git::Git;
+use crate::guest::{Boot, complaints};
+use crate::kernel::{self, Kernel, Variant};
+use crate::selftests::{self, OWN};
+use crate::series::touched_paths;
+use crate::suites::{self, Session};
+use crate::tap::{self, Case, Verdict};
 
-/// Applies each break in turn and reports which suites notice it.
-pub(crate) fn run(_ctx: &Ctx, _names: &[String]) -> Result<bool> {
-    bail!("not yet")
+/// What one suite said: nothing, or why it is red.
+type Noticed = Option<String>;
+
+/// Applies each break in turn and reports which suites notice; whether all do.
+pub(crate) fn run(ctx: &Ctx, names: &[String]) -> Result<bool> {
+    let files = select(&ctx.root.join("scripts/breaks"), names)?;
+    let session = Session::open(ctx)?;
+    let walk = session.walk()?;
+    walk.force_to(session.tip())?;
+    let bundle = selftests::bundle(ctx, session.tools()?, &walk, &session.builder()?.obj)?;
+
+    // A suite that is red without a break would catch everything.
+    let control = session.tip_kernel()?.clone();
+    for (suite, noticed) in notice(ctx, &control, &bundle, "unbroken", &walk, &[])? {
+        if let Some(why) = noticed {
+            bail!("{suite} fails without any break, so it can show nothing:\n{why}");
+        }
+    }
+
+    let mut survivors = Vec::new();
+    for file in &files {
+        let name = stem(file);
+        let caught = one(&session, &walk, &bundle, file)?;
+        if caught.is_empty() {
+            println!("SURVIVES  {name}");
+            survivors.push(name);
+        } else {
+            let suites: Vec<String> = caught
+                .iter()
+                .map(|(suite, why)| format!("{suite} ({why})"))
+                .collect();
+            println!("caught    {name}: {}", suites.join("; "));
+        }
+    }
+    walk.force_to(session.tip())?;
+    println!("\n{} breaks, {} survive", files.len(), survivors.len());
+    Ok(survivors.is_empty())
+}
+
+fn stem(file: &Path) -> String {
+    file.file_stem()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned()
+}
+
+/// The named breaks, or all.
+fn select(dir: &Path, names: &[String]) -> Result<Vec<PathBuf>> {
+    let mut files: Vec<PathBuf> = fs::read_dir(dir)
+        .with_context(|| format!("cannot list {}", dir.display()))?
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|ext| ext == "diff"))
+        .collect();
+    files.sort();
+    for name in names {
+        if !files.iter().any(|file| stem(file) == *name) {
+            let known: Vec<String> = files.iter().map(|file| stem(file)).collect();
+            bail!("no break is called {name}; there are: {}", known.join(" "));
+        }
+    }
+    if !names.is_empty() {
+        files.retain(|file| names.contains(&stem(file)));
+    }
+    if files.is_empty() {
+        bail!("{} holds no break", dir.display());
+    }
+    Ok(files)
+}
+
+/// Applies one break and asks every suite.
+fn one(
+    session: &Session<'_>,
+    walk: &Git,
+    bundle: &Path,
+    file: &Path,
+) -> Result<BTreeMap<&'static str, String>> {
+    let name = stem(file);
+    walk.force_to(session.tip())?;
+    walk.run(["apply".as_ref(), "--index".as_ref(), file.as_os_str()])
+        .with_context(|| format!("{name} does not apply to the series any more: write it anew"))?;
+    let touched: Vec<String> = touched_paths(&String::from_utf8_lossy(&fs::read(file)?))
+        .into_iter()
+        .collect();
+    let mut builder = session.builder()?;
+    builder.whole = true;
+    let key = kernel::dirty_tree_key(walk)?;
+    let kernel = match builder.build(&format!("the kernel with {name}"), &key, &Variant::PLAIN) {
+        Ok(kernel) => kernel,
+        // The compiler noticed; a static assertion is a test too.
+        Err(error) => {
+            let why = error
+                .to_string()
+                .lines()
+                .next()
+                .unwrap_or_default()
+                .to_owned();
+            return Ok(BTreeMap::from([("build", why)]));
+        }
+    };
+    Ok(notice(session.ctx, &kernel, bundle, &name, walk, &touched)?
+        .into_iter()
+        .filter_map(|(suite, noticed)| noticed.map(|why| (suite, why)))
+        .collect())
+}
+
+fn notice(
+    ctx: &Ctx,
+    kernel: &Kernel,
+    bundle: &Path,
+    name: &str,
+    walk: &Git,
+    touched: &[String],
+) -> Result<Vec<(&'static str, Noticed)>> {
+    let mut noticed = Vec::new();
+    // A guest that does not come up or does not end has noticed as well.
+    let kunit = Boot::new(ctx, kernel, &format!("kunit {name}"), &["/bin/true"]).run();
+    noticed.push((
+        "kunit",
+        match kunit {
+            Ok(outcome) => {
+                let (cases, trouble) = tap::kunit(&outcome.console);
+                judge(&cases, trouble, &complaints(&outcome.console))
+            }
+            Err(error) => first_line(&error),
+        },
+    ));
+    let run = selftests::run(
+        ctx,
+        kernel,
+        &format!("selftests {name}"),
+        bundle,
+        &[],
+        Some(OWN),
+    );
+    noticed.push((
+        "guest",
+        match run {
+            Ok(run) => judge(&run.cases, run.trouble, &run.complaints),
+            Err(error) => first_line(&error),
+        },
+    ));
+    if touched.iter().any(|path| path == suites::POLICY) {
+        let passed = suites::policy_tests(ctx, &walk.dir().join(suites::POLICY))?;
+        noticed.push(("host", (!passed).then(|| "cargo nextest".to_owned())));
+    }
+    Ok(noticed)
+}
+
+fn first_line(error: &anyhow::Error) -> Noticed {
+    Some(
+        error
+            .to_string()
+            .lines()
+            .next()
+            .unwrap_or_default()
+            .to_owned(),
+    )
+}
+
+/// Why a run is red, if it is.
+fn judge(cases: &[Case], trouble: Option<String>, complaints: &[String]) -> Noticed {
+    let failed: Vec<&Case> = cases
+        .iter()
+        .filter(|case| case.verdict == Verdict::Fail)
+        .collect();
+    let passed = cases.iter().any(|case| case.verdict == Verdict::Pass);
+    match failed.first() {
+        Some(first) => Some(format!(
+            "{} failed, e.g. {}",
+            failed.len(),
+            first.full_name()
+        )),
+        None => trouble
+            .or_else(|| complaints.first().cloned())
+            .or_else(|| (!passed).then(|| "no case passed".to_owned())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn case(verdict: Verdict) -> Case {
+        Case {
+            group: "g".to_owned(),
+            name: "n".to_owned(),
+            verdict,
+            detail: String::new(),
+        }
+    }
+
+    #[test]
+    fn a_run_is_green_only_if_something_passed() {
+        assert_eq!(
+            judge(&[case(Verdict::Pass), case(Verdict::Skip)], None, &[]),
+            None
+        );
+        assert!(judge(&[case(Verdict::Skip)], None, &[]).is_some());
+        assert!(judge(&[], None, &[]).is_some());
+        assert!(judge(&[case(Verdict::Pass), case(Verdict::Fail)], None, &[]).is_some());
+        assert!(judge(&[case(Verdict::Pass)], Some("cut".to_owned()), &[]).is_some());
+        assert!(judge(&[case(Verdict::Pass)], None, &["BUG: x".to_owned()]).is_some());
+    }
+
+    #[test]
+    fn breaks_are_named_by_file() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(select(dir.path(), &[]).is_err());
+        fs::write(dir.path().join("b.diff"), "").unwrap();
+        fs::write(dir.path().join("a.diff"), "").unwrap();
+        fs::write(dir.path().join("README"), "").unwrap();
+        assert_eq!(select(dir.path(), &[]).unwrap().len(), 2);
+        assert_eq!(select(dir.path(), &["b".to_owned()]).unwrap().len(), 1);
+        let error = select(dir.path(), &["c".to_owned()]).unwrap_err();
+        assert!(error.to_string().contains("there are: a b"), "{error}");
+    }
 }

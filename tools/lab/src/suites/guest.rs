@@ -9,7 +9,7 @@ use crate::git::Git;
 use crate::kernel::Kernel;
 use crate::report::Report;
 use crate::selftests::{self, OWN, Run, differences};
-use crate::tap::Verdict;
+use crate::tap::{Case, Verdict};
 
 /// Runs the same selftests on both kernels, and the series' own on its variants.
 pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
@@ -20,10 +20,6 @@ pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
     let bundle = selftests::bundle(ctx, session.tools()?, &tip, &session.builder()?.obj)?;
 
     report.start();
-    let tip = selftests::run(ctx, tip_kernel, "selftests", &bundle, &[], None)?;
-    report.cases("", &tip.cases, &tip.log);
-    sound(report, "with the series", &tip);
-
     let base = selftests::run(
         ctx,
         base_kernel,
@@ -33,6 +29,10 @@ pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
         None,
     )?;
     sound(report, "on the base", &base);
+    let tip = selftests::run(ctx, tip_kernel, "selftests", &bundle, &[], None)?;
+    report.cases("", &excuse(&tip.cases, &base.cases), &tip.log);
+    sound(report, "with the series", &tip);
+
     let compared = base.cases.iter().filter(|case| case.group != OWN).count();
     let mut differing = differences(&base.cases, &tip.cases);
     if compared == 0 {
@@ -73,6 +73,25 @@ pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
         &off,
     );
     Ok(())
+}
+
+/// The series' cases, with those that fail without it as well counted as skipped:
+/// they say something about the guest, not about the series.
+fn excuse(tip: &[Case], base: &[Case]) -> Vec<Case> {
+    let fails_on_base = |case: &Case| {
+        base.iter()
+            .any(|old| old.full_name() == case.full_name() && old.verdict == Verdict::Fail)
+    };
+    tip.iter()
+        .cloned()
+        .map(|mut case| {
+            if case.verdict == Verdict::Fail && case.group != OWN && fails_on_base(&case) {
+                case.verdict = Verdict::Skip;
+                case.detail = "fails on the base as well".to_owned();
+            }
+            case
+        })
+        .collect()
 }
 
 fn own(
@@ -122,4 +141,33 @@ fn all_skip(report: &mut Report, name: &str, run: &Run) {
         problems.push(format!("{OWN} is not in the bundle"));
     }
     report.check(name, &problems, Some(&run.log));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_old_failures_are_excused() {
+        let case = |group: &str, name: &str, verdict| Case {
+            group: group.to_owned(),
+            name: name.to_owned(),
+            verdict,
+            detail: String::new(),
+        };
+        let base = [
+            case("old", "a", Verdict::Fail),
+            case("old", "b", Verdict::Pass),
+            case(OWN, "c", Verdict::Fail),
+        ];
+        let tip = base.clone().map(|mut case| {
+            case.verdict = Verdict::Fail;
+            case
+        });
+        let verdicts: Vec<Verdict> = excuse(&tip, &base)
+            .iter()
+            .map(|case| case.verdict)
+            .collect();
+        assert_eq!(verdicts, [Verdict::Skip, Verdict::Fail, Verdict::Fail]);
+    }
 }

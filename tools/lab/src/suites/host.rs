@@ -16,7 +16,7 @@ use crate::report::Report;
 use crate::ui::Stage;
 
 /// The mirrored file that the kernel and the host both compile.
-const POLICY: &str = "fs/mayexec/policy.rs";
+pub(crate) const POLICY: &str = "fs/mayexec/policy.rs";
 
 /// Runs the workspace's tests, then mutates the policy under its own.
 pub(crate) fn run(ctx: &Ctx, report: &mut Report) -> Result<()> {
@@ -213,6 +213,22 @@ fn mutants(ctx: &Ctx, report: &mut Report) -> Result<()> {
         report.pass(&format!("{name} ({} caught)", outcomes.caught));
     }
     Ok(())
+}
+
+/// Runs the policy's tests on another version of it; whether they pass.
+pub(crate) fn policy_tests(ctx: &Ctx, policy: &Path) -> Result<bool> {
+    let log = ctx.fresh_log("policy-tests")?;
+    let stage_dir = ctx.build.join("mutants");
+    stage(ctx, &ctx.root.join("tools/policy"), policy, &stage_dir)?;
+    let status = Logged::new("cargo nextest", &log).status(
+        Command::new("cargo")
+            .args(["nextest", "run", "--color=never", "--manifest-path"])
+            .arg(stage_dir.join("workspace/Cargo.toml"))
+            .env("CARGO_TARGET_DIR", stage_dir.join("target"))
+            .env("PATH", tool_path(&ctx.build)),
+        |_| {},
+    )?;
+    Ok(status.success())
 }
 
 /// Copies the crate with policy.rs inside it: cargo-mutants works on a copy of a

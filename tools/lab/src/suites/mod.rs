@@ -15,6 +15,7 @@ use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 
 pub(crate) use demo::demo;
+pub(crate) use host::{POLICY, policy_tests};
 
 use crate::ctx::Ctx;
 use crate::git::Git;
@@ -100,7 +101,8 @@ pub(crate) struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    fn open(ctx: &'a Ctx) -> Result<Self> {
+    /// Applies patches/ to the base, which is fetched if it is not there.
+    pub(crate) fn open(ctx: &'a Ctx) -> Result<Self> {
         let tree = tree::open(ctx)?;
         let files = series::patches(&ctx.patches())?;
         if files.is_empty() {
