@@ -42,6 +42,9 @@ pub(crate) fn leftovers(ctx: &Ctx) {
 
 /// Removes trees, objects and kernels; with `all`, downloads and tools too.
 pub(crate) fn clean(ctx: &Ctx, all: bool) -> Result<()> {
+    if !ctx.slot.exists() {
+        return Ok(());
+    }
     if let Some(tree) = tree::existing(ctx)?
         && let Some(work) = series::unexported(ctx, &tree)?
         && !ctx.force

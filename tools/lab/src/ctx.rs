@@ -61,7 +61,6 @@ impl Ctx {
             None if base == DEFAULT_BASE => build.clone(),
             None => build.join(format!("base-{base}")),
         };
-        fs::create_dir_all(&slot).with_context(|| format!("cannot create {}", slot.display()))?;
         Ok(Self {
             root,
             build,

@@ -20,6 +20,9 @@ const MARKS: [&str; 4] = [
     "include/uapi/linux/openat2.h",
 ];
 
+/// In a work tree of the user's repository: the commit that it was made for.
+const KDIR_BASE: &str = "refs/worktree/mayexec-base";
+
 /// The developers' tree and the commit that the series starts from.
 #[derive(Debug)]
 pub(crate) struct Tree {
@@ -31,6 +34,18 @@ pub(crate) struct Tree {
 
 /// Opens the tree, creating it if it is not there.
 pub(crate) fn open(ctx: &Ctx) -> Result<Tree> {
+    let made = !ctx.slot.exists();
+    fs::create_dir_all(&ctx.slot)
+        .with_context(|| format!("cannot create {}", ctx.slot.display()))?;
+    let tree = open_in_slot(ctx);
+    if tree.is_err() && made {
+        // Bad input leaves no empty directory; one with files in it stays.
+        let _ = fs::remove_dir(&ctx.slot);
+    }
+    tree
+}
+
+fn open_in_slot(ctx: &Ctx) -> Result<Tree> {
     match &ctx.kdir {
         Some(kdir) => open_kdir(ctx, kdir),
         None => open_debian(ctx),
@@ -44,7 +59,7 @@ pub(crate) fn existing(ctx: &Ctx) -> Result<Option<Tree>> {
         return Ok(None);
     }
     let base = match &ctx.kdir {
-        Some(_) => git.commit("refs/worktree/mayexec-base")?,
+        Some(_) => git.commit(KDIR_BASE)?,
         None => git.commit("base")?,
     };
     Ok(base.map(|base| Tree { git, base }))
@@ -221,6 +236,12 @@ fn open_kdir(ctx: &Ctx, kdir: &Path) -> Result<Tree> {
         );
     };
     let linux = ctx.linux();
+    let made_for = Git::at(&linux);
+    if linux.exists() && made_for.commit(KDIR_BASE)?.is_none() {
+        // The ref is set before anybody sees the work tree: without it, a run was
+        // ended while it checked the files out.
+        fs::remove_dir_all(&linux).with_context(|| format!("cannot remove {}", linux.display()))?;
+    }
     if !linux.exists() {
         // A worktree whose directory was removed by hand still claims its path.
         user.run(["worktree", "prune"])?;
@@ -238,18 +259,12 @@ fn open_kdir(ctx: &Ctx, kdir: &Path) -> Result<Tree> {
                 .arg(&base),
             |_| stage.at(""),
         )?;
-        Git::at(&linux).run(["update-ref", "refs/worktree/mayexec-base", &base])?;
+        Git::at(&linux).run(["update-ref", KDIR_BASE, &base])?;
         stage.done(&ctx.show(&linux));
     }
     let git = Git::at(&linux);
-    match git.commit("refs/worktree/mayexec-base")? {
+    match git.commit(KDIR_BASE)? {
         Some(known) if known == base => Ok(Tree { git, base }),
-        // Interrupted between the checkout and the ref: nothing is there to lose.
-        None if git.commit("HEAD")?.as_deref() == Some(base.as_str()) => {
-            git.force_to(&base)?;
-            git.run(["update-ref", "refs/worktree/mayexec-base", &base])?;
-            Ok(Tree { git, base })
-        }
         _ => bail!(
             "{} was made for another commit than {base}, which BASE={} names in {} now\n\
              `make clean KDIR={} BASE={}` removes it (it refuses if it holds unexported work)",
