@@ -14,7 +14,7 @@ use crate::ctx::Ctx;
 use crate::git::Git;
 use crate::guest::{Boot, complaints};
 use crate::kernel::{self, Kernel, Variant};
-use crate::selftests::{self, OWN};
+use crate::selftests::{self, Plan};
 use crate::series::touched_paths;
 use crate::suites::{self, Session};
 use crate::tap::{self, Case, Verdict};
@@ -149,10 +149,10 @@ fn notice(
     let run = selftests::run(
         ctx,
         kernel,
-        &format!("selftests {name}"),
-        bundle,
-        &[],
-        Some(OWN),
+        Plan {
+            only: &selftests::own(bundle)?,
+            ..Plan::all(&format!("selftests {name}"), bundle)
+        },
     );
     noticed.push((
         "guest",

@@ -34,6 +34,7 @@ pub(crate) struct Boot<'a> {
     cmdline: Vec<String>,
     limit: Duration,
     stream: bool,
+    quiet: bool,
     cpus: usize,
 }
 
@@ -70,6 +71,7 @@ impl<'a> Boot<'a> {
             cmdline: Vec::new(),
             limit: Duration::from_secs(300),
             stream: false,
+            quiet: false,
             cpus: 1,
         }
     }
@@ -110,6 +112,12 @@ impl<'a> Boot<'a> {
         self
     }
 
+    /// Shows no progress: another boot beside this one does.
+    pub(crate) fn quiet(mut self, quiet: bool) -> Self {
+        self.quiet = quiet;
+        self
+    }
+
     /// Boots, runs the job and waits for the guest to turn itself off.
     pub(crate) fn run(self) -> Result<Outcome> {
         let base = crate::kernel::log_name("guest", &self.name);
@@ -137,7 +145,8 @@ impl<'a> Boot<'a> {
             .stdout(log.try_clone()?)
             .stderr(log);
 
-        let stage = Stage::begin(&format!("boot {}", self.name), Some(&output_log));
+        let stage =
+            (!self.quiet).then(|| Stage::begin(&format!("boot {}", self.name), Some(&output_log)));
         let started = Instant::now();
         let mut child = Child::spawn(&mut cmd)?;
         let mut output = Follow::new(&output_log)?;
@@ -158,10 +167,15 @@ impl<'a> Boot<'a> {
                 if !ready {
                     ready = line == READY;
                 } else if self.stream {
-                    stage.aside(|| println!("{line}"));
+                    match &stage {
+                        Some(stage) => stage.aside(|| println!("{line}")),
+                        None => println!("{line}"),
+                    }
                 }
             }
-            stage.at(if ready { "running" } else { "booting" });
+            if let Some(stage) = &stage {
+                stage.at(if ready { "running" } else { "booting" });
+            }
             if let Some(status) = status {
                 break status;
             }
@@ -185,7 +199,9 @@ impl<'a> Boot<'a> {
         {
             println!("{rest}");
         }
-        stage.done("");
+        if let Some(stage) = &stage {
+            stage.done("");
+        }
         if !status.success() {
             bail!(failure(&format!(
                 "qemu failed ({status}): {}",

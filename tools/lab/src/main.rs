@@ -28,6 +28,7 @@ use clap::{Parser, Subcommand};
 use crate::ctx::Ctx;
 use crate::kernel::{Builder, Kernel, Variant};
 use crate::report::Report;
+use crate::selftests::Plan;
 use crate::toolchain::Toolchain;
 use crate::tree::Tree;
 
@@ -125,7 +126,7 @@ fn run(args: &Args) -> Result<bool> {
             let tools = Toolchain::find(&ctx)?;
             let bundle = selftests::bundle(&ctx, &tools, &tree.git, &ctx.obj())?;
             let mut report = Report::new();
-            let run = selftests::run(&ctx, &kernel, "kselftest", &bundle, &[], None)?;
+            let run = selftests::run(&ctx, &kernel, Plan::all("kselftest", &bundle))?;
             report.cases("", &run.cases, &run.log);
             if let Some(trouble) = run.trouble {
                 report.fail("kselftest", &trouble, Some(&run.log));

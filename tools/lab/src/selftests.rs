@@ -16,11 +16,35 @@ use crate::tap::{self, Case, Verdict};
 use crate::toolchain::Toolchain;
 use crate::ui::Stage;
 
+/// The file in which the installed selftests are listed.
+const LIST: &str = "kselftest-list.txt";
+
 /// The collections that the series must not disturb, its own tests included.
 pub(crate) const TARGETS: &str = "filesystems/openat2 exec";
 
-/// The program that tests the series.
-pub(crate) const OWN: &str = "filesystems/openat2:mayexec_test";
+/// How the names of the programs that test the series begin.
+const OWN: &str = "filesystems/openat2:mayexec_";
+
+/// Whether a program tests the series.
+pub(crate) fn is_own(program: &str) -> bool {
+    program.starts_with(OWN)
+}
+
+/// The programs of the bundle that test the series.
+pub(crate) fn own(bundle: &Path) -> Result<Vec<String>> {
+    let path = bundle.join(LIST);
+    let text =
+        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let own: Vec<String> = text
+        .lines()
+        .filter(|line| is_own(line))
+        .map(str::to_owned)
+        .collect();
+    if own.is_empty() {
+        bail!("the selftests hold no program {OWN}*");
+    }
+    Ok(own)
+}
 
 /// The selftests of the tree as checked out, installed with the kernel's own rules.
 pub(crate) fn bundle(ctx: &Ctx, tools: &Toolchain, tree: &Git, obj: &Path) -> Result<PathBuf> {
@@ -48,7 +72,7 @@ pub(crate) fn bundle(ctx: &Ctx, tools: &Toolchain, tree: &Git, obj: &Path) -> Re
     }
     let bundles = ctx.build.join("selftests");
     let kept = bundles.join(&hash(inputs.as_bytes())[..16]);
-    if kept.join("kselftest-list.txt").is_file() {
+    if kept.join(LIST).is_file() {
         return Ok(kept);
     }
 
@@ -72,7 +96,7 @@ pub(crate) fn bundle(ctx: &Ctx, tools: &Toolchain, tree: &Git, obj: &Path) -> Re
         // Needs BTF and bpftool; the same bundle on every machine matters more.
         .arg("HAVE_BPF_TOOLCHAIN=n");
     Logged::new("building the selftests", &log).run(&mut make, |_| stage.at(""))?;
-    clean_list(&out.join("kselftest-list.txt"))?;
+    clean_list(&out.join(LIST))?;
     fs::rename(&out, &kept).with_context(|| format!("cannot create {}", kept.display()))?;
     stage.done("");
     Ok(kept)
@@ -109,24 +133,46 @@ pub(crate) struct Run {
     pub(crate) log: PathBuf,
 }
 
-/// Runs the bundle in a guest; `only` names one `collection:test`.
-pub(crate) fn run(
-    ctx: &Ctx,
-    kernel: &Kernel,
-    name: &str,
-    bundle: &Path,
-    cmdline: &[&str],
-    only: Option<&str>,
-) -> Result<Run> {
+/// A run of the selftests to be made.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Plan<'a> {
+    /// A name, for logs.
+    pub(crate) name: &'a str,
+    /// The installed selftests.
+    pub(crate) bundle: &'a Path,
+    /// Added to the kernel's command line.
+    pub(crate) cmdline: &'a [&'a str],
+    /// The programs to run, as `collection:test`; all if there is none.
+    pub(crate) only: &'a [String],
+    /// Whether to show no progress.
+    pub(crate) quiet: bool,
+}
+
+impl<'a> Plan<'a> {
+    /// Everything in the bundle.
+    pub(crate) fn all(name: &'a str, bundle: &'a Path) -> Self {
+        Self {
+            name,
+            bundle,
+            cmdline: &[],
+            only: &[],
+            quiet: false,
+        }
+    }
+}
+
+/// Runs selftests in a guest.
+pub(crate) fn run(ctx: &Ctx, kernel: &Kernel, plan: Plan<'_>) -> Result<Run> {
     // Emulated, a test that takes a second may take half a minute.
     let mut argv = vec!["./run_kselftest.sh", "-f", "-o", "300"];
-    if let Some(test) = only {
+    for test in plan.only {
         argv.extend(["-t", test]);
     }
-    let outcome = Boot::new(ctx, kernel, name, &argv)
-        .bundle(bundle)
+    let outcome = Boot::new(ctx, kernel, plan.name, &argv)
+        .bundle(plan.bundle)
         .cmdline(&["kunit.enable=0"])
-        .cmdline(cmdline)
+        .cmdline(plan.cmdline)
+        .quiet(plan.quiet)
         .limit(Duration::from_secs(1200))
         .run()?;
     let (cases, mut trouble) = tap::kselftest(&outcome.output);
@@ -146,7 +192,7 @@ pub(crate) fn differences(base: &[Case], tip: &[Case]) -> Vec<String> {
     let map = |cases: &[Case]| -> BTreeMap<String, Verdict> {
         cases
             .iter()
-            .filter(|case| case.group != OWN)
+            .filter(|case| !is_own(&case.group))
             .map(|case| (case.full_name(), case.verdict))
             .collect()
     };
@@ -196,12 +242,12 @@ mod tests {
     fn only_old_tests_are_compared() {
         let base = [
             case("a", "1", Verdict::Pass),
-            case(OWN, "x", Verdict::Skip),
+            case("filesystems/openat2:mayexec_test", "x", Verdict::Skip),
             case("a", "2", Verdict::Fail),
         ];
         let tip = [
             case("a", "1", Verdict::Pass),
-            case(OWN, "x", Verdict::Pass),
+            case("filesystems/openat2:mayexec_test", "x", Verdict::Pass),
             case("a", "2", Verdict::Fail),
         ];
         assert!(differences(&base, &tip).is_empty());

@@ -1,14 +1,15 @@
 //! The kernel's selftests, with the series and without.
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 
 use super::Session;
 use super::build::{OFF, STATIC};
 use super::patches::checked_out;
 use crate::git::Git;
+use crate::guest::Boot;
 use crate::kernel::Kernel;
 use crate::report::Report;
-use crate::selftests::{self, OWN, Run, differences};
+use crate::selftests::{self, Plan, Run, differences, is_own};
 use crate::tap::{Case, Verdict};
 
 /// Runs the same selftests on both kernels, and the series' own on its variants.
@@ -20,20 +21,29 @@ pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
     let bundle = selftests::bundle(ctx, session.tools()?, &tip, &session.builder()?.obj)?;
 
     report.start();
-    let base = selftests::run(
-        ctx,
-        base_kernel,
-        "selftests on the base",
-        &bundle,
-        &[],
-        None,
-    )?;
+    // One guest keeps one core busy: the two kernels run beside each other.
+    let (base, tip) = std::thread::scope(|scope| {
+        let base = scope.spawn(|| {
+            let plan = Plan {
+                quiet: true,
+                ..Plan::all("selftests on the base", &bundle)
+            };
+            selftests::run(ctx, base_kernel, plan)
+        });
+        let tip = selftests::run(ctx, tip_kernel, Plan::all("selftests", &bundle));
+        (base.join(), tip)
+    });
+    let base = base.map_err(|_| anyhow!("the thread of the base's guest panicked"))??;
+    let tip = tip?;
     sound(report, "on the base", &base);
-    let tip = selftests::run(ctx, tip_kernel, "selftests", &bundle, &[], None)?;
     report.cases("", &excuse(&tip.cases, &base.cases), &tip.log);
     sound(report, "with the series", &tip);
 
-    let compared = base.cases.iter().filter(|case| case.group != OWN).count();
+    let compared = base
+        .cases
+        .iter()
+        .filter(|case| !is_own(&case.group))
+        .count();
     let mut differing = differences(&base.cases, &tip.cases);
     if compared == 0 {
         differing.push("no test ran on the base".to_owned());
@@ -43,35 +53,89 @@ pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
         &differing,
         Some(&base.log),
     );
-    all_skip(report, "mayexec_test skips on the base", &base);
+    let own = selftests::own(&bundle)?;
+    all_skip(report, "the series' tests skip on the base", &base);
 
-    let static_kernel = session.kernel("CONFIG_OPEN_MAYEXEC_STATIC=y", session.tip(), &STATIC)?;
-    own(
+    let fixed = session.kernel("CONFIG_OPEN_MAYEXEC_STATIC=y", session.tip(), &STATIC)?;
+    sysctl(
         session,
         report,
-        &static_kernel,
-        "static",
-        "mayexec_test with CONFIG_OPEN_MAYEXEC_STATIC=y",
-        &bundle,
+        &fixed,
+        "static sysctl",
+        "CONFIG_OPEN_MAYEXEC_STATIC=y sets the sysctl",
         &[],
+        "3",
     )?;
+    let plan = Plan {
+        only: &own,
+        ..Plan::all("selftests static", &bundle)
+    };
+    variant(
+        session,
+        report,
+        &fixed,
+        "with CONFIG_OPEN_MAYEXEC_STATIC=y",
+        plan,
+    )?;
+
     let parameter = ["sysctl.fs.open_mayexec_enforce=2"];
-    own(
+    sysctl(
         session,
         report,
         tip_kernel,
-        "parameter",
-        &format!("mayexec_test after booting with {}", parameter[0]),
-        &bundle,
+        "boot parameter",
+        "the boot parameter sets the sysctl",
         &parameter,
+        "2",
     )?;
-    let off_kernel = session.kernel("CONFIG_OPEN_MAYEXEC=n", session.tip(), &OFF)?;
-    let off = selftests::run(ctx, &off_kernel, "selftests off", &bundle, &[], Some(OWN))?;
+    let plan = Plan {
+        cmdline: &parameter,
+        only: &own,
+        ..Plan::all("selftests boot parameter", &bundle)
+    };
+    variant(
+        session,
+        report,
+        tip_kernel,
+        "booted with the sysctl at 2",
+        plan,
+    )?;
+
+    let off = session.kernel("CONFIG_OPEN_MAYEXEC=n", session.tip(), &OFF)?;
+    let plan = Plan {
+        only: &own,
+        ..Plan::all("selftests off", &bundle)
+    };
+    let off = selftests::run(ctx, &off, plan)?;
     all_skip(
         report,
-        "mayexec_test skips with CONFIG_OPEN_MAYEXEC=n",
+        "the series' tests skip with CONFIG_OPEN_MAYEXEC=n",
         &off,
     );
+    Ok(())
+}
+
+/// The value of the sysctl after a boot.
+fn sysctl(
+    session: &Session<'_>,
+    report: &mut Report,
+    kernel: &Kernel,
+    boot: &str,
+    name: &str,
+    cmdline: &[&str],
+    expected: &str,
+) -> Result<()> {
+    const PATH: &str = "/proc/sys/fs/open_mayexec_enforce";
+    let outcome = Boot::new(session.ctx, kernel, boot, &["/bin/cat", PATH])
+        .cmdline(&["kunit.enable=0"])
+        .cmdline(cmdline)
+        .run()?;
+    let found = outcome.output.trim();
+    let problems: Vec<String> = (found != expected)
+        .then(|| format!("{PATH}: `{found}` instead of `{expected}`"))
+        .into_iter()
+        .collect();
+    report.check(name, &problems, Some(&outcome.output_log));
     Ok(())
 }
 
@@ -85,7 +149,7 @@ fn excuse(tip: &[Case], base: &[Case]) -> Vec<Case> {
     tip.iter()
         .cloned()
         .map(|mut case| {
-            if case.verdict == Verdict::Fail && case.group != OWN && fails_on_base(&case) {
+            if case.verdict == Verdict::Fail && !is_own(&case.group) && fails_on_base(&case) {
                 case.verdict = Verdict::Skip;
                 case.detail = "fails on the base as well".to_owned();
             }
@@ -94,27 +158,23 @@ fn excuse(tip: &[Case], base: &[Case]) -> Vec<Case> {
         .collect()
 }
 
-fn own(
+/// The series' tests on another kernel or after another boot.
+fn variant(
     session: &Session<'_>,
     report: &mut Report,
     kernel: &Kernel,
-    short: &str,
-    name: &str,
-    bundle: &std::path::Path,
-    cmdline: &[&str],
+    how: &str,
+    plan: Plan<'_>,
 ) -> Result<()> {
-    let run = selftests::run(
-        session.ctx,
-        kernel,
-        &format!("selftests {short}"),
-        bundle,
-        cmdline,
-        Some(OWN),
-    )?;
-    report.cases(&format!("{name}: "), &run.cases, &run.log);
-    sound(report, name, &run);
+    let run = selftests::run(session.ctx, kernel, plan)?;
+    report.cases(&format!("{how}: "), &run.cases, &run.log);
+    sound(report, how, &run);
     if !run.cases.iter().any(|case| case.verdict == Verdict::Pass) {
-        report.fail(name, "no case passed", Some(&run.log));
+        report.fail(
+            &format!("{how}: some case passes"),
+            "none did",
+            Some(&run.log),
+        );
     }
     Ok(())
 }
@@ -131,14 +191,18 @@ fn sound(report: &mut Report, what: &str, run: &Run) {
 }
 
 fn all_skip(report: &mut Report, name: &str, run: &Run) {
-    let own: Vec<_> = run.cases.iter().filter(|case| case.group == OWN).collect();
+    let own: Vec<_> = run
+        .cases
+        .iter()
+        .filter(|case| is_own(&case.group))
+        .collect();
     let mut problems: Vec<String> = own
         .iter()
         .filter(|case| case.verdict != Verdict::Skip)
         .map(|case| format!("{}: {:?}", case.full_name(), case.verdict))
         .collect();
     if own.is_empty() {
-        problems.push(format!("{OWN} is not in the bundle"));
+        problems.push("none of them ran".to_owned());
     }
     report.check(name, &problems, Some(&run.log));
 }
@@ -158,7 +222,7 @@ mod tests {
         let base = [
             case("old", "a", Verdict::Fail),
             case("old", "b", Verdict::Pass),
-            case(OWN, "c", Verdict::Fail),
+            case("filesystems/openat2:mayexec_x", "c", Verdict::Fail),
         ];
         let tip = base.clone().map(|mut case| {
             case.verdict = Verdict::Fail;
