@@ -37,6 +37,8 @@ install_packages() {
 		command -v sudo >/dev/null || fail "not root and no sudo; as root run:" "apt-get install$missing"
 		as_root=sudo
 	fi
+	# An earlier run that was ended in the middle of dpkg would stop apt-get.
+	run_logged apt $as_root dpkg --configure -a
 	run_logged apt $as_root apt-get update
 	# shellcheck disable=SC2086 # a list of packages, and an empty word for root
 	run_logged apt $as_root env DEBIAN_FRONTEND=noninteractive \
@@ -90,7 +92,7 @@ test | breaks)
 	;;
 shell)
 	if ! build/venv/bin/vng --version >/dev/null 2>&1; then
-		rm -rf build/venv build/venv.new
+		rm -rf build/venv
 		run_logged virtme-ng /usr/bin/python3 -m venv build/venv
 		run_logged virtme-ng build/venv/bin/pip install "virtme-ng==$virtme_version"
 	fi

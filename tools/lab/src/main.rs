@@ -18,6 +18,7 @@ mod toolchain;
 mod tree;
 mod ui;
 
+use std::io::IsTerminal;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
@@ -135,6 +136,9 @@ fn run(args: &Args) -> Result<bool> {
         }
         Verb::Breaks { names } => breaks::run(&ctx, names),
         Verb::Shell => {
+            if !std::io::stdin().is_terminal() {
+                bail!("a shell needs a terminal; `make kselftest` and `make demo` do not");
+            }
             let (_, kernel) = build_tip(&ctx)?;
             drop(lock);
             shell(&ctx, &kernel).map(|()| true)
@@ -171,7 +175,14 @@ fn shell(ctx: &Ctx, kernel: &Kernel) -> Result<()> {
             ctx.show(&vng)
         );
     }
+    // vng starts the other programs of its package by name.
+    let path = format!(
+        "{}:{}",
+        ctx.build.join("venv/bin").display(),
+        std::env::var("PATH").unwrap_or_default()
+    );
     let error = Command::new(&vng)
+        .env("PATH", path)
         .args(["--disable-kvm", "--run"])
         .arg(kernel.image())
         .args([
