@@ -14,13 +14,13 @@ impl Policy {
     pub(crate) const NONE: Self = Self(0);
 
     /// The mount and its superblock must allow execution.
-    pub(crate) const MOUNT: Self = Self(1 << 0);
+    pub(crate) const MOUNT: Self = Self(1);
 
     /// The caller must have execute permission on the file.
-    pub(crate) const FILE: Self = Self(1 << 1);
+    pub(crate) const FILE: Self = Self(2);
 
     /// Both checks.
-    pub(crate) const ALL: Self = Self(Self::MOUNT.0 | Self::FILE.0);
+    pub(crate) const ALL: Self = Self::MOUNT.union(Self::FILE);
 
     /// Creates a policy from `OPEN_MAYEXEC_ENFORCE_*` bits; other bits have no meaning.
     pub(crate) const fn from_bits(bits: u32) -> Self {

@@ -280,7 +280,7 @@ mod tests {
     /// The mask that a file system's own check got.
     static ASKED: Atomic<i32> = Atomic::new(0);
 
-    unsafe extern "C" fn record(
+    extern "C" fn record(
         _idmap: *mut bindings::mnt_idmap,
         _inode: *mut bindings::inode,
         mask: c_int,

@@ -27,7 +27,8 @@ pub(crate) const OFF: Variant = Variant {
     name: "off",
     lines: &["CONFIG_OPEN_MAYEXEC=n", "CONFIG_OPEN_MAYEXEC_KUNIT_TEST=n"],
 };
-/// A kernel without Rust.
+/// A kernel without Rust, but with the users of access masks whose headers assert
+/// that their private bits are clear of the series' one.
 const NO_RUST: Variant = Variant {
     name: "no-rust",
     lines: &[
@@ -36,6 +37,8 @@ const NO_RUST: Variant = Variant {
         "CONFIG_OPEN_MAYEXEC_KUNIT_TEST=n",
         "CONFIG_RUST_KUNIT_TESTS=n",
         "CONFIG_RUST_FS_KUNIT_TEST=n",
+        "CONFIG_NFSD=y",
+        "CONFIG_SECURITY_SMACK=y",
     ],
 };
 
