@@ -32,15 +32,35 @@ if ! grep -q ';$' "$tmp/prototypes"; then
 	exit 1
 fi
 
-# Their place is where the policy is built: from #ifdef to #else.
+# Their places are where the policy is built, each in an #ifdef of its own.
 awk -v prototypes="$tmp/prototypes" '
-	/^#else/ { skip = 0 }
-	!skip { print }
-	/^#ifdef CONFIG_OPEN_MAYEXEC$/ {
-		while ((getline line < prototypes) > 0)
-			if (line != "")
-				print line
-		skip = 1
+	BEGIN {
+		while ((getline line < prototypes) > 0) {
+			text = text (text == "" ? "" : "\n") line
+			if (line ~ /;$/) {
+				name = text
+				sub(/\(.*/, "", name)
+				sub(/.*[ *\n]/, "", name)
+				prototype[name] = text
+				text = ""
+			}
+		}
+	}
+	/^#(else|endif)/ { inside = 0 }
+	!inside { print }
+	/^#ifdef CONFIG_OPEN_MAYEXEC$/ { inside = 1 }
+	inside && match($0, /[a-z_]+\(/) {
+		name = substr($0, RSTART, RLENGTH - 1)
+		if (name in prototype)
+			print prototype[name]
+		delete prototype[name]
+	}
+	END {
+		for (name in prototype) {
+			print "no place for " name > "/dev/stderr"
+			failed = 1
+		}
+		exit failed
 	}
 ' "$header" >"$tmp/mayexec.h"
 

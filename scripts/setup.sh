@@ -17,10 +17,19 @@ cbindgen_version=0.29.4
 nextest_version=0.9.143
 mutants_version=27.1.0
 virtme_version=1.42
+guest_packages="apparmor auditd libapparmor1 libauparse0"
 
 fail() {
 	printf 'setup: %s\n' "$@" >&2
 	exit 1
+}
+
+# become_root COMMAND: sets $as_root; COMMAND is what to do by hand if that fails.
+become_root() {
+	as_root=
+	[ "$(id -u)" != 0 ] || return 0
+	command -v sudo >/dev/null || fail "not root and no sudo; as root run:" "$1"
+	as_root=sudo
 }
 
 install_packages() {
@@ -32,17 +41,33 @@ install_packages() {
 	done <scripts/packages.txt
 	[ -n "$missing" ] || return 0
 	printf 'Debian packages to install:%s\n' "$missing"
-	as_root=
-	if [ "$(id -u)" != 0 ]; then
-		command -v sudo >/dev/null || fail "not root and no sudo; as root run:" "apt-get install$missing"
-		as_root=sudo
-	fi
+	become_root "apt-get install$missing"
 	# An earlier run that was ended in the middle of dpkg would stop apt-get.
 	run_logged apt $as_root dpkg --configure -a
 	run_logged apt $as_root apt-get update
 	# shellcheck disable=SC2086 # a list of packages, and an empty word for root
 	run_logged apt $as_root env DEBIAN_FRONTEND=noninteractive \
 		apt-get install -y --no-install-recommends $missing
+}
+
+# Unpacks packages that guests use and that nobody wants installed on the host,
+# where they would start services.
+unpack_guest_tools() {
+	dir=build/guest-tools
+	[ ! -d "$dir" ] || return 0
+	rm -rf "$dir.part"
+	mkdir -p "$dir.part/debs" "$dir.part/root"
+	if ! apt-cache show auditd >/dev/null 2>&1; then
+		become_root "apt-get update"
+		run_logged apt $as_root apt-get update
+	fi
+	# shellcheck disable=SC2086 # a list of packages
+	(cd "$dir.part/debs" && run_logged guest-tools apt-get download $guest_packages)
+	for deb in "$dir.part/debs"/*.deb; do
+		run_logged guest-tools dpkg-deb -x "$deb" "$dir.part/root"
+	done
+	mv "$dir.part/root" "$dir"
+	rm -rf "$dir.part"
 }
 
 # run_logged NAME COMMAND...: shows a line, keeps the output in build/logs.
@@ -85,6 +110,7 @@ rust_component clippy-driver clippy
 rust_component rustfmt rustfmt
 case $verb in
 test | breaks)
+	unpack_guest_tools
 	# Any recent version gives the same verdicts; the pin is for a fresh install.
 	cargo nextest --version >/dev/null 2>&1 ||
 		cargo_tool cargo-nextest $nextest_version false

@@ -27,6 +27,7 @@ use kernel::{
 };
 
 mod policy;
+mod trace;
 
 use policy::{
     Candidate,
@@ -83,12 +84,33 @@ fn caller_policy() -> Policy {
     }
 }
 
-/// Applies a policy, and turns a denial into an errno.
-fn check(policy: Policy, file: &Found<'_>) -> Result {
-    policy::decide(policy, file).map_err(|denial| match denial {
+/// Returns the policy in force.
+fn policy_in_force() -> Policy {
+    system_policy().union(caller_policy())
+}
+
+/// What a policy says of a file.
+type Decision = Result<(), Denial<Error>>;
+
+/// Turns a denial into an errno.
+fn verdict(decision: Decision) -> Result {
+    decision.map_err(|denial| match denial {
         Denial::NotRegular | Denial::Noexec => EACCES,
         Denial::NotExecutable(err) => err,
     })
+}
+
+/// Returns whether the policy in force asks if the caller may execute the file.
+///
+/// For security modules that have a say in that but no `inode_permission` hook.
+///
+/// # Safety
+///
+/// Always safe to call.
+// `#[export]` requires it to be unsafe.
+#[export]
+pub unsafe extern "C" fn mayexec_asks_file() -> bool {
+    policy_in_force().has(Policy::FILE)
 }
 
 /// Decides whether the caller may open a file that it is about to execute.
@@ -112,9 +134,14 @@ pub unsafe extern "C" fn mayexec_permission(
         path: unsafe { Path::from_raw(path) },
     };
 
-    let policy = system_policy().union(caller_policy());
+    let policy = policy_in_force();
+    let decision = policy::decide(policy, &file);
 
-    from_result(|| check(policy, &file).map(|()| 0))
+    if trace::is_enabled() {
+        trace::open(&file, policy, decision);
+    }
+
+    from_result(|| verdict(decision).map(|()| 0))
 }
 
 #[cfg(CONFIG_OPEN_MAYEXEC_KUNIT_TEST)]
@@ -186,8 +213,8 @@ mod tests {
             (YES, YES, YES, [Ok(()), NOEXEC, Ok(()), NOEXEC]),
         ];
 
-        for (regular, noexec, executable, expected) in &rows {
-            for (bits, expected) in (0..).zip(expected) {
+        for (regular, noexec, executable, row) in &rows {
+            for (bits, expected) in (0..).zip(row) {
                 let file = Answers {
                     regular: *regular,
                     noexec: *noexec,
@@ -202,8 +229,23 @@ mod tests {
                     file.asked_execute.get(),
                     *regular && bits & 2 != 0 && !(*noexec && bits & 1 != 0)
                 );
+
+                // What was asked once is not asked again.
+                file.asked_execute.set(false);
+                assert_eq!(
+                    &policy::decide_strictly(Policy::from_bits(bits), *expected, &file),
+                    &row[3]
+                );
+                assert_eq!(
+                    file.asked_execute.get(),
+                    *regular && !*noexec && bits & 2 == 0
+                );
             }
         }
+    }
+
+    fn check(policy: Policy, file: &Found<'_>) -> Result {
+        verdict(policy::decide(policy, file))
     }
 
     /// Checks a file of its own on a mount of its own, under each policy.
@@ -237,6 +279,9 @@ mod tests {
                 }
             };
             let results = [0, 1, 2, 3].map(|bits| check(Policy::from_bits(bits), &found));
+
+            // No security module and no server has a say here: the estimate is exact.
+            assert_eq!(trace::Unasked(&found).may_execute(), found.may_execute());
 
             // SAFETY: This is the only reference to the file, and not used any more.
             unsafe { bindings::__fput_sync(file) };

@@ -27,6 +27,11 @@ impl Policy {
         Self(bits & Self::ALL.0)
     }
 
+    /// Returns the policy as `OPEN_MAYEXEC_ENFORCE_*` bits.
+    pub(crate) const fn bits(self) -> u32 {
+        self.0
+    }
+
     /// Returns the checks that are in force in one policy or the other.
     pub(crate) const fn union(self, other: Self) -> Self {
         Self(self.0 | other.0)
@@ -57,7 +62,7 @@ pub(crate) trait Candidate {
 }
 
 /// Why a file is refused.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Denial<E> {
     /// Only regular files are executed.
     NotRegular,
@@ -82,4 +87,21 @@ pub(crate) fn decide<F: Candidate>(policy: Policy, file: &F) -> Result<(), Denia
         file.may_execute().map_err(Denial::NotExecutable)?;
     }
     Ok(())
+}
+
+/// Decides as under [`Policy::ALL`], when `policy` has led to `decision`: for those who only want
+/// to know.
+///
+/// What `decision` tells of the answer to [`Candidate::may_execute`] holds; `file` is asked only
+/// if it tells nothing, and may estimate.
+pub(crate) fn decide_strictly<F: Candidate>(
+    policy: Policy,
+    decision: Result<(), Denial<F::Error>>,
+    file: &F,
+) -> Result<(), Denial<F::Error>> {
+    if policy.has(Policy::FILE) {
+        decide(Policy::MOUNT, file).and(decision)
+    } else {
+        decide(Policy::ALL, file)
+    }
 }

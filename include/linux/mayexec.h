@@ -2,13 +2,17 @@
 #ifndef _LINUX_MAYEXEC_H
 #define _LINUX_MAYEXEC_H
 
+#include <linux/types.h>
 #include <uapi/linux/mayexec.h>
 
+struct inode;
 struct mnt_idmap;
 struct path;
 
 /* Fixed if CONFIG_OPEN_MAYEXEC_STATIC, else written by the sysctl alone. */
 extern int sysctl_open_mayexec_enforce;
+
+int mayexec_generic_permission(struct mnt_idmap *idmap, struct inode *inode);
 
 /**
  * mayexec_permission - Apply the execution policy to an O_MAYEXEC open
@@ -27,6 +31,23 @@ static inline int mayexec_permission(struct mnt_idmap *idmap,
 				     const struct path *path)
 {
 	return 0;
+}
+#endif
+
+/**
+ * mayexec_asks_file - Tell whether permission to execute the file matters
+ *
+ * For security modules that have a say in this permission but no
+ * inode_permission hook: they can take part in file_post_open.
+ *
+ * Return: true if the policy in force for the caller has the FILE check.
+ */
+#ifdef CONFIG_OPEN_MAYEXEC
+bool mayexec_asks_file(void);
+#else
+static inline bool mayexec_asks_file(void)
+{
+	return false;
 }
 #endif
 

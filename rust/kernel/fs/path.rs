@@ -4,9 +4,15 @@
 //!
 //! C header: [`include/linux/path.h`](srctree/include/linux/path.h)
 
+use core::mem::MaybeUninit;
+
 use crate::{
     bindings,
     fs::Inode,
+    str::{
+        CStr,
+        CStrExt as _, //
+    },
     types::Opaque, //
 };
 
@@ -54,6 +60,28 @@ impl Path {
         // SAFETY: By the type invariant, `inode` is not null. The dentry holds a reference to it,
         // and the path one to the dentry, at least as long as `self` is borrowed.
         unsafe { Inode::from_raw(inode) }
+    }
+
+    /// Calls `f` with the last component of the path, under the name that it has now.
+    #[doc(alias = "take_dentry_name_snapshot")]
+    pub fn with_name<T>(&self, f: impl FnOnce(&CStr) -> T) -> T {
+        let mut snapshot = MaybeUninit::uninit();
+
+        // The snapshot may point into itself: it does not move before it is released.
+        //
+        // SAFETY: By the type invariant, the path and its dentry are valid. The call initialises
+        // the snapshot, whose name is a C string.
+        let name = unsafe {
+            bindings::take_dentry_name_snapshot(snapshot.as_mut_ptr(), (*self.as_ptr()).dentry);
+            CStr::from_char_ptr((*snapshot.as_ptr()).name.name.cast())
+        };
+
+        let result = f(name);
+
+        // SAFETY: The snapshot was taken above, and `name` is not used any more.
+        unsafe { bindings::release_dentry_name_snapshot(snapshot.as_mut_ptr()) };
+
+        result
     }
 
     /// Returns whether the mount or the superblock forbids executing files (`MNT_NOEXEC`,
@@ -218,6 +246,21 @@ mod tests {
 
         assert_eq!(file.path().inode().file_type(), FileType::Regular);
         assert_eq!(root.inode().file_type(), FileType::Directory);
+        Ok(())
+    }
+
+    #[test]
+    fn names() -> Result {
+        let tmpfs = Mount::new(c"tmpfs")?;
+        let file = tmpfs.file(0o644)?;
+        let root = tmpfs.root();
+        // SAFETY: The root of a mount is positive and valid while it is mounted.
+        let root = unsafe { Path::from_raw(&root) };
+
+        root.with_name(|name| assert_eq!(name, c"/"));
+        // What stands in for the name of a file without one.
+        file.path()
+            .with_name(|name| assert_eq!(name.to_bytes().first(), Some(&b'#')));
         Ok(())
     }
 

@@ -17,6 +17,8 @@ pub const BUNDLE: &str = "/run/bundle";
 pub const JOB_FILE: &str = "job.json";
 /// The file that holds how the job ended.
 pub const STATUS_FILE: &str = "status.json";
+/// Where a job finds programs, unless its environment says otherwise.
+pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// What the first process prints on the job's console when it is ready.
 pub const READY: &str = "guest: ready";
 

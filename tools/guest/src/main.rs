@@ -11,7 +11,9 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
-use guest::{BUNDLE, BUNDLE_TAG, JOB_FILE, Job, READY, SHARE, SHARE_TAG, STATUS_FILE, Status};
+use guest::{
+    BUNDLE, BUNDLE_TAG, JOB_FILE, Job, PATH, READY, SHARE, SHARE_TAG, STATUS_FILE, Status,
+};
 use rustix::mount::{MountFlags, mount};
 use rustix::process::{WaitOptions, wait};
 use rustix::system::{RebootCommand, reboot, sethostname};
@@ -149,10 +151,7 @@ fn run(job: &Job) -> Result<Status> {
     let child = Command::new(program)
         .args(args)
         .env_clear()
-        .env(
-            "PATH",
-            "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-        )
+        .env("PATH", PATH)
         .env("HOME", "/tmp")
         .env("TERM", "dumb")
         .env("LC_ALL", "C.UTF-8")

@@ -2,7 +2,8 @@
 //!
 //! Each file in scripts/breaks is a diff against the kernel with the series. It is
 //! applied, the kernel is built, and KUnit, the guest's selftests and, where the
-//! policy itself is broken, its tests on the host must notice.
+//! policy itself is broken, its tests on the host must notice. Those in
+//! scripts/breaks/consumers are for the suite of that name and its kernel.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,6 +17,7 @@ use crate::guest::{Boot, complaints};
 use crate::kernel::{self, Kernel, Variant};
 use crate::selftests::{self, Plan};
 use crate::series::touched_paths;
+use crate::suites::consumers::{self, CONSUMERS};
 use crate::suites::{self, Session};
 use crate::tap::{self, Case, Verdict};
 
@@ -28,11 +30,24 @@ pub(crate) fn run(ctx: &Ctx, names: &[String]) -> Result<bool> {
     let session = Session::open(ctx)?;
     let walk = session.walk()?;
     walk.force_to(session.tip())?;
-    let bundle = selftests::bundle(ctx, session.tools()?, &walk, &session.builder()?.obj)?;
+    let bundle = selftests::bundle(
+        ctx,
+        session.tools()?,
+        &walk,
+        &session.builder(&Variant::PLAIN)?.obj,
+    )?;
 
     // A suite that is red without a break would catch everything.
-    let control = session.tip_kernel()?.clone();
-    for (suite, noticed) in notice(ctx, &control, &bundle, "unbroken", &walk, &[])? {
+    let mut controls = Vec::new();
+    if files.iter().any(|file| !is_consumer_s(file)) {
+        let control = session.tip_kernel()?;
+        controls.extend(notice(ctx, control, &bundle, "unbroken", &walk, &[])?);
+    }
+    if files.iter().any(|file| is_consumer_s(file)) {
+        let control = consumers::kernel(&session)?;
+        controls.push(notice_consumers(&session, &control, &bundle, "unbroken"));
+    }
+    for (suite, noticed) in controls {
         if let Some(why) = noticed {
             bail!("{suite} fails without any break, so it can show nothing:\n{why}");
         }
@@ -65,8 +80,15 @@ fn stem(file: &Path) -> String {
         .into_owned()
 }
 
-/// The named breaks, or all.
-fn select(dir: &Path, names: &[String]) -> Result<Vec<PathBuf>> {
+/// The directory of breaks that the consumers' tests must notice.
+const CONSUMERS_DIR: &str = "consumers";
+
+fn is_consumer_s(file: &Path) -> bool {
+    file.parent()
+        .is_some_and(|dir| dir.ends_with(CONSUMERS_DIR))
+}
+
+fn diffs(dir: &Path) -> Result<Vec<PathBuf>> {
     let mut files: Vec<PathBuf> = fs::read_dir(dir)
         .with_context(|| format!("cannot list {}", dir.display()))?
         .flatten()
@@ -74,6 +96,13 @@ fn select(dir: &Path, names: &[String]) -> Result<Vec<PathBuf>> {
         .filter(|path| path.extension().is_some_and(|ext| ext == "diff"))
         .collect();
     files.sort();
+    Ok(files)
+}
+
+/// The named breaks, or all.
+fn select(dir: &Path, names: &[String]) -> Result<Vec<PathBuf>> {
+    let mut files = diffs(dir)?;
+    files.extend(diffs(&dir.join(CONSUMERS_DIR))?);
     for name in names {
         if !files.iter().any(|file| stem(file) == *name) {
             let known: Vec<String> = files.iter().map(|file| stem(file)).collect();
@@ -103,10 +132,15 @@ fn one(
     let touched: Vec<String> = touched_paths(&String::from_utf8_lossy(&fs::read(file)?))
         .into_iter()
         .collect();
-    let mut builder = session.builder()?;
+    let variant = if is_consumer_s(file) {
+        CONSUMERS
+    } else {
+        Variant::PLAIN
+    };
+    let mut builder = session.builder(&variant)?;
     builder.whole = true;
     let key = kernel::dirty_tree_key(walk)?;
-    let kernel = match builder.build(&format!("the kernel with {name}"), &key, &Variant::PLAIN) {
+    let kernel = match builder.build(&format!("the kernel with {name}"), &key, &variant) {
         Ok(kernel) => kernel,
         // The compiler noticed; a static assertion is a test too.
         Err(error) => {
@@ -119,7 +153,12 @@ fn one(
             return Ok(BTreeMap::from([("build", why)]));
         }
     };
-    Ok(notice(session.ctx, &kernel, bundle, &name, walk, &touched)?
+    let noticed = if is_consumer_s(file) {
+        vec![notice_consumers(session, &kernel, bundle, &name)]
+    } else {
+        notice(session.ctx, &kernel, bundle, &name, walk, &touched)?
+    };
+    Ok(noticed
         .into_iter()
         .filter_map(|(suite, noticed)| noticed.map(|why| (suite, why)))
         .collect())
@@ -166,6 +205,22 @@ fn notice(
         noticed.push(("host", (!passed).then(|| "cargo nextest".to_owned())));
     }
     Ok(noticed)
+}
+
+fn notice_consumers(
+    session: &Session<'_>,
+    kernel: &Kernel,
+    bundle: &Path,
+    name: &str,
+) -> (&'static str, Noticed) {
+    let run = consumers::tests(session, kernel, bundle, &format!("consumers {name}"));
+    (
+        "consumers",
+        match run {
+            Ok(run) => judge(&run.cases, run.trouble, &run.complaints),
+            Err(error) => first_line(&error),
+        },
+    )
 }
 
 fn first_line(error: &anyhow::Error) -> Noticed {
@@ -227,11 +282,13 @@ mod tests {
     #[test]
     fn breaks_are_named_by_file() {
         let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join(CONSUMERS_DIR)).unwrap();
         assert!(select(dir.path(), &[]).is_err());
         fs::write(dir.path().join("b.diff"), "").unwrap();
         fs::write(dir.path().join("a.diff"), "").unwrap();
         fs::write(dir.path().join("README"), "").unwrap();
-        assert_eq!(select(dir.path(), &[]).unwrap().len(), 2);
+        fs::write(dir.path().join(CONSUMERS_DIR).join("c.diff"), "").unwrap();
+        assert_eq!(select(dir.path(), &[]).unwrap().len(), 3);
         assert_eq!(select(dir.path(), &["b".to_owned()]).unwrap().len(), 1);
         let error = select(dir.path(), &["c".to_owned()]).unwrap_err();
         assert!(error.to_string().contains("there are: a b"), "{error}");

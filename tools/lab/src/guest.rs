@@ -12,7 +12,9 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use guest::{BUNDLE, BUNDLE_TAG, JOB_FILE, Job, READY, SHARE, SHARE_TAG, STATUS_FILE, Status};
+use guest::{
+    BUNDLE, BUNDLE_TAG, JOB_FILE, Job, PATH, READY, SHARE, SHARE_TAG, STATUS_FILE, Status,
+};
 use regex::Regex;
 
 use crate::ctx::{Ctx, write_whole};
@@ -23,6 +25,9 @@ use crate::ui::Stage;
 /// How long the kernel may take until its first process is ready.
 const BOOT_LIMIT: Duration = Duration::from_secs(120);
 
+/// Where the shared directory has the packages that are not installed on the host.
+const TOOLS: &str = "tools";
+
 /// A boot to be made.
 pub(crate) struct Boot<'a> {
     ctx: &'a Ctx,
@@ -31,6 +36,7 @@ pub(crate) struct Boot<'a> {
     job: Job,
     bundle: Option<PathBuf>,
     program: Option<PathBuf>,
+    tools: Option<PathBuf>,
     cmdline: Vec<String>,
     limit: Duration,
     stream: bool,
@@ -68,6 +74,7 @@ impl<'a> Boot<'a> {
             },
             bundle: None,
             program: None,
+            tools: None,
             cmdline: Vec::new(),
             limit: Duration::from_secs(300),
             stream: false,
@@ -90,6 +97,26 @@ impl<'a> Boot<'a> {
         let name = program.file_name().unwrap_or_default().to_string_lossy();
         self.job.argv.insert(0, format!("{SHARE}/{name}"));
         self.program = Some(program.to_owned());
+        self
+    }
+
+    /// Puts programs in the job's PATH that the host does not have: `dir` holds them
+    /// as Debian's packages do.
+    pub(crate) fn tools(mut self, dir: &Path) -> Self {
+        let below = |dirs: &[&str]| {
+            let dirs: Vec<String> = dirs
+                .iter()
+                .map(|dir| format!("{SHARE}/{TOOLS}/{dir}"))
+                .collect();
+            dirs.join(":")
+        };
+        let path = format!("{}:{PATH}", below(&["usr/sbin", "sbin", "usr/bin"]));
+        self.job.env.insert("PATH".to_owned(), path);
+        self.job.env.insert(
+            "LD_LIBRARY_PATH".to_owned(),
+            below(&["usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu"]),
+        );
+        self.tools = Some(dir.to_owned());
         self
     }
 
@@ -135,6 +162,15 @@ impl<'a> Boot<'a> {
             let name = program.file_name().context("a program without a name")?;
             fs::copy(program, share.path().join(name))
                 .with_context(|| format!("cannot copy {}", program.display()))?;
+        }
+
+        if let Some(tools) = &self.tools {
+            crate::proc::capture(
+                Command::new("cp")
+                    .arg("-a")
+                    .arg(tools)
+                    .arg(share.path().join(TOOLS)),
+            )?;
         }
 
         let init = init_program()?;

@@ -22,6 +22,9 @@ const RECIPE: &str = "1";
 /// The comment in guest.config after which the options of the series come.
 const SERIES_SECTION: &str = "# The series";
 
+/// What CONFIG_IPE_BOOT_POLICY of a fragment names.
+const BOOT_POLICY: &str = "ipe-boot.policy";
+
 /// Top-level entries of the tree that no object depends on.
 const NOT_BUILT: [&str; 6] = [
     "Documentation",
@@ -37,6 +40,8 @@ const NOT_BUILT: [&str; 6] = [
 pub(crate) struct Variant {
     /// A short name, for logs.
     pub(crate) name: &'static str,
+    /// A file under scripts/config that is merged over it, and needs objects of its own.
+    pub(crate) fragment: Option<&'static str>,
     /// Lines in the form of a configuration fragment.
     pub(crate) lines: &'static [&'static str],
 }
@@ -45,6 +50,7 @@ impl Variant {
     /// The kernel as configured.
     pub(crate) const PLAIN: Self = Self {
         name: "",
+        fragment: None,
         lines: &[],
     };
 }
@@ -95,25 +101,37 @@ pub(crate) struct Builder<'a> {
 impl Builder<'_> {
     /// The key under which a kernel of `commit` is kept, with what went into it.
     pub(crate) fn key(&self, tree: &str, variant: &Variant) -> Result<(String, String)> {
+        let mut config = self.fragment(variant)?.into_bytes();
+        if variant.fragment.is_some() {
+            config.extend(self.boot_policy()?);
+        }
         let inputs = format!(
             "recipe {RECIPE}\n{}\nbuilder {}\nconfig {}\nvariant {}\n{tree}",
             self.tools.versions.trim_end(),
             self.name,
-            hash(self.fragment(variant)?.as_bytes()),
+            hash(&config),
             variant.name,
         );
         Ok((hash(inputs.as_bytes()), inputs))
     }
 
     fn fragment(&self, variant: &Variant) -> Result<String> {
-        let path = self.ctx.root.join("scripts/config/guest.config");
-        let mut text =
-            fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let mut text = String::new();
+        for name in ["guest.config"].iter().chain(&variant.fragment) {
+            let path = self.ctx.root.join("scripts/config").join(name);
+            text += &fs::read_to_string(&path)
+                .with_context(|| format!("cannot read {}", path.display()))?;
+        }
         for line in variant.lines {
             text.push_str(line);
             text.push('\n');
         }
         Ok(text)
+    }
+
+    fn boot_policy(&self) -> Result<Vec<u8>> {
+        let path = self.ctx.root.join("scripts/config").join(BOOT_POLICY);
+        fs::read(&path).with_context(|| format!("cannot read {}", path.display()))
     }
 
     fn kept(&self, key: &str) -> Option<Kernel> {
@@ -213,6 +231,11 @@ impl Builder<'_> {
         let fragment = self.obj.join("lab.fragment");
         let text = self.fragment(variant)?;
         write_whole(&fragment, text.as_bytes())?;
+        // make looks for it where the objects are.
+        let (policy, wanted) = (self.obj.join(BOOT_POLICY), self.boot_policy()?);
+        if fs::read(&policy).ok().as_ref() != Some(&wanted) {
+            write_whole(&policy, &wanted)?;
+        }
         let fresh = self.obj.join(".config.lab");
         let _ = fs::remove_file(&fresh);
         let step = |cmd: &mut Command| {
@@ -239,7 +262,7 @@ impl Builder<'_> {
             .collect();
         if !missing.is_empty() {
             bail!(
-                "the kernel's configuration does not take these lines of scripts/config/guest.config:\n  {}\n\
+                "the kernel's configuration does not take these lines of scripts/config:\n  {}\n\
                  a dependency is missing or the option is gone; log: {}",
                 missing.join("\n  "),
                 log.display()

@@ -23,7 +23,7 @@ const LIST: &str = "kselftest-list.txt";
 pub(crate) const TARGETS: &str = "filesystems/openat2 exec";
 
 /// How the names of the programs that test the series begin.
-const OWN: &str = "filesystems/openat2:mayexec_";
+pub(crate) const OWN: &str = "filesystems/openat2:mayexec_";
 
 /// Whether a program tests the series.
 pub(crate) fn is_own(program: &str) -> bool {
@@ -49,7 +49,7 @@ pub(crate) fn own(bundle: &Path) -> Result<Vec<String>> {
 /// The selftests of the tree as checked out, installed with the kernel's own rules.
 pub(crate) fn bundle(ctx: &Ctx, tools: &Toolchain, tree: &Git, obj: &Path) -> Result<PathBuf> {
     // Everything that the tests are built from; the rest of the tree is not.
-    let mut inputs = format!("2 {TARGETS}\n{}", tools.versions);
+    let mut inputs = format!("3 {TARGETS}\n{}", tools.versions);
     let index = tempfile::NamedTempFile::new()?;
     let own = tree
         .dir()
@@ -93,8 +93,9 @@ pub(crate) fn bundle(ctx: &Ctx, tools: &Toolchain, tree: &Git, obj: &Path) -> Re
         .arg(format!("KSFT_INSTALL_PATH={}", out.display()))
         // A test that does not build must stop the run, not vanish from it.
         .arg("FORCE_TARGETS=1")
-        // Needs BTF and bpftool; the same bundle on every machine matters more.
-        .arg("HAVE_BPF_TOOLCHAIN=n");
+        // Those of exec need BTF and bpftool; the same bundle on every machine
+        // matters more. The series' own needs what scripts/packages.txt has.
+        .args(["HAVE_BPF_TOOLCHAIN=n", "HAVE_LIBBPF=y"]);
     Logged::new("building the selftests", &log).run(&mut make, |_| stage.at(""))?;
     clean_list(&out.join(LIST))?;
     fs::rename(&out, &kept).with_context(|| format!("cannot create {}", kept.display()))?;
@@ -144,6 +145,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) cmdline: &'a [&'a str],
     /// The programs to run, as `collection:test`; all if there is none.
     pub(crate) only: &'a [String],
+    /// Programs that tests need and the host may not have.
+    pub(crate) tools: Option<&'a Path>,
     /// Whether to show no progress.
     pub(crate) quiet: bool,
 }
@@ -156,6 +159,7 @@ impl<'a> Plan<'a> {
             bundle,
             cmdline: &[],
             only: &[],
+            tools: None,
             quiet: false,
         }
     }
@@ -168,7 +172,11 @@ pub(crate) fn run(ctx: &Ctx, kernel: &Kernel, plan: Plan<'_>) -> Result<Run> {
     for test in plan.only {
         argv.extend(["-t", test]);
     }
-    let outcome = Boot::new(ctx, kernel, plan.name, &argv)
+    let mut boot = Boot::new(ctx, kernel, plan.name, &argv);
+    if let Some(tools) = plan.tools {
+        boot = boot.tools(tools);
+    }
+    let outcome = boot
         .bundle(plan.bundle)
         .cmdline(&["kunit.enable=0"])
         .cmdline(plan.cmdline)

@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use crate::apt::Apt;
-use crate::ctx::Ctx;
+use crate::ctx::{Ctx, write_whole};
 use crate::git::Git;
 use crate::proc::{self, Logged};
 use crate::ui::Stage;
@@ -144,6 +144,10 @@ fn fetch_debian(ctx: &Ctx, linux: &Path) -> Result<()> {
         git.run(["config", name, value])?;
     }
     stage.at("committing the base");
+    let ignore = tree.join(".gitignore");
+    let text =
+        fs::read_to_string(&ignore).with_context(|| format!("cannot read {}", ignore.display()))?;
+    write_whole(&ignore, without_debian(&text).as_bytes())?;
     Logged::new("git add", &log).run(&mut git.cmd(["add", "-A", "-f", "."]), |_| {
         stage.at("committing the base")
     })?;
@@ -295,6 +299,19 @@ pub(crate) fn kernel_version(tree: &Path) -> Result<String> {
         .with_context(|| format!("{}: no VERSION, PATCHLEVEL, SUBLEVEL", path.display()))
 }
 
+/// A .gitignore without Debian's rule, the last one, that ignores every new file: it
+/// would keep the ones that a patch adds out of `git add`.
+fn without_debian(ignore: &str) -> String {
+    let rule = ignore
+        .match_indices("#\n# Debian packaging:")
+        .last()
+        .filter(|(at, _)| ignore[*at..].contains("\n/*\n"));
+    match rule {
+        Some((at, _)) => format!("{}\n", ignore[..at].trim_end()),
+        None => ignore.to_owned(),
+    }
+}
+
 fn parse_version(makefile: &str) -> Option<String> {
     let field = |name: &str| {
         makefile.lines().take(20).find_map(|line| {
@@ -314,6 +331,15 @@ fn parse_version(makefile: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn debian_s_rule_is_cut_from_the_ignored() {
+        let mainline = "*.o\n/rust-project.json\n";
+        let debian =
+            format!("{mainline}\n#\n# Debian packaging: ignore everything\n#\n/*\n!/debian/\n");
+        assert_eq!(without_debian(&debian), mainline);
+        assert_eq!(without_debian(mainline), mainline);
+    }
 
     #[test]
     fn the_version_is_read_from_the_makefile() {

@@ -17,6 +17,7 @@ use crate::ui::Stage;
 /// The policy fixed when the kernel is built.
 pub(crate) const STATIC: Variant = Variant {
     name: "static",
+    fragment: None,
     lines: &[
         "CONFIG_OPEN_MAYEXEC_STATIC=y",
         "CONFIG_OPEN_MAYEXEC_ENFORCE=3",
@@ -25,20 +26,19 @@ pub(crate) const STATIC: Variant = Variant {
 /// The series applied and switched off.
 pub(crate) const OFF: Variant = Variant {
     name: "off",
+    fragment: None,
     lines: &["CONFIG_OPEN_MAYEXEC=n", "CONFIG_OPEN_MAYEXEC_KUNIT_TEST=n"],
 };
-/// A kernel without Rust, but with the users of access masks whose headers assert
-/// that their private bits are clear of the series' one.
+/// A kernel without Rust.
 const NO_RUST: Variant = Variant {
     name: "no-rust",
+    fragment: None,
     lines: &[
         "CONFIG_RUST=n",
         "CONFIG_OPEN_MAYEXEC=n",
         "CONFIG_OPEN_MAYEXEC_KUNIT_TEST=n",
         "CONFIG_RUST_KUNIT_TESTS=n",
         "CONFIG_RUST_FS_KUNIT_TEST=n",
-        "CONFIG_NFSD=y",
-        "CONFIG_SECURITY_SMACK=y",
     ],
 };
 
@@ -147,7 +147,7 @@ fn touched_sources(session: &Session<'_>) -> Result<Vec<String>> {
 
 /// The W=1 warnings of one commit, computed once.
 fn w1(session: &Session<'_>, commit: &str, sources: &[String]) -> Result<BTreeSet<String>> {
-    let builder = session.builder()?;
+    let builder = session.builder(&Variant::PLAIN)?;
     let tree = kernel::tree_key(&session.tree.git, commit)?;
     let (key, _) = builder.key(&tree, &Variant::PLAIN)?;
     let key = hash(format!("w1 {key} {}", sources.join(" ")).as_bytes());

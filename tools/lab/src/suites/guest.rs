@@ -7,7 +7,7 @@ use super::build::{OFF, STATIC};
 use super::patches::checked_out;
 use crate::git::Git;
 use crate::guest::Boot;
-use crate::kernel::Kernel;
+use crate::kernel::{Kernel, Variant};
 use crate::report::Report;
 use crate::selftests::{self, Plan, Run, differences, is_own};
 use crate::tap::{Case, Verdict};
@@ -18,7 +18,12 @@ pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
     let base_kernel = session.base_kernel()?;
     let tip_kernel = session.tip_kernel()?;
     let tip = Git::at(checked_out(session)?);
-    let bundle = selftests::bundle(ctx, session.tools()?, &tip, &session.builder()?.obj)?;
+    let bundle = selftests::bundle(
+        ctx,
+        session.tools()?,
+        &tip,
+        &session.builder(&Variant::PLAIN)?.obj,
+    )?;
 
     report.start();
     // One guest keeps one core busy: the two kernels run beside each other.
@@ -180,7 +185,7 @@ fn variant(
 }
 
 /// The run as a whole: complete, and without complaints by the kernel.
-fn sound(report: &mut Report, what: &str, run: &Run) {
+pub(super) fn sound(report: &mut Report, what: &str, run: &Run) {
     let mut problems: Vec<String> = run.trouble.iter().cloned().collect();
     problems.extend(run.complaints.iter().cloned());
     report.check(

@@ -1,6 +1,7 @@
 //! The suites of `make test`, in the order of their cost.
 
 mod build;
+pub(crate) mod consumers;
 mod demo;
 mod guest;
 mod host;
@@ -40,6 +41,8 @@ pub(crate) enum Suite {
     Kunit,
     /// The kernel's selftests in guests, compared with the base kernel
     Guest,
+    /// What security modules, integrity, fanotify, audit and tracing make of the flag
+    Consumers,
     /// The scene of `make demo`
     Demo,
 }
@@ -70,6 +73,7 @@ pub(crate) fn run(ctx: &Ctx, wanted: &[Suite]) -> Result<bool> {
             (Suite::Build, Ok(session)) => build::run(session, &mut report),
             (Suite::Kunit, Ok(session)) => kunit::run(session, &mut report),
             (Suite::Guest, Ok(session)) => guest::run(session, &mut report),
+            (Suite::Consumers, Ok(session)) => consumers::run(session, &mut report),
             (Suite::Demo, Ok(session)) => session
                 .tip_kernel()
                 .map(|kernel| demo(ctx, kernel, &mut report)),
@@ -175,12 +179,17 @@ impl<'a> Session<'a> {
     }
 
     /// A builder in [`Session::walk`].
-    pub(crate) fn builder(&self) -> Result<Builder<'_>> {
+    pub(crate) fn builder(&self, variant: &Variant) -> Result<Builder<'_>> {
+        // Few objects are the same under another fragment.
+        let obj = match variant.fragment {
+            Some(_) => format!("walk/obj-{}", variant.name),
+            None => "walk/obj".to_owned(),
+        };
         Ok(Builder {
             ctx: self.ctx,
             tools: self.tools()?,
             src: self.ctx.walk(),
-            obj: self.ctx.slot.join("walk/obj"),
+            obj: self.ctx.slot.join(obj),
             name: "walk",
             whole: false,
         })
@@ -188,7 +197,7 @@ impl<'a> Session<'a> {
 
     /// The kernel of one commit, built unless it was before.
     pub(crate) fn kernel(&self, what: &str, commit: &str, variant: &Variant) -> Result<Kernel> {
-        let mut builder = self.builder()?;
+        let mut builder = self.builder(variant)?;
         builder.whole = commit == self.tip() && *variant == Variant::PLAIN;
         let key = kernel::tree_key(&self.tree.git, commit)?;
         if let Some(kernel) = builder.find(&key, variant)? {

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What mayexec_bpf_test and its BPF programs agree on. */
+
+#ifndef __MAYEXEC_BPF_H__
+#define __MAYEXEC_BPF_H__
+
+/* From <linux/fs.h>, which BTF does not carry: macros. */
+#define MAY_OPENEXEC	0x8000
+
+#define DENIED_OWNER	60003
+#define DENIED_NAME	"denied"
+
+#endif /* __MAYEXEC_BPF_H__ */
