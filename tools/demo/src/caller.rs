@@ -10,15 +10,12 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use uapi::OpenHow;
 
 use crate::model::{Answer, Caller};
 
-/// `include/uapi/linux/openat2.h` with the series applied.
-pub(crate) const O_MAYEXEC: u64 = 1 << 33;
 /// A flag that no kernel has, for comparison.
 pub(crate) const UNKNOWN_FLAG: u64 = 1 << 62;
-/// `include/uapi/linux/securebits.h`.
-const SECBIT_EXEC_RESTRICT_FILE: libc::c_ulong = 1 << 8;
 
 /// A uid without rights.
 const NOBODY: u32 = 65534;
@@ -30,7 +27,6 @@ pub(crate) type Opened = std::result::Result<std::fs::File, i32>;
 
 /// openat2(2).
 pub(crate) fn openat2(path: &Path, flags: u64) -> Opened {
-    use std::os::fd::{FromRawFd, OwnedFd};
     use std::os::unix::ffi::OsStrExt;
     let Ok(path) = CString::new(path.as_os_str().as_bytes()) else {
         return Err(libc::EINVAL);
@@ -38,41 +34,19 @@ pub(crate) fn openat2(path: &Path, flags: u64) -> Opened {
     // The kernel wants a mode with flags that create a file, and 0 without.
     let creates = flags & (libc::O_CREAT as u64) != 0
         || flags & libc::O_TMPFILE as u64 == libc::O_TMPFILE as u64;
-    let how: [u64; 3] = [flags, if creates { 0o600 } else { 0 }, 0];
-    // SAFETY: `path` is a valid C string and `how` is laid out as `struct open_how`
-    // (three u64); both live until the call returns, and the size is that of `how`.
-    let fd = unsafe {
-        libc::syscall(
-            libc::SYS_openat2,
-            libc::AT_FDCWD,
-            path.as_ptr(),
-            how.as_ptr(),
-            size_of_val(&how),
-        )
+    let how = OpenHow {
+        flags,
+        mode: if creates { 0o600 } else { 0 },
+        resolve: 0,
     };
-    match i32::try_from(fd) {
-        Ok(fd) if fd >= 0 => {
-            // SAFETY: the call has just returned this descriptor, nobody else owns it.
-            Ok(std::fs::File::from(unsafe { OwnedFd::from_raw_fd(fd) }))
-        }
-        _ => Err(std::io::Error::last_os_error()
-            .raw_os_error()
-            .unwrap_or(libc::EIO)),
-    }
+    uapi::openat2(libc::AT_FDCWD, &path, how)
+        .map(std::fs::File::from)
+        .map_err(rustix::io::Errno::raw_os_error)
 }
 
 /// Sets SECBIT_EXEC_RESTRICT_FILE on the calling process.
 pub(crate) fn restrict_file() -> Result<()> {
-    // SAFETY: PR_SET_SECUREBITS takes an integer and touches no memory of ours.
-    let failed =
-        unsafe { libc::prctl(libc::PR_SET_SECUREBITS, SECBIT_EXEC_RESTRICT_FILE, 0, 0, 0) } != 0;
-    if failed {
-        bail!(
-            "prctl(PR_SET_SECUREBITS): {}",
-            std::io::Error::last_os_error()
-        );
-    }
-    Ok(())
+    uapi::set_securebits(uapi::SECBIT_EXEC_RESTRICT_FILE).context("prctl(PR_SET_SECUREBITS)")
 }
 
 /// Starts this program again for one part of the scene.

@@ -7,8 +7,9 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 
 use anyhow::{Result, bail};
+use uapi::O_MAYEXEC;
 
-use crate::caller::{O_MAYEXEC, openat2};
+use crate::caller::openat2;
 
 /// Runs `demo interpret plain|mayexec SCRIPT`; the errno of the open is the exit code.
 pub(crate) fn act(args: &[String]) -> Result<i32> {

@@ -13,10 +13,10 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use rustix::mount::{MountFlags, mount};
 
-use caller::{O_MAYEXEC, Opener, UNKNOWN_FLAG};
+use caller::{Opener, UNKNOWN_FLAG};
 use model::{Answer, Caller, Policy, Target, table};
+use uapi::{O_MAYEXEC, SYSCTL};
 
-const SYSCTL: &str = "/proc/sys/fs/open_mayexec_enforce";
 const STAGE: &str = "/run/scene";
 
 fn main() -> ExitCode {

@@ -1,0 +1,163 @@
+//! What the series adds to the kernel's interface, and the calls beside it that
+//! neither libc nor rustix can express: openat2(2) with flags in the upper half of
+//! `how->flags`, execveat(2) with `AT_EXECVE_CHECK`, the securebits.
+//!
+//! Calls take a directory as a plain number: any number is safe to pass, and tests
+//! want to pass wrong ones. Errors are those of the kernel.
+
+use std::ffi::{CStr, c_char, c_int, c_long, c_ulong};
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::ptr;
+
+use rustix::io::Errno;
+
+/// `include/uapi/linux/openat2.h`: open what is about to be executed.
+pub const O_MAYEXEC: u64 = 1 << 33;
+/// `include/uapi/linux/openat2.h`: open a regular file or fail with EFTYPE.
+pub const OPENAT2_REGULAR: u64 = 1 << 32;
+/// `include/uapi/asm-generic/fcntl.h`: an empty path is the directory fd itself.
+pub const O_EMPTYPATH: u64 = 1 << 26;
+/// `include/uapi/linux/mayexec.h`: the check of mounts.
+pub const ENFORCE_MOUNT: u32 = 1;
+/// `include/uapi/linux/mayexec.h`: the check of files.
+pub const ENFORCE_FILE: u32 = 2;
+/// The sysctl that sets the system's policy, a sum of `ENFORCE_*`.
+pub const SYSCTL: &str = "/proc/sys/fs/open_mayexec_enforce";
+/// `include/uapi/linux/fcntl.h`: execveat(2) checks and executes nothing.
+pub const AT_EXECVE_CHECK: c_int = 0x10000;
+/// `include/uapi/linux/securebits.h`: files that may not be executed are refused.
+pub const SECBIT_EXEC_RESTRICT_FILE: u32 = 1 << 8;
+
+/// `struct open_how` of `include/uapi/linux/openat2.h`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[repr(C)]
+pub struct OpenHow {
+    /// `O_*` and `OPENAT2_*`.
+    pub flags: u64,
+    /// The mode of a file that is created; must be 0 otherwise.
+    pub mode: u64,
+    /// `RESOLVE_*`.
+    pub resolve: u64,
+}
+
+/// openat2(2).
+///
+/// # Errors
+///
+/// Those of the system call; without [`O_MAYEXEC`] in the kernel, EINVAL for it.
+pub fn openat2(dir: RawFd, path: &CStr, how: OpenHow) -> Result<OwnedFd, Errno> {
+    // SAFETY: `path` is a C string and `how` is laid out as `struct open_how`; both
+    // live until the call returns, and the size is that of `how`.
+    let ret = unsafe {
+        libc::syscall(
+            libc::SYS_openat2,
+            dir,
+            path.as_ptr(),
+            ptr::from_ref(&how),
+            size_of::<OpenHow>(),
+        )
+    };
+    let fd = result(ret)?;
+    // SAFETY: The call has just returned this descriptor; nobody else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// execveat(2) with [`AT_EXECVE_CHECK`] and `flags`: whether execution would be allowed.
+///
+/// # Errors
+///
+/// Those of the system call; EINVAL where the kernel (before 6.14) has no such flag.
+pub fn execve_check(dir: RawFd, path: &CStr, flags: c_int) -> Result<(), Errno> {
+    let argv: [*const c_char; 2] = [c"".as_ptr(), ptr::null()];
+    let envp: [*const c_char; 1] = [ptr::null()];
+    // SAFETY: `path` is a C string, `argv` and `envp` are arrays of C strings that end
+    // with a null pointer; all live until the call returns.
+    let ret = unsafe {
+        libc::syscall(
+            libc::SYS_execveat,
+            dir,
+            path.as_ptr(),
+            argv.as_ptr(),
+            envp.as_ptr(),
+            flags | AT_EXECVE_CHECK,
+        )
+    };
+    result(ret).map(drop)
+}
+
+/// The securebits of the calling thread.
+///
+/// # Errors
+///
+/// What prctl(2) answers, for example under seccomp.
+pub fn securebits() -> Result<u32, Errno> {
+    // SAFETY: PR_GET_SECUREBITS takes no pointer.
+    let bits = result(unsafe { libc::prctl(libc::PR_GET_SECUREBITS, 0, 0, 0, 0) }.into())?;
+    Ok(bits.cast_unsigned())
+}
+
+/// Sets the securebits of the calling thread.
+///
+/// # Errors
+///
+/// EPERM without CAP_SETPCAP, the exec bits aside, or if a bit is locked.
+pub fn set_securebits(bits: u32) -> Result<(), Errno> {
+    // SAFETY: PR_SET_SECUREBITS takes an integer and touches no memory of ours.
+    result(unsafe { libc::prctl(libc::PR_SET_SECUREBITS, c_ulong::from(bits), 0, 0, 0) }.into())
+        .map(drop)
+}
+
+fn result(ret: c_long) -> Result<c_int, Errno> {
+    if ret < 0 {
+        let errno = std::io::Error::last_os_error();
+        return Err(Errno::from_io_error(&errno).unwrap_or(Errno::IO));
+    }
+    // What succeeds here returns 0, an fd or a few bits.
+    c_int::try_from(ret).map_err(|_| Errno::OVERFLOW)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsRawFd;
+
+    use super::*;
+
+    #[test]
+    fn openat2_opens_and_reports_errno() {
+        let how = OpenHow::default();
+        let fd = openat2(libc::AT_FDCWD, c"/dev/null", how).unwrap();
+        assert!(fd.as_raw_fd() > 2);
+        assert_eq!(
+            openat2(libc::AT_FDCWD, c"/no/such/file", how).unwrap_err(),
+            Errno::NOENT
+        );
+        assert_eq!(openat2(-1, c"null", how).unwrap_err(), Errno::BADF);
+        let unknown = OpenHow {
+            flags: 1 << 62,
+            ..how
+        };
+        assert_eq!(
+            openat2(libc::AT_FDCWD, c"/dev/null", unknown).unwrap_err(),
+            Errno::INVAL
+        );
+    }
+
+    #[test]
+    fn the_securebits_come_back() {
+        let bits = securebits().unwrap();
+        // Nobody needs a privilege to set what is set.
+        set_securebits(bits | SECBIT_EXEC_RESTRICT_FILE).unwrap_or_else(|errno| {
+            // A kernel before 6.14 does not know the bit.
+            assert_eq!(errno, Errno::PERM);
+        });
+        assert_eq!(securebits().unwrap() & !SECBIT_EXEC_RESTRICT_FILE, bits);
+    }
+
+    #[test]
+    fn a_check_executes_nothing() {
+        // An older kernel refuses the flag; none may start the program.
+        let outcome = execve_check(libc::AT_FDCWD, c"/bin/false", 0);
+        assert!(matches!(outcome, Ok(()) | Err(Errno::INVAL)), "{outcome:?}");
+        assert!(execve_check(libc::AT_FDCWD, c"/no/such/file", 0).is_err());
+    }
+}
