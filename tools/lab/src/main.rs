@@ -9,6 +9,7 @@ mod git;
 mod guest;
 mod kernel;
 mod proc;
+mod proof;
 mod report;
 mod selftests;
 mod series;
