@@ -19,7 +19,7 @@ lab = scripts/setup.sh $(1) && \
 		$(if $(KDIR),--kdir '$(KDIR)') $(if $(FORCE),--force) $(2)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test kernel export shell kselftest breaks clean
+.PHONY: help demo test verify kernel export shell kselftest breaks clean
 
 help: ## list these verbs
 	@sed -n 's/^\([a-z]*\): ## /\1 /p' Makefile | while read -r verb what; do \
@@ -31,6 +31,9 @@ demo: ## apply, build and boot the series, and play a scene that shows what it d
 
 test: ## run every test; SUITES="series guest" runs some
 	@$(call lab,test,$(SUITES))
+
+verify: ## try for an hour to refute what the series claims, and print a table
+	@$(call lab,verify)
 
 kernel: ## prepare build/linux with the series as commits, and build it
 	@$(call lab,kernel)

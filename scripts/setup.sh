@@ -109,7 +109,7 @@ cargo_tool cbindgen $cbindgen_version cbindgen --version
 rust_component clippy-driver clippy
 rust_component rustfmt rustfmt
 case $verb in
-test | breaks)
+test | verify | breaks)
 	unpack_guest_tools
 	# Any recent version gives the same verdicts; the pin is for a fresh install.
 	cargo nextest --version >/dev/null 2>&1 ||

@@ -2,8 +2,9 @@
 //!
 //! Each file in scripts/breaks is a diff against the kernel with the series. It is
 //! applied, the kernel is built, and KUnit, the guest's selftests and, where the
-//! policy itself is broken, its tests on the host must notice. Those in
-//! scripts/breaks/consumers are for the suite of that name and its kernel.
+//! policy itself is broken, its tests on the host must notice. Those in a directory
+//! below are for another kernel: with all `consumers`, with the policy fixed when it
+//! is built (`static`), with the feature `off`.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,10 +16,10 @@ use crate::ctx::Ctx;
 use crate::git::Git;
 use crate::guest::{Boot, complaints};
 use crate::kernel::{self, Kernel, Variant};
-use crate::selftests::{self, Plan};
+use crate::selftests::{self, Plan, Run};
 use crate::series::touched_paths;
 use crate::suites::consumers::{self, CONSUMERS};
-use crate::suites::{self, Session};
+use crate::suites::{self, OFF, STATIC, STATIC_VALUE, Session};
 use crate::tap::{self, Case, Verdict};
 
 /// What one suite said: nothing, or why it is red.
@@ -30,22 +31,16 @@ pub(crate) fn run(ctx: &Ctx, names: &[String]) -> Result<bool> {
     let session = Session::open(ctx)?;
     let walk = session.walk()?;
     walk.force_to(session.tip())?;
-    let bundle = selftests::bundle(
-        ctx,
-        session.tools()?,
-        &walk,
-        &session.builder(&Variant::PLAIN)?.obj,
-    )?;
+    let bundle = session.selftests()?;
 
     // A suite that is red without a break would catch everything.
     let mut controls = Vec::new();
-    if files.iter().any(|file| !is_consumer_s(file)) {
-        let control = session.tip_kernel()?;
-        controls.extend(notice(ctx, control, &bundle, "unbroken", &walk, &[])?);
-    }
-    if files.iter().any(|file| is_consumer_s(file)) {
-        let control = consumers::kernel(&session)?;
-        controls.push(notice_consumers(&session, &control, &bundle, "unbroken"));
+    for kind in Kind::ALL {
+        if files.iter().any(|file| Kind::of(file) == kind) {
+            let what = format!("the unbroken kernel {}", kind.variant().name);
+            let kernel = session.kernel(what.trim_end(), session.tip(), &kind.variant())?;
+            controls.extend(notice(&session, kind, &kernel, &bundle, "unbroken")?);
+        }
     }
     for (suite, noticed) in controls {
         if let Some(why) = noticed {
@@ -80,12 +75,45 @@ fn stem(file: &Path) -> String {
         .into_owned()
 }
 
-/// The directory of breaks that the consumers' tests must notice.
-const CONSUMERS_DIR: &str = "consumers";
+/// On which kernel a break shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Plain,
+    Consumers,
+    Static,
+    Off,
+}
 
-fn is_consumer_s(file: &Path) -> bool {
-    file.parent()
-        .is_some_and(|dir| dir.ends_with(CONSUMERS_DIR))
+impl Kind {
+    const ALL: [Self; 4] = [Self::Plain, Self::Consumers, Self::Static, Self::Off];
+
+    /// The directory below scripts/breaks.
+    fn dir(self) -> &'static str {
+        match self {
+            Self::Plain => "",
+            Self::Consumers => "consumers",
+            Self::Static => "static",
+            Self::Off => "off",
+        }
+    }
+
+    fn variant(self) -> Variant {
+        match self {
+            Self::Plain => Variant::PLAIN,
+            Self::Consumers => CONSUMERS,
+            Self::Static => STATIC,
+            Self::Off => OFF,
+        }
+    }
+
+    /// The kind of a break in a file.
+    fn of(file: &Path) -> Self {
+        let dir = file.parent().and_then(Path::file_name);
+        Self::ALL
+            .into_iter()
+            .find(|kind| dir.is_some_and(|dir| dir == kind.dir()))
+            .unwrap_or(Self::Plain)
+    }
 }
 
 fn diffs(dir: &Path) -> Result<Vec<PathBuf>> {
@@ -101,8 +129,13 @@ fn diffs(dir: &Path) -> Result<Vec<PathBuf>> {
 
 /// The named breaks, or all.
 fn select(dir: &Path, names: &[String]) -> Result<Vec<PathBuf>> {
-    let mut files = diffs(dir)?;
-    files.extend(diffs(&dir.join(CONSUMERS_DIR))?);
+    let mut files = Vec::new();
+    for kind in Kind::ALL {
+        let below = dir.join(kind.dir());
+        if below.is_dir() {
+            files.extend(diffs(&below)?);
+        }
+    }
     for name in names {
         if !files.iter().any(|file| stem(file) == *name) {
             let known: Vec<String> = files.iter().map(|file| stem(file)).collect();
@@ -132,11 +165,8 @@ fn one(
     let touched: Vec<String> = touched_paths(&String::from_utf8_lossy(&fs::read(file)?))
         .into_iter()
         .collect();
-    let variant = if is_consumer_s(file) {
-        CONSUMERS
-    } else {
-        Variant::PLAIN
-    };
+    let kind = Kind::of(file);
+    let variant = kind.variant();
     let mut builder = session.builder(&variant)?;
     builder.whole = true;
     let key = kernel::dirty_tree_key(walk)?;
@@ -153,74 +183,91 @@ fn one(
             return Ok(BTreeMap::from([("build", why)]));
         }
     };
-    let noticed = if is_consumer_s(file) {
-        vec![notice_consumers(session, &kernel, bundle, &name)]
-    } else {
-        notice(session.ctx, &kernel, bundle, &name, walk, &touched)?
-    };
+    let mut noticed = notice(session, kind, &kernel, bundle, &name)?;
+    if touched.iter().any(|path| path == suites::POLICY) {
+        let passed = suites::policy_tests(session.ctx, &walk.dir().join(suites::POLICY))?;
+        noticed.push(("host", (!passed).then(|| "cargo nextest".to_owned())));
+    }
     Ok(noticed
         .into_iter()
         .filter_map(|(suite, noticed)| noticed.map(|why| (suite, why)))
         .collect())
 }
 
+/// What the suites say of a kernel. A guest that does not come up or does not end
+/// has noticed as well.
 fn notice(
-    ctx: &Ctx,
+    session: &Session<'_>,
+    kind: Kind,
     kernel: &Kernel,
     bundle: &Path,
     name: &str,
-    walk: &Git,
-    touched: &[String],
 ) -> Result<Vec<(&'static str, Noticed)>> {
-    let mut noticed = Vec::new();
-    // A guest that does not come up or does not end has noticed as well.
-    let kunit = Boot::new(ctx, kernel, &format!("kunit {name}"), &["/bin/true"]).run();
-    noticed.push((
-        "kunit",
-        match kunit {
-            Ok(outcome) => {
-                let (cases, trouble) = tap::kunit(&outcome.console);
-                judge(&cases, trouble, &complaints(&outcome.console))
-            }
-            Err(error) => first_line(&error),
-        },
-    ));
-    let run = selftests::run(
-        ctx,
-        kernel,
-        Plan {
-            only: &selftests::own(bundle)?,
-            ..Plan::all(&format!("selftests {name}"), bundle)
-        },
-    );
-    noticed.push((
-        "guest",
-        match run {
-            Ok(run) => judge(&run.cases, run.trouble, &run.complaints),
-            Err(error) => first_line(&error),
-        },
-    ));
-    if touched.iter().any(|path| path == suites::POLICY) {
-        let passed = suites::policy_tests(ctx, &walk.dir().join(suites::POLICY))?;
-        noticed.push(("host", (!passed).then(|| "cargo nextest".to_owned())));
-    }
-    Ok(noticed)
+    let ctx = session.ctx;
+    let own = selftests::own(bundle)?;
+    let selftests = || {
+        selftests::run(
+            ctx,
+            kernel,
+            Plan {
+                only: &own,
+                ..Plan::all(&format!("selftests {name}"), bundle)
+            },
+        )
+    };
+    Ok(match kind {
+        Kind::Plain => vec![
+            (
+                "kunit",
+                match Boot::new(ctx, kernel, &format!("kunit {name}"), &["/bin/true"]).run() {
+                    Ok(outcome) => {
+                        let (cases, trouble) = tap::kunit(&outcome.console);
+                        judge(&cases, trouble, &complaints(&outcome.console))
+                    }
+                    Err(error) => first_line(&error),
+                },
+            ),
+            ("guest", judge_run(selftests())),
+        ],
+        Kind::Consumers => vec![(
+            "consumers",
+            judge_run(consumers::tests(
+                session,
+                kernel,
+                bundle,
+                &format!("consumers {name}"),
+            )),
+        )],
+        Kind::Static => {
+            let value = suites::sysctl_value(ctx, kernel, &format!("sysctl {name}"), &[]);
+            vec![(
+                "guest",
+                match value {
+                    Ok((value, _)) if value == STATIC_VALUE => judge_run(selftests()),
+                    Ok((value, _)) => Some(format!("the sysctl is {value}")),
+                    Err(error) => first_line(&error),
+                },
+            )]
+        }
+        Kind::Off => vec![(
+            "guest",
+            match selftests() {
+                Ok(run) => run
+                    .cases
+                    .iter()
+                    .find(|case| case.verdict != Verdict::Skip)
+                    .map(|case| format!("{} does not skip", case.full_name())),
+                Err(error) => first_line(&error),
+            },
+        )],
+    })
 }
 
-fn notice_consumers(
-    session: &Session<'_>,
-    kernel: &Kernel,
-    bundle: &Path,
-    name: &str,
-) -> (&'static str, Noticed) {
-    let run = consumers::tests(session, kernel, bundle, &format!("consumers {name}"));
-    (
-        "consumers",
-        match run {
-            Ok(run) => judge(&run.cases, run.trouble, &run.complaints),
-            Err(error) => first_line(&error),
-        },
-    )
+fn judge_run(run: Result<Run>) -> Noticed {
+    match run {
+        Ok(run) => judge(&run.cases, run.trouble, &run.complaints),
+        Err(error) => first_line(&error),
+    }
 }
 
 fn first_line(error: &anyhow::Error) -> Noticed {
@@ -282,15 +329,21 @@ mod tests {
     #[test]
     fn breaks_are_named_by_file() {
         let dir = tempfile::tempdir().unwrap();
-        fs::create_dir(dir.path().join(CONSUMERS_DIR)).unwrap();
+        let consumers = dir.path().join(Kind::Consumers.dir());
+        fs::create_dir(&consumers).unwrap();
         assert!(select(dir.path(), &[]).is_err());
         fs::write(dir.path().join("b.diff"), "").unwrap();
         fs::write(dir.path().join("a.diff"), "").unwrap();
         fs::write(dir.path().join("README"), "").unwrap();
-        fs::write(dir.path().join(CONSUMERS_DIR).join("c.diff"), "").unwrap();
-        assert_eq!(select(dir.path(), &[]).unwrap().len(), 3);
+        fs::write(consumers.join("c.diff"), "").unwrap();
+        let kinds: Vec<Kind> = select(dir.path(), &[])
+            .unwrap()
+            .iter()
+            .map(|file| Kind::of(file))
+            .collect();
+        assert_eq!(kinds, [Kind::Plain, Kind::Plain, Kind::Consumers]);
         assert_eq!(select(dir.path(), &["b".to_owned()]).unwrap().len(), 1);
-        let error = select(dir.path(), &["c".to_owned()]).unwrap_err();
-        assert!(error.to_string().contains("there are: a b"), "{error}");
+        let error = select(dir.path(), &["d".to_owned()]).unwrap_err();
+        assert!(error.to_string().contains("there are: a b c"), "{error}");
     }
 }

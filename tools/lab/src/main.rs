@@ -61,9 +61,11 @@ enum Verb {
     Export,
     /// Run every test, or the named suites
     Test {
-        /// series, style, host, build, kunit, guest, demo
+        /// series, style, host, build, kunit, guest, consumers, proof, demo
         suites: Vec<suites::Suite>,
     },
+    /// Run what takes longer than a test may, and print a table of evidence
+    Verify,
     /// Run the kernel's own selftests for openat2 and exec in the guest
     Kselftest,
     /// Break the code on purpose, one way at a time, and see which suite notices
@@ -123,6 +125,7 @@ fn run(args: &Args) -> Result<bool> {
         }
         Verb::Export => series::export(&ctx).map(|()| true),
         Verb::Test { suites } => suites::run(&ctx, suites),
+        Verb::Verify => proof::verify(&ctx),
         Verb::Kselftest => {
             let (tree, kernel) = build_tip(&ctx)?;
             let tools = Toolchain::find(&ctx)?;

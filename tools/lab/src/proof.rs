@@ -1,10 +1,17 @@
 //! `make verify`: evidence, a row a claim. What it tries, how often, what failed.
 //!
-//! The suite `proof` of `make test` makes the same rows with less of everything.
+//! The suite `proof` of `make test` makes the first rows with less of everything.
 
 use std::path::PathBuf;
 
+use anyhow::Result;
+
+use crate::ctx::Ctx;
+use crate::kernel::Kernel;
 use crate::report::Report;
+use crate::selftests::{self, Plan};
+use crate::suites::Session;
+use crate::tap::Verdict;
 
 /// How much is tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +45,80 @@ impl Row {
             self.failures.len()
         )
     }
+}
+
+/// Makes every row, prints the table; whether nothing failed.
+pub(crate) fn verify(ctx: &Ctx) -> Result<bool> {
+    let session = Session::open(ctx)?;
+    let mut report = Report::new();
+    let mut rows = Vec::new();
+    each(&session, Extent::Long, &mut |row| {
+        check(&mut report, &row);
+        rows.push(row);
+    });
+    println!("\n{}", table(&rows));
+    Ok(report.close())
+}
+
+/// Makes the rows of `make test`.
+pub(crate) fn shortened(session: &Session<'_>, report: &mut Report) {
+    each(session, Extent::Short, &mut |row| check(report, &row));
+}
+
+/// Makes one row after the other.
+fn each(session: &Session<'_>, extent: Extent, done: &mut dyn FnMut(Row)) {
+    done(untried(
+        "the attacks of the catalogue fail",
+        attacks(session),
+    ));
+}
+
+/// A row that could not be tried refutes nothing, and shows nothing either.
+fn untried(claim: &str, row: Result<Row>) -> Row {
+    row.unwrap_or_else(|error| Row {
+        claim: claim.to_owned(),
+        tried: "not tried".to_owned(),
+        failures: vec![format!("{error:#}")],
+        log: None,
+    })
+}
+
+/// The selftests that attack: what they get hold of without the flag, and not with it.
+fn attacks(session: &Session<'_>) -> Result<Row> {
+    const PROGRAM: &str = "filesystems/openat2:mayexec_attack_test";
+    let bundle = session.selftests()?;
+    let only = [PROGRAM.to_owned()];
+    row_of_selftests(
+        session.ctx,
+        session.tip_kernel()?,
+        "the attacks of the catalogue fail",
+        Plan {
+            only: &only,
+            ..Plan::all("attacks", &bundle)
+        },
+    )
+}
+
+/// A run of selftests as a row: what fails and what is skipped refutes the claim.
+fn row_of_selftests(ctx: &Ctx, kernel: &Kernel, claim: &str, plan: Plan<'_>) -> Result<Row> {
+    let run = selftests::run(ctx, kernel, plan)?;
+    let mut failures: Vec<String> = run
+        .cases
+        .iter()
+        .filter(|case| case.verdict != Verdict::Pass)
+        .map(|case| format!("{}: {}", case.full_name(), case.detail))
+        .collect();
+    failures.extend(run.trouble);
+    failures.extend(run.complaints);
+    if run.cases.is_empty() {
+        failures.push("no case ran".to_owned());
+    }
+    Ok(Row {
+        claim: claim.to_owned(),
+        tried: format!("{} selftest cases", run.cases.len()),
+        failures,
+        log: Some(run.log),
+    })
 }
 
 /// The table of all rows, in Markdown, as the README has it.

@@ -14,6 +14,8 @@ use crate::proc::Logged;
 use crate::report::Report;
 use crate::ui::Stage;
 
+/// What the sysctl says in [`STATIC`].
+pub(crate) const STATIC_VALUE: &str = "3";
 /// The policy fixed when the kernel is built.
 pub(crate) const STATIC: Variant = Variant {
     name: "static",

@@ -5,8 +5,6 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 
 use super::Session;
-use super::patches::checked_out;
-use crate::git::Git;
 use crate::kernel::{Kernel, Variant};
 use crate::report::Report;
 use crate::selftests::{self, OWN, Plan, Run};
@@ -61,9 +59,7 @@ fn wanted(bundle: &Path) -> Result<(Vec<String>, Vec<String>)> {
 /// Runs the tests of all consumers, of which none may be missing nor skip.
 pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
     let kernel = kernel(session)?;
-    let tip = Git::at(checked_out(session)?);
-    let obj = session.builder(&Variant::PLAIN)?.obj;
-    let bundle = selftests::bundle(session.ctx, session.tools()?, &tip, &obj)?;
+    let bundle = session.selftests()?;
     let (_, missing) = wanted(&bundle)?;
     report.check("every consumer has its test", &missing, None);
     let run = tests(session, &kernel, &bundle, "consumers")?;

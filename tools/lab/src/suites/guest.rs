@@ -1,13 +1,14 @@
 //! The kernel's selftests, with the series and without.
 
+use std::path::PathBuf;
+
 use anyhow::{Result, anyhow};
 
 use super::Session;
-use super::build::{OFF, STATIC};
-use super::patches::checked_out;
-use crate::git::Git;
+use super::build::{OFF, STATIC, STATIC_VALUE};
+use crate::ctx::Ctx;
 use crate::guest::Boot;
-use crate::kernel::{Kernel, Variant};
+use crate::kernel::Kernel;
 use crate::report::Report;
 use crate::selftests::{self, Plan, Run, differences, is_own};
 use crate::tap::{Case, Verdict};
@@ -17,13 +18,7 @@ pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
     let ctx = session.ctx;
     let base_kernel = session.base_kernel()?;
     let tip_kernel = session.tip_kernel()?;
-    let tip = Git::at(checked_out(session)?);
-    let bundle = selftests::bundle(
-        ctx,
-        session.tools()?,
-        &tip,
-        &session.builder(&Variant::PLAIN)?.obj,
-    )?;
+    let bundle = session.selftests()?;
 
     report.start();
     // One guest keeps one core busy: the two kernels run beside each other.
@@ -69,7 +64,7 @@ pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
         "static sysctl",
         "CONFIG_OPEN_MAYEXEC_STATIC=y sets the sysctl",
         &[],
-        "3",
+        STATIC_VALUE,
     )?;
     let plan = Plan {
         only: &own,
@@ -120,7 +115,21 @@ pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// The value of the sysctl after a boot.
+/// The value of the sysctl after a boot, and where the guest's output is.
+pub(crate) fn sysctl_value(
+    ctx: &Ctx,
+    kernel: &Kernel,
+    boot: &str,
+    cmdline: &[&str],
+) -> Result<(String, PathBuf)> {
+    let outcome = Boot::new(ctx, kernel, boot, &["/bin/cat", uapi::SYSCTL])
+        .cmdline(&["kunit.enable=0"])
+        .cmdline(cmdline)
+        .run()?;
+    Ok((outcome.output.trim().to_owned(), outcome.output_log))
+}
+
+/// Checks the value of the sysctl after a boot.
 fn sysctl(
     session: &Session<'_>,
     report: &mut Report,
@@ -130,17 +139,12 @@ fn sysctl(
     cmdline: &[&str],
     expected: &str,
 ) -> Result<()> {
-    const PATH: &str = "/proc/sys/fs/open_mayexec_enforce";
-    let outcome = Boot::new(session.ctx, kernel, boot, &["/bin/cat", PATH])
-        .cmdline(&["kunit.enable=0"])
-        .cmdline(cmdline)
-        .run()?;
-    let found = outcome.output.trim();
+    let (found, log) = sysctl_value(session.ctx, kernel, boot, cmdline)?;
     let problems: Vec<String> = (found != expected)
-        .then(|| format!("{PATH}: `{found}` instead of `{expected}`"))
+        .then(|| format!("{}: `{found}` instead of `{expected}`", uapi::SYSCTL))
         .into_iter()
         .collect();
-    report.check(name, &problems, Some(&outcome.output_log));
+    report.check(name, &problems, Some(&log));
     Ok(())
 }
 

@@ -15,12 +15,15 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 
+pub(crate) use build::{OFF, STATIC, STATIC_VALUE};
 pub(crate) use demo::demo;
+pub(crate) use guest::sysctl_value;
 pub(crate) use host::{POLICY, policy_tests};
 
 use crate::ctx::Ctx;
 use crate::git::Git;
 use crate::kernel::{self, Builder, Kernel, Variant};
+use crate::proof;
 use crate::report::Report;
 use crate::series;
 use crate::toolchain::Toolchain;
@@ -43,6 +46,8 @@ pub(crate) enum Suite {
     Guest,
     /// What security modules, integrity, fanotify, audit and tracing make of the flag
     Consumers,
+    /// A short form of `make verify`: fuzzers, races and attacks
+    Proof,
     /// The scene of `make demo`
     Demo,
 }
@@ -74,6 +79,10 @@ pub(crate) fn run(ctx: &Ctx, wanted: &[Suite]) -> Result<bool> {
             (Suite::Kunit, Ok(session)) => kunit::run(session, &mut report),
             (Suite::Guest, Ok(session)) => guest::run(session, &mut report),
             (Suite::Consumers, Ok(session)) => consumers::run(session, &mut report),
+            (Suite::Proof, Ok(session)) => {
+                proof::shortened(session, &mut report);
+                Ok(())
+            }
             (Suite::Demo, Ok(session)) => session
                 .tip_kernel()
                 .map(|kernel| demo(ctx, kernel, &mut report)),
@@ -223,6 +232,13 @@ impl<'a> Session<'a> {
             let _ = self.tip_kernel.set(kernel);
         }
         self.tip_kernel.get().context("no kernel")
+    }
+
+    /// The selftests of the whole series, installed.
+    pub(crate) fn selftests(&self) -> Result<PathBuf> {
+        let tip = Git::at(patches::checked_out(self)?);
+        let obj = self.builder(&Variant::PLAIN)?.obj;
+        crate::selftests::bundle(self.ctx, self.tools()?, &tip, &obj)
     }
 
     /// The name of a patch file, for messages.
