@@ -1,6 +1,7 @@
 //! Which values a variable of the kernel may have had during a call, told by the
 //! thread that changes it.
 
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
 /// A set of values from 0 to 3.
@@ -32,6 +33,13 @@ impl States {
     pub(crate) fn map(self, change: impl Fn(u8) -> u8) -> Self {
         self.values()
             .fold(Self(0), |set, value| set.or(Self::one(change(value))))
+    }
+}
+
+impl fmt::Display for States {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let values: Vec<String> = self.values().map(|value| value.to_string()).collect();
+        f.write_str(&values.join(" or "))
     }
 }
 
@@ -180,5 +188,6 @@ mod tests {
         let one_or_two = set(&[1, 2]).unwrap();
         assert_eq!(one_or_two.map(|value| value | 3), States::one(3));
         assert_eq!(one_or_two.values().collect::<Vec<_>>(), [1, 2]);
+        assert_eq!(one_or_two.to_string(), "1 or 2");
     }
 }

@@ -17,7 +17,7 @@ use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
 
 /// How many failures of one scenario are told; the rest is only counted.
-const TOLD: usize = 10;
+const TOLD: usize = 5;
 
 /// Open with O_MAYEXEC while everything around changes or fails; for the guest only
 #[derive(Parser)]
@@ -60,15 +60,39 @@ fn in_guest() -> Result<()> {
     Ok(())
 }
 
-/// Prints failures so that the host finds them, and whether there were none.
-fn tell(what: &str, failures: &[String]) -> bool {
-    for failure in failures.iter().take(TOLD) {
-        println!("FAIL {what}: {failure}");
+/// Failures of one scenario.
+#[derive(Debug, Default)]
+struct Failures {
+    count: u64,
+    /// The first ones.
+    told: Vec<String>,
+}
+
+impl Failures {
+    fn add(&mut self, failure: String) {
+        self.count += 1;
+        if self.told.len() < TOLD {
+            self.told.push(failure);
+        }
     }
-    if failures.len() > TOLD {
-        println!("FAIL {what}: and {} more", failures.len() - TOLD);
+
+    fn extend(&mut self, other: Self) {
+        self.count += other.count;
+        let room = TOLD.saturating_sub(self.told.len());
+        self.told.extend(other.told.into_iter().take(room));
     }
-    failures.is_empty()
+
+    /// Prints them so that the host finds them, and returns whether there were none.
+    fn tell(&self, what: &str) -> bool {
+        for failure in &self.told {
+            println!("FAIL {what}: {failure}");
+        }
+        let rest = self.count - self.told.len() as u64;
+        if rest > 0 {
+            println!("FAIL {what}: and {rest} more");
+        }
+        self.count == 0
+    }
 }
 
 /// How many descriptors this process has open, one for the counting included.

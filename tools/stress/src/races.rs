@@ -12,7 +12,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
-use std::{fs, hint, thread};
+use std::{fmt, fs, hint, thread};
 
 use anyhow::{Context, Result, anyhow, bail};
 use rand::rngs::ChaCha8Rng;
@@ -23,6 +23,7 @@ use rustix::mount::{UnmountFlags, mount_bind, unmount};
 use rustix::process::{Gid, Uid};
 use uapi::{O_EMPTYPATH, O_MAYEXEC, OpenHow, Ring};
 
+use crate::Failures;
 use crate::epoch::{Epoch, Moment, States};
 use crate::model::{ALL, Answers};
 use crate::scene::{self, Sysctl, at};
@@ -224,7 +225,7 @@ struct Tally {
     /// Changes.
     changes: u64,
     /// Wrong answers.
-    failures: Vec<String>,
+    failures: Failures,
 }
 
 impl Tally {
@@ -253,7 +254,7 @@ impl Tally {
         }
         for (what, count) in need {
             if count == 0 {
-                self.failures.push(format!("nothing is shown: no {what}"));
+                self.failures.add(format!("nothing is shown: no {what}"));
             }
         }
     }
@@ -274,13 +275,10 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
     crate::in_guest()?;
     scene::set()?;
     probe()?;
-    println!(
-        "races: {} s, {} opening threads, seed {}, {} CPUs",
-        args.seconds,
-        args.threads,
-        args.seed,
-        thread::available_parallelism()?
-    );
+    let cpus = thread::available_parallelism()?.get();
+    if cpus < 2 {
+        bail!("one CPU: two calls can hardly meet");
+    }
     let mut total = Tally::default();
     let mut sound = true;
     for (number, scenario) in (0..).zip(SCENARIOS) {
@@ -290,7 +288,7 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
         if before != after {
             tally
                 .failures
-                .push(format!("{before} descriptors before, {after} after"));
+                .add(format!("{before} descriptors before, {after} after"));
         }
         tally.require_progress(scenario);
         println!(
@@ -304,16 +302,20 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
             tally.opened,
             tally.denied,
             tally.either,
-            tally.failures.len()
+            tally.failures.count
         );
-        sound &= crate::tell(scenario.name, &tally.failures);
+        sound &= tally.failures.tell(scenario.name);
         total.add(tally);
     }
     println!(
-        "tried: {} opens, {} changes, {} opens had one possible answer",
+        "tried: {} opens, {} changes, {} opens had one possible answer; {} s, {} threads, \
+         seed {}, {cpus} CPUs",
         total.opens,
         total.changes,
-        total.opened + total.denied
+        total.opened + total.denied,
+        args.seconds,
+        args.threads,
+        args.seed
     );
     Ok(sound)
 }
@@ -614,6 +616,16 @@ impl Possible {
     }
 }
 
+impl fmt::Display for Possible {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "policy {}, noexec {}, executable {}",
+            self.policies, self.noexec, self.executable
+        )
+    }
+}
+
 /// Opens again and again, and judges each answer.
 fn open_until_told(shared: &Shared<'_>, as_user: bool, mut random: ChaCha8Rng) -> Result<Tally> {
     let scenario = shared.scenario;
@@ -656,8 +668,8 @@ fn open_until_told(shared: &Shared<'_>, as_user: bool, mut random: ChaCha8Rng) -
         tally.ring += u64::from(way == Way::Ring);
         let possible = Possible::between(before, after, openable.target, securebit);
         if let Err(why) = judge(scenario, &possible, way, answer, &mut tally) {
-            tally.failures.push(format!(
-                "{} by {way:?}, as {}: {why}; {possible:?}, {before:?} to {after:?}",
+            tally.failures.add(format!(
+                "{} by {way:?}, as {}: {why}; {possible}",
                 openable.target.path,
                 if as_user { "user" } else { "root" },
             ));
