@@ -28,6 +28,9 @@ use crate::scene::{self, Sysctl, at};
 /// Where debugfs is.
 const DEBUG: &str = "/sys/kernel/debug";
 
+/// Makes the kernel forget what it can read again.
+const DROP_CACHES: &str = "/proc/sys/vm/drop_caches";
+
 /// Faults that a single call cannot have, so that their count has gone wrong.
 const ENOUGH: u32 = 10_000;
 
@@ -157,7 +160,8 @@ struct Case<'a> {
     kind: &'a Kind,
     root: RawFd,
     path: CString,
-    handle: OwnedFd,
+    /// An O_PATH descriptor, where that is what is opened; it would keep the file cached.
+    handle: Option<OwnedFd>,
     /// Device and inode of the file.
     file: (u64, u64),
     allowed: bool,
@@ -176,7 +180,7 @@ impl<'a> Case<'a> {
             kind,
             root,
             path,
-            handle,
+            handle: (kind.way == Way::Empty).then_some(handle),
             file: (stat.st_dev, stat.st_ino),
             allowed: allows(policy, kind.regular, kind.noexec, kind.executable),
         })
@@ -189,13 +193,13 @@ impl<'a> Case<'a> {
             ..OpenHow::default()
         };
         let (dir, path): (RawFd, &CStr) = (self.root, &self.path);
-        match (self.kind.way, ring) {
-            (Way::Ring, Some(ring)) => ring.openat2(dir, path, how),
-            (Way::Empty, _) => {
+        match (ring, &self.handle) {
+            (Some(ring), _) => ring.openat2(dir, path, how),
+            (None, Some(handle)) => {
                 how.flags |= O_EMPTYPATH;
-                uapi::openat2(self.handle.as_raw_fd(), c"", how)
+                uapi::openat2(handle.as_raw_fd(), c"", how)
             }
-            _ => uapi::openat2(dir, path, how),
+            (None, None) => uapi::openat2(dir, path, how),
         }
     }
 
@@ -238,6 +242,8 @@ pub(crate) fn run() -> Result<bool> {
     scene::set()?;
     set_overlay()?;
     set_faults()?;
+    // From now on, the kernel tells nobody that its caches are dropped.
+    fs::write(DROP_CACHES, "4")?;
     let nth = FailNth::open()?;
     let sysctl = Sysctl::open()?;
     let root = scene::root()?;
@@ -294,8 +300,8 @@ fn play(case: &Case<'_>, nth: &FailNth, tally: &mut Tally) -> Result<()> {
             _ => None,
         };
         if case.kind.cold {
-            // Dentries and inodes, without a message.
-            fs::write("/proc/sys/vm/drop_caches", "6")?;
+            // Dentries and inodes.
+            fs::write(DROP_CACHES, "2")?;
         }
         nth.arm(number).context("cannot arm a fault")?;
         let answer = case.open(ring.as_mut());
@@ -317,7 +323,8 @@ fn play(case: &Case<'_>, nth: &FailNth, tally: &mut Tally) -> Result<()> {
     bail!("after {ENOUGH} faults, there are still more");
 }
 
-/// Mounts an overlayfs, which allocates on lookup and on open, and opens a second file.
+/// Mounts an overlayfs, which allocates when it looks a file up, and opens a second one
+/// below.
 fn set_overlay() -> Result<()> {
     for dir in ["overlay", "upper", "work"] {
         fs::create_dir(at(dir))?;
@@ -344,7 +351,7 @@ fn set_overlay() -> Result<()> {
 fn set_faults() -> Result<()> {
     if !Path::new(DEBUG).join("failslab").exists() {
         mount("debugfs", DEBUG, "debugfs", MountFlags::empty(), c"")
-            .context("cannot mount debugfs")?;
+            .context("cannot mount debugfs: no DEBUG_FS in this kernel?")?;
     }
     // Without the others, allocations that may wait are left out: all that an open makes.
     for (setting, value) in [
