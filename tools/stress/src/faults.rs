@@ -240,6 +240,7 @@ struct Tally {
 pub(crate) fn run() -> Result<bool> {
     crate::in_guest()?;
     scene::set()?;
+    scene::probe()?;
     set_overlay()?;
     set_faults()?;
     // From now on, the kernel tells nobody that its caches are dropped.

@@ -203,8 +203,10 @@ enum Way {
     Cached,
     /// openat2(2) with O_EMPTYPATH on an O_PATH descriptor.
     Empty,
-    /// io_uring.
+    /// io_uring, at once as far as the path is cached.
     Ring,
+    /// io_uring, by a thread of the kernel with the credentials of the caller.
+    Worker,
 }
 
 /// What came of the opens.
@@ -274,7 +276,7 @@ struct Shared<'a> {
 pub(crate) fn run(args: &Args) -> Result<bool> {
     crate::in_guest()?;
     scene::set()?;
-    probe()?;
+    scene::probe()?;
     let cpus = thread::available_parallelism()?.get();
     if cpus < 2 {
         bail!("one CPU: two calls can hardly meet");
@@ -318,19 +320,6 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
         args.seed
     );
     Ok(sound)
-}
-
-/// Fails clearly where the flag is unknown.
-fn probe() -> Result<()> {
-    let how = OpenHow {
-        flags: O_MAYEXEC,
-        ..OpenHow::default()
-    };
-    let root = scene::root()?;
-    match uapi::openat2(root.as_raw_fd(), c"exec/good", how) {
-        Err(Errno::INVAL) => bail!("this kernel does not know O_MAYEXEC"),
-        answer => answer.map(drop).context("cannot open a file at all"),
-    }
 }
 
 /// Plays one scenario for its share of the time.
@@ -560,6 +549,7 @@ impl Openable {
                 uapi::openat2(handle.as_raw_fd(), c"", how)
             }
             (Way::Ring, _) => ring.openat2(dir, path, how),
+            (Way::Worker, _) => ring.openat2_in_worker(dir, path, how),
             _ => uapi::openat2(dir, path, how),
         }
     }
@@ -658,6 +648,7 @@ fn open_until_told(shared: &Shared<'_>, as_user: bool, mut random: ChaCha8Rng) -
             0 => Way::Cached,
             1 => Way::Empty,
             2 => Way::Ring,
+            3 => Way::Worker,
             _ => Way::Call,
         };
         let before = Look::at(&shared.world);
@@ -665,7 +656,7 @@ fn open_until_told(shared: &Shared<'_>, as_user: bool, mut random: ChaCha8Rng) -
         let after = Look::at(&shared.world);
         shared.opens.fetch_add(1, SeqCst);
         tally.opens += 1;
-        tally.ring += u64::from(way == Way::Ring);
+        tally.ring += u64::from(matches!(way, Way::Ring | Way::Worker));
         let possible = Possible::between(before, after, openable.target, securebit);
         if let Err(why) = judge(scenario, &possible, way, answer, &mut tally) {
             tally.failures.add(format!(

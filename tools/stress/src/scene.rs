@@ -1,13 +1,15 @@
 //! The files and the mounts.
 
 use std::fs;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use rustix::fs::{CWD, Mode, OFlags};
+use rustix::io::Errno;
 use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_bind, mount_change};
+use uapi::{O_MAYEXEC, OpenHow};
 
 /// Where it all is.
 const ROOT: &str = "/run/stress";
@@ -77,6 +79,19 @@ pub(crate) fn set() -> Result<()> {
     Ok(())
 }
 
+/// Fails clearly where the flag is unknown.
+pub(crate) fn probe() -> Result<()> {
+    let how = OpenHow {
+        flags: O_MAYEXEC,
+        ..OpenHow::default()
+    };
+    let root = root()?;
+    match uapi::openat2(root.as_raw_fd(), c"exec/good", how) {
+        Err(Errno::INVAL) => bail!("this kernel does not know O_MAYEXEC"),
+        answer => answer.map(drop).context("cannot open a file at all"),
+    }
+}
+
 /// Sets or clears noexec of a bind mount, without touching its file system.
 pub(crate) fn remount(path: &Path, noexec: bool) -> rustix::io::Result<()> {
     rustix::mount::mount_remount(path, MountFlags::BIND | noexec_flag(noexec), c"")
@@ -91,7 +106,7 @@ impl Sysctl {
     pub(crate) fn open() -> Result<Self> {
         let file = fs::OpenOptions::new().write(true).open(uapi::SYSCTL);
         Ok(Self(file.with_context(|| {
-            format!("cannot open {}: no series here?", uapi::SYSCTL)
+            format!("cannot open {}", uapi::SYSCTL)
         })?))
     }
 

@@ -3,7 +3,7 @@
 use std::ffi::CStr;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 
-use io_uring::{IoUring, opcode, types};
+use io_uring::{IoUring, opcode, squeue, types};
 use rustix::io::Errno;
 
 use crate::OpenHow;
@@ -36,6 +36,30 @@ impl Ring {
     /// What the request completes with. If the kernel does not take the request, what
     /// io_uring_enter(2) answers; the ring is then of no more use, and says EBADFD.
     pub fn openat2(&mut self, dir: RawFd, path: &CStr, how: OpenHow) -> Result<OwnedFd, Errno> {
+        self.request(dir, path, how, squeue::Flags::empty())
+    }
+
+    /// The same, by a thread of the kernel that acts for the caller.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Ring::openat2`].
+    pub fn openat2_in_worker(
+        &mut self,
+        dir: RawFd,
+        path: &CStr,
+        how: OpenHow,
+    ) -> Result<OwnedFd, Errno> {
+        self.request(dir, path, how, squeue::Flags::ASYNC)
+    }
+
+    fn request(
+        &mut self,
+        dir: RawFd,
+        path: &CStr,
+        how: OpenHow,
+        flags: squeue::Flags,
+    ) -> Result<OwnedFd, Errno> {
         if self.spent {
             return Err(Errno::BADFD);
         }
@@ -43,7 +67,9 @@ impl Ring {
             .flags(how.flags)
             .mode(how.mode)
             .resolve(how.resolve);
-        let entry = opcode::OpenAt2::new(types::Fd(dir), path.as_ptr(), &raw const how).build();
+        let entry = opcode::OpenAt2::new(types::Fd(dir), path.as_ptr(), &raw const how)
+            .build()
+            .flags(flags);
         // SAFETY: `path` and `how` live until this function returns. It does so when the
         // request has completed, or when the kernel has not taken it and never will:
         // nothing is submitted to a spent ring.
@@ -83,6 +109,7 @@ mod tests {
                 ring.openat2(-1, c"/no/such/file", how).unwrap_err(),
                 Errno::NOENT
             );
+            assert!(ring.openat2_in_worker(-1, c"/dev/null", how).is_ok());
         }
     }
 }
