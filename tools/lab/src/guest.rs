@@ -145,6 +145,12 @@ impl<'a> Boot<'a> {
         self
     }
 
+    /// How many CPUs the guest has.
+    pub(crate) fn cpus(mut self, cpus: usize) -> Self {
+        self.cpus = cpus;
+        self
+    }
+
     /// Boots, runs the job and waits for the guest to turn itself off.
     pub(crate) fn run(self) -> Result<Outcome> {
         let base = crate::kernel::log_name("guest", &self.name);
@@ -393,7 +399,9 @@ pub(crate) fn complaints(console: &str) -> Vec<String> {
     // Cannot fail: the pattern is a constant, and a test uses it.
     #[expect(clippy::unwrap_used, reason = "constant pattern")]
     let pattern = Regex::new(
-        r"(?x) \bBUG:\s | \bWARNING: | \bOops\b | Kernel\ panic | general\ protection\ fault
+        r"(?x) \bBUG:\s | \bkernel\ BUG\ at\b | \bWARNING: | \bOops\b | Kernel\ panic
+         | general\ protection\ fault | VFS_(BUG|WARN)_ON | trying\ to\ register\ non-static\ key
+         | kmemleak:\ .*(suspected\ memory\ leaks|disabled) | unreferenced\ object
          | \bUBSAN: | \bKASAN: | \bKCSAN: | rcu:?\ INFO: .*\ stall | blocked\ for\ more\ than
          | possible\ (recursive|circular)\ locking | suspicious\ RCU\ usage | rust_kernel: \ panicked",
     )
@@ -416,6 +424,37 @@ mod tests {
                        rcu: INFO: rcu_preempt detected stalls on CPUs/tasks: stall\n";
         assert_eq!(complaints(console).len(), 3);
         assert!(complaints("ok 1 debug_warning\nworkqueue: deprecated").is_empty());
+    }
+
+    #[test]
+    fn what_a_debug_kernel_complains_of_is_found() {
+        for line in [
+            "[ 1.0] BUG: KASAN: slab-use-after-free in do_open+0x1/0x2",
+            "[ 1.0] BUG: KFENCE: use-after-free read in do_open+0x1/0x2",
+            "[ 1.0] UBSAN: array-index-out-of-bounds in fs/namei.c:1:2",
+            "[ 1.0] BUG: sleeping function called from invalid context at fs/namei.c:1",
+            "[ 1.0] BUG: scheduling while atomic: stress/1/0x00000002",
+            "[ 1.0] WARNING: possible circular locking dependency detected",
+            "[ 1.0] WARNING: inconsistent lock state",
+            "[ 1.0] [ BUG: Invalid wait context ]",
+            "[ 1.0] INFO: trying to register non-static key.",
+            "[ 1.0] WARNING: lock held when returning to user space!",
+            "[ 1.0] WARNING: suspicious RCU usage",
+            "[ 1.0] kmemleak: 3 new suspected memory leaks (see /sys/kernel/debug/kmemleak)",
+            "[ 1.0] kmemleak: Kernel memory leak detector disabled",
+            "[ 1.0] kmemleak: unreferenced object 0xffff888000000000 (size 192):",
+            "[ 1.0] VFS_WARN_ON_INODE(inode_state_read(inode) & I_CLEAR) encountered for inode 1",
+            "[ 1.0] kernel BUG at fs/namei.c:1!",
+            "[ 1.0] list_add corruption. next->prev should be prev\nkernel BUG at lib/list_debug.c:1!",
+            "[ 1.0] INFO: task stress:1 blocked for more than 122 seconds.",
+        ] {
+            assert_eq!(complaints(line).len(), 1, "{line}");
+        }
+        let console = "kmemleak: Kernel memory leak detector initialized (mem pool available: 1)\n\
+                       kmemleak: Automatic memory scanning thread started\n\
+                       FAULT_INJECTION: forcing a failure.\nLock dependency validator: Copyright\n\
+                       stress: page allocation failure: order:0";
+        assert_eq!(complaints(console), [""; 0]);
     }
 
     #[test]

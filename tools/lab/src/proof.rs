@@ -2,6 +2,8 @@
 //!
 //! The suite `proof` of `make test` makes the first rows with less of everything.
 
+pub(crate) mod stress;
+
 use std::path::PathBuf;
 
 use anyhow::Result;

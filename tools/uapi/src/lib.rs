@@ -5,11 +5,15 @@
 //! Calls take a directory as a plain number: any number is safe to pass, and tests
 //! want to pass wrong ones. Errors are those of the kernel.
 
+mod ring;
+
 use std::ffi::{CStr, c_char, c_int, c_long, c_ulong};
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 
 use rustix::io::Errno;
+
+pub use ring::Ring;
 
 /// `include/uapi/linux/openat2.h`: open what is about to be executed.
 pub const O_MAYEXEC: u64 = 1 << 33;
