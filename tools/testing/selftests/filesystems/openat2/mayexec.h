@@ -294,6 +294,21 @@ static inline void make_mount(struct __test_metadata *_metadata,
 	ASSERT_EQ(0, sys_mount("mayexec", path, "tmpfs", flags, "mode=0755"));
 }
 
+static inline int remount_bind(const char *path, unsigned long flags)
+{
+	return sys_result(sys_mount(NULL, path, NULL,
+				    MS_REMOUNT | MS_BIND | flags, NULL));
+}
+
+static inline void make_bind(struct __test_metadata *_metadata,
+			     const char *from, const char *to,
+			     unsigned long flags)
+{
+	ASSERT_EQ(0, mkdir(to, 0755));
+	ASSERT_EQ(0, sys_mount(from, to, NULL, MS_BIND, NULL));
+	ASSERT_EQ(0, remount_bind(to, flags));
+}
+
 /*
  * Gives root's and the test user's fsuid the rights @perm, whatever the classes
  * of @mode say.  The group class of @mode is the mask.
@@ -404,6 +419,69 @@ static inline pid_t fork_userns_root(struct __test_metadata *_metadata,
 	return pid;
 }
 
+/* A descriptor of a user namespace that maps @owner to @caller. */
+static inline int make_idmap(struct __test_metadata *_metadata,
+			     unsigned int owner, unsigned int caller)
+{
+	char path[64], map[64];
+	int ready[2], fd;
+	pid_t pid;
+	char c;
+
+	ASSERT_EQ(0, pipe2(ready, O_CLOEXEC));
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid) {
+		ASSERT_EQ(0, unshare(CLONE_NEWUSER));
+		ASSERT_EQ(1, write(ready[1], "", 1));
+		pause();
+		_exit(0);
+	}
+	close(ready[1]);
+	ASSERT_EQ(1, read(ready[0], &c, 1));
+	close(ready[0]);
+
+	snprintf(map, sizeof(map), "%u %u 1", owner, caller);
+	snprintf(path, sizeof(path), "/proc/%d/uid_map", pid);
+	ASSERT_EQ(0, write_string(path, map));
+	snprintf(path, sizeof(path), "/proc/%d/gid_map", pid);
+	ASSERT_EQ(0, write_string(path, map));
+	snprintf(path, sizeof(path), "/proc/%d/ns/user", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	ASSERT_LE(0, fd);
+
+	ASSERT_EQ(0, kill(pid, SIGKILL));
+	ASSERT_EQ(pid, waitpid(pid, NULL, 0));
+	return fd;
+}
+
+/*
+ * Mounts @from once more, at @to, where the files of @owner are those of
+ * @caller.  Returns 0 or a negative error, if the filesystem cannot be idmapped.
+ */
+static inline int make_idmapped(struct __test_metadata *_metadata,
+				const char *from, const char *to,
+				unsigned int owner, unsigned int caller)
+{
+	struct mount_attr attr = { .attr_set = MOUNT_ATTR_IDMAP };
+	int tree, err;
+
+	tree = sys_open_tree(AT_FDCWD, from,
+			     OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	ASSERT_LE(0, tree);
+	attr.userns_fd = make_idmap(_metadata, owner, caller);
+	err = sys_result(syscall(__NR_mount_setattr, tree, "", AT_EMPTY_PATH,
+				 &attr, sizeof(attr)));
+	close(attr.userns_fd);
+	if (!err) {
+		ASSERT_EQ(0, mkdir(to, 0755));
+		ASSERT_EQ(0, sys_move_mount(tree, "", AT_FDCWD, to,
+					    MOVE_MOUNT_F_EMPTY_PATH));
+	}
+	close(tree);
+	return err;
+}
+
 /*
  * Forks.  The child returns as @caller and must leave with
  * _exit(_metadata->exit_code): what it expects in vain fails the test, since
@@ -437,6 +515,37 @@ static inline void join(struct __test_metadata *_metadata, pid_t pid)
 	ASSERT_EQ(pid, waitpid(pid, &status, 0));
 	ASSERT_TRUE(WIFEXITED(status));
 	EXPECT_EQ(0, WEXITSTATUS(status));
+}
+
+/*
+ * The status with which this program exits when an unprivileged user with
+ * @securebits executes it and the environment variable @variable is @value.  A
+ * constructor is to see to it that the tests do not run.
+ */
+static inline int execute_self(struct __test_metadata *_metadata,
+			       const char *variable, const char *value,
+			       int securebits)
+{
+	char *const argv[] = { "mayexec_program", NULL };
+	int program, status;
+	pid_t pid;
+
+	program = open("/proc/self/exe", O_PATH);
+	ASSERT_LE(0, program);
+	pid = fork_as(_metadata, CALLER_USER);
+	if (!pid) {
+		if (securebits)
+			set_securebits(_metadata, securebits);
+		ASSERT_EQ(0, setenv(variable, value, 1));
+		syscall(__NR_execveat, program, "", argv, environ,
+			AT_EMPTY_PATH);
+		TH_LOG("execveat: %s", strerror(errno));
+		_exit(255);
+	}
+	close(program);
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	ASSERT_TRUE(WIFEXITED(status));
+	return WEXITSTATUS(status);
 }
 
 #endif /* __MAYEXEC_H__ */

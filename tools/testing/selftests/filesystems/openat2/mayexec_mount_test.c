@@ -6,20 +6,6 @@
 
 #include "mayexec.h"
 
-static int remount_bind(const char *path, unsigned long flags)
-{
-	return sys_result(sys_mount(NULL, path, NULL,
-				    MS_REMOUNT | MS_BIND | flags, NULL));
-}
-
-static void make_bind(struct __test_metadata *_metadata, const char *from,
-		      const char *to, unsigned long flags)
-{
-	ASSERT_EQ(0, mkdir(to, 0755));
-	ASSERT_EQ(0, sys_mount(from, to, NULL, MS_BIND, NULL));
-	ASSERT_EQ(0, remount_bind(to, flags));
-}
-
 FIXTURE(bind) {};
 
 FIXTURE_VARIANT(bind) {
@@ -210,46 +196,9 @@ TEST_F(overlay, equals_execve_check)
 
 FIXTURE(idmapped) {};
 
-/* A descriptor of a user namespace that maps @owner to @caller. */
-static int make_idmap(struct __test_metadata *_metadata, unsigned int owner,
-		      unsigned int caller)
-{
-	char path[64], map[64];
-	int ready[2], fd;
-	pid_t pid;
-	char c;
-
-	ASSERT_EQ(0, pipe2(ready, O_CLOEXEC));
-	pid = fork();
-	ASSERT_LE(0, pid);
-	if (!pid) {
-		ASSERT_EQ(0, unshare(CLONE_NEWUSER));
-		ASSERT_EQ(1, write(ready[1], "", 1));
-		pause();
-		_exit(0);
-	}
-	close(ready[1]);
-	ASSERT_EQ(1, read(ready[0], &c, 1));
-	close(ready[0]);
-
-	snprintf(map, sizeof(map), "%u %u 1", owner, caller);
-	snprintf(path, sizeof(path), "/proc/%d/uid_map", pid);
-	ASSERT_EQ(0, write_string(path, map));
-	snprintf(path, sizeof(path), "/proc/%d/gid_map", pid);
-	ASSERT_EQ(0, write_string(path, map));
-	snprintf(path, sizeof(path), "/proc/%d/ns/user", pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	ASSERT_LE(0, fd);
-
-	ASSERT_EQ(0, kill(pid, SIGKILL));
-	ASSERT_EQ(pid, waitpid(pid, NULL, 0));
-	return fd;
-}
-
 FIXTURE_SETUP(idmapped)
 {
-	struct mount_attr attr = { .attr_set = MOUNT_ATTR_IDMAP };
-	int tree, err;
+	int err;
 
 	if (!mayexec_setup(_metadata))
 		return;
@@ -260,19 +209,9 @@ FIXTURE_SETUP(idmapped)
 	make_file(_metadata, "origin/user", 0744);
 	ASSERT_EQ(0, chown("origin/user", USER_ID, USER_ID));
 
-	tree = sys_open_tree(AT_FDCWD, "origin",
-			     OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
-	ASSERT_LE(0, tree);
-	attr.userns_fd = make_idmap(_metadata, OWNER_ID, USER_ID);
-	err = sys_result(syscall(__NR_mount_setattr, tree, "", AT_EMPTY_PATH,
-				 &attr, sizeof(attr)));
-	close(attr.userns_fd);
+	err = make_idmapped(_metadata, "origin", "idmapped", OWNER_ID, USER_ID);
 	if (err)
 		SKIP(return, "idmapped tmpfs: %s", strerror(-err));
-	ASSERT_EQ(0, mkdir("idmapped", 0755));
-	ASSERT_EQ(0, sys_move_mount(tree, "", AT_FDCWD, "idmapped",
-				    MOVE_MOUNT_F_EMPTY_PATH));
-	close(tree);
 }
 
 FIXTURE_TEARDOWN_PARENT(idmapped)

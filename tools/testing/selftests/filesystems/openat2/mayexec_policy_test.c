@@ -341,26 +341,7 @@ static void mayexec_program(void)
 static int run_program(struct __test_metadata *_metadata, const char *path,
 		       int securebits)
 {
-	char *const argv[] = { "mayexec_program", NULL };
-	int program, status;
-	pid_t pid;
-
-	program = open("/proc/self/exe", O_PATH);
-	ASSERT_LE(0, program);
-	pid = fork_as(_metadata, CALLER_USER);
-	if (!pid) {
-		if (securebits)
-			set_securebits(_metadata, securebits);
-		ASSERT_EQ(0, setenv(PROGRAM_VARIABLE, path, 1));
-		syscall(__NR_execveat, program, "", argv, environ,
-			AT_EMPTY_PATH);
-		TH_LOG("execveat: %s", strerror(errno));
-		_exit(255);
-	}
-	close(program);
-	ASSERT_EQ(pid, waitpid(pid, &status, 0));
-	ASSERT_TRUE(WIFEXITED(status));
-	return -WEXITSTATUS(status);
+	return -execute_self(_metadata, PROGRAM_VARIABLE, path, securebits);
 }
 
 TEST_F(securebit, survives_an_execution)
