@@ -2,6 +2,8 @@
 //!
 //! The suite `proof` of `make test` makes the same rows with less of everything.
 
+pub(crate) mod fuzz;
+
 use std::path::PathBuf;
 
 use crate::report::Report;
