@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use fuzz::call::{Call, NOT_WITH_MAYEXEC};
+use fuzz::call::{Call, Entry, NOT_WITH_MAYEXEC};
 use fuzz::trace::Tally;
 use fuzz::tree::{Kind, MOUNTS, NODES, SHARED};
 use rustix::fs::{
@@ -22,6 +22,12 @@ use crate::opener::{Answer, Identity, Opener, Stat};
 
 /// A bit of `how->flags` that no kernel has.
 const UNKNOWN_FLAG: u64 = 1 << 62;
+
+/// After how many seconds a call that waits is interrupted; a call that only takes its
+/// time is not.
+const PATIENCE: u32 = 1;
+/// How the words begin for a call that waited.
+pub(crate) const WAITED: &str = "the call waited";
 
 const fn bits(flags: i32) -> u64 {
     flags as u32 as u64
@@ -138,6 +144,7 @@ impl Oracle {
     /// Makes a call and counts how it went; the words say what was not as predicted.
     pub(crate) fn judge(&mut self, call: &Call, tally: &mut Tally) -> Result<Option<String>> {
         let mut flagged = call.clone();
+        let mut may_wait = false;
         let mut plain = call.with_flags(call.flags & !O_MAYEXEC);
         if call.is_lonely() {
             plain.flags |= bits(libc::O_NONBLOCK);
@@ -146,9 +153,19 @@ impl Oracle {
             } else {
                 // What a policy refuses must not wait.
                 flagged.flags &= !bits(libc::O_NONBLOCK);
+                // A request of an io_uring could not be interrupted.
+                flagged.entry = Entry::Openat2;
+                plain.entry = Entry::Openat2;
+                may_wait = true;
             }
         }
+        if may_wait {
+            uapi::interrupt_after(PATIENCE)?;
+        }
         let answer = self.opener.open(&flagged)?;
+        if may_wait {
+            uapi::interrupt_after(0)?;
+        }
         let (expected, opened, facts) = self.predict(&plain)?;
         tally.calls += 1;
         match expected {
@@ -172,6 +189,7 @@ impl Oracle {
                 | Expected::Failed(wanted)
                 | Expected::Undecided(wanted),
             ) if *errno == wanted => None,
+            (Err(Errno::INTR), _) if may_wait => Some(WAITED.to_owned()),
             (Ok(_), _) => Some("the call opened".to_owned()),
             (Err(errno), _) => Some(format!("the call failed with {errno:?}")),
         };

@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -15,7 +16,7 @@ use sha2::{Digest, Sha256};
 use crate::caller::{Caller, Descriptors};
 use crate::fixture::Fixture;
 use crate::opener::{Names, Opener};
-use crate::oracle::Oracle;
+use crate::oracle::{Oracle, WAITED};
 
 /// How long a caller may be silent.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -26,7 +27,7 @@ const DONE: &str = "done ";
 /// What a caller says before what went wrong.
 const TROUBLE: &str = "trouble ";
 
-/// The policy of a block of the oracle's.
+/// The policy of a block.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Policy {
     /// The sysctl's value.
@@ -50,6 +51,16 @@ impl Policy {
         } else {
             self.system
         }
+    }
+
+    /// Puts the caller's part in force.
+    fn restrict_caller(self) -> Result<()> {
+        if self.securebit {
+            let bits = uapi::securebits()?;
+            uapi::set_securebits(bits | uapi::SECBIT_EXEC_RESTRICT_FILE)
+                .context("prctl(PR_SET_SECUREBITS)")?;
+        }
+        Ok(())
     }
 
     /// Puts the system's part in force.
@@ -152,13 +163,18 @@ pub(crate) fn differential_block(
     record: Option<&File>,
 ) -> Result<Block> {
     fixture.renew_overlay()?;
-    let caller = Caller::of_block(number);
+    let (caller, policy) = (Caller::of_block(number), Policy::of_block(number));
+    // No policy touches these calls; the base has none.
+    if Path::new(uapi::SYSCTL).exists() {
+        policy.set()?;
+    }
     let what = format!("block {number}");
     let report = in_child(fixture, &what, |line| {
         let mut names = Names::collect()?;
         let _descriptors = Descriptors::open()?;
         names.add_held()?;
         caller.become_it()?;
+        policy.restrict_caller()?;
         let mut opener = Opener::new();
         let mut digest = Sha256::new();
         let (mut opened, mut changed) = (0, 0);
@@ -242,12 +258,22 @@ fn oracle_block(
     let report = in_child(fixture, &format!("block {number}"), |line| {
         let mut oracle = become_judge(caller, policy)?;
         let mut tally = Tally::default();
+        let mut shown = Vec::new();
         for number in number * BLOCK..end {
             let call = generator.call(number);
-            let wrong = oracle.judge(&call, &mut tally)?;
-            if let Some(wrong) = wrong {
-                let text = surprise(&mut oracle, number, &call, &wrong, caller, policy)?;
-                tally.surprises.push(text);
+            if let Some(wrong) = oracle.judge(&call, &mut tally)? {
+                // Shrinking would wait at every step.
+                let small = if wrong.starts_with(WAITED) {
+                    call.clone()
+                } else {
+                    smallest(&mut oracle, &call)
+                };
+                // One example of a kind is enough.
+                if !shown.contains(&small) {
+                    let text = surprise(&mut oracle, number, &small, &wrong, caller, policy)?;
+                    tally.surprises.push(text);
+                    shown.push(small);
+                }
             }
             if careful && call.may_change() {
                 let changes = line.ask()?;
@@ -282,38 +308,37 @@ fn become_judge(caller: Caller, policy: Policy) -> Result<Oracle> {
     std::mem::forget(descriptors);
     let oracle = Oracle::new(policy.checks())?;
     caller.become_it()?;
-    if policy.securebit {
-        let bits = uapi::securebits()?;
-        uapi::set_securebits(bits | uapi::SECBIT_EXEC_RESTRICT_FILE)
-            .context("prctl(PR_SET_SECUREBITS)")?;
-    }
+    policy.restrict_caller()?;
     Ok(oracle)
 }
 
-/// A surprise in words, with the smallest call that shows one.
-fn surprise(
-    oracle: &mut Oracle,
-    number: u64,
-    call: &Call,
-    wrong: &str,
-    caller: Caller,
-    policy: Policy,
-) -> Result<String> {
-    let mut fails = |call: &Call| {
+/// The smallest call that shows a surprise as `call` does; `call` itself if it does so
+/// no more.
+fn smallest(oracle: &mut Oracle, call: &Call) -> Call {
+    shrink(call.clone(), |call| {
         call.flags & uapi::O_MAYEXEC != 0
             && oracle
                 .judge(call, &mut Tally::default())
                 .is_ok_and(|wrong| wrong.is_some())
+    })
+}
+
+/// A surprise in words; `wrong` says what it was before the call was shrunk to `small`.
+fn surprise(
+    oracle: &mut Oracle,
+    number: u64,
+    small: &Call,
+    wrong: &str,
+    caller: Caller,
+    policy: Policy,
+) -> Result<String> {
+    let words = match oracle.judge(small, &mut Tally::default())? {
+        Some(wrong) => wrong,
+        None => format!("{wrong}; but not when called again"),
     };
-    if !fails(call) {
-        return Ok(format!("call {number}: {call}: {wrong}; not again"));
-    }
-    let small = shrink(call.clone(), &mut fails);
-    let wrong = oracle
-        .judge(&small, &mut Tally::default())?
-        .unwrap_or_default();
     Ok(format!(
-        "call {number} by {} under policy {}{}: {small}: {wrong}; again: fuzz one --caller {} --policy {}{} '{}'",
+        "call {number} by {} under policy {}{}: {small}: {words}; again, in a guest: \
+         fuzz one --caller {} --policy {}{} '{}'",
         caller.name(),
         policy.system,
         if policy.securebit {
@@ -324,7 +349,7 @@ fn surprise(
         caller.name(),
         policy.system,
         if policy.securebit { " --securebit" } else { "" },
-        serde_json::to_string(&small)?
+        serde_json::to_string(small)?
     ))
 }
 

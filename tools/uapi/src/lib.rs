@@ -228,6 +228,27 @@ pub fn set_fs_ids(uid: u32, gid: u32) {
     }
 }
 
+/// Lets SIGALRM interrupt a call that waits, `seconds` from now; 0 takes that back.
+///
+/// # Errors
+///
+/// Those of sigaction(2).
+pub fn interrupt_after(seconds: u32) -> Result<(), Errno> {
+    extern "C" fn nothing(_: c_int) {}
+    // SAFETY: All-zero bytes are a sigaction: no flags, an empty mask.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    let handler: extern "C" fn(c_int) = nothing;
+    // Without SA_RESTART, the call fails with EINTR.
+    action.sa_sigaction = handler as libc::sighandler_t;
+    // SAFETY: `action` lives until the call returns; the handler does nothing, which is
+    // safe at any time.
+    let ret = unsafe { libc::sigaction(libc::SIGALRM, &raw const action, ptr::null_mut()) };
+    result(ret.into())?;
+    // SAFETY: The call takes a number, and the signal has a handler.
+    unsafe { libc::alarm(seconds) };
+    Ok(())
+}
+
 /// fork(2): what is returned in the parent is the child's process id.
 ///
 /// # Errors
@@ -360,6 +381,13 @@ mod tests {
             ring.openat2(-1, c"/no/such/file", how).unwrap_err(),
             Errno::NOENT
         );
+    }
+
+    #[test]
+    fn a_process_with_threads_does_not_fork() {
+        std::thread::spawn(|| assert!(matches!(fork(), Err(Errno::BUSY))))
+            .join()
+            .unwrap();
     }
 
     #[test]
