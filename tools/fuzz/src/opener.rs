@@ -4,11 +4,12 @@ use std::collections::{HashMap, HashSet};
 use std::ffi::CString;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use fuzz::call::{Call, Entry};
 use fuzz::tree::{self, HELD, Held, MOUNTS};
-use rustix::fs::{AtFlags, CWD, FileType, StatxFlags, fcntl_getfl, seek, statx};
+use rustix::fs::{AtFlags, CWD, FileType, Statx, StatxFlags, fcntl_getfl, seek, statx};
 use rustix::io::{Errno, fcntl_getfd};
 use uapi::{OpenHow, Ring};
 
@@ -67,6 +68,37 @@ pub(crate) struct Identity {
     pub(crate) inode: u64,
 }
 
+impl Identity {
+    /// Asks of what is at a path, a link not followed.
+    pub(crate) fn at(path: &Path) -> Result<Self> {
+        let stat = ask(CWD, path, AtFlags::SYMLINK_NOFOLLOW)
+            .with_context(|| format!("of {}", path.display()))?;
+        Ok(Stat::from(stat).identity)
+    }
+}
+
+fn ask(dir: impl AsFd, path: impl rustix::path::Arg, flags: AtFlags) -> Result<Statx> {
+    let wanted = StatxFlags::BASIC_STATS | StatxFlags::MNT_ID;
+    statx(dir, path, flags, wanted).context("statx")
+}
+
+impl From<Statx> for Stat {
+    fn from(stat: Statx) -> Self {
+        Self {
+            identity: Identity {
+                mount: stat.stx_mnt_id,
+                device: (stat.stx_dev_major, stat.stx_dev_minor),
+                inode: stat.stx_ino,
+            },
+            mode: u32::from(stat.stx_mode),
+            uid: stat.stx_uid,
+            gid: stat.stx_gid,
+            size: stat.stx_size,
+            nlink: stat.stx_nlink,
+        }
+    }
+}
+
 /// What statx(2) says of an open file.
 pub(crate) struct Stat {
     /// Which file it is.
@@ -82,25 +114,7 @@ pub(crate) struct Stat {
 impl Stat {
     /// Asks of an open file.
     pub(crate) fn of(fd: &OwnedFd) -> Result<Self> {
-        let stat = statx(
-            fd,
-            c"",
-            AtFlags::EMPTY_PATH,
-            StatxFlags::BASIC_STATS | StatxFlags::MNT_ID,
-        )
-        .context("statx")?;
-        Ok(Self {
-            identity: Identity {
-                mount: stat.stx_mnt_id,
-                device: (stat.stx_dev_major, stat.stx_dev_minor),
-                inode: stat.stx_ino,
-            },
-            mode: u32::from(stat.stx_mode),
-            uid: stat.stx_uid,
-            gid: stat.stx_gid,
-            size: stat.stx_size,
-            nlink: stat.stx_nlink,
-        })
+        Ok(Self::from(ask(fd, c"", AtFlags::EMPTY_PATH)?))
     }
 
     /// Its type.
@@ -131,8 +145,7 @@ impl Names {
         }
         let mut mounts = HashMap::new();
         for path in MOUNTS.iter().map(|mount| mount.path).chain([""]) {
-            let stat = statx(CWD, outside(path), AtFlags::empty(), StatxFlags::MNT_ID)?;
-            mounts.insert(stat.stx_mnt_id, path);
+            mounts.insert(Identity::at(&outside(path))?.mount, path);
         }
         Ok(Self {
             files,

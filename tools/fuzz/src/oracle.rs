@@ -2,7 +2,8 @@
 //! the plain open, execveat(2) with AT_EXECVE_CHECK, faccessat2(2), the mount's flags.
 
 use std::collections::HashMap;
-use std::os::fd::{AsFd, OwnedFd};
+use std::fmt;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -11,8 +12,7 @@ use fuzz::call::{Call, Entry, NOT_WITH_MAYEXEC};
 use fuzz::trace::Tally;
 use fuzz::tree::{Kind, MOUNTS, NODES, SHARED};
 use rustix::fs::{
-    AtFlags, CWD, FileType, Mode, OFlags, StatVfsMountFlags, StatxFlags, fcntl_getfl, fstatfs,
-    fstatvfs, openat, statx,
+    CWD, FileType, Mode, OFlags, StatVfsMountFlags, fcntl_getfl, fstatfs, fstatvfs, openat,
 };
 use rustix::io::{Errno, fcntl_getfd};
 use uapi::{ENFORCE_FILE, ENFORCE_MOUNT, O_EMPTYPATH, O_MAYEXEC};
@@ -76,6 +76,41 @@ enum Expected {
     Undecided(Errno),
 }
 
+/// An answer in words.
+fn words(answer: std::result::Result<(), Errno>) -> String {
+    match answer {
+        Ok(()) => "yes".to_owned(),
+        Err(errno) => std::io::Error::from(errno).to_string(),
+    }
+}
+
+impl fmt::Display for Facts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "regular: {}, noexec: {}, permission to execute: {}, AT_EXECVE_CHECK: {}",
+            self.regular,
+            self.noexec,
+            self.permission.map_or("unknown".to_owned(), words),
+            words(self.check)
+        )
+    }
+}
+
+impl fmt::Display for Expected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (what, errno) = match self {
+            Self::Opened => return f.write_str("opened"),
+            Self::Denied(errno) => ("denied", errno),
+            Self::Preempted(errno) => ("denied before ->open() fails", errno),
+            Self::Invalid(errno) => ("invalid", errno),
+            Self::Failed(errno) => ("failed as without the flag", errno),
+            Self::Undecided(errno) => ("opened or denied", errno),
+        };
+        write!(f, "{what}, {}", words(Err(*errno)))
+    }
+}
+
 /// Knows what to ask.
 pub(crate) struct Oracle {
     opener: Opener,
@@ -92,45 +127,16 @@ impl Oracle {
         let mut twins = HashMap::new();
         for mount in MOUNTS {
             let Some(twin) = mount.twin else { continue };
-            let mut add = |below: &str| -> Result<()> {
-                let stat = statx(
-                    CWD,
-                    outside(mount.path).join(below),
-                    AtFlags::SYMLINK_NOFOLLOW,
-                    StatxFlags::BASIC_STATS | StatxFlags::MNT_ID,
-                )?;
-                let path = outside(twin).join(below);
-                let fd = openat(CWD, &path, OFlags::PATH | OFlags::NOFOLLOW, Mode::empty())?;
-                let identity = Identity {
-                    mount: stat.stx_mnt_id,
-                    device: (stat.stx_dev_major, stat.stx_dev_minor),
-                    inode: stat.stx_ino,
-                };
-                twins.insert(identity, fd);
-                Ok(())
-            };
-            if outside(mount.path).is_dir() {
-                for node in SHARED {
-                    if matches!(node.kind, Kind::File(_)) {
-                        add(node.path)?;
-                    }
+            let (at, twin) = (outside(mount.path), outside(twin));
+            if !at.is_dir() {
+                twins.insert(Identity::at(&at)?, locate(&twin)?);
+                continue;
+            }
+            for node in SHARED {
+                if matches!(node.kind, Kind::File(_)) {
+                    let identity = Identity::at(&at.join(node.path))?;
+                    twins.insert(identity, locate(&twin.join(node.path))?);
                 }
-            } else {
-                // A file: joining nothing would make it a directory.
-                let (at, twin) = (outside(mount.path), outside(twin));
-                let stat = statx(
-                    CWD,
-                    &at,
-                    AtFlags::empty(),
-                    StatxFlags::BASIC_STATS | StatxFlags::MNT_ID,
-                )?;
-                let fd = openat(CWD, &twin, OFlags::PATH, Mode::empty())?;
-                let identity = Identity {
-                    mount: stat.stx_mnt_id,
-                    device: (stat.stx_dev_major, stat.stx_dev_minor),
-                    inode: stat.stx_ino,
-                };
-                twins.insert(identity, fd);
             }
         }
         Ok(Self {
@@ -191,7 +197,7 @@ impl Oracle {
             ) if *errno == wanted => None,
             (Err(Errno::INTR), _) if may_wait => Some(WAITED.to_owned()),
             (Ok(_), _) => Some("the call opened".to_owned()),
-            (Err(errno), _) => Some(format!("the call failed with {errno:?}")),
+            (Err(errno), _) => Some(format!("the call failed, {}", words(Err(*errno)))),
         };
         if let Some(facts) = facts
             && let Some(contradiction) = self.contradiction(facts, expected)
@@ -199,8 +205,8 @@ impl Oracle {
             return Ok(Some(contradiction));
         }
         Ok(wrong.map(|wrong| {
-            let observed = facts.map_or(String::new(), |facts| format!("; observed: {facts:?}"));
-            format!("{wrong}, expected: {expected:?}{observed}")
+            let observed = facts.map_or(String::new(), |facts| format!("; observed: {facts}"));
+            format!("{wrong}; expected: {expected}{observed}")
         }))
     }
 
@@ -217,9 +223,8 @@ impl Oracle {
             Expected::Denied(errno) => Err(errno),
             _ => return None,
         };
-        (self.policy == ENFORCE_MOUNT | ENFORCE_FILE && own != check).then(|| {
-            format!("AT_EXECVE_CHECK says {check:?}, expected: {expected:?}; observed: {facts:?}")
-        })
+        (self.policy == ENFORCE_MOUNT | ENFORCE_FILE && own != check)
+            .then(|| format!("AT_EXECVE_CHECK disagrees; expected: {expected}; observed: {facts}"))
     }
 
     /// What is to be expected, what the plain call answered if it was made, and the facts
@@ -314,10 +319,7 @@ impl Oracle {
         } else {
             None
         };
-        let check = {
-            use std::os::fd::AsRawFd;
-            uapi::execve_check(fd.as_raw_fd(), c"", libc::AT_EMPTY_PATH)
-        };
+        let check = uapi::execve_check(fd.as_raw_fd(), c"", libc::AT_EMPTY_PATH);
         let facts = Facts {
             regular,
             noexec,
@@ -330,6 +332,12 @@ impl Oracle {
         }
         Ok(facts)
     }
+}
+
+/// A descriptor that only stands for a file.
+fn locate(path: &Path) -> Result<OwnedFd> {
+    openat(CWD, path, OFlags::PATH | OFlags::NOFOLLOW, Mode::empty())
+        .with_context(|| format!("cannot open {}", path.display()))
 }
 
 /// What two descriptors differ in that the same call opened.
