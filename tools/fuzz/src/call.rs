@@ -133,6 +133,12 @@ impl Call {
             || self.flags & (bits(libc::O_CREAT) | bits(libc::O_TRUNC) | TMPFILE_BIT) != 0
     }
 
+    /// Whether the call could cut a file that it opens.
+    #[must_use]
+    pub fn may_cut(&self) -> bool {
+        self.entry == Entry::Creat || self.flags & bits(libc::O_TRUNC) != 0
+    }
+
     /// The same call with other flags.
     #[must_use]
     pub fn with_flags(&self, flags: u64) -> Self {

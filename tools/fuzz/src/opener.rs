@@ -175,18 +175,24 @@ impl Names {
         Ok(())
     }
 
-    /// The words for an answer; for an error its number, which is quicker.
-    pub(crate) fn describe(&self, answer: &Answer) -> Result<String> {
+    /// Describes an answer; an error by its number, which is quicker.
+    pub(crate) fn describe(&self, answer: &Answer) -> Result<Description> {
         let fd = match answer {
             Ok(fd) => fd,
-            Err(errno) => return Ok(format!("errno {}", errno.raw_os_error())),
+            Err(errno) => {
+                return Ok(Description {
+                    words: format!("errno {}", errno.raw_os_error()),
+                    new: false,
+                    regular: false,
+                });
+            }
         };
         let stat = Stat::of(fd)?;
         let identity = stat.identity;
         let name = self
             .files
             .get(&(identity.device, identity.inode))
-            .map_or("?", String::as_str);
+            .map(String::as_str);
         let mount = self.mounts.get(&identity.mount).copied().unwrap_or("?");
         // Elsewhere, processes that come and go count.
         let (size, nlink) = if self.devices.contains(&identity.device) {
@@ -198,13 +204,29 @@ impl Names {
             Ok(offset) => offset.to_string(),
             Err(errno) => format!("errno {}", errno.raw_os_error()),
         };
-        Ok(format!(
-            "{name} on /{mount} mode {:o} owner {}:{} size {size} links {nlink} fl {:o} fd {:x} at {offset}",
+        let words = format!(
+            "{} on /{mount} mode {:o} owner {}:{} size {size} links {nlink} fl {:o} fd {:x} at {offset}",
+            name.unwrap_or("?"),
             stat.mode,
             stat.uid,
             stat.gid,
             fcntl_getfl(fd)?.bits(),
             fcntl_getfd(fd)?.bits(),
-        ))
+        );
+        Ok(Description {
+            words,
+            new: name.is_none(),
+            regular: stat.kind() == FileType::RegularFile,
+        })
     }
+}
+
+/// An answer, as it is recorded.
+pub(crate) struct Description {
+    /// What was opened and how, or the error.
+    pub(crate) words: String,
+    /// Something is open that was not there before.
+    pub(crate) new: bool,
+    /// A regular file is open.
+    pub(crate) regular: bool,
 }

@@ -182,9 +182,12 @@ pub(crate) fn differential_block(
         for number in number * BLOCK..end {
             let call = generator.call(number);
             let answer = opener.open(&call)?;
-            let mut text = names.describe(&answer)?;
-            // A call that failed has changed nothing, or the end of the block shows it.
-            let look = call.may_change() && (answer.is_ok() || record.is_some());
+            let seen = names.describe(&answer)?;
+            let mut text = seen.words;
+            // To look at the whole tree takes its time. A call that neither created nor cut
+            // a file has changed nothing, or the end of the block shows it.
+            let look = call.may_change()
+                && (seen.new || seen.regular && call.may_cut() || record.is_some());
             opened += u64::from(answer.is_ok());
             // The file may be busy as long as it is open.
             let error = answer.err();
