@@ -260,6 +260,12 @@ impl Generator {
         }
     }
 
+    /// What the calls are made from.
+    #[must_use]
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
     /// The call with this number: it depends on nothing but that and the seed.
     #[must_use]
     pub fn call(&self, number: u64) -> Call {

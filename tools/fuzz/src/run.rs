@@ -292,13 +292,16 @@ fn oracle_block(
     let mut tally: Tally = serde_json::from_str(&report)?;
     let changes = fixture.undo_changes()?;
     if !changes.is_empty() {
-        if careful {
-            tally
-                .surprises
-                .push(format!("block {number} changed the tree: {changes}"));
-        } else {
+        tally.surprises.push(format!(
+            "block {number} changed the tree: {changes}; again, in a guest: \
+             fuzz oracle --seed {} --first {} --calls {BLOCK}",
+            generator.seed(),
+            number * BLOCK
+        ));
+        if !careful {
             // Which call was it?
-            return oracle_block(fixture, generator, number, end, true);
+            let again = oracle_block(fixture, generator, number, end, true)?;
+            tally.surprises.extend(again.surprises);
         }
     }
     Ok(tally)
