@@ -1,7 +1,7 @@
 //! Who calls: processes with other credentials and the same descriptors.
 
 use std::fs::{self, File, OpenOptions};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 
 use anyhow::{Context, Result, ensure};
@@ -180,7 +180,7 @@ fn open(what: Held, pipe_end: &mut Option<OwnedFd>) -> Result<OwnedFd> {
             file.set_permissions(fs::Permissions::from_mode(0o755))?;
             let read = File::open(&path)?;
             fs::remove_file(&path)?;
-            read.as_fd().try_clone_to_owned()?
+            read.into()
         }
     })
 }

@@ -26,7 +26,7 @@ pub(crate) struct Opener {
 impl Opener {
     /// Makes calls as the calling process.
     pub(crate) fn new() -> Self {
-        // A ring holds the credentials of no one: each request has its caller's.
+        // Most processes need no ring, which takes its time to set up.
         Self { ring: None }
     }
 

@@ -259,7 +259,7 @@ fn oracle_block(
     let (caller, policy) = (Caller::of_block(number), Policy::of_block(number));
     policy.set()?;
     let report = in_child(fixture, &format!("block {number}"), |line| {
-        let mut oracle = become_judge(caller, policy)?;
+        let (mut oracle, _descriptors) = become_judge(caller, policy)?;
         let mut tally = Tally::default();
         let mut shown = Vec::new();
         for number in number * BLOCK..end {
@@ -308,14 +308,13 @@ fn oracle_block(
 }
 
 /// Makes the calling process a caller under a policy.
-fn become_judge(caller: Caller, policy: Policy) -> Result<Oracle> {
-    // What keeps the numbers of the descriptors free comes first.
+fn become_judge(caller: Caller, policy: Policy) -> Result<(Oracle, Descriptors)> {
+    // The oracle has descriptors too, which must not take the numbers of these.
     let descriptors = Descriptors::open()?;
-    std::mem::forget(descriptors);
     let oracle = Oracle::new(policy.checks())?;
     caller.become_it()?;
     policy.restrict_caller()?;
-    Ok(oracle)
+    Ok((oracle, descriptors))
 }
 
 /// The smallest call that shows a surprise as `call` does; `call` itself if it does so
@@ -391,7 +390,7 @@ pub(crate) fn one(
 ) -> Result<Option<String>> {
     policy.set()?;
     let report = in_child(fixture, "the call", |_| {
-        let mut oracle = become_judge(caller, policy)?;
+        let (mut oracle, _descriptors) = become_judge(caller, policy)?;
         let wrong = oracle.judge(call, &mut Tally::default())?;
         Ok(serde_json::to_string(&wrong)?)
     })?;
