@@ -42,6 +42,7 @@ pub(crate) struct Boot<'a> {
     stream: bool,
     quiet: bool,
     cpus: usize,
+    results: Vec<String>,
 }
 
 /// What a boot left behind.
@@ -57,6 +58,9 @@ pub(crate) struct Outcome {
     pub(crate) output_log: PathBuf,
     /// The file that holds the kernel's messages.
     pub(crate) console_log: PathBuf,
+    /// What the job left in the files asked for with [`Boot::result`]; one that is not
+    /// there is missing here.
+    pub(crate) results: BTreeMap<String, Vec<u8>>,
 }
 
 impl<'a> Boot<'a> {
@@ -80,6 +84,7 @@ impl<'a> Boot<'a> {
             stream: false,
             quiet: false,
             cpus: 1,
+            results: Vec::new(),
         }
     }
 
@@ -117,6 +122,12 @@ impl<'a> Boot<'a> {
             below(&["usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu"]),
         );
         self.tools = Some(dir.to_owned());
+        self
+    }
+
+    /// Reads the file `name` of the shared directory when the job has ended.
+    pub(crate) fn result(mut self, name: &str) -> Self {
+        self.results.push(name.to_owned());
         self
     }
 
@@ -271,6 +282,11 @@ impl<'a> Boot<'a> {
             ));
         };
         let output = read_text(&output_log)?;
+        let results = self
+            .results
+            .iter()
+            .filter_map(|name| Some((name.clone(), fs::read(share.path().join(name)).ok()?)))
+            .collect();
         Ok(Outcome {
             output: output
                 .split_once(&format!("{READY}\n"))
@@ -279,6 +295,7 @@ impl<'a> Boot<'a> {
             code,
             output_log,
             console_log,
+            results,
         })
     }
 

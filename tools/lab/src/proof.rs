@@ -4,6 +4,8 @@
 
 pub(crate) mod stress;
 
+pub(crate) mod fuzz;
+
 use std::path::PathBuf;
 
 use anyhow::Result;

@@ -8,10 +8,11 @@
 mod ring;
 
 use std::ffi::{CStr, c_char, c_int, c_long, c_ulong};
-use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 
 use rustix::io::Errno;
+use rustix::process::Pid;
 
 pub use ring::Ring;
 
@@ -61,9 +62,161 @@ pub fn openat2(dir: RawFd, path: &CStr, how: OpenHow) -> Result<OwnedFd, Errno> 
             size_of::<OpenHow>(),
         )
     };
-    let fd = result(ret)?;
-    // SAFETY: The call has just returned this descriptor; nobody else owns it.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+    opened(ret)
+}
+
+/// openat2(2) with a `struct open_how` of any length: `how` is what is in memory there.
+///
+/// # Errors
+///
+/// Those of the system call.
+pub fn openat2_bytes(dir: RawFd, path: &CStr, how: &[u8]) -> Result<OwnedFd, Errno> {
+    // SAFETY: `path` is a C string, `how` is readable memory of the length that is
+    // passed; both live until the call returns.
+    let ret = unsafe {
+        libc::syscall(
+            libc::SYS_openat2,
+            dir,
+            path.as_ptr(),
+            how.as_ptr(),
+            how.len(),
+        )
+    };
+    opened(ret)
+}
+
+/// open(2), with flags that nobody has looked at.
+///
+/// # Errors
+///
+/// Those of the system call.
+pub fn open(path: &CStr, flags: c_int, mode: u32) -> Result<OwnedFd, Errno> {
+    // SAFETY: `path` is a C string and lives until the call returns.
+    opened(unsafe { libc::syscall(libc::SYS_open, path.as_ptr(), flags, mode) })
+}
+
+/// openat(2), with flags that nobody has looked at.
+///
+/// # Errors
+///
+/// Those of the system call.
+pub fn openat(dir: RawFd, path: &CStr, flags: c_int, mode: u32) -> Result<OwnedFd, Errno> {
+    // SAFETY: `path` is a C string and lives until the call returns.
+    opened(unsafe { libc::syscall(libc::SYS_openat, dir, path.as_ptr(), flags, mode) })
+}
+
+/// creat(2).
+///
+/// # Errors
+///
+/// Those of the system call.
+pub fn creat(path: &CStr, mode: u32) -> Result<OwnedFd, Errno> {
+    // SAFETY: `path` is a C string and lives until the call returns.
+    opened(unsafe { libc::syscall(libc::SYS_creat, path.as_ptr(), mode) })
+}
+
+/// faccessat2(2) of an open file for execution, with the effective credentials.
+///
+/// # Errors
+///
+/// EACCES as a rule; also for files on noexec mounts.
+pub fn access_exec(fd: BorrowedFd<'_>) -> Result<(), Errno> {
+    // SAFETY: The path is a C string that lives forever.
+    let ret = unsafe {
+        libc::syscall(
+            libc::SYS_faccessat2,
+            fd.as_raw_fd(),
+            c"".as_ptr(),
+            libc::X_OK,
+            libc::AT_EMPTY_PATH | libc::AT_EACCESS,
+        )
+    };
+    result(ret).map(drop)
+}
+
+/// Makes an unattached mount (from open_tree(2)) show files with the ids that a user
+/// namespace maps them to.
+///
+/// # Errors
+///
+/// Those of mount_setattr(2).
+pub fn mount_idmap(mount: BorrowedFd<'_>, userns: BorrowedFd<'_>) -> Result<(), Errno> {
+    let attr = libc::mount_attr {
+        attr_set: libc::MOUNT_ATTR_IDMAP,
+        attr_clr: 0,
+        propagation: 0,
+        userns_fd: u64::from(userns.as_raw_fd().cast_unsigned()),
+    };
+    // SAFETY: The path is a C string, `attr` lives until the call returns, and the size
+    // is that of `attr`.
+    let ret = unsafe {
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            mount.as_raw_fd(),
+            c"".as_ptr(),
+            libc::AT_EMPTY_PATH,
+            ptr::from_ref(&attr),
+            size_of::<libc::mount_attr>(),
+        )
+    };
+    result(ret).map(drop)
+}
+
+/// Moves the calling process into a user namespace of its own.
+///
+/// # Errors
+///
+/// Those of unshare(2); EINVAL if there are other threads.
+pub fn unshare_user() -> Result<(), Errno> {
+    // SAFETY: CLONE_NEWUSER shares no less memory and no fewer descriptors.
+    result(unsafe { libc::unshare(libc::CLONE_NEWUSER) }.into()).map(drop)
+}
+
+/// Sets the ids that count for files, in the calling thread; without the privilege to
+/// do so, nothing happens.
+pub fn set_fs_ids(uid: u32, gid: u32) {
+    // SAFETY: Both take a number.
+    unsafe {
+        libc::setfsgid(gid);
+        libc::setfsuid(uid);
+    }
+}
+
+/// Lets SIGALRM interrupt a call that waits, `seconds` from now; 0 takes that back.
+///
+/// # Errors
+///
+/// Those of sigaction(2).
+pub fn interrupt_after(seconds: u32) -> Result<(), Errno> {
+    extern "C" fn nothing(_: c_int) {}
+    // SAFETY: All-zero bytes are a sigaction: no flags, an empty mask.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    let handler: extern "C" fn(c_int) = nothing;
+    // Without SA_RESTART, the call fails with EINTR.
+    action.sa_sigaction = handler as libc::sighandler_t;
+    // SAFETY: `action` lives until the call returns; the handler does nothing, which is
+    // safe at any time.
+    let ret = unsafe { libc::sigaction(libc::SIGALRM, &raw const action, ptr::null_mut()) };
+    result(ret.into())?;
+    // SAFETY: The call takes a number, and the signal has a handler.
+    unsafe { libc::alarm(seconds) };
+    Ok(())
+}
+
+/// fork(2): what is returned in the parent is the child's process id.
+///
+/// # Errors
+///
+/// Those of the system call; EBUSY if there are threads that the child would not have.
+pub fn fork() -> Result<Option<Pid>, Errno> {
+    let tasks = std::fs::read_dir("/proc/self/task").map_err(|_| Errno::NOSYS)?;
+    if tasks.count() != 1 {
+        return Err(Errno::BUSY);
+    }
+    // SAFETY: The caller is the only thread: no lock is held by one that is gone in the
+    // child, which can do what the parent could.
+    let pid = result(unsafe { libc::fork() }.into())?;
+    Ok(Pid::from_raw(pid))
 }
 
 /// execveat(2) with [`AT_EXECVE_CHECK`] and `flags`: whether execution would be allowed.
@@ -111,6 +264,13 @@ pub fn set_securebits(bits: u32) -> Result<(), Errno> {
         .map(drop)
 }
 
+/// The descriptor that a system call has just returned.
+fn opened(ret: c_long) -> Result<OwnedFd, Errno> {
+    let fd = result(ret)?;
+    // SAFETY: The call has just returned this descriptor; nobody else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
 fn result(ret: c_long) -> Result<c_int, Errno> {
     if ret < 0 {
         let errno = std::io::Error::last_os_error();
@@ -144,6 +304,41 @@ mod tests {
             openat2(libc::AT_FDCWD, c"/dev/null", unknown).unwrap_err(),
             Errno::INVAL
         );
+    }
+
+    #[test]
+    fn every_way_to_open_opens() {
+        assert!(open(c"/dev/null", 0, 0).is_ok());
+        assert!(openat(-1, c"/dev/null", 0, 0).is_ok());
+        assert_eq!(openat(-1, c"null", 0, 0).unwrap_err(), Errno::BADF);
+        assert_eq!(creat(c"/dev/null/x", 0).unwrap_err(), Errno::NOTDIR);
+        assert!(openat2_bytes(-1, c"/dev/null", &[0; 24]).is_ok());
+        assert_eq!(
+            openat2_bytes(-1, c"/dev/null", &[0; 23]).unwrap_err(),
+            Errno::INVAL
+        );
+        let mut tail = [0; 32];
+        tail[31] = 1;
+        assert_eq!(
+            openat2_bytes(-1, c"/dev/null", &tail).unwrap_err(),
+            Errno::TOOBIG
+        );
+    }
+
+    #[test]
+    fn a_process_with_threads_does_not_fork() {
+        std::thread::spawn(|| assert!(matches!(fork(), Err(Errno::BUSY))))
+            .join()
+            .unwrap();
+    }
+
+    #[test]
+    fn execution_is_asked_for_by_descriptor() {
+        use std::os::fd::AsFd;
+        let program = std::fs::File::open("/bin/sh").unwrap();
+        assert_eq!(access_exec(program.as_fd()), Ok(()));
+        let file = std::fs::File::open("/etc/passwd").unwrap();
+        assert_eq!(access_exec(file.as_fd()), Err(Errno::ACCESS));
     }
 
     #[test]

@@ -1,0 +1,398 @@
+//! Runs blocks of calls, each in a process of its own, and collects what they report.
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use fuzz::call::{Call, Generator};
+use fuzz::shrink::shrink;
+use fuzz::trace::{BLOCK, Block, Tally, Trace};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
+use sha2::{Digest, Sha256};
+
+use crate::caller::{Caller, Descriptors};
+use crate::fixture::Fixture;
+use crate::opener::{Names, Opener};
+use crate::oracle::{Oracle, WAITED};
+
+/// How long a caller may be silent.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// What a caller says before it asks what its call has changed.
+const ASK: &str = "changed?";
+/// What a caller says before its report.
+const DONE: &str = "done ";
+/// What a caller says before what went wrong.
+const TROUBLE: &str = "trouble ";
+
+/// The policy of a block.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Policy {
+    /// The sysctl's value.
+    pub(crate) system: u32,
+    /// Whether the caller has SECBIT_EXEC_RESTRICT_FILE.
+    pub(crate) securebit: bool,
+}
+
+impl Policy {
+    /// Each caller meets each policy.
+    fn of_block(number: u64) -> Self {
+        Self {
+            system: u32::try_from(number / 5 % 4).unwrap_or(0),
+            securebit: number / 20 % 2 == 1,
+        }
+    }
+
+    fn checks(self) -> u32 {
+        if self.securebit {
+            uapi::ENFORCE_MOUNT | uapi::ENFORCE_FILE
+        } else {
+            self.system
+        }
+    }
+
+    /// Puts the caller's part in force.
+    fn restrict_caller(self) -> Result<()> {
+        if self.securebit {
+            let bits = uapi::securebits()?;
+            uapi::set_securebits(bits | uapi::SECBIT_EXEC_RESTRICT_FILE)
+                .context("prctl(PR_SET_SECUREBITS)")?;
+        }
+        Ok(())
+    }
+
+    /// Puts the system's part in force.
+    fn set(self) -> Result<()> {
+        fs::write(uapi::SYSCTL, self.system.to_string())
+            .with_context(|| format!("cannot set {}", uapi::SYSCTL))
+    }
+}
+
+/// The caller's end of the line to the process that watches the tree.
+struct Line {
+    reader: BufReader<UnixStream>,
+    writer: UnixStream,
+}
+
+impl Line {
+    fn new(stream: UnixStream) -> Result<Self> {
+        Ok(Self {
+            reader: BufReader::new(stream.try_clone()?),
+            writer: stream,
+        })
+    }
+
+    fn say(&mut self, word: &str) -> Result<()> {
+        // One write, one switch between the processes.
+        self.writer.write_all(format!("{word}\n").as_bytes())?;
+        Ok(())
+    }
+
+    fn hear(&mut self) -> Result<String> {
+        let mut line = String::new();
+        if self.reader.read_line(&mut line)? == 0 {
+            bail!("the other process ended");
+        }
+        line.truncate(line.trim_end_matches('\n').len());
+        Ok(line)
+    }
+
+    /// What the last call has changed in the tree; that is undone then.
+    fn ask(&mut self) -> Result<String> {
+        self.say(ASK)?;
+        self.hear()
+    }
+}
+
+/// Runs `work` in a new process and returns its report.
+fn in_child(
+    fixture: &Fixture,
+    what: &str,
+    work: impl FnOnce(&mut Line) -> Result<String>,
+) -> Result<String> {
+    let (ours, theirs) = UnixStream::pair()?;
+    let Some(child) = uapi::fork()? else {
+        drop(ours);
+        let told = Line::new(theirs).and_then(|mut line| {
+            let report = match work(&mut line) {
+                Ok(report) => format!("{DONE}{report}"),
+                Err(error) => format!("{TROUBLE}{error:#}"),
+            };
+            line.say(&report)
+        });
+        // Nothing of the parent's is to be cleaned up here.
+        std::process::exit(i32::from(told.is_err()));
+    };
+    drop(theirs);
+    ours.set_read_timeout(Some(PATIENCE))?;
+    let heard = attend(fixture, &mut Line::new(ours)?);
+    end(child)?;
+    heard.with_context(|| what.to_owned())
+}
+
+/// Answers a caller until it reports.
+fn attend(fixture: &Fixture, line: &mut Line) -> Result<String> {
+    loop {
+        let word = line.hear().context("a call did not return, or worse")?;
+        if word == ASK {
+            line.say(&fixture.undo_changes()?)?;
+        } else if let Some(report) = word.strip_prefix(DONE) {
+            return Ok(report.to_owned());
+        } else {
+            bail!("{word}");
+        }
+    }
+}
+
+fn end(child: Pid) -> Result<()> {
+    // Whoever has reported is about to exit; whoever has not is stuck.
+    let _ = kill_process(child, Signal::KILL);
+    waitpid(Some(child), WaitOptions::empty())?;
+    Ok(())
+}
+
+/// Makes the calls of a block without O_MAYEXEC, up to `end`, and records what is
+/// observed; `record` gets it in words.
+pub(crate) fn differential_block(
+    fixture: &Fixture,
+    generator: &Generator,
+    number: u64,
+    end: u64,
+    record: Option<&File>,
+) -> Result<Block> {
+    fixture.renew_overlay()?;
+    let (caller, policy) = (Caller::of_block(number), Policy::of_block(number));
+    // No policy touches these calls; the base has none.
+    if Path::new(uapi::SYSCTL).exists() {
+        policy.set()?;
+    }
+    let what = format!("block {number}");
+    let report = in_child(fixture, &what, |line| {
+        let mut names = Names::collect()?;
+        let _descriptors = Descriptors::open()?;
+        names.add_held()?;
+        caller.become_it()?;
+        policy.restrict_caller()?;
+        let mut opener = Opener::new();
+        let mut digest = Sha256::new();
+        let (mut opened, mut changed) = (0, 0);
+        let mut record = record.map(BufWriter::new);
+        for number in number * BLOCK..end {
+            let call = generator.call(number);
+            let answer = opener.open(&call)?;
+            let seen = names.describe(&answer)?;
+            let mut text = seen.words;
+            // To look at the whole tree takes its time. A call that neither created nor cut
+            // a file has changed nothing, or the end of the block shows it.
+            let look = call.may_change()
+                && (seen.new || seen.regular && call.may_cut() || record.is_some());
+            opened += u64::from(answer.is_ok());
+            // The file may be busy as long as it is open.
+            let error = answer.err();
+            if look {
+                let changes = line.ask()?;
+                if !changes.is_empty() {
+                    changed += 1;
+                    text.push_str("; ");
+                    text.push_str(&changes);
+                }
+            }
+            digest.update(&text);
+            digest.update(b"\n");
+            if let Some(record) = &mut record {
+                let error = error.map_or(String::new(), |error| {
+                    format!(": {}", std::io::Error::from(error))
+                });
+                writeln!(record, "{number} {}: {call} = {text}{error}", caller.name())?;
+            }
+        }
+        // What a call changed that cannot change anything.
+        let changes = line.ask()?;
+        digest.update(&changes);
+        if let Some(record) = &mut record {
+            if !changes.is_empty() {
+                writeln!(record, "in the end: {changes}")?;
+            }
+            record.flush()?;
+        }
+        let digest = digest.finalize();
+        let block = Block {
+            number,
+            calls: end - number * BLOCK,
+            opened,
+            changed,
+            digest: digest[..16]
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect(),
+        };
+        Ok(serde_json::to_string(&block)?)
+    })?;
+    let left = fixture.undo_changes()?;
+    ensure!(left.is_empty(), "{what}: the tree is not as it was: {left}");
+    Ok(serde_json::from_str(&report)?)
+}
+
+/// Makes `calls` calls without O_MAYEXEC.
+pub(crate) fn differential(fixture: &Fixture, seed: u64, calls: u64) -> Result<Trace> {
+    let generator = Generator::differential(seed);
+    let blocks = (0..calls.div_ceil(BLOCK))
+        .map(|number| {
+            let end = calls.min((number + 1) * BLOCK);
+            differential_block(fixture, &generator, number, end, None)
+        })
+        .collect::<Result<_>>()?;
+    Ok(Trace { seed, blocks })
+}
+
+/// Makes the calls of a block with O_MAYEXEC and compares the answers with those that
+/// the oracle predicts.
+fn oracle_block(
+    fixture: &Fixture,
+    generator: &Generator,
+    number: u64,
+    end: u64,
+    careful: bool,
+) -> Result<Tally> {
+    let (caller, policy) = (Caller::of_block(number), Policy::of_block(number));
+    policy.set()?;
+    let report = in_child(fixture, &format!("block {number}"), |line| {
+        let (mut oracle, _descriptors) = become_judge(caller, policy)?;
+        let mut tally = Tally::default();
+        let mut shown = Vec::new();
+        for number in number * BLOCK..end {
+            let call = generator.call(number);
+            if let Some(wrong) = oracle.judge(&call, &mut tally)? {
+                // Shrinking would wait at every step.
+                let small = if wrong.starts_with(WAITED) {
+                    call.clone()
+                } else {
+                    smallest(&mut oracle, &call)
+                };
+                // One example of a kind is enough.
+                if !shown.contains(&small) {
+                    let text = surprise(&mut oracle, number, &small, &wrong, caller, policy)?;
+                    tally.surprises.push(text);
+                    shown.push(small);
+                }
+            }
+            if careful && call.may_change() {
+                let changes = line.ask()?;
+                if !changes.is_empty() {
+                    tally
+                        .surprises
+                        .push(format!("call {number}: {call} changed the tree: {changes}"));
+                }
+            }
+        }
+        Ok(serde_json::to_string(&tally)?)
+    })?;
+    let mut tally: Tally = serde_json::from_str(&report)?;
+    let changes = fixture.undo_changes()?;
+    if !changes.is_empty() {
+        tally.surprises.push(format!(
+            "block {number} changed the tree: {changes}; again, in a guest: \
+             fuzz oracle --seed {} --first {} --calls {BLOCK}",
+            generator.seed(),
+            number * BLOCK
+        ));
+        if !careful {
+            // Which call was it?
+            let again = oracle_block(fixture, generator, number, end, true)?;
+            tally.surprises.extend(again.surprises);
+        }
+    }
+    Ok(tally)
+}
+
+/// Makes the calling process a caller under a policy.
+fn become_judge(caller: Caller, policy: Policy) -> Result<(Oracle, Descriptors)> {
+    // The oracle has descriptors too, which must not take the numbers of these.
+    let descriptors = Descriptors::open()?;
+    let oracle = Oracle::new(policy.checks())?;
+    caller.become_it()?;
+    policy.restrict_caller()?;
+    Ok((oracle, descriptors))
+}
+
+/// The smallest call that shows a surprise as `call` does; `call` itself if it does so
+/// no more.
+fn smallest(oracle: &mut Oracle, call: &Call) -> Call {
+    shrink(call.clone(), |call| {
+        call.flags & uapi::O_MAYEXEC != 0
+            && oracle
+                .judge(call, &mut Tally::default())
+                .is_ok_and(|wrong| wrong.is_some())
+    })
+}
+
+/// A surprise in words; `wrong` says what it was before the call was shrunk to `small`.
+fn surprise(
+    oracle: &mut Oracle,
+    number: u64,
+    small: &Call,
+    wrong: &str,
+    caller: Caller,
+    policy: Policy,
+) -> Result<String> {
+    let words = match oracle.judge(small, &mut Tally::default())? {
+        Some(wrong) => wrong,
+        None => format!("{wrong}; but not when called again"),
+    };
+    Ok(format!(
+        "call {number} by {} under policy {}{}: {small}: {words}; again, in a guest: \
+         fuzz one --caller {} --policy {}{} '{}'",
+        caller.name(),
+        policy.system,
+        if policy.securebit {
+            " and the securebit"
+        } else {
+            ""
+        },
+        caller.name(),
+        policy.system,
+        if policy.securebit { " --securebit" } else { "" },
+        serde_json::to_string(small)?
+    ))
+}
+
+/// How many surprises are enough.
+const ENOUGH: usize = 20;
+
+/// Makes `calls` calls with O_MAYEXEC, from call `first` on.
+pub(crate) fn oracle(fixture: &Fixture, seed: u64, first: u64, calls: u64) -> Result<Tally> {
+    let generator = Generator::oracle(seed);
+    let mut tally = Tally::default();
+    let end = first + calls;
+    for number in first / BLOCK..end.div_ceil(BLOCK) {
+        let end = end.min((number + 1) * BLOCK);
+        tally.add(oracle_block(fixture, &generator, number, end, false)?);
+        if tally.surprises.len() >= ENOUGH {
+            break;
+        }
+    }
+    Policy {
+        system: 0,
+        securebit: false,
+    }
+    .set()?;
+    Ok(tally)
+}
+
+/// Judges one call.
+pub(crate) fn one(
+    fixture: &Fixture,
+    caller: Caller,
+    policy: Policy,
+    call: &Call,
+) -> Result<Option<String>> {
+    policy.set()?;
+    let report = in_child(fixture, "the call", |_| {
+        let (mut oracle, _descriptors) = become_judge(caller, policy)?;
+        let wrong = oracle.judge(call, &mut Tally::default())?;
+        Ok(serde_json::to_string(&wrong)?)
+    })?;
+    Ok(serde_json::from_str(&report)?)
+}

@@ -1,0 +1,307 @@
+//! Random opens: without the flag nothing changes, with it the table holds.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail};
+use fuzz::trace::{BLOCK, Tally, Trace, differing_blocks, first_difference};
+
+use super::{Extent, Row};
+use crate::ctx::Ctx;
+use crate::guest::{Boot, Outcome, complaints, sibling};
+use crate::kernel::Kernel;
+
+/// What the calls are made from, unless the environment's `SEED` says otherwise.
+const SEED: u64 = 20_261_125;
+/// The result file of every run.
+const OUT: &str = "fuzz.out";
+/// How long a guest may take.
+const LIMIT: Duration = Duration::from_secs(3600);
+/// How many of the blocks that differ are looked at.
+const LOOKED_AT: usize = 3;
+
+/// The two rows.
+pub(crate) fn rows(ctx: &Ctx, base: &Kernel, tip: &Kernel, extent: Extent) -> Result<Vec<Row>> {
+    let seed = seed(std::env::var("SEED").ok().as_deref())?;
+    let calls = match extent {
+        Extent::Short => 50_000,
+        Extent::Long => 1_000_000,
+    };
+    println!("random opens: SEED={seed}, {calls} calls of each kind");
+    Ok(vec![
+        differential(ctx, base, tip, seed, calls)?,
+        oracle(ctx, tip, seed, calls)?,
+    ])
+}
+
+fn seed(text: Option<&str>) -> Result<u64> {
+    match text {
+        None | Some("") => Ok(SEED),
+        Some(text) => text
+            .parse()
+            .with_context(|| format!("SEED={text} is not a number")),
+    }
+}
+
+/// Makes the same calls on both kernels.
+fn differential(ctx: &Ctx, base: &Kernel, tip: &Kernel, seed: u64, calls: u64) -> Result<Row> {
+    let args = words(&format!("differential --seed {seed} --calls {calls}"));
+    let (on_base, on_tip) = beside(
+        || run(ctx, base, "random opens on the base", &args, true),
+        || run(ctx, tip, "random opens", &args, false),
+    )?;
+    let mut failures = Vec::new();
+    for (name, outcome) in [("base", &on_base), ("series", &on_tip)] {
+        failures.extend(unsound(name, outcome));
+    }
+    let (one, other): (Trace, Trace) = (read(&on_base)?, read(&on_tip)?);
+    failures.extend(incomplete(&one, calls));
+    let blocks = differing_blocks(&one, &other).map_err(|why| anyhow!(why))?;
+    if !blocks.is_empty() {
+        failures.push(format!(
+            "{} of {} blocks of {BLOCK} calls differ",
+            blocks.len(),
+            one.blocks.len()
+        ));
+    }
+    for block in blocks.into_iter().take(LOOKED_AT) {
+        failures.push(look_at(ctx, base, tip, seed, block)?);
+    }
+    Ok(Row {
+        claim: "opens without the flag answer and act as on the base".to_owned(),
+        tried: format!(
+            "{} calls, {} opened, {} changed the tree, seed {seed}",
+            one.calls(),
+            one.opened(),
+            one.changed()
+        ),
+        failures,
+        log: Some(on_tip.output_log),
+    })
+}
+
+/// A trace that proves little.
+fn incomplete(trace: &Trace, calls: u64) -> Vec<String> {
+    let mut failures = Vec::new();
+    if trace.calls() != calls {
+        failures.push(format!("{} of {calls} calls were made", trace.calls()));
+    }
+    if trace.opened() * 10 < calls {
+        failures.push(format!("only {} calls opened something", trace.opened()));
+    }
+    if trace.changed() * 1000 < calls {
+        failures.push(format!("only {} calls changed the tree", trace.changed()));
+    }
+    failures
+}
+
+/// Runs a block on both kernels again, and finds the first call that differs.
+fn look_at(ctx: &Ctx, base: &Kernel, tip: &Kernel, seed: u64, block: u64) -> Result<String> {
+    let again = format!("replay --seed {seed} --block {block}");
+    let args = words(&again);
+    let (on_base, on_tip) = beside(
+        || {
+            run(
+                ctx,
+                base,
+                &format!("block {block} on the base"),
+                &args,
+                true,
+            )
+        },
+        || run(ctx, tip, &format!("block {block}"), &args, false),
+    )?;
+    let (one, other) = (text(&on_base)?, text(&on_tip)?);
+    Ok(match first_difference(("base", &one), ("series", &other)) {
+        Some(difference) => format!("{difference}again, in a guest: fuzz {again}"),
+        None => format!("block {block} does not differ when it runs alone: fuzz {again}"),
+    })
+}
+
+/// Makes calls with the flag, half of them in each of two guests.
+fn oracle(ctx: &Ctx, tip: &Kernel, seed: u64, calls: u64) -> Result<Row> {
+    let half = calls / 2 / BLOCK * BLOCK;
+    let args = |first: u64, calls: u64| {
+        words(&format!(
+            "oracle --seed {seed} --first {first} --calls {calls}"
+        ))
+    };
+    let (one, other) = beside(
+        || run(ctx, tip, "flagged opens, first half", &args(0, half), true),
+        || {
+            let args = args(half, calls - half);
+            run(ctx, tip, "flagged opens", &args, false)
+        },
+    )?;
+    let mut tally = Tally::default();
+    let mut failures = Vec::new();
+    for outcome in [&one, &other] {
+        failures.extend(unsound("series", outcome));
+        tally.add(read(outcome)?);
+    }
+    failures.extend(unsettled(&tally, calls));
+    let tried = format!(
+        "{} calls under every policy, {} opened, {} denied, seed {seed}",
+        tally.calls,
+        tally.opened,
+        tally.denied + tally.preempted
+    );
+    failures.extend(tally.surprises);
+    Ok(Row {
+        claim: "opens with the flag answer as the table says".to_owned(),
+        tried,
+        failures,
+        log: Some(other.output_log),
+    })
+}
+
+/// A tally that proves little.
+fn unsettled(tally: &Tally, calls: u64) -> Vec<String> {
+    let mut failures = Vec::new();
+    if tally.calls != calls {
+        failures.push(format!("{} of {calls} calls were made", tally.calls));
+    }
+    for (what, count) in [
+        ("opened", tally.opened),
+        ("denied", tally.denied),
+        ("invalid", tally.invalid),
+        ("failed", tally.failed),
+    ] {
+        if count * 20 < calls {
+            failures.push(format!("only {count} calls were {what}"));
+        }
+    }
+    if tally.preempted == 0 {
+        failures.push("no denial came before an error of ->open()".to_owned());
+    }
+    if tally.undecided * 100 > calls {
+        failures.push(format!("{} calls were not decided", tally.undecided));
+    }
+    failures
+}
+
+fn words(args: &str) -> Vec<String> {
+    args.split(' ').map(str::to_owned).collect()
+}
+
+/// Two guests at a time: one guest keeps one core busy.
+fn beside(
+    one: impl FnOnce() -> Result<Outcome> + Send,
+    other: impl FnOnce() -> Result<Outcome>,
+) -> Result<(Outcome, Outcome)> {
+    std::thread::scope(|scope| {
+        let one = scope.spawn(one);
+        let other = other();
+        let one = one
+            .join()
+            .map_err(|_| anyhow!("the thread of a guest panicked"))?;
+        Ok((one?, other?))
+    })
+}
+
+fn run(ctx: &Ctx, kernel: &Kernel, name: &str, args: &[String], quiet: bool) -> Result<Outcome> {
+    let program: PathBuf = sibling("fuzz")?;
+    let out = format!("{}/{OUT}", guest::SHARE);
+    let mut argv: Vec<&str> = args.iter().map(String::as_str).collect();
+    argv.extend(["--out", &out]);
+    let outcome = Boot::new(ctx, kernel, name, &argv)
+        .program(&program)
+        .cmdline(&["kunit.enable=0"])
+        .result(OUT)
+        .limit(LIMIT)
+        .quiet(quiet)
+        .run()?;
+    // 1 is a run with surprises.
+    if !matches!(outcome.code, 0 | 1) {
+        bail!("{name}: {}", outcome.output.trim());
+    }
+    Ok(outcome)
+}
+
+/// What the kernel said of itself meanwhile.
+fn unsound(name: &str, outcome: &Outcome) -> Vec<String> {
+    complaints(&outcome.console)
+        .into_iter()
+        .map(|line| format!("{name}: {line}"))
+        .collect()
+}
+
+fn bytes(outcome: &Outcome) -> Result<&[u8]> {
+    outcome
+        .results
+        .get(OUT)
+        .map(Vec::as_slice)
+        .with_context(|| format!("no result file: {}", outcome.output_log.display()))
+}
+
+fn text(outcome: &Outcome) -> Result<String> {
+    Ok(String::from_utf8_lossy(bytes(outcome)?).into_owned())
+}
+
+fn read<T: serde::de::DeserializeOwned>(outcome: &Outcome) -> Result<T> {
+    serde_json::from_slice(bytes(outcome)?).with_context(|| {
+        format!(
+            "the result cannot be read: {}",
+            outcome.output_log.display()
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use fuzz::trace::Block;
+
+    use super::*;
+
+    #[test]
+    fn the_seed_can_be_given() {
+        assert_eq!(seed(None).unwrap(), SEED);
+        assert_eq!(seed(Some("")).unwrap(), SEED);
+        assert_eq!(seed(Some("7")).unwrap(), 7);
+        assert!(seed(Some("seven")).is_err());
+    }
+
+    #[test]
+    fn a_trace_of_failures_proves_little() {
+        let block = |opened, changed| Block {
+            number: 0,
+            calls: 1000,
+            opened,
+            changed,
+            digest: String::new(),
+        };
+        let trace = |opened, changed| Trace {
+            seed: 1,
+            blocks: vec![block(opened, changed)],
+        };
+        assert!(incomplete(&trace(300, 10), 1000).is_empty());
+        assert_eq!(incomplete(&trace(300, 10), 2000).len(), 1);
+        assert_eq!(incomplete(&trace(9, 0), 1000).len(), 2);
+    }
+
+    #[test]
+    fn a_tally_without_denials_proves_little() {
+        let tally = Tally {
+            calls: 1000,
+            opened: 300,
+            denied: 200,
+            preempted: 10,
+            invalid: 90,
+            failed: 400,
+            undecided: 0,
+            surprises: Vec::new(),
+        };
+        assert!(unsettled(&tally, 1000).is_empty());
+        let vacuous = Tally {
+            denied: 0,
+            preempted: 0,
+            ..tally.clone()
+        };
+        assert_eq!(unsettled(&vacuous, 1000).len(), 2);
+        let vague = Tally {
+            undecided: 11,
+            ..tally
+        };
+        assert_eq!(unsettled(&vague, 1000).len(), 1);
+    }
+}
