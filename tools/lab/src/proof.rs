@@ -2,6 +2,8 @@
 //!
 //! The suite `proof` of `make test` makes the same rows with less of everything.
 
+mod ports;
+
 use std::path::PathBuf;
 
 use crate::report::Report;
