@@ -164,12 +164,15 @@ fn own_warnings(session: &Session<'_>, kernel: &Kernel) -> Result<Vec<String>> {
     Ok(warnings_in(&kernel.facts.warnings, &touched))
 }
 
+/// The warnings about one of the files, or about the object made from it.
 fn warnings_in(warnings: &BTreeSet<String>, files: &str) -> Vec<String> {
+    let stem = |file| Path::new(file).with_extension("");
+    let stems: BTreeSet<PathBuf> = files.lines().map(stem).collect();
     warnings
         .iter()
         .filter(|warning| {
-            let (file, _) = warning.split_once(": warning: ").unwrap_or_default();
-            files.lines().any(|touched| touched == file)
+            let file = warning.split_once(": warning: ").map(|(file, _)| file);
+            file.is_some_and(|file| stems.contains(&stem(file)))
         })
         .cloned()
         .collect()
@@ -389,10 +392,11 @@ mod tests {
     fn only_warnings_about_the_series_files_count() {
         let warnings = BTreeSet::from([
             "fs/open.c: warning: unused variable 'x'".to_owned(),
+            "fs/open.o: warning: objtool: x".to_owned(),
             "fs/openother.c: warning: x".to_owned(),
             "warning: a lint".to_owned(),
         ]);
-        assert_eq!(warnings_in(&warnings, "fs/namei.c\nfs/open.c\n").len(), 1);
+        assert_eq!(warnings_in(&warnings, "fs/namei.c\nfs/open.c\n").len(), 2);
         assert!(warnings_in(&warnings, "fs/namei.c\n").is_empty());
     }
 }
