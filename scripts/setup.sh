@@ -32,22 +32,24 @@ become_root() {
 	as_root=sudo
 }
 
+# install_packages LIST: what it names and is missing.
 install_packages() {
 	missing=
 	while read -r package _; do
 		case $package in '' | '#'*) continue ;; esac
 		status=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)
 		[ "$status" = installed ] || missing="$missing $package"
-	done <scripts/packages.txt
+	done <"$1"
 	[ -n "$missing" ] || return 0
 	printf 'Debian packages to install:%s\n' "$missing"
 	become_root "apt-get install$missing"
 	# An earlier run that was ended in the middle of dpkg would stop apt-get.
 	run_logged apt $as_root dpkg --configure -a
 	run_logged apt $as_root apt-get update
+	# What is in the way (gcc-multilib and cross compilers are in each other's) stays.
 	# shellcheck disable=SC2086 # a list of packages, and an empty word for root
 	run_logged apt $as_root env DEBIAN_FRONTEND=noninteractive \
-		apt-get install -y --no-install-recommends $missing
+		apt-get install -y --no-install-recommends --no-remove $missing
 }
 
 # Unpacks packages that guests use and that nobody wants installed on the host,
@@ -102,7 +104,8 @@ command -v cargo >/dev/null ||
 	fail "cargo is not in PATH: install Rust with rustup (https://rustup.rs) and open a new shell"
 
 [ "$verb" != clean ] || exit 0
-install_packages
+install_packages scripts/packages.txt
+[ "$verb" != verify ] || install_packages scripts/packages-verify.txt
 [ "$verb" != export ] || exit 0
 cargo_tool bindgen-cli $bindgen_version bindgen --version
 cargo_tool cbindgen $cbindgen_version cbindgen --version

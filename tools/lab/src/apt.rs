@@ -1,7 +1,7 @@
 //! Debian's packages through apt's ordinary client, beside the host's own state.
 //!
 //! The host's sources stay as they are: a private list of sources, with its own
-//! lists and cache below `build/apt`, names the host's mirror with one more suite.
+//! lists and cache below `build/`, names the host's mirror with one more suite.
 //! apt verifies the signatures as always.
 
 use std::fs;
@@ -17,6 +17,8 @@ use crate::ui::Stage;
 
 /// The suite that carries kernel sources and Rust of this series' age.
 const SUITE: &str = "trixie-backports";
+/// The one that it goes with.
+const MAIN_SUITE: &str = "trixie";
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 /// A private apt configuration.
@@ -24,11 +26,21 @@ pub(crate) struct Apt<'a> {
     ctx: &'a Ctx,
     dir: PathBuf,
     log: PathBuf,
+    arch: Option<&'static str>,
 }
 
 impl<'a> Apt<'a> {
     /// Sets up the private sources and fetches their lists.
     pub(crate) fn open(ctx: &'a Ctx) -> Result<Self> {
+        Self::set_up(ctx, "apt", SUITE, None)
+    }
+
+    /// As [`Apt::open`], for packages of another architecture than the host's.
+    pub(crate) fn of_arch(ctx: &'a Ctx, arch: &'static str) -> Result<Self> {
+        Self::set_up(ctx, &format!("apt-{arch}"), MAIN_SUITE, Some(arch))
+    }
+
+    fn set_up(ctx: &'a Ctx, name: &str, suite: &str, arch: Option<&'static str>) -> Result<Self> {
         if !Path::new(KEYRING).is_file() {
             bail!(
                 "{KEYRING} is missing, so Debian's packages cannot be verified\n\
@@ -37,8 +49,9 @@ impl<'a> Apt<'a> {
         }
         let apt = Self {
             ctx,
-            dir: ctx.build.join("apt"),
-            log: ctx.fresh_log("apt")?,
+            dir: ctx.build.join(name),
+            log: ctx.fresh_log(name)?,
+            arch,
         };
         let listing = proc::capture(Command::new("apt-get").args([
             "indextargets",
@@ -52,12 +65,12 @@ impl<'a> Apt<'a> {
         )?;
         write_whole(
             &apt.dir.join("parts/base.sources"),
-            format!("Types: deb\nURIs: {mirror}\nSuites: {SUITE}\nComponents: main\nSigned-By: {KEYRING}\n").as_bytes(),
+            format!("Types: deb\nURIs: {mirror}\nSuites: {suite}\nComponents: main\nSigned-By: {KEYRING}\n").as_bytes(),
         )?;
         for sub in ["lists/partial", "archives/partial"] {
             fs::create_dir_all(apt.dir.join(sub))?;
         }
-        let stage = Stage::begin(&format!("list Debian's {SUITE}"), Some(&apt.log));
+        let stage = Stage::begin(&format!("list Debian's {suite}"), Some(&apt.log));
         Logged::new("apt-get update", &apt.log)
             .limit(Duration::from_secs(600))
             .run(apt.cmd("apt-get").arg("update"), |_| stage.at(""))
@@ -89,6 +102,11 @@ impl<'a> Apt<'a> {
         ] {
             cmd.arg("-o").arg(option);
         }
+        if let Some(arch) = self.arch {
+            for name in ["APT::Architecture", "APT::Architectures"] {
+                cmd.arg("-o").arg(opt(name, arch));
+            }
+        }
         cmd
     }
 
@@ -104,6 +122,17 @@ impl<'a> Apt<'a> {
         let mut names: Vec<String> = out.lines().map(str::to_owned).collect();
         names.sort();
         Ok(names)
+    }
+
+    /// Downloads the newest version of `package`, which must be there.
+    pub(crate) fn download_newest(&self, package: &str) -> Result<PathBuf> {
+        let Some(version) = self.versions(package)?.into_iter().next() else {
+            bail!(
+                "Debian has no package {package}; log: {}",
+                self.ctx.show(&self.log)
+            );
+        };
+        self.download(package, &version)
     }
 
     /// Downloads one package into `build/dl`; the path of the .deb.

@@ -1,7 +1,8 @@
 //! Booting a kernel under qemu and running one job in it.
 //!
 //! The guest's root is the host's file system over 9p, read-only, so that the
-//! host's shells and interpreters run in it. There is no KVM: where it exists
+//! host's shells and interpreters run in it; where its machine is another, a small
+//! root with busybox (see [`crate::root`]). There is no KVM: where it exists
 //! it may hang, and the tests must not depend on it.
 
 use std::collections::BTreeMap;
@@ -20,6 +21,7 @@ use regex::Regex;
 use crate::ctx::{Ctx, write_whole};
 use crate::kernel::Kernel;
 use crate::proc::{Child, TAIL, file_tail};
+use crate::toolchain::Arch;
 use crate::ui::Stage;
 
 /// How long the kernel may take until its first process is ready.
@@ -28,10 +30,14 @@ const BOOT_LIMIT: Duration = Duration::from_secs(120);
 /// Where the shared directory has the packages that are not installed on the host.
 const TOOLS: &str = "tools";
 
+/// The job as a script, in the shared directory.
+pub(crate) const JOB_SCRIPT: &str = "job.sh";
+
 /// A boot to be made.
 pub(crate) struct Boot<'a> {
     ctx: &'a Ctx,
     kernel: PathBuf,
+    arch: Arch,
     name: String,
     job: Job,
     bundle: Option<PathBuf>,
@@ -69,6 +75,7 @@ impl<'a> Boot<'a> {
         Self {
             ctx,
             kernel: kernel.image(),
+            arch: kernel.arch,
             name: name.to_owned(),
             job: Job {
                 argv: argv.iter().map(|&word| word.to_owned()).collect(),
@@ -190,8 +197,15 @@ impl<'a> Boot<'a> {
             )?;
         }
 
-        let init = init_program()?;
-        let mut cmd = self.qemu(&init, share.path(), &console_log, &output_log);
+        let (root, init) = match self.arch {
+            Arch::X86 => (PathBuf::from("/"), init_program()?),
+            arch => {
+                // A shell cannot read the job's own form.
+                write_whole(&share.path().join(JOB_SCRIPT), self.script().as_bytes())?;
+                (crate::root::open(self.ctx, arch)?, PathBuf::from("/init"))
+            }
+        };
+        let mut cmd = self.qemu(&root, &init, share.path(), &console_log, &output_log);
         let log = File::create(&qemu_log)?;
         writeln!(&log, "$ {}", crate::proc::render(&cmd))?;
         cmd.stdin(Stdio::null())
@@ -299,8 +313,38 @@ impl<'a> Boot<'a> {
         })
     }
 
-    fn qemu(&self, init: &Path, share: &Path, console: &Path, output: &Path) -> Command {
-        let mut cmd = Command::new("qemu-system-x86_64");
+    /// The job for a guest whose first process is a shell.
+    fn script(&self) -> String {
+        let mut job = Command::new(self.job.argv.first().map_or("", String::as_str));
+        job.args(self.job.argv.iter().skip(1));
+        let mut cwd = Command::new("cd");
+        cwd.arg(&self.job.cwd);
+        format!(
+            "{} && exec {}\n",
+            crate::proc::render(&cwd),
+            crate::proc::render(&job)
+        )
+    }
+
+    fn qemu(
+        &self,
+        root: &Path,
+        init: &Path,
+        share: &Path,
+        console: &Path,
+        output: &Path,
+    ) -> Command {
+        let (qemu, machine, cpu, tty) = match self.arch {
+            Arch::X86 => ("qemu-system-x86_64", "q35", "max", "ttyS0"),
+            // Without its own way to sign pointers, qemu spends its time on theirs.
+            Arch::Arm64 => (
+                "qemu-system-aarch64",
+                "virt",
+                "max,pauth-impdef=on",
+                "ttyAMA0",
+            ),
+        };
+        let mut cmd = Command::new(qemu);
         cmd.args([
             "-nodefaults",
             "-no-user-config",
@@ -310,11 +354,11 @@ impl<'a> Boot<'a> {
         ])
         .args([
             "-machine",
-            "q35",
+            machine,
             "-accel",
             "tcg,thread=multi",
             "-cpu",
-            "max",
+            cpu,
             "-m",
             "2G",
         ])
@@ -331,21 +375,24 @@ impl<'a> Boot<'a> {
                 .arg("-device")
                 .arg(format!("virtio-9p-pci,fsdev={id},mount_tag={tag}"));
         };
-        share_dir("/dev/root", "root", Path::new("/"), ",readonly=on");
+        share_dir("/dev/root", "root", root, ",readonly=on");
         share_dir(SHARE_TAG, "share", share, "");
         if let Some(dir) = &self.bundle {
             share_dir(BUNDLE_TAG, "bundle", dir, ",readonly=on");
         }
         cmd.arg("-chardev")
             .arg(format!("file,id=console,path={}", path(console)))
-            .args(["-device", "isa-serial,chardev=console"])
+            .args(["-serial", "chardev:console"])
             .args(["-device", "virtio-serial-pci"])
             .arg("-chardev")
             .arg(format!("file,id=output,path={}", path(output)))
             .args(["-device", "virtconsole,chardev=output"]);
         let mut words = vec![
-            "console=ttyS0".to_owned(),
-            "earlyprintk=ttyS0".to_owned(),
+            format!("console={tty}"),
+            match self.arch {
+                Arch::X86 => format!("earlyprintk={tty}"),
+                Arch::Arm64 => "earlycon".to_owned(),
+            },
             "root=/dev/root".to_owned(),
             "rootfstype=9p".to_owned(),
             "rootflags=trans=virtio,version=9p2000.L,msize=512000,cache=loose".to_owned(),

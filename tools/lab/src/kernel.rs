@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::ctx::{Ctx, hash, write_whole};
 use crate::git::Git;
 use crate::proc::Logged;
-use crate::toolchain::Toolchain;
+use crate::toolchain::{Arch, Toolchain};
 use crate::ui::Stage;
 
 /// Change this when kernels must be built again although their inputs are the same.
@@ -35,7 +35,8 @@ const NOT_BUILT: [&str; 6] = [
     "samples",
 ];
 
-/// How a kernel differs from the one that scripts/config/guest.config describes.
+/// How a kernel differs from the one that scripts/config/guest.config describes for
+/// its machine.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Variant {
     /// A short name, for logs.
@@ -62,12 +63,14 @@ pub(crate) struct Kernel {
     pub(crate) dir: PathBuf,
     /// What is known about it.
     pub(crate) facts: Facts,
+    /// What it runs on.
+    pub(crate) arch: Arch,
 }
 
 impl Kernel {
     /// The image to boot.
     pub(crate) fn image(&self) -> PathBuf {
-        self.dir.join("bzImage")
+        self.dir.join(self.arch.image())
     }
 }
 
@@ -117,7 +120,10 @@ impl Builder<'_> {
 
     fn fragment(&self, variant: &Variant) -> Result<String> {
         let mut text = String::new();
-        for name in ["guest.config"].iter().chain(&variant.fragment) {
+        for name in [self.tools.arch.fragment(), "guest.config"]
+            .iter()
+            .chain(&variant.fragment)
+        {
             let path = self.ctx.root.join("scripts/config").join(name);
             text += &fs::read_to_string(&path)
                 .with_context(|| format!("cannot read {}", path.display()))?;
@@ -138,9 +144,12 @@ impl Builder<'_> {
         let dir = self.ctx.build.join("kernels").join(&key[..16]);
         let facts = fs::read(dir.join("facts.json")).ok()?;
         let facts = serde_json::from_slice(&facts).ok()?;
-        dir.join("bzImage")
-            .is_file()
-            .then_some(Kernel { dir, facts })
+        let kernel = Kernel {
+            dir,
+            facts,
+            arch: self.tools.arch,
+        };
+        kernel.image().is_file().then_some(kernel)
     }
 
     /// The kernel of `tree_key` if it was built before.
@@ -167,7 +176,7 @@ impl Builder<'_> {
         let mut objects = 0_usize;
         let mut make = self.tools.make(&self.src, &self.obj);
         // clippy-driver compiles as rustc does and lints on the way.
-        make.args(["CLIPPY=1", "bzImage"]);
+        make.args(["CLIPPY=1", self.tools.arch.image()]);
         Logged::new(&format!("building {what}"), &log).run(&mut make, |line| {
             if is_object(line) {
                 objects += 1;
@@ -198,8 +207,10 @@ impl Builder<'_> {
         let part = tempfile::Builder::new()
             .prefix(".part-")
             .tempdir_in(&kernels)?;
+        let arch = self.tools.arch;
+        let image = format!("arch/{}/boot/{}", arch.dir(), arch.image());
         for (from, to) in [
-            ("arch/x86/boot/bzImage", "bzImage"),
+            (image.as_str(), arch.image()),
             (".config", "config"),
             ("System.map", "System.map"),
         ] {
@@ -222,7 +233,7 @@ impl Builder<'_> {
         }
         fs::rename(part.path(), &dir)
             .with_context(|| format!("cannot create {}", dir.display()))?;
-        Ok(Kernel { dir, facts })
+        Ok(Kernel { dir, facts, arch })
     }
 
     /// Writes the configuration, and leaves it alone if it is the same already.

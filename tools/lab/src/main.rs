@@ -11,6 +11,7 @@ mod kernel;
 mod proc;
 mod proof;
 mod report;
+mod root;
 mod selftests;
 mod series;
 mod suites;

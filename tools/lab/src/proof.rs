@@ -6,6 +6,8 @@ pub(crate) mod stress;
 
 pub(crate) mod fuzz;
 
+mod ports;
+
 use std::path::PathBuf;
 
 use anyhow::Result;

@@ -22,6 +22,48 @@ const LIST: &str = "kselftest-list.txt";
 /// The collections that the series must not disturb, its own tests included.
 pub(crate) const TARGETS: &str = "filesystems/openat2 exec";
 
+/// Which selftests are built, and how.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Flavour {
+    /// The collections.
+    targets: &'static str,
+    /// Added to make's command line.
+    options: &'static [&'static str],
+}
+
+impl Flavour {
+    /// For the host's architecture, as a developer builds them.
+    pub(crate) const NATIVE: Self = Self {
+        targets: TARGETS,
+        // Those of exec need BTF and bpftool; the same bundle on every machine
+        // matters more. The series' own needs what scripts/packages.txt has.
+        options: &["HAVE_BPF_TOOLCHAIN=n", "HAVE_LIBBPF=y"],
+    };
+    /// For a root without libraries. The sanitizers do without static programs, and
+    /// nobody has libbpf for two architectures.
+    pub(crate) const STATIC: Self = Self {
+        targets: COLLECTION,
+        options: &[
+            "HAVE_LIBBPF=n",
+            "USERCFLAGS=-fno-sanitize=all",
+            "USERLDFLAGS=-static -fuse-ld=lld",
+        ],
+    };
+    /// 32-bit programs on the host's architecture, with the run-time library of
+    /// clang, which has both, instead of GCC's.
+    pub(crate) const COMPAT: Self = Self {
+        targets: COLLECTION,
+        options: &[
+            "HAVE_LIBBPF=n",
+            "USERCFLAGS=-m32 -fno-sanitize=all",
+            "USERLDFLAGS=-rtlib=compiler-rt -unwindlib=none -fuse-ld=lld",
+        ],
+    };
+}
+
+/// The collection of the series' own tests.
+const COLLECTION: &str = "filesystems/openat2";
+
 /// How the names of the programs that test the series begin.
 pub(crate) const OWN: &str = "filesystems/openat2:mayexec_";
 
@@ -30,16 +72,18 @@ pub(crate) fn is_own(program: &str) -> bool {
     program.starts_with(OWN)
 }
 
-/// The programs of the bundle that test the series.
-pub(crate) fn own(bundle: &Path) -> Result<Vec<String>> {
+/// The programs of the bundle, as `collection:test`.
+pub(crate) fn programs(bundle: &Path) -> Result<Vec<String>> {
     let path = bundle.join(LIST);
     let text =
         fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    let own: Vec<String> = text
-        .lines()
-        .filter(|line| is_own(line))
-        .map(str::to_owned)
-        .collect();
+    Ok(text.lines().map(str::to_owned).collect())
+}
+
+/// The programs of the bundle that test the series.
+pub(crate) fn own(bundle: &Path) -> Result<Vec<String>> {
+    let mut own = programs(bundle)?;
+    own.retain(|program| is_own(program));
     if own.is_empty() {
         bail!("the selftests hold no program {OWN}*");
     }
@@ -48,8 +92,25 @@ pub(crate) fn own(bundle: &Path) -> Result<Vec<String>> {
 
 /// The selftests of the tree as checked out, installed with the kernel's own rules.
 pub(crate) fn bundle(ctx: &Ctx, tools: &Toolchain, tree: &Git, obj: &Path) -> Result<PathBuf> {
+    build(ctx, tools, tree, obj, Flavour::NATIVE)
+}
+
+/// As [`bundle`], of another kind.
+pub(crate) fn build(
+    ctx: &Ctx,
+    tools: &Toolchain,
+    tree: &Git,
+    obj: &Path,
+    flavour: Flavour,
+) -> Result<PathBuf> {
     // Everything that the tests are built from; the rest of the tree is not.
-    let mut inputs = format!("3 {TARGETS}\n{}", tools.versions);
+    let mut inputs = format!(
+        "4 {} {} {:?}\n{}",
+        tools.arch.name(),
+        flavour.targets,
+        flavour.options,
+        tools.versions
+    );
     let index = tempfile::NamedTempFile::new()?;
     let own = tree
         .dir()
@@ -63,7 +124,7 @@ pub(crate) fn bundle(ctx: &Ctx, tools: &Toolchain, tree: &Git, obj: &Path) -> Re
         "tools/testing/selftests",
         "tools/include",
         "include/uapi",
-        "arch/x86/include/uapi",
+        &format!("arch/{}/include/uapi", tools.arch.dir()),
         "samples/check-exec",
         "scripts",
     ] {
@@ -89,13 +150,11 @@ pub(crate) fn bundle(ctx: &Ctx, tools: &Toolchain, tree: &Git, obj: &Path) -> Re
     }
     let mut make = tools.make(tree.dir(), obj);
     make.arg("kselftest-install")
-        .arg(format!("TARGETS={TARGETS}"))
+        .arg(format!("TARGETS={}", flavour.targets))
         .arg(format!("KSFT_INSTALL_PATH={}", out.display()))
         // A test that does not build must stop the run, not vanish from it.
         .arg("FORCE_TARGETS=1")
-        // Those of exec need BTF and bpftool; the same bundle on every machine
-        // matters more. The series' own needs what scripts/packages.txt has.
-        .args(["HAVE_BPF_TOOLCHAIN=n", "HAVE_LIBBPF=y"]);
+        .args(flavour.options);
     Logged::new("building the selftests", &log).run(&mut make, |_| stage.at(""))?;
     clean_list(&out.join(LIST))?;
     fs::rename(&out, &kept).with_context(|| format!("cannot create {}", kept.display()))?;
@@ -197,28 +256,42 @@ pub(crate) fn run(ctx: &Ctx, kernel: &Kernel, plan: Plan<'_>) -> Result<Run> {
 
 /// Cases that ended in another way than on the base kernel, the series' own aside.
 pub(crate) fn differences(base: &[Case], tip: &[Case]) -> Vec<String> {
-    let map = |cases: &[Case]| -> BTreeMap<String, Verdict> {
+    let without_own = |cases: &[Case]| -> Vec<Case> {
         cases
             .iter()
             .filter(|case| !is_own(&case.group))
+            .cloned()
+            .collect()
+    };
+    unequal(
+        (&without_own(base), "on the base"),
+        (&without_own(tip), "with the series"),
+    )
+}
+
+/// Cases that ended in one way in one run and in another in the other; each run
+/// comes with where it was made.
+pub(crate) fn unequal(left: (&[Case], &str), right: (&[Case], &str)) -> Vec<String> {
+    let map = |cases: &[Case]| -> BTreeMap<String, Verdict> {
+        cases
+            .iter()
             .map(|case| (case.full_name(), case.verdict))
             .collect()
     };
-    let (base, tip) = (map(base), map(tip));
+    let (here, there) = (left.1, right.1);
+    let (left, right) = (map(left.0), map(right.0));
     let mut differences = Vec::new();
-    for (name, before) in &base {
-        match tip.get(name) {
+    for (name, before) in &left {
+        match right.get(name) {
             Some(after) if after == before => {}
-            Some(after) => differences.push(format!(
-                "{name}: {before:?} on the base, {after:?} with the series"
-            )),
-            None => differences.push(format!(
-                "{name}: {before:?} on the base, not run with the series"
-            )),
+            Some(after) => {
+                differences.push(format!("{name}: {before:?} {here}, {after:?} {there}"));
+            }
+            None => differences.push(format!("{name}: {before:?} {here}, not run {there}")),
         }
     }
-    for name in tip.keys().filter(|name| !base.contains_key(*name)) {
-        differences.push(format!("{name}: not run on the base"));
+    for name in right.keys().filter(|name| !left.contains_key(*name)) {
+        differences.push(format!("{name}: not run {here}"));
     }
     differences
 }

@@ -18,11 +18,65 @@ pub(crate) const LLVM: &str = "-19";
 /// Where Debian's ccache puts compilers that go through it.
 const CCACHE_BIN: &str = "/usr/lib/ccache";
 
+/// What a kernel is built for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Arch {
+    /// The host's own.
+    X86,
+    /// Built by LLVM, which needs no other compiler for it.
+    Arm64,
+}
+
+impl Arch {
+    /// What the kernel's make calls it.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::X86 => "x86_64",
+            Self::Arm64 => "arm64",
+        }
+    }
+
+    /// Its directory below the kernel's `arch`.
+    pub(crate) const fn dir(self) -> &'static str {
+        match self {
+            Self::X86 => "x86",
+            Self::Arm64 => "arm64",
+        }
+    }
+
+    /// The file below scripts/config with what guest.config leaves to the machine.
+    pub(crate) const fn fragment(self) -> &'static str {
+        match self {
+            Self::X86 => "x86.config",
+            Self::Arm64 => "arm64.config",
+        }
+    }
+
+    /// The image that qemu boots: make's target, and a file in the architecture's
+    /// `boot`.
+    pub(crate) const fn image(self) -> &'static str {
+        match self {
+            Self::X86 => "bzImage",
+            Self::Arm64 => "Image",
+        }
+    }
+}
+
+/// What compiles the kernel's C.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Compiler {
+    Clang,
+    Gcc,
+}
+
 /// Compilers and settings that every kernel build uses.
 #[derive(Debug, Clone)]
 pub(crate) struct Toolchain {
     /// Versions of everything that takes part, one a line.
     pub(crate) versions: String,
+    /// What is built for.
+    pub(crate) arch: Arch,
+    compiler: Compiler,
     path: String,
     rust_lib_src: Option<PathBuf>,
     root: PathBuf,
@@ -40,28 +94,48 @@ impl Toolchain {
         if !Path::new(CCACHE_BIN).join(&clang).exists() {
             bail!("{CCACHE_BIN}/{clang} is missing: scripts/setup.sh installs ccache and {clang}");
         }
-        let mut versions = String::new();
-        for (tool, args) in [
-            (clang.as_str(), &["--version"][..]),
-            (&format!("ld.lld{LLVM}"), &["--version"]),
-            ("rustc", &["-vV"]),
-            ("clippy-driver", &["--version"]),
-            ("bindgen", &["--version"]),
-        ] {
-            let out = proc::capture(Command::new(tool).args(args).env("PATH", &path))?;
-            // clang and lld add lines on where they are installed, which is no version.
-            let lines = if tool == "rustc" { 10 } else { 1 };
-            for line in out.lines().take(lines) {
-                versions.push_str(line.trim());
-                versions.push('\n');
-            }
-        }
+        let versions = versions(
+            &path,
+            &[
+                (&clang, "--version"),
+                (&format!("ld.lld{LLVM}"), "--version"),
+            ],
+        )?;
         Ok(Self {
             rust_lib_src: rust_library(ctx)?,
             versions,
+            arch: Arch::X86,
+            compiler: Compiler::Clang,
             path,
             root: ctx.root.clone(),
         })
+    }
+
+    /// The same compilers, for another architecture.
+    pub(crate) fn cross(&self, arch: Arch) -> Self {
+        Self {
+            arch,
+            ..self.clone()
+        }
+    }
+
+    /// GCC and binutils instead of LLVM, for the host's architecture.
+    pub(crate) fn gcc(&self) -> Result<Self> {
+        let versions = versions(&self.path, &[("gcc", "--version"), ("ld", "--version")])?;
+        Ok(Self {
+            versions,
+            compiler: Compiler::Gcc,
+            arch: Arch::X86,
+            ..self.clone()
+        })
+    }
+
+    /// The words on make's command line that choose the C compiler.
+    pub(crate) fn make_options(&self) -> Vec<String> {
+        match self.compiler {
+            Compiler::Clang => vec![format!("LLVM={LLVM}")],
+            Compiler::Gcc => Vec::new(),
+        }
     }
 
     /// `make`, for the tree `src` with its objects in `obj`.
@@ -77,8 +151,7 @@ impl Toolchain {
     pub(crate) fn environment(&self, cmd: &mut Command) {
         for (name, value) in [
             ("PATH", self.path.as_str()),
-            ("LLVM", LLVM),
-            ("ARCH", "x86_64"),
+            ("ARCH", self.arch.name()),
             ("LC_ALL", "C.UTF-8"),
             // The same input gives the same kernel.
             ("KBUILD_BUILD_TIMESTAMP", "@0"),
@@ -91,6 +164,10 @@ impl Toolchain {
         ] {
             cmd.env(name, value);
         }
+        match self.compiler {
+            Compiler::Clang => cmd.env("LLVM", LLVM),
+            Compiler::Gcc => cmd.env_remove("LLVM"),
+        };
         cmd.env("CCACHE_BASEDIR", &self.root);
         if let Some(dir) = &self.rust_lib_src {
             cmd.env("RUST_LIB_SRC", dir);
@@ -124,6 +201,26 @@ impl Toolchain {
 /// How many compilers run at once.
 pub(crate) fn jobs() -> usize {
     std::thread::available_parallelism().map_or(2, std::num::NonZero::get)
+}
+
+/// The first lines of what the C tools and Rust's print as their versions.
+fn versions(path: &str, c: &[(&str, &str)]) -> Result<String> {
+    let mut versions = String::new();
+    let rust = [
+        ("rustc", "-vV"),
+        ("clippy-driver", "--version"),
+        ("bindgen", "--version"),
+    ];
+    for &(tool, arg) in c.iter().chain(&rust) {
+        let out = proc::capture(Command::new(tool).arg(arg).env("PATH", path))?;
+        // clang and lld add lines on where they are installed, which is no version.
+        let lines = if tool == "rustc" { 10 } else { 1 };
+        for line in out.lines().take(lines) {
+            versions.push_str(line.trim());
+            versions.push('\n');
+        }
+    }
+    Ok(versions)
 }
 
 fn rustc(args: &[&str]) -> Result<String> {

@@ -8,7 +8,7 @@ use crate::report::Report;
 use crate::tap;
 
 /// Part of the name of every suite that the series adds.
-const OWN: &str = "mayexec";
+pub(crate) const OWN: &str = "mayexec";
 
 /// Boots the series' kernel with KUnit on and counts its cases.
 pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {

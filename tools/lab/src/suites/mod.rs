@@ -5,8 +5,8 @@ pub(crate) mod consumers;
 mod demo;
 mod guest;
 mod host;
-mod kunit;
-mod patches;
+pub(crate) mod kunit;
+pub(crate) mod patches;
 mod style;
 
 use std::cell::OnceCell;
