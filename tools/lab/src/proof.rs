@@ -2,11 +2,9 @@
 //!
 //! The suite `proof` of `make test` makes the first rows with less of everything.
 
-pub(crate) mod stress;
-
-pub(crate) mod fuzz;
-
+mod fuzz;
 mod ports;
+mod stress;
 
 use std::path::PathBuf;
 
@@ -15,7 +13,7 @@ use anyhow::Result;
 use crate::ctx::Ctx;
 use crate::kernel::Kernel;
 use crate::report::Report;
-use crate::selftests::{self, Plan};
+use crate::selftests::{self, OWN, Plan, Run};
 use crate::suites::Session;
 use crate::tap::Verdict;
 
@@ -73,58 +71,116 @@ pub(crate) fn shortened(session: &Session<'_>, report: &mut Report) {
 
 /// Makes one row after the other.
 fn each(session: &Session<'_>, extent: Extent, done: &mut dyn FnMut(Row)) {
-    done(untried(
-        "the attacks of the catalogue fail",
-        attacks(session),
-    ));
+    let ctx = session.ctx;
+    let mut one = |what: &str, row: Result<Row>| done(row.unwrap_or_else(|e| untried(what, &e)));
+    let kernels = || Ok((session.base_kernel()?, session.tip_kernel()?));
+    one(
+        "opens without the flag",
+        kernels().and_then(|(base, tip)| fuzz::differential(ctx, base, tip, extent)),
+    );
+    one(
+        "opens with the flag",
+        kernels().and_then(|(_, tip)| fuzz::oracle(ctx, tip, extent)),
+    );
+    one(
+        "races",
+        kernels().and_then(|(_, tip)| stress::races(ctx, tip, extent)),
+    );
+    one("attacks", attacks(session));
+    if extent == Extent::Short {
+        return;
+    }
+    let debug = || session.kernel("the debug kernel", session.tip(), &stress::DEBUG);
+    one(
+        "selftests on a debug kernel",
+        debug().and_then(|debug| debugged(session, &debug)),
+    );
+    one(
+        "flagged opens on a debug kernel",
+        debug().and_then(|debug| fuzz::oracle(ctx, &debug, Extent::Short)),
+    );
+    one(
+        "races on a debug kernel",
+        debug().and_then(|debug| stress::races(ctx, &debug, Extent::Short)),
+    );
+    one(
+        "faults",
+        debug().and_then(|debug| stress::faults(ctx, &debug)),
+    );
+    one("kunit.py", ports::uml(session));
+    one("32-bit programs", ports::compat(session));
+    one("arm64", ports::arm64(session));
+    one("GCC", ports::gcc(session));
 }
 
 /// A row that could not be tried refutes nothing, and shows nothing either.
-fn untried(claim: &str, row: Result<Row>) -> Row {
-    row.unwrap_or_else(|error| Row {
+fn untried(claim: &str, error: &anyhow::Error) -> Row {
+    Row {
         claim: claim.to_owned(),
         tried: "not tried".to_owned(),
         failures: vec![format!("{error:#}")],
         log: None,
-    })
+    }
 }
 
 /// The selftests that attack: what they get hold of without the flag, and not with it.
 fn attacks(session: &Session<'_>) -> Result<Row> {
-    const PROGRAM: &str = "filesystems/openat2:mayexec_attack_test";
     let bundle = session.selftests()?;
-    let only = [PROGRAM.to_owned()];
-    row_of_selftests(
-        session.ctx,
-        session.tip_kernel()?,
+    let only = [format!("{OWN}attack_test")];
+    let plan = Plan {
+        only: &only,
+        ..Plan::all("attacks", &bundle)
+    };
+    let run = selftests::run(session.ctx, session.tip_kernel()?, plan)?;
+    Ok(row_of(
         "the attacks of the catalogue fail",
-        Plan {
-            only: &only,
-            ..Plan::all("attacks", &bundle)
-        },
-    )
+        run,
+        &[Verdict::Pass],
+    ))
 }
 
-/// A run of selftests as a row: what fails and what is skipped refutes the claim.
-fn row_of_selftests(ctx: &Ctx, kernel: &Kernel, claim: &str, plan: Plan<'_>) -> Result<Row> {
-    let run = selftests::run(ctx, kernel, plan)?;
+/// The series' selftests on a kernel that looks for its own mistakes. Those of what it
+/// lacks skip.
+fn debugged(session: &Session<'_>, kernel: &Kernel) -> Result<Row> {
+    let bundle = session.selftests()?;
+    let plan = Plan {
+        only: &selftests::own(&bundle)?,
+        ..Plan::all("selftests debug", &bundle)
+    };
+    let run = selftests::run(session.ctx, kernel, plan)?;
+    Ok(row_of(
+        "the selftests pass under sanitizers and lockdep, which stay silent",
+        run,
+        &[Verdict::Pass, Verdict::Skip],
+    ))
+}
+
+/// A run of selftests as a row.
+fn row_of(claim: &str, run: Run, fine: &[Verdict]) -> Row {
+    let count = |verdict| {
+        run.cases
+            .iter()
+            .filter(|case| case.verdict == verdict)
+            .count()
+    };
+    let (passed, skipped) = (count(Verdict::Pass), count(Verdict::Skip));
     let mut failures: Vec<String> = run
         .cases
         .iter()
-        .filter(|case| case.verdict != Verdict::Pass)
+        .filter(|case| !fine.contains(&case.verdict))
         .map(|case| format!("{}: {}", case.full_name(), case.detail))
         .collect();
     failures.extend(run.trouble);
     failures.extend(run.complaints);
-    if run.cases.is_empty() {
-        failures.push("no case ran".to_owned());
+    if passed == 0 {
+        failures.push("no case passed".to_owned());
     }
-    Ok(Row {
+    Row {
         claim: claim.to_owned(),
-        tried: format!("{} selftest cases", run.cases.len()),
+        tried: format!("{} selftest cases, {skipped} skipped", run.cases.len()),
         failures,
         log: Some(run.log),
-    })
+    }
 }
 
 /// The table of all rows, in Markdown, as the README has it.

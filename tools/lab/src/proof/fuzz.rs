@@ -20,18 +20,13 @@ const LIMIT: Duration = Duration::from_secs(3600);
 /// How many of the blocks that differ are looked at.
 const LOOKED_AT: usize = 3;
 
-/// The two rows.
-pub(crate) fn rows(ctx: &Ctx, base: &Kernel, tip: &Kernel, extent: Extent) -> Result<Vec<Row>> {
+/// How many calls, and from which seed.
+fn amount(extent: Extent) -> Result<(u64, u64)> {
     let seed = seed(std::env::var("SEED").ok().as_deref())?;
-    let calls = match extent {
-        Extent::Short => 50_000,
-        Extent::Long => 1_000_000,
-    };
-    println!("random opens: SEED={seed}, {calls} calls of each kind");
-    Ok(vec![
-        differential(ctx, base, tip, seed, calls)?,
-        oracle(ctx, tip, seed, calls)?,
-    ])
+    Ok(match extent {
+        Extent::Short => (seed, 50_000),
+        Extent::Long => (seed, 1_000_000),
+    })
 }
 
 fn seed(text: Option<&str>) -> Result<u64> {
@@ -43,8 +38,9 @@ fn seed(text: Option<&str>) -> Result<u64> {
     }
 }
 
-/// Makes the same calls on both kernels.
-fn differential(ctx: &Ctx, base: &Kernel, tip: &Kernel, seed: u64, calls: u64) -> Result<Row> {
+/// Makes the same calls, without the flag, on both kernels.
+pub(crate) fn differential(ctx: &Ctx, base: &Kernel, tip: &Kernel, extent: Extent) -> Result<Row> {
+    let (seed, calls) = amount(extent)?;
     let args = words(&format!("differential --seed {seed} --calls {calls}"));
     let (on_base, on_tip) = beside(
         || run(ctx, base, "random opens on the base", &args, true),
@@ -119,7 +115,8 @@ fn look_at(ctx: &Ctx, base: &Kernel, tip: &Kernel, seed: u64, block: u64) -> Res
 }
 
 /// Makes calls with the flag, half of them in each of two guests.
-fn oracle(ctx: &Ctx, tip: &Kernel, seed: u64, calls: u64) -> Result<Row> {
+pub(crate) fn oracle(ctx: &Ctx, tip: &Kernel, extent: Extent) -> Result<Row> {
+    let (seed, calls) = amount(extent)?;
     let half = calls / 2 / BLOCK * BLOCK;
     let args = |first: u64, calls: u64| {
         words(&format!(
