@@ -49,6 +49,7 @@ pub(crate) fn run(ctx: &Ctx, names: &[String]) -> Result<bool> {
     }
 
     let mut survivors = Vec::new();
+    let mut table = String::from("| break | noticed by |\n|---|---|\n");
     for file in &files {
         let name = stem(file);
         let caught = one(&session, &walk, &bundle, file)?;
@@ -62,9 +63,19 @@ pub(crate) fn run(ctx: &Ctx, names: &[String]) -> Result<bool> {
                 .collect();
             println!("caught    {name}: {}", suites.join("; "));
         }
+        let suites: Vec<&str> = caught.into_keys().collect();
+        table += &format!(
+            "| {} (`{name}`) | {} |\n",
+            headline(file)?,
+            suites.join(", ")
+        );
     }
     walk.force_to(session.tip())?;
-    println!("\n{} breaks, {} survive", files.len(), survivors.len());
+    println!(
+        "\n{table}\n{} breaks, {} survive",
+        files.len(),
+        survivors.len()
+    );
     Ok(survivors.is_empty())
 }
 
@@ -73,6 +84,13 @@ fn stem(file: &Path) -> String {
         .unwrap_or_default()
         .to_string_lossy()
         .into_owned()
+}
+
+/// What a break does, in its first line.
+fn headline(file: &Path) -> Result<String> {
+    let text =
+        fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    Ok(text.lines().next().unwrap_or_default().to_owned())
 }
 
 /// On which kernel a break shows.
