@@ -55,7 +55,7 @@ pub(crate) fn run(ctx: &Ctx, names: &[String]) -> Result<bool> {
         let caught = one(&session, &walk, &bundle, file)?;
         if caught.is_empty() {
             println!("SURVIVES  {name}");
-            survivors.push(name);
+            survivors.push(name.clone());
         } else {
             let suites: Vec<String> = caught
                 .iter()
