@@ -17,7 +17,7 @@ cbindgen_version=0.29.4
 nextest_version=0.9.143
 mutants_version=27.1.0
 virtme_version=1.42
-guest_packages="apparmor auditd libapparmor1 libauparse0"
+guest_packages="apparmor auditd libapparmor1 libauparse0 libwrap0"
 
 fail() {
 	printf 'setup: %s\n' "$@" >&2
@@ -56,8 +56,8 @@ install_packages() {
 # where they would start services.
 unpack_guest_tools() {
 	dir=build/guest-tools
-	[ ! -d "$dir" ] || return 0
-	rm -rf "$dir.part"
+	[ "$(cat "$dir/packages" 2>/dev/null)" != "$guest_packages" ] || return 0
+	rm -rf "$dir" "$dir.part"
 	mkdir -p "$dir.part/debs" "$dir.part/root"
 	if ! apt-cache show auditd >/dev/null 2>&1; then
 		become_root "apt-get update"
@@ -68,6 +68,10 @@ unpack_guest_tools() {
 	for deb in "$dir.part/debs"/*.deb; do
 		run_logged guest-tools dpkg-deb -x "$deb" "$dir.part/root"
 	done
+	lacking=$(LD_LIBRARY_PATH=$dir.part/root/usr/lib/x86_64-linux-gnu:$dir.part/root/lib/x86_64-linux-gnu \
+		ldd "$dir.part"/root/sbin/au* "$dir.part"/root/sbin/apparmor_parser 2>/dev/null | grep 'not found' || true)
+	[ -z "$lacking" ] || fail "guest_packages in scripts/setup.sh lacks a library:" "$lacking"
+	echo "$guest_packages" >"$dir.part/root/packages"
 	mv "$dir.part/root" "$dir"
 	rm -rf "$dir.part"
 }
