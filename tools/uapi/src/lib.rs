@@ -9,6 +9,7 @@ use std::ffi::{CStr, c_char, c_int, c_long, c_ulong};
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
 /// `include/uapi/linux/openat2.h`: open what is about to be executed.
@@ -55,6 +56,27 @@ pub fn openat2(dir: RawFd, path: &CStr, how: OpenHow) -> Result<OwnedFd, Errno> 
             path.as_ptr(),
             ptr::from_ref(&how),
             size_of::<OpenHow>(),
+        )
+    };
+    let fd = result(ret)?;
+    // SAFETY: The call has just returned this descriptor; nobody else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// openat(2), for when openat2(2) is filtered.
+///
+/// # Errors
+///
+/// Those of the system call.
+pub fn openat(dir: RawFd, path: &CStr, flags: OFlags, mode: Mode) -> Result<OwnedFd, Errno> {
+    // SAFETY: `path` is a C string that lives until the call returns.
+    let ret = unsafe {
+        libc::syscall(
+            libc::SYS_openat,
+            dir,
+            path.as_ptr(),
+            flags.bits(),
+            mode.bits(),
         )
     };
     let fd = result(ret)?;
