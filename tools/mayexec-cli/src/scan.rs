@@ -171,7 +171,11 @@ fn fixed(mode: u32) -> Option<u32> {
 
 /// Opens one name below a directory, following no symbolic link.
 fn open_below(dir: impl AsFd, name: &CStr, flags: OFlags) -> Result<OwnedFd, Errno> {
-    let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NOCTTY | OFlags::NONBLOCK;
+    let mut flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    // openat2(2) refuses what means nothing beside O_PATH.
+    if !flags.contains(OFlags::PATH) {
+        flags |= OFlags::NOCTTY | OFlags::NONBLOCK;
+    }
     if Support::get().openat2 {
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
         rustix::fs::openat2(dir, name, flags, Mode::empty(), resolve)

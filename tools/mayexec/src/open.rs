@@ -258,7 +258,9 @@ impl Target {
 
     fn open_with(&self, support: Support, flags: OFlags, high: u64) -> Result<OwnedFd, Errno> {
         let (dir, path, extra) = self.parts();
-        let flags = flags | OFlags::CLOEXEC | OFlags::NOCTTY;
+        let mut flags = flags | OFlags::CLOEXEC;
+        // openat2(2) refuses what means nothing beside O_PATH.
+        flags.set(OFlags::NOCTTY, !flags.contains(OFlags::PATH));
         let how = OpenHow {
             flags: u64::from(flags.bits()) | extra | high,
             mode: 0,

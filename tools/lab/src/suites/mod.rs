@@ -8,6 +8,7 @@ mod host;
 mod kunit;
 mod patches;
 mod style;
+mod userland;
 
 use std::cell::OnceCell;
 use std::path::PathBuf;
@@ -43,6 +44,8 @@ pub(crate) enum Suite {
     Guest,
     /// What security modules, integrity, fanotify, audit and tracing make of the flag
     Consumers,
+    /// The library and the command mayexec, with the series, without it, and with tracing
+    Userland,
     /// The scene of `make demo`
     Demo,
 }
@@ -74,6 +77,7 @@ pub(crate) fn run(ctx: &Ctx, wanted: &[Suite]) -> Result<bool> {
             (Suite::Kunit, Ok(session)) => kunit::run(session, &mut report),
             (Suite::Guest, Ok(session)) => guest::run(session, &mut report),
             (Suite::Consumers, Ok(session)) => consumers::run(session, &mut report),
+            (Suite::Userland, Ok(session)) => userland::run(session, &mut report),
             (Suite::Demo, Ok(session)) => session
                 .tip_kernel()
                 .map(|kernel| demo(ctx, kernel, &mut report)),
