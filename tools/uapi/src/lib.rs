@@ -6,10 +6,12 @@
 //! want to pass wrong ones. Errors are those of the kernel.
 
 use std::ffi::{CStr, c_char, c_int, c_long, c_ulong};
-use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 
 use rustix::io::Errno;
+
+pub mod ring;
 
 /// `include/uapi/linux/openat2.h`: open what is about to be executed.
 pub const O_MAYEXEC: u64 = 1 << 33;
@@ -107,6 +109,40 @@ pub fn set_securebits(bits: u32) -> Result<(), Errno> {
         .map(drop)
 }
 
+/// Maps the owners of files on a detached mount as the user namespace `userns` does.
+///
+/// # Errors
+///
+/// Those of mount_setattr(2): EINVAL where the file system cannot be idmapped.
+pub fn idmap_mount(mount: BorrowedFd<'_>, userns: BorrowedFd<'_>) -> Result<(), Errno> {
+    // SAFETY: `mount_attr` holds integers only, for which 0 is a value.
+    let mut attr: libc::mount_attr = unsafe { std::mem::zeroed() };
+    attr.attr_set = libc::MOUNT_ATTR_IDMAP;
+    attr.userns_fd = u64::from(userns.as_raw_fd().cast_unsigned());
+    // SAFETY: The path is a C string, and `attr` is of the size given; both live until
+    // the call returns.
+    let ret = unsafe {
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            mount.as_raw_fd(),
+            c"".as_ptr(),
+            libc::AT_EMPTY_PATH,
+            ptr::from_ref(&attr),
+            size_of::<libc::mount_attr>(),
+        )
+    };
+    result(ret).map(drop)
+}
+
+/// The processor's time stamp counter. Under qemu's `-icount shift=0` it counts the
+/// instructions that the guest has executed.
+#[cfg(target_arch = "x86_64")]
+#[inline]
+pub fn time_stamp() -> u64 {
+    // SAFETY: Every x86_64 processor has RDTSC, and it touches no memory.
+    unsafe { std::arch::x86_64::_rdtsc() }
+}
+
 fn result(ret: c_long) -> Result<c_int, Errno> {
     if ret < 0 {
         let errno = std::io::Error::last_os_error();
@@ -118,8 +154,6 @@ fn result(ret: c_long) -> Result<c_int, Errno> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::fd::AsRawFd;
-
     use super::*;
 
     #[test]
