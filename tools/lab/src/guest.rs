@@ -28,6 +28,17 @@ const BOOT_LIMIT: Duration = Duration::from_secs(120);
 /// Where the shared directory has the packages that are not installed on the host.
 const TOOLS: &str = "tools";
 
+/// qemu's options for [`Boot::counted`]. The seed is that of the guest's random
+/// numbers, on which the order of the kernel's hash chains depends.
+const COUNTED: [&str; 6] = [
+    "-accel",
+    "tcg,thread=single",
+    "-icount",
+    "shift=0,sleep=off",
+    "-seed",
+    "1",
+];
+
 /// A boot to be made.
 pub(crate) struct Boot<'a> {
     ctx: &'a Ctx,
@@ -42,6 +53,7 @@ pub(crate) struct Boot<'a> {
     stream: bool,
     quiet: bool,
     cpus: usize,
+    counted: bool,
 }
 
 /// What a boot left behind.
@@ -80,6 +92,7 @@ impl<'a> Boot<'a> {
             stream: false,
             quiet: false,
             cpus: 1,
+            counted: false,
         }
     }
 
@@ -142,6 +155,18 @@ impl<'a> Boot<'a> {
     /// Shows no progress: another boot beside this one does.
     pub(crate) fn quiet(mut self, quiet: bool) -> Self {
         self.quiet = quiet;
+        self
+    }
+
+    /// How many processors the guest has.
+    pub(crate) fn cpus(mut self, cpus: usize) -> Self {
+        self.cpus = cpus;
+        self
+    }
+
+    /// Lets the guest's clocks count its instructions, a nanosecond each.
+    pub(crate) fn counted(mut self) -> Self {
+        self.counted = true;
         self
     }
 
@@ -285,16 +310,12 @@ impl<'a> Boot<'a> {
             "-display",
             "none",
         ])
-        .args([
-            "-machine",
-            "q35",
-            "-accel",
-            "tcg,thread=multi",
-            "-cpu",
-            "max",
-            "-m",
-            "2G",
-        ])
+        .args(["-machine", "q35", "-cpu", "max", "-m", "2G"])
+        .args(if self.counted {
+            COUNTED.as_slice()
+        } else {
+            &["-accel", "tcg,thread=multi"]
+        })
         .args(["-smp", &self.cpus.to_string()])
         .arg("-kernel")
         .arg(&self.kernel);
