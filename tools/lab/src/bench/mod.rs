@@ -38,7 +38,8 @@ const OFF: Variant = Variant {
     lines: &["CONFIG_OPEN_MAYEXEC=n"],
 };
 
-/// Where qemu's program is told of a target: the host's, with a static libc.
+/// What the program for the guest is built for: naming it keeps its flags from build
+/// scripts and macros.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
 /// The configurations that are measured.
@@ -112,40 +113,46 @@ pub(crate) fn run(ctx: &Ctx) -> Result<bool> {
     }
     let traces = boot(Boot::new(ctx, &traced, "trace", &["trace"]).program(&program))?;
     tracing(&mut results, &traces)?;
-    let maps = [&realistic.base, &realistic.series, &off].map(Kernel::symbols);
-    let maps = maps.map(|path| {
-        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
-    });
-    let [base_map, series_map, off_map] = maps;
-    let (base_map, series_map) = (base_map?, series_map?);
-    let bytes = code::text_bytes(&base_map)?;
-    for (name, map) in [("enabled", &series_map), ("off", &off_map?)] {
-        results.figures.insert(
-            format!("code/text-{name}"),
-            vec![code::text_bytes(map)? - bytes],
-        );
-    }
-    entry_point(&mut results, &realistic.series)?;
+    let grown = code_figures(&mut results, &realistic, &off)?;
+    publish(ctx, &results, &grown)?;
+    compare(ctx, &results)
+}
 
+/// Figures of the code itself; the functions that have grown.
+fn code_figures(results: &mut Results, pair: &Pair, off: &Kernel) -> Result<Vec<(String, i64)>> {
+    let read = |kernel: &Kernel| {
+        let path = kernel.symbols();
+        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
+    };
+    let (base, series) = (read(&pair.base)?, read(&pair.series)?);
+    let bytes = code::text_bytes(&base)?;
+    for (name, map) in [("enabled", &series), ("off", &read(off)?)] {
+        let added = code::text_bytes(map)? - bytes;
+        results
+            .figures
+            .insert(format!("code/text-{name}"), vec![added]);
+    }
+    entry_point(results, &pair.series)?;
+    Ok(code::grown(&base, &series))
+}
+
+/// Writes bench/ and says which targets are met.
+fn publish(ctx: &Ctx, results: &Results, grown: &[(String, i64)]) -> Result<()> {
     let dir = ctx.root.join(DIR);
-    let grown = code::grown(&base_map, &series_map);
-    let targets = targets(&results);
-    write_whole(
-        &dir.join("README.md"),
-        page::page(&results, &targets, &grown).as_bytes(),
-    )?;
-    for (name, svg) in plot::plots(&results)? {
+    let targets = targets(results);
+    let page = page::page(results, &targets, grown);
+    write_whole(&dir.join("README.md"), page.as_bytes())?;
+    for (name, svg) in plot::plots(results)? {
         write_whole(&dir.join(name), svg.as_bytes())?;
     }
-    let mut json = serde_json::to_string_pretty(&results)?;
+    let mut json = serde_json::to_string_pretty(results)?;
     json.push('\n');
     write_whole(&dir.join("results.json"), json.as_bytes())?;
-
     for target in &targets {
         println!("{}", target.line());
     }
     println!("{}", ctx.show(&dir.join("README.md")));
-    compare(ctx, &results)
+    Ok(())
 }
 
 /// Compares with the figures of the last commit and says what differs.
