@@ -5,8 +5,8 @@ use std::ffi::CString;
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
-use bench::{Line, Ratio};
+use anyhow::{Context, Result, bail};
+use bench::{Line, REPEATS, Ratio};
 use uapi::O_MAYEXEC;
 
 use crate::count::opens;
@@ -16,36 +16,38 @@ use crate::tell;
 /// How many threads there are.
 const THREADS: [usize; 4] = [1, 2, 4, 8];
 
-/// Opens of one thread in one turn.
-const OPENS: usize = 3_000;
+/// Opens of one thread in one turn: few, so that some turns are not disturbed.
+const OPENS: usize = 200;
 
-/// How often each kind has its turn.
-const TURNS: usize = 9;
+/// How often each kind has its turn; the fastest of each counts.
+const TURNS: usize = 50;
 
-/// How long all threads need to open one file each, again and again.
+/// How long all threads need to open one file each, again and again: from the first
+/// open to the last.
 fn turn(paths: &[CString], flags: u64) -> Result<Duration> {
-    let barrier = Barrier::new(paths.len() + 1);
-    std::thread::scope(|scope| {
+    let barrier = Barrier::new(paths.len());
+    let times = std::thread::scope(|scope| {
         let threads: Vec<_> = paths
             .iter()
             .map(|path| {
                 let barrier = &barrier;
-                scope.spawn(move || -> Result<()> {
+                scope.spawn(move || -> Result<(Instant, Instant)> {
                     barrier.wait();
-                    (0..OPENS).try_for_each(|_| opens(openat2(path, flags)))
+                    let start = Instant::now();
+                    (0..OPENS).try_for_each(|_| opens(openat2(path, flags)))?;
+                    Ok((start, Instant::now()))
                 })
             })
             .collect();
-        barrier.wait();
-        let start = Instant::now();
-        for thread in threads {
-            match thread.join() {
-                Ok(outcome) => outcome?,
-                Err(_) => bail!("a thread panicked"),
-            }
-        }
-        Ok(start.elapsed())
-    })
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or_else(|_| bail!("a thread panicked")))
+            .collect::<Result<Vec<_>>>()
+    })?;
+    let start = times.iter().map(|(start, _)| *start).min();
+    let end = times.iter().map(|(_, end)| *end).max();
+    let (start, end) = start.zip(end).context("no thread")?;
+    Ok(end - start)
 }
 
 /// Tells the ratio for each number of threads.
@@ -61,10 +63,14 @@ pub(crate) fn run() -> Result<()> {
             })
             .collect::<Result<_>>()?;
         turn(&paths, 0)?;
-        let runs = (0..TURNS)
+        let runs = (0..REPEATS)
             .map(|_| {
-                let plain = turn(&paths, 0)?;
-                Ok(turn(&paths, O_MAYEXEC)?.as_secs_f64() / plain.as_secs_f64())
+                let (mut plain, mut flagged) = (Duration::MAX, Duration::MAX);
+                for _ in 0..TURNS {
+                    plain = plain.min(turn(&paths, 0)?);
+                    flagged = flagged.min(turn(&paths, O_MAYEXEC)?);
+                }
+                Ok(flagged.as_secs_f64() / plain.as_secs_f64())
             })
             .collect::<Result<_>>()?;
         tell(&Line::Ratio(Ratio { threads, runs }))?;

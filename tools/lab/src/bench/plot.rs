@@ -87,6 +87,7 @@ fn bars(area: &Area<'_>, results: &Results, title: &str, rows: &[(&str, &str)]) 
         .disable_y_axis()
         .y_labels(0)
         .x_labels(6)
+        .max_light_lines(0)
         .draw()
         .map_err(failed)?;
     for ((at, config), colour) in CONFIGS.iter().enumerate().zip(COLOURS) {
@@ -158,6 +159,7 @@ fn growth(area: &Area<'_>, results: &Results) -> Result<()> {
             .configure_mesh()
             .x_labels(5)
             .y_labels(6)
+            .max_light_lines(0)
             .draw()
             .map_err(failed)?;
         for ((config, colour), line) in CONFIGS.iter().zip(COLOURS).zip(&lines) {
