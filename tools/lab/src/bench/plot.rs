@@ -85,9 +85,10 @@ fn bars(area: &Area<'_>, results: &Results, title: &str, rows: &[(&str, &str)]) 
         .configure_mesh()
         .disable_y_mesh()
         .disable_y_axis()
-        .y_labels(0)
+        .y_labels(1)
         .x_labels(6)
-        .max_light_lines(0)
+        // Asked for no lines at all, plotters overflows.
+        .light_line_style(TRANSPARENT)
         .draw()
         .map_err(failed)?;
     for ((at, config), colour) in CONFIGS.iter().enumerate().zip(COLOURS) {
@@ -159,7 +160,7 @@ fn growth(area: &Area<'_>, results: &Results) -> Result<()> {
             .configure_mesh()
             .x_labels(5)
             .y_labels(6)
-            .max_light_lines(0)
+            .light_line_style(TRANSPARENT)
             .draw()
             .map_err(failed)?;
         for ((config, colour), line) in CONFIGS.iter().zip(COLOURS).zip(&lines) {
