@@ -19,7 +19,7 @@ lab = scripts/setup.sh $(1) && \
 		$(if $(KDIR),--kdir '$(KDIR)') $(if $(FORCE),--force) $(2)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test verify kernel export shell kselftest breaks clean
+.PHONY: help demo test verify kernel export shell kselftest breaks bench clean
 
 help: ## list these verbs
 	@sed -n 's/^\([a-z]*\): ## /\1 /p' Makefile | while read -r verb what; do \
@@ -49,6 +49,9 @@ kselftest: ## run the kernel's selftests for openat2 and exec in the guest
 
 breaks: ## break the code on purpose and see which suite notices; NAMES="..." picks
 	@$(call lab,breaks,$(NAMES))
+
+bench: ## count the instructions of opens, write bench/, and name what got worse
+	@$(call lab,bench)
 
 clean: ## remove what was built; ALL=1 removes downloads and tools too
 	@$(call lab,clean,$(if $(ALL),--all))

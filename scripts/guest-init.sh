@@ -17,8 +17,11 @@ mount -t devpts -o nosuid,mode=0620,ptmxmode=0666 devpts /dev/pts
 mount -t tmpfs -o nosuid,nodev,mode=1777 tmpfs /dev/shm
 mount -t tmpfs -o mode=1777 tmpfs /tmp
 mount -t tmpfs -o mode=0755 tmpfs /run
-# devtmpfs may have them.
-ln -s /proc/self/fd /dev/fd 2>/dev/null || true
+# The kernel's runner writes to /dev/stdout; without the link, to a file of that name.
+ln -s /proc/self/fd /dev/fd
+ln -s /proc/self/fd/0 /dev/stdin
+ln -s /proc/self/fd/1 /dev/stdout
+ln -s /proc/self/fd/2 /dev/stderr
 
 mkdir /run/lab /run/bundle-source
 mount -t 9p -o trans=virtio,version=9p2000.L,msize=512000 lab /run/lab

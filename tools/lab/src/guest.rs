@@ -33,6 +33,17 @@ const TOOLS: &str = "tools";
 /// The job as a script, in the shared directory.
 pub(crate) const JOB_SCRIPT: &str = "job.sh";
 
+/// qemu's options for [`Boot::counted`]. The seed is that of the guest's random
+/// numbers, on which the order of the kernel's hash chains depends.
+const COUNTED: [&str; 6] = [
+    "-accel",
+    "tcg,thread=single",
+    "-icount",
+    "shift=0,sleep=off",
+    "-seed",
+    "1",
+];
+
 /// A boot to be made.
 pub(crate) struct Boot<'a> {
     ctx: &'a Ctx,
@@ -49,6 +60,7 @@ pub(crate) struct Boot<'a> {
     quiet: bool,
     cpus: usize,
     results: Vec<String>,
+    counted: bool,
 }
 
 /// What a boot left behind.
@@ -92,6 +104,7 @@ impl<'a> Boot<'a> {
             quiet: false,
             cpus: 1,
             results: Vec::new(),
+            counted: false,
         }
     }
 
@@ -166,6 +179,12 @@ impl<'a> Boot<'a> {
     /// How many CPUs the guest has.
     pub(crate) fn cpus(mut self, cpus: usize) -> Self {
         self.cpus = cpus;
+        self
+    }
+
+    /// Lets the guest's clocks count its instructions, a nanosecond each.
+    pub(crate) fn counted(mut self) -> Self {
+        self.counted = true;
         self
     }
 
@@ -352,16 +371,12 @@ impl<'a> Boot<'a> {
             "-display",
             "none",
         ])
-        .args([
-            "-machine",
-            machine,
-            "-accel",
-            "tcg,thread=multi",
-            "-cpu",
-            cpu,
-            "-m",
-            "2G",
-        ])
+        .args(["-machine", machine, "-cpu", cpu, "-m", "2G"])
+        .args(if self.counted {
+            COUNTED.as_slice()
+        } else {
+            &["-accel", "tcg,thread=multi"]
+        })
         .args(["-smp", &self.cpus.to_string()])
         .arg("-kernel")
         .arg(&self.kernel);

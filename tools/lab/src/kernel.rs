@@ -25,6 +25,9 @@ const SERIES_SECTION: &str = "# The series";
 /// What CONFIG_IPE_BOOT_POLICY of a fragment names.
 const BOOT_POLICY: &str = "ipe-boot.policy";
 
+/// What is kept of the objects, for the figures of the code, if it is built.
+const OBJECT: &str = "fs/mayexec/mayexec.o";
+
 /// Top-level entries of the tree that no object depends on.
 const NOT_BUILT: [&str; 6] = [
     "Documentation",
@@ -71,6 +74,16 @@ impl Kernel {
     /// The image to boot.
     pub(crate) fn image(&self) -> PathBuf {
         self.dir.join(self.arch.image())
+    }
+
+    /// Where its symbols are.
+    pub(crate) fn symbols(&self) -> PathBuf {
+        self.dir.join("System.map")
+    }
+
+    /// The policy's object file, if the kernel has the policy.
+    pub(crate) fn policy_object(&self) -> PathBuf {
+        self.dir.join("mayexec.o")
     }
 }
 
@@ -217,6 +230,13 @@ impl Builder<'_> {
             let from = self.obj.join(from);
             fs::copy(&from, part.path().join(to))
                 .with_context(|| format!("cannot keep {}", from.display()))?;
+        }
+        let own = self.obj.join(OBJECT);
+        // Another configuration's object may still lie there.
+        let config = fs::read_to_string(self.obj.join(".config"))?;
+        if config.lines().any(|line| line == "CONFIG_OPEN_MAYEXEC=y") && own.is_file() {
+            fs::copy(&own, part.path().join("mayexec.o"))
+                .with_context(|| format!("cannot keep {}", own.display()))?;
         }
         let facts = Facts {
             inputs,

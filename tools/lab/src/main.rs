@@ -2,6 +2,7 @@
 //! O_MAYEXEC series. The repository's Makefile calls it, one subcommand a verb.
 
 mod apt;
+mod bench;
 mod breaks;
 mod clean;
 mod ctx;
@@ -74,6 +75,8 @@ enum Verb {
         /// Names of files in scripts/breaks, without .diff
         names: Vec<String>,
     },
+    /// Count the instructions that opens take, write bench/, compare with what is committed
+    Bench,
     /// A shell in a guest that runs the kernel
     Shell,
     /// Remove what was built; refuses to remove work that patches/ does not have
@@ -140,6 +143,7 @@ fn run(args: &Args) -> Result<bool> {
             Ok(report.close())
         }
         Verb::Breaks { names } => breaks::run(&ctx, names),
+        Verb::Bench => bench::run(&ctx),
         Verb::Shell => {
             if !std::io::stdin().is_terminal() {
                 bail!("a shell needs a terminal; `make kselftest` and `make demo` do not");

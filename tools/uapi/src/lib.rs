@@ -5,6 +5,7 @@
 //! Calls take a directory as a plain number: any number is safe to pass, and tests
 //! want to pass wrong ones. Errors are those of the kernel.
 
+mod batch;
 mod ring;
 
 use std::ffi::{CStr, c_char, c_int, c_long, c_ulong};
@@ -14,6 +15,7 @@ use std::ptr;
 use rustix::io::Errno;
 use rustix::process::Pid;
 
+pub use batch::OpenRing;
 pub use ring::Ring;
 
 /// `include/uapi/linux/openat2.h`: open what is about to be executed.
@@ -271,6 +273,15 @@ fn opened(ret: c_long) -> Result<OwnedFd, Errno> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
+/// The processor's time stamp counter. Under qemu's `-icount shift=0` it counts the
+/// instructions that the guest has executed.
+#[cfg(target_arch = "x86_64")]
+#[inline]
+pub fn time_stamp() -> u64 {
+    // SAFETY: Every x86_64 processor has RDTSC, and it touches no memory.
+    unsafe { std::arch::x86_64::_rdtsc() }
+}
+
 fn result(ret: c_long) -> Result<c_int, Errno> {
     if ret < 0 {
         let errno = std::io::Error::last_os_error();
@@ -282,8 +293,6 @@ fn result(ret: c_long) -> Result<c_int, Errno> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::fd::AsRawFd;
-
     use super::*;
 
     #[test]

@@ -8,6 +8,7 @@ mod host;
 pub(crate) mod kunit;
 pub(crate) mod patches;
 mod style;
+mod userland;
 
 use std::cell::OnceCell;
 use std::path::PathBuf;
@@ -48,6 +49,8 @@ pub(crate) enum Suite {
     Consumers,
     /// A short form of `make verify`: fuzzers, races and attacks
     Proof,
+    /// The library and the command mayexec, with the series, without it, and with tracing
+    Userland,
     /// The scene of `make demo`
     Demo,
 }
@@ -83,6 +86,7 @@ pub(crate) fn run(ctx: &Ctx, wanted: &[Suite]) -> Result<bool> {
                 proof::shortened(session, &mut report);
                 Ok(())
             }
+            (Suite::Userland, Ok(session)) => userland::run(session, &mut report),
             (Suite::Demo, Ok(session)) => session
                 .tip_kernel()
                 .map(|kernel| demo(ctx, kernel, &mut report)),

@@ -1,0 +1,74 @@
+//! Whether what the flag costs grows with anything that an open's own cost grows with.
+
+use std::fs;
+
+use anyhow::Result;
+
+use crate::count::{both, opens};
+use crate::fixture::{ROOT, bind, c_path, file, openat2};
+use crate::meter::Meter;
+
+/// How deep the file is.
+const DEPTHS: [usize; 6] = [1, 2, 4, 8, 16, 32];
+
+/// How many mounts there are.
+const MOUNTS: [usize; 4] = [10, 100, 1_000, 10_000];
+
+/// How many files the directory has.
+const ENTRIES: [usize; 5] = [10, 100, 1_000, 10_000, 100_000];
+
+/// Takes the figures of all three.
+pub(crate) fn run(meter: &Meter<'_>, flag: bool) -> Result<()> {
+    let pair = |what: &str, size: usize, path: &str| -> Result<()> {
+        let path = c_path(path)?;
+        for (name, flags) in both(&format!("growth/{what}/{size}"), flag) {
+            meter.count(&name, || opens(openat2(&path, flags)))?;
+        }
+        Ok(())
+    };
+
+    let mut dir = format!("{ROOT}/tmpfs");
+    for depth in 1..=DEPTHS[DEPTHS.len() - 1] {
+        dir += "/d";
+        fs::create_dir(&dir)?;
+        if DEPTHS.contains(&depth) {
+            let script = format!("{dir}/script");
+            file(&script, 0o755)?;
+            pair("depth", depth, &script)?;
+        }
+    }
+
+    if meter.wants("growth/entries") {
+        let dir = format!("{ROOT}/tmpfs/entries");
+        fs::create_dir(&dir)?;
+        let mut made = 0;
+        for entries in ENTRIES {
+            for at in made..entries {
+                fs::File::create(format!("{dir}/{at}"))?;
+            }
+            made = entries;
+            // The newest file, which is made executable.
+            let script = format!("{dir}/{}", entries - 1);
+            file(&script, 0o755)?;
+            pair("entries", entries, &script)?;
+        }
+        // 100,000 files would be walked by whoever uses the mount after this.
+        fs::remove_dir_all(&dir)?;
+    }
+
+    if meter.wants("growth/mounts") {
+        let mut made = 0;
+        let dir = format!("{ROOT}/mounts");
+        let source = format!("{ROOT}/tmpfs");
+        for mounts in MOUNTS {
+            for at in made..mounts {
+                let target = format!("{dir}/{at}");
+                fs::create_dir_all(&target)?;
+                bind(&source, &target)?;
+            }
+            made = mounts;
+            pair("mounts", mounts, &format!("{dir}/{}/script", mounts - 1))?;
+        }
+    }
+    Ok(())
+}

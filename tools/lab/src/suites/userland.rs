@@ -1,0 +1,99 @@
+//! The library and the command `mayexec` on kernels with the flag and without.
+
+use std::fs;
+
+use anyhow::{Context, Result};
+
+use super::{Session, consumers};
+use crate::guest::{Boot, complaints, sibling};
+use crate::kernel::Kernel;
+use crate::report::Report;
+
+/// Runs the tests where the kernel applies the policy, where the program has to, and
+/// where opens can be traced.
+pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
+    let traced = consumers::kernel(session)?;
+    for (kernel, what, guarantee) in [
+        (session.tip_kernel()?, "with the series", "kernel"),
+        (session.base_kernel()?, "on the base", "securebits"),
+        (&traced, "with tracing", "kernel"),
+    ] {
+        boot(session, report, kernel, what, guarantee)?;
+    }
+    Ok(())
+}
+
+/// Runs the tests once and takes their word for it, line by line.
+fn boot(
+    session: &Session<'_>,
+    report: &mut Report,
+    kernel: &Kernel,
+    what: &str,
+    guarantee: &str,
+) -> Result<()> {
+    let ctx = session.ctx;
+    let bundle = tempfile::Builder::new()
+        .prefix(".userland-")
+        .tempdir_in(&ctx.build)?;
+    for name in ["mayexec", "mayexec-guest"] {
+        let program = sibling(name)?;
+        fs::copy(&program, bundle.path().join(name))
+            .with_context(|| format!("cannot copy {}", program.display()))?;
+    }
+    let argv = ["./mayexec-guest", guarantee];
+    let outcome = Boot::new(ctx, kernel, &format!("userland {what}"), &argv)
+        .bundle(bundle.path())
+        .cmdline(&["kunit.enable=0"])
+        .run()?;
+    let (passed, mut problems) = read(&outcome.output);
+    if outcome.code != 0 && problems.is_empty() {
+        problems.push(format!("the tests exited with {}", outcome.code));
+    }
+    problems.extend(complaints(&outcome.console));
+    let name = format!("userland {what}");
+    if problems.is_empty() {
+        report.pass_many(&name, passed);
+    } else {
+        report.check(&name, &problems, Some(&outcome.output_log));
+    }
+    Ok(())
+}
+
+/// How many checks passed, and the others; a list that is cut off is a problem.
+fn read(output: &str) -> (usize, Vec<String>) {
+    let passed = output
+        .lines()
+        .filter(|line| line.starts_with("ok "))
+        .count();
+    let mut problems: Vec<String> = output
+        .lines()
+        .filter_map(|line| line.strip_prefix("not ok "))
+        .map(str::to_owned)
+        .collect();
+    let closing = format!("{passed} passed, {} failed", problems.len());
+    if passed == 0 || output.lines().last() != Some(closing.as_str()) {
+        problems.push("the tests did not come to their end".to_owned());
+    }
+    (passed, problems)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_line_counts() {
+        let (passed, problems) = read("ok a\nok b\n2 passed, 0 failed\n");
+        assert_eq!((passed, problems), (2, vec![]));
+        let (_, problems) = read("ok a\nnot ok b: 1 instead of 2\n1 passed, 1 failed\n");
+        assert_eq!(problems, ["b: 1 instead of 2"]);
+        for cut in [
+            "",
+            "ok a\n",
+            "0 passed, 0 failed\n",
+            "ok a\n2 passed, 0 failed\n",
+        ] {
+            assert_eq!(read(cut).1.len(), 1, "{cut}");
+        }
+    }
+}

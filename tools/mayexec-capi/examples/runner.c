@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* An interpreter whose language is: print the script. */
+#include <mayexec.h>
+#include <stdio.h>
+
+int main(int argc, char **argv)
+{
+	struct mayexec_answer answer;
+	FILE *script;
+	int c, fd;
+
+	fd = mayexec_open(argc > 1 ? argv[1] : "", &answer);
+	if (fd < 0) {
+		fprintf(stderr, "%s\n", answer.message);
+		return 126;
+	}
+	script = fdopen(fd, "r");
+	while (script && (c = getc(script)) != EOF)
+		putchar(c);
+	return 0;
+}

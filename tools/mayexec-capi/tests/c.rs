@@ -1,0 +1,116 @@
+//! The C API as a C program sees it.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+const HERE: &str = env!("CARGO_MANIFEST_DIR");
+
+/// Runs a command that must succeed.
+fn succeed(command: &mut Command) -> Output {
+    let output = command
+        .output()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    assert!(
+        output.status.success(),
+        "{command:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    output
+}
+
+/// Builds the libraries, which cargo does not do for tests, and returns their directory.
+fn libraries() -> PathBuf {
+    // TARGET/debug/deps/NAME
+    let exe = std::env::current_exe().unwrap();
+    let target = exe.ancestors().nth(3).unwrap();
+    succeed(
+        Command::new(env!("CARGO"))
+            .args(["build", "--locked", "--offline", "--manifest-path"])
+            .arg(format!("{HERE}/Cargo.toml"))
+            .arg("--target-dir")
+            .arg(target),
+    );
+    target.join("debug")
+}
+
+/// Makes an installation with its pkg-config file.
+fn install(prefix: &Path) {
+    let built = libraries();
+    let lib = prefix.join("lib");
+    fs::create_dir_all(lib.join("pkgconfig")).unwrap();
+    fs::create_dir_all(prefix.join("include")).unwrap();
+    fs::copy(built.join("libmayexec.a"), lib.join("libmayexec.a")).unwrap();
+    fs::copy(built.join("libmayexec.so"), lib.join("libmayexec.so.0")).unwrap();
+    symlink("libmayexec.so.0", lib.join("libmayexec.so")).unwrap();
+    fs::copy(
+        format!("{HERE}/include/mayexec.h"),
+        prefix.join("include/mayexec.h"),
+    )
+    .unwrap();
+    let template = fs::read_to_string(format!("{HERE}/mayexec.pc.in")).unwrap();
+    let text = template
+        .replace("@prefix@", prefix.to_str().unwrap())
+        .replace("@version@", env!("CARGO_PKG_VERSION"));
+    fs::write(lib.join("pkgconfig/mayexec.pc"), text).unwrap();
+}
+
+/// Compiles the example with what pkg-config says.
+fn compile(prefix: &Path, fixed: bool) -> PathBuf {
+    let mut ask = Command::new("pkg-config");
+    ask.args(["--cflags", "--libs"])
+        .args(fixed.then_some("--static"))
+        .arg("mayexec")
+        .env("PKG_CONFIG_PATH", prefix.join("lib/pkgconfig"));
+    let flags = String::from_utf8(succeed(&mut ask).stdout).unwrap();
+    let program = prefix.join(if fixed { "runner-static" } else { "runner" });
+    let mut cc = Command::new("cc");
+    cc.args(["-Wall", "-Wextra", "-Werror", "-o"])
+        .arg(&program)
+        .arg(format!("{HERE}/examples/runner.c"))
+        .args(fixed.then_some("-static"))
+        .args(flags.split_whitespace());
+    succeed(&mut cc);
+    program
+}
+
+#[test]
+fn the_example_runs_with_either_library() {
+    let dir = tempfile::tempdir().unwrap();
+    install(dir.path());
+    let script = dir.path().join("script");
+    fs::write(&script, "printed\n").unwrap();
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    for fixed in [false, true] {
+        let program = compile(dir.path(), fixed);
+        let run = |arg: &Path| {
+            Command::new(&program)
+                .arg(arg)
+                .env("LD_LIBRARY_PATH", dir.path().join("lib"))
+                .output()
+                .unwrap()
+        };
+        let output = run(&script);
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        assert_eq!(output.stdout, b"printed\n");
+        let output = run(&dir.path().join("missing"));
+        assert_eq!(output.status.code(), Some(126));
+        assert_eq!(output.stdout, b"");
+        assert!(
+            String::from_utf8_lossy(&output.stderr).contains("No such file"),
+            "{output:?}"
+        );
+    }
+}
+
+#[test]
+fn the_header_is_up_to_date() {
+    let output = succeed(Command::new("cbindgen").current_dir(HERE).args([
+        "--config",
+        "cbindgen.toml",
+        "src/lib.rs",
+    ]));
+    let header = fs::read_to_string(format!("{HERE}/include/mayexec.h")).unwrap();
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), header);
+}

@@ -1,0 +1,588 @@
+//! `mayexec scan`: code that both checks would deny.
+//!
+//! Every name is opened below the descriptor of its directory and without following
+//! symbolic links, so nobody who changes the tree meanwhile leads the scan out of it.
+
+use std::ffi::{CStr, OsStr};
+use std::io::{IsTerminal, Write};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use indicatif::ProgressBar;
+use mayexec::Support;
+use mayexec::facts::{Acl, Who};
+use rustix::fs::{
+    AtFlags, FileType, Mode, OFlags, RawDir, ResolveFlags, StatVfsMountFlags, Statx, StatxFlags,
+};
+use rustix::io::Errno;
+use serde::Serialize;
+
+use crate::show;
+use crate::{DENIED, FINE, TROUBLE};
+
+/// What to scan.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    /// Print the chmod commands that would give execute permission to who can read
+    #[arg(long)]
+    fix: bool,
+    /// With --fix: change the modes
+    #[arg(long, requires = "fix")]
+    apply: bool,
+    /// Ask for this user, a name or a number, instead of the caller
+    #[arg(long, value_name = "USER")]
+    as_user: Option<String>,
+    /// Stay on the file systems of the directories
+    #[arg(short = 'x', long)]
+    one_file_system: bool,
+    /// The directories
+    #[arg(required = true)]
+    dirs: Vec<PathBuf>,
+}
+
+/// What makes a file code.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Kind {
+    /// It starts with #! and this interpreter.
+    Script(String),
+    /// Its name ends as those of modules and scripts do.
+    Module(String),
+    /// An ELF shared object, which may be a program too.
+    Shared,
+    /// An ELF program.
+    Program,
+}
+
+/// A file that would be denied.
+#[derive(Debug, Serialize)]
+struct Finding {
+    #[serde(serialize_with = "show::serialize")]
+    path: PathBuf,
+    kind: Kind,
+    noexec: bool,
+    not_executable: bool,
+    /// The permission bits.
+    mode: u32,
+    /// The permission bits that --fix gives.
+    fixed_mode: Option<u32>,
+    #[serde(skip)]
+    identity: Identity,
+}
+
+/// Which file it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Identity {
+    dev: (u32, u32),
+    ino: u64,
+}
+
+impl Identity {
+    fn of(stat: &Statx) -> Self {
+        Self {
+            dev: (stat.stx_dev_major, stat.stx_dev_minor),
+            ino: stat.stx_ino,
+        }
+    }
+}
+
+/// What is known of a directory that is being read.
+struct Dir {
+    fd: OwnedFd,
+    path: PathBuf,
+    mount: Mount,
+}
+
+/// A mount, as far as it matters.
+#[derive(Debug, Clone, Copy)]
+struct Mount {
+    id: u64,
+    dev: (u32, u32),
+    noexec: bool,
+}
+
+/// The scan while it goes on.
+struct Scan {
+    who: Who,
+    one_file_system: bool,
+    files: AtomicU64,
+    executable: AtomicU64,
+    findings: Mutex<Vec<Finding>>,
+    trouble: Mutex<Vec<String>>,
+}
+
+#[derive(Debug, Serialize)]
+struct Report<'a> {
+    files: u64,
+    executable: u64,
+    denied: &'a [Finding],
+    trouble: &'a [String],
+    seconds: f64,
+}
+
+/// Names of modules and scripts end so.
+const EXTENSIONS: [&str; 21] = [
+    "awk", "bash", "cjs", "js", "ksh", "lua", "luac", "mjs", "php", "pl", "pm", "py", "pyc", "pyo",
+    "rb", "sh", "tcl", "zsh", "al", "ph", "pyz",
+];
+
+/// What the first bytes and the name say of a file.
+fn classify(name: &OsStr, start: &[u8]) -> Option<Kind> {
+    if let Some(line) = start.strip_prefix(b"#!") {
+        let line = line.split(|&byte| byte == b'\n').next().unwrap_or_default();
+        let text = String::from_utf8_lossy(line);
+        return Some(Kind::Script(text.trim().to_owned()));
+    }
+    if start.starts_with(b"\x7fELF") {
+        let (&order, kind) = (start.get(5)?, start.get(16..18)?);
+        let kind = if order == 2 {
+            u16::from_be_bytes([kind[0], kind[1]])
+        } else {
+            u16::from_le_bytes([kind[0], kind[1]])
+        };
+        // Relocatable objects and core files are not executed.
+        return match kind {
+            2 => Some(Kind::Program),
+            3 => Some(Kind::Shared),
+            _ => None,
+        };
+    }
+    let extension = Path::new(name).extension()?.to_str()?;
+    EXTENSIONS
+        .contains(&extension)
+        .then(|| Kind::Module(extension.to_owned()))
+}
+
+/// Who can read gets execute permission; none if that changes nothing.
+fn fixed(mode: u32) -> Option<u32> {
+    let new = mode | ((mode & 0o444) >> 2);
+    (new != mode).then_some(new)
+}
+
+/// Opens one name below a directory, following no symbolic link.
+fn open_below(dir: impl AsFd, name: &CStr, flags: OFlags) -> Result<OwnedFd, Errno> {
+    let mut flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    // openat2(2) refuses what means nothing beside O_PATH.
+    if !flags.contains(OFlags::PATH) {
+        flags |= OFlags::NOCTTY | OFlags::NONBLOCK;
+    }
+    if Support::get().openat2 {
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+        rustix::fs::openat2(dir, name, flags, Mode::empty(), resolve)
+    } else {
+        // A single name cannot lead elsewhere but by being a link.
+        rustix::fs::openat(dir, name, flags, Mode::empty())
+    }
+}
+
+fn statx(dir: impl AsFd, name: &CStr, flags: AtFlags) -> Result<Statx, Errno> {
+    let wanted = StatxFlags::TYPE
+        | StatxFlags::MODE
+        | StatxFlags::UID
+        | StatxFlags::GID
+        | StatxFlags::INO
+        | StatxFlags::MNT_ID;
+    rustix::fs::statx(dir, name, flags | AtFlags::SYMLINK_NOFOLLOW, wanted)
+}
+
+fn mount_of(fd: impl AsFd, stat: &Statx) -> Result<Mount, Errno> {
+    Ok(Mount {
+        id: stat.stx_mnt_id,
+        dev: Identity::of(stat).dev,
+        noexec: rustix::fs::fstatvfs(fd)?
+            .f_flag
+            .contains(StatVfsMountFlags::NOEXEC),
+    })
+}
+
+impl Scan {
+    fn complain(&self, path: &Path, errno: Errno) {
+        let text = format!("{}: {}", show::name(path), std::io::Error::from(errno));
+        lock(&self.trouble).push(text);
+    }
+
+    /// Reads a directory, and those below it as tasks of their own.
+    fn walk<'s>(&'s self, scope: &rayon::Scope<'s>, dir: &Arc<Dir>) {
+        let mut buffer = [MaybeUninit::uninit(); 32 * 1024];
+        let mut entries = RawDir::new(&dir.fd, &mut buffer);
+        let mut files = 0;
+        while let Some(entry) = entries.next() {
+            let entry = match entry {
+                Ok(entry) => entry,
+                Err(errno) => {
+                    self.complain(&dir.path, errno);
+                    break;
+                }
+            };
+            let name = entry.file_name();
+            if name == c"." || name == c".." {
+                continue;
+            }
+            let mut kind = entry.file_type();
+            let mut stat = None;
+            if matches!(kind, FileType::Unknown | FileType::RegularFile) {
+                match statx(&dir.fd, name, AtFlags::empty()) {
+                    Ok(found) => {
+                        kind = FileType::from_raw_mode(found.stx_mode.into());
+                        stat = Some(found);
+                    }
+                    // It has gone since the directory was read.
+                    Err(Errno::NOENT) => continue,
+                    Err(errno) => {
+                        self.complain(&dir.path.join(OsStr::from_bytes(name.to_bytes())), errno);
+                        continue;
+                    }
+                }
+            }
+            match (kind, stat) {
+                (FileType::Directory, _) => {
+                    let parent = Arc::clone(dir);
+                    let name = name.to_owned();
+                    scope.spawn(move |scope| self.descend(scope, &parent, &name));
+                }
+                (FileType::RegularFile, Some(stat)) => {
+                    files += 1;
+                    if let Err(errno) = self.file(dir, name, &stat)
+                        && errno != Errno::NOENT
+                    {
+                        self.complain(&dir.path.join(OsStr::from_bytes(name.to_bytes())), errno);
+                    }
+                }
+                _ => {}
+            }
+        }
+        self.files.fetch_add(files, Ordering::Relaxed);
+    }
+
+    fn descend<'s>(&'s self, scope: &rayon::Scope<'s>, parent: &Arc<Dir>, name: &CStr) {
+        let path = parent.path.join(OsStr::from_bytes(name.to_bytes()));
+        let opened = open_below(&parent.fd, name, OFlags::RDONLY | OFlags::DIRECTORY)
+            .and_then(|fd| Ok((statx(&fd, c"", AtFlags::EMPTY_PATH)?, fd)));
+        let (stat, fd) = match opened {
+            Ok(opened) => opened,
+            Err(Errno::NOENT) => return,
+            Err(errno) => return self.complain(&path, errno),
+        };
+        let mount = if stat.stx_mnt_id == parent.mount.id {
+            parent.mount
+        } else {
+            match mount_of(&fd, &stat) {
+                Ok(mount) => mount,
+                Err(errno) => return self.complain(&path, errno),
+            }
+        };
+        if self.one_file_system && mount.dev != parent.mount.dev {
+            return;
+        }
+        let dir = Arc::new(Dir { fd, path, mount });
+        self.walk(scope, &dir);
+    }
+
+    /// Looks at a regular file; only at its content if it would be denied.
+    fn file(&self, dir: &Dir, name: &CStr, stat: &Statx) -> Result<(), Errno> {
+        let mode = u32::from(stat.stx_mode);
+        let acl = if self.acl_matters(mode, stat.stx_uid) {
+            let path = format!("/proc/self/fd/{}/", dir.fd.as_raw_fd());
+            let path = [path.as_bytes(), name.to_bytes()].concat();
+            acl(&path)
+        } else {
+            None
+        };
+        let executable = self
+            .who
+            .may_execute(mode, stat.stx_uid, stat.stx_gid, acl.as_ref());
+        let own_mount = stat.stx_mnt_id != dir.mount.id;
+        if executable && !dir.mount.noexec && !own_mount {
+            self.executable.fetch_add(1, Ordering::Relaxed);
+            return Ok(());
+        }
+        let file_name = OsStr::from_bytes(name.to_bytes());
+        let mut noexec = dir.mount.noexec;
+        let kind = match open_below(&dir.fd, name, OFlags::RDONLY) {
+            Ok(fd) => {
+                if own_mount {
+                    noexec = mount_of(&fd, stat)?.noexec;
+                }
+                let mut start = [0; 256];
+                let length = rustix::io::pread(&fd, &mut start, 0)?;
+                classify(file_name, &start[..length])
+            }
+            // Its name still tells something.
+            Err(errno) if classify(file_name, b"").is_none() => return Err(errno),
+            Err(_) => classify(file_name, b""),
+        };
+        if executable && !noexec {
+            self.executable.fetch_add(1, Ordering::Relaxed);
+            return Ok(());
+        }
+        if let Some(kind) = kind {
+            lock(&self.findings).push(Finding {
+                path: dir.path.join(file_name),
+                kind,
+                noexec,
+                not_executable: !executable,
+                mode: mode & 0o7777,
+                fixed_mode: fixed(mode & 0o7777).filter(|_| !executable),
+                identity: Identity::of(stat),
+            });
+        }
+        Ok(())
+    }
+
+    /// Whether the answer can depend on an ACL: not for the owner nor for the capability,
+    /// nor if nobody else has an execute bit, the mask included.
+    fn acl_matters(&self, mode: u32, uid: u32) -> bool {
+        !self.who.overrides && self.who.uid != uid && mode & 0o070 != 0 && mode & 0o011 != 0
+    }
+}
+
+/// The ACL of what `path` names, itself a link or not.
+fn acl(path: &[u8]) -> Option<Acl> {
+    let mut value = [0; 4096];
+    let length = rustix::fs::lgetxattr(path, Acl::NAME, &mut value).ok()?;
+    Acl::parse(&value[..length])
+}
+
+/// The value, whatever happened to another thread that held it.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A user other than the caller.
+fn named(user: &str) -> Result<Who> {
+    let ask = |what: &str| -> Result<Vec<u32>> {
+        let output = Command::new("id")
+            .args([what, "--", user])
+            .output()
+            .context("cannot start id")?;
+        if !output.status.success() {
+            bail!("{}", String::from_utf8_lossy(&output.stderr).trim());
+        }
+        let text = String::from_utf8_lossy(&output.stdout);
+        text.split_whitespace()
+            .map(|id| id.parse().context("id does not print a number"))
+            .collect()
+    };
+    let uid = *ask("-u")?.first().context("id prints nothing")?;
+    Ok(Who {
+        uid,
+        gids: ask("-G")?,
+        overrides: uid == 0,
+    })
+}
+
+/// Scans the directories.
+pub(crate) fn scan(options: &Options) -> Result<u8> {
+    let who = match &options.as_user {
+        Some(user) => named(user)?,
+        None => Who::caller().context("cannot tell who the caller is")?,
+    };
+    allow_many_files();
+    let scan = Scan {
+        who,
+        one_file_system: options.one_file_system,
+        files: AtomicU64::new(0),
+        executable: AtomicU64::new(0),
+        findings: Mutex::new(Vec::new()),
+        trouble: Mutex::new(Vec::new()),
+    };
+    let started = Instant::now();
+    progress(&scan, || {
+        rayon::scope(|scope| {
+            for path in &options.dirs {
+                match root(path) {
+                    Ok(dir) => scan.walk(scope, &Arc::new(dir)),
+                    Err(errno) => scan.complain(path, errno),
+                }
+            }
+        });
+    });
+    let seconds = started.elapsed().as_secs_f64();
+    let mut findings = std::mem::take(&mut *lock(&scan.findings));
+    findings.sort_by(|a, b| a.path.cmp(&b.path));
+    if options.apply {
+        for finding in &findings {
+            if let Err(errno) = apply(finding, &options.dirs) {
+                scan.complain(&finding.path, errno);
+            }
+        }
+    }
+    let mut trouble = std::mem::take(&mut *lock(&scan.trouble));
+    trouble.sort();
+    let report = Report {
+        files: scan.files.into_inner(),
+        executable: scan.executable.into_inner(),
+        denied: &findings,
+        trouble: &trouble,
+        seconds,
+    };
+    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    if options.json {
+        writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?;
+    } else {
+        print(&mut out, &report, options.fix)?;
+    }
+    out.flush()?;
+    let mut err = std::io::stderr().lock();
+    for line in report.trouble {
+        let _ = writeln!(err, "mayexec: {line}");
+    }
+    Ok(if !report.trouble.is_empty() {
+        TROUBLE
+    } else if report.denied.is_empty() {
+        FINE
+    } else {
+        DENIED
+    })
+}
+
+/// A directory that the user has named, through links if it is named so.
+fn root(path: &Path) -> Result<Dir, Errno> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let fd = rustix::fs::open(path, flags, Mode::empty())?;
+    let stat = statx(&fd, c"", AtFlags::EMPTY_PATH)?;
+    let mount = mount_of(&fd, &stat)?;
+    Ok(Dir {
+        fd,
+        path: path.to_owned(),
+        mount,
+    })
+}
+
+/// Every directory whose children wait holds a descriptor.
+fn allow_many_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    // Without it, a very broad tree may be reported as trouble.
+    let _ = setrlimit(Resource::Nofile, raised);
+}
+
+/// Shows on a terminal how far the work is.
+fn progress(scan: &Scan, work: impl FnOnce() + Send) {
+    if !std::io::stderr().is_terminal() {
+        return work();
+    }
+    let bar = ProgressBar::new_spinner();
+    std::thread::scope(|threads| {
+        let worker = threads.spawn(work);
+        while !worker.is_finished() {
+            bar.set_message(format!(
+                "{} files, {} would be denied",
+                scan.files.load(Ordering::Relaxed),
+                lock(&scan.findings).len()
+            ));
+            bar.tick();
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    });
+    bar.finish_and_clear();
+}
+
+/// Changes the mode of a file, reached again name by name from the directory it was
+/// found in, if it is still the same.
+fn apply(finding: &Finding, dirs: &[PathBuf]) -> Result<(), Errno> {
+    let Some(mode) = finding.fixed_mode else {
+        return Ok(());
+    };
+    let top = dirs
+        .iter()
+        .filter(|dir| finding.path.starts_with(dir))
+        .max_by_key(|dir| dir.as_os_str().len())
+        .ok_or(Errno::NOENT)?;
+    let below = finding.path.strip_prefix(top).map_err(|_| Errno::NOENT)?;
+    let mut fd = root(top)?.fd;
+    let mut names = below.iter().peekable();
+    while let Some(name) = names.next() {
+        let name = std::ffi::CString::new(name.as_bytes()).map_err(|_| Errno::INVAL)?;
+        let flags = if names.peek().is_some() {
+            OFlags::RDONLY | OFlags::DIRECTORY
+        } else {
+            OFlags::PATH
+        };
+        fd = open_below(&fd, &name, flags)?;
+    }
+    let stat = statx(&fd, c"", AtFlags::EMPTY_PATH)?;
+    let same = Identity::of(&stat) == finding.identity
+        && u32::from(stat.stx_mode) & 0o7777 == finding.mode;
+    if !same {
+        return Err(Errno::STALE);
+    }
+    // chmod(2) of an O_PATH descriptor, which fchmod(2) refuses.
+    let link = format!("/proc/self/fd/{}", fd.as_raw_fd());
+    rustix::fs::chmod(link, Mode::from_raw_mode(mode))
+}
+
+/// The argument of chmod(1) that adds the bits of `fixed`.
+fn added(mode: u32, fixed: u32) -> String {
+    let new = fixed & !mode;
+    if new == 0o111 {
+        return "a+x".to_owned();
+    }
+    [(0o100, "u+x"), (0o010, "g+x"), (0o001, "o+x")]
+        .iter()
+        .filter(|(bit, _)| new & bit != 0)
+        .map(|&(_, text)| text)
+        .collect::<Vec<_>>()
+        .join(",")
+}
+
+fn print(out: &mut impl Write, report: &Report<'_>, fix: bool) -> std::io::Result<()> {
+    for finding in report.denied {
+        let kind = match &finding.kind {
+            Kind::Script(interpreter) => format!("script, {}", show::name(interpreter)),
+            Kind::Module(extension) => format!("module, .{extension}"),
+            Kind::Shared => "shared object".to_owned(),
+            Kind::Program => "program".to_owned(),
+        };
+        let why = match (finding.noexec, finding.not_executable) {
+            (true, true) => "noexec mount, no execute permission",
+            (true, false) => "noexec mount",
+            _ => "no execute permission",
+        };
+        if !fix {
+            writeln!(out, "{}: {why} ({kind})", show::name(&finding.path))?;
+            continue;
+        }
+        match finding.fixed_mode {
+            Some(fixed) => {
+                write!(out, "chmod {} -- ", added(finding.mode, fixed))?;
+                out.write_all(&show::quoted(finding.path.as_os_str()))?;
+                writeln!(out)?;
+            }
+            None => writeln!(out, "# not fixed: {}: {why}", show::name(&finding.path))?,
+        }
+        if finding.noexec && finding.fixed_mode.is_some() {
+            writeln!(out, "# {} is on a noexec mount", show::name(&finding.path))?;
+        }
+    }
+    let count = |is: fn(&Kind) -> bool| report.denied.iter().filter(|f| is(&f.kind)).count();
+    let lead = if fix { "# " } else { "" };
+    writeln!(
+        out,
+        "{lead}{} files in {:.1} s: {} executable, {} would be denied ({} scripts, {} modules, \
+         {} shared objects, {} programs), {} on noexec mounts",
+        report.files,
+        report.seconds,
+        report.executable,
+        report.denied.len(),
+        count(|kind| matches!(kind, Kind::Script(_))),
+        count(|kind| matches!(kind, Kind::Module(_))),
+        count(|kind| *kind == Kind::Shared),
+        count(|kind| *kind == Kind::Program),
+        report.denied.iter().filter(|f| f.noexec).count(),
+    )
+}

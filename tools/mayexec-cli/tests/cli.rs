@@ -1,0 +1,356 @@
+//! The command on whatever kernel runs the tests.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+
+use assert_cmd::Command;
+use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
+use tempfile::TempDir;
+
+fn mayexec() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_mayexec"))
+}
+
+/// What a command says, and its exit code.
+#[derive(Debug)]
+struct Said {
+    code: Option<i32>,
+    out: String,
+    err: String,
+}
+
+fn said(command: &mut Command) -> Said {
+    let output = command.output().unwrap();
+    Said {
+        code: output.status.code(),
+        out: String::from_utf8_lossy(&output.stdout).into_owned(),
+        err: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+fn put(dir: &Path, name: impl AsRef<OsStr>, text: impl AsRef<[u8]>, mode: u32) -> PathBuf {
+    let path = dir.join(name.as_ref());
+    fs::write(&path, text).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+    path
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::symlink_metadata(path).unwrap().permissions().mode() & 0o7777
+}
+
+fn dir() -> TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+#[test]
+fn a_shell_script_finds_its_name_and_its_arguments() {
+    let dir = dir();
+    let script = put(dir.path(), "a script", "echo \"$0|$1|$#|$-\"\n", 0o755);
+    for shell in ["sh", "dash", "bash"] {
+        let said = said(
+            mayexec()
+                .args(["run", shell, "-u"])
+                .arg(&script)
+                .args(["-x", "b c"]),
+        );
+        assert_eq!(said.code, Some(0), "{said:?}");
+        let start = format!("{}|-x|2|", script.display());
+        assert!(said.out.starts_with(&start), "{shell}: {said:?}");
+        assert!(said.out[start.len()..].contains('u'), "{shell}: {said:?}");
+    }
+}
+
+#[test]
+fn the_interpreter_s_end_is_that_of_run() {
+    let dir = dir();
+    let script = put(dir.path(), "x", "exit 7\n", 0o755);
+    assert_eq!(
+        said(mayexec().args(["run", "sh"]).arg(&script)).code,
+        Some(7)
+    );
+    let script = put(dir.path(), "p", "print \"@ARGV\"; exit 3\n", 0o755);
+    let said = said(
+        mayexec()
+            .args(["run", "perl", "-w"])
+            .arg(&script)
+            .args(["-e", "1"]),
+    );
+    assert_eq!((said.code, said.out.as_str()), (Some(3), "-e 1"));
+}
+
+#[test]
+fn an_awk_script_is_the_argument_of_f() {
+    let dir = dir();
+    let script = put(dir.path(), "x", "{ print a, $2 }\n", 0o755);
+    let said = said(
+        mayexec()
+            .args(["run", "awk", "-v", "a=1", "-f"])
+            .arg(&script)
+            .write_stdin("x y\n"),
+    );
+    assert_eq!(
+        (said.code, said.out.as_str()),
+        (Some(0), "1 y\n"),
+        "{said:?}"
+    );
+}
+
+#[test]
+fn a_script_is_not_looked_up_twice() {
+    let dir = dir();
+    // The interpreter replaces the script before it reads what it was given.
+    let other = put(dir.path(), "other", "echo swapped\n", 0o755);
+    let script = put(dir.path(), "x", "echo verified\n", 0o755);
+    let swap = format!(
+        "mv {} {} && exec sh \"$1\"",
+        other.display(),
+        script.display()
+    );
+    let shell = put(
+        dir.path(),
+        "interpreter",
+        format!("#!/bin/sh\n{swap}\n"),
+        0o755,
+    );
+    let said = said(mayexec().arg("run").arg(&shell).arg("--").arg(&script));
+    assert_eq!(
+        (said.code, said.out.as_str()),
+        (Some(0), "verified\n"),
+        "{said:?}"
+    );
+    assert_eq!(fs::read_to_string(&script).unwrap(), "echo swapped\n");
+}
+
+#[test]
+fn what_cannot_be_run_is_not() {
+    let dir = dir();
+    let path = |name: &str| {
+        dir.path()
+            .join(name)
+            .into_os_string()
+            .into_string()
+            .unwrap()
+    };
+    symlink("loop", dir.path().join("loop")).unwrap();
+    let good = put(dir.path(), "good", "echo ran\n", 0o755);
+    let good = good.to_str().unwrap();
+    let (missing, top, link) = (path("missing"), path(""), path("loop"));
+    for (args, code, text) in [
+        (vec!["sh", &missing], 127, "No such file"),
+        (vec!["sh", &top], 126, "is a directory"),
+        (vec!["sh", &link], 126, "symbolic links"),
+        (vec!["sh", "-e"], 125, "no script is named"),
+        (vec!["sh", "-c", "echo ran"], 125, "on the command line"),
+        (vec!["ruby", good], 125, "not known"),
+        (vec!["ruby", "--"], 125, "not known"),
+        (vec!["perl", "-Z", good], 125, "option is not known"),
+        (vec!["/no/such/bash", good], 127, "No such file"),
+    ] {
+        let said = said(mayexec().arg("run").args(&args));
+        assert_eq!(said.code, Some(code), "{args:?}: {said:?}");
+        assert_eq!(said.out, "", "{args:?}");
+        assert!(said.err.starts_with("mayexec: "), "{args:?}: {said:?}");
+        assert!(said.err.contains(text), "{args:?}: {said:?}");
+    }
+    assert_eq!(said(mayexec().arg("run")).code, Some(2));
+    assert_eq!(said(mayexec().arg("check")).code, Some(2));
+}
+
+#[test]
+fn strict_refuses_what_is_not_executable() {
+    let dir = dir();
+    let script = put(dir.path(), "x", "echo ran\n", 0o644);
+    let strict = said(mayexec().args(["run", "--strict", "sh"]).arg(&script));
+    assert_eq!(strict.out, "");
+    // 125 where the kernel has no check.
+    let code = if mayexec::Support::get().execve_check {
+        126
+    } else {
+        125
+    };
+    assert_eq!(strict.code, Some(code), "{strict:?}");
+}
+
+#[test]
+fn check_says_what_each_policy_would() {
+    let dir = dir();
+    let bad = put(dir.path(), OsStr::from_bytes(b"\xff\n"), "x", 0o644);
+    let said = said(mayexec().args(["check", "--json"]).arg(&bad));
+    let report: serde_json::Value = serde_json::from_str(&said.out).unwrap();
+    let report = &report[0];
+    let name = report["file"].as_array().unwrap();
+    assert!(name.ends_with(&[255.into(), 10.into()]));
+    let allowed: Vec<bool> = (0..4)
+        .map(|bits| report["policies"][bits]["allowed"].as_bool().unwrap())
+        .collect();
+    assert_eq!((allowed[0], allowed[2], allowed[3]), (true, false, false));
+    assert_eq!(report["policies"][3]["why"], "no execute permission");
+    let text = self::said(mayexec().arg("check").arg(&bad));
+    assert!(text.out.contains(r"\xFF\n"), "{text:?}");
+}
+
+#[test]
+fn check_says_what_cannot_be_opened() {
+    let dir = dir();
+    symlink("loop", dir.path().join("loop")).unwrap();
+    for name in ["missing", "loop"] {
+        let said = said(mayexec().arg("check").arg(dir.path().join(name)));
+        assert_eq!(said.code, Some(3), "{said:?}");
+        assert!(said.out.contains("cannot be opened"), "{said:?}");
+    }
+    let said = said(mayexec().arg("check").arg(dir.path()));
+    assert!(said.out.contains("denied: not a regular file"), "{said:?}");
+}
+
+#[test]
+fn scan_finds_code_that_is_not_executable() {
+    let dir = dir();
+    let top = dir.path();
+    let outside = self::dir();
+    put(outside.path(), "outside.py", "", 0o644);
+    fs::create_dir(top.join("sub")).unwrap();
+    let elf = |kind: u8| {
+        let mut bytes = b"\x7fELF\x02\x01\x01".to_vec();
+        bytes.resize(16, 0);
+        bytes.extend([kind, 0]);
+        bytes
+    };
+    put(top, "script", "#!/bin/sh\n", 0o644);
+    put(top, "fine", "#!/bin/sh\n", 0o755);
+    put(top, "data.txt", "#no", 0o644);
+    put(top, "object.o", elf(1), 0o644);
+    put(&top.join("sub"), "lib.so", elf(3), 0o644);
+    put(&top.join("sub"), "it's.py", "", 0o640);
+    symlink(outside.path(), top.join("link")).unwrap();
+    symlink(outside.path().join("outside.py"), top.join("link.py")).unwrap();
+
+    let found = said(mayexec().args(["scan", "--json"]).arg(top));
+    assert_eq!(found.code, Some(1), "{found:?}");
+    let report: serde_json::Value = serde_json::from_str(&found.out).unwrap();
+    let names: Vec<&str> = report["denied"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|finding| {
+            finding["path"]
+                .as_str()
+                .unwrap()
+                .rsplit('/')
+                .next()
+                .unwrap()
+        })
+        .collect();
+    assert_eq!(names, ["script", "it's.py", "lib.so"]);
+    assert_eq!(report["files"], 6);
+
+    let fix = said(mayexec().args(["scan", "--fix"]).arg(top));
+    let line = format!("chmod a+x -- '{}/script'\n", top.display());
+    assert!(fix.out.contains(&line), "{fix:?}");
+    let line = format!("chmod u+x,g+x -- '{}/sub/it'\\''s.py'\n", top.display());
+    assert!(fix.out.contains(&line), "{fix:?}");
+    assert_eq!(
+        mode(&top.join("script")),
+        0o644,
+        "--fix alone changes nothing"
+    );
+
+    assert_eq!(
+        said(mayexec().args(["scan", "--apply"]).arg(top)).code,
+        Some(2)
+    );
+    let apply = said(mayexec().args(["scan", "--fix", "--apply"]).arg(top));
+    assert_eq!(apply.code, Some(1), "{apply:?}");
+    assert_eq!(mode(&top.join("script")), 0o755);
+    assert_eq!(mode(&top.join("sub/it's.py")), 0o750);
+    assert_eq!(mode(&top.join("data.txt")), 0o644);
+    assert_eq!(mode(&outside.path().join("outside.py")), 0o644);
+    assert_eq!(said(mayexec().arg("scan").arg(top)).code, Some(0));
+    assert_eq!(
+        said(mayexec().arg("scan").arg(top.join("no"))).code,
+        Some(3)
+    );
+    assert_eq!(
+        said(mayexec().arg("scan").arg(top.join("script"))).code,
+        Some(3)
+    );
+}
+
+#[test]
+fn scan_asks_for_another_user() {
+    let dir = dir();
+    put(dir.path(), "own.sh", "", 0o744);
+    // Owned by whoever runs the test, who is not this user.
+    let said = said(
+        mayexec()
+            .args(["scan", "--as-user", "nobody"])
+            .arg(dir.path()),
+    );
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert!(
+        said.out.contains("own.sh: no execute permission"),
+        "{said:?}"
+    );
+    let said = self::said(
+        mayexec()
+            .args(["scan", "--as-user", "no such"])
+            .arg(dir.path()),
+    );
+    assert_eq!(said.code, Some(3), "{said:?}");
+}
+
+#[test]
+fn status_agrees_with_the_library() {
+    let said = said(mayexec().args(["status", "--json"]));
+    assert_eq!(said.code, Some(0));
+    let status: serde_json::Value = serde_json::from_str(&said.out).unwrap();
+    let support = mayexec::Support::get();
+    assert_eq!(status["o_mayexec"], support.mayexec);
+    assert_eq!(status["at_execve_check"], support.execve_check);
+    assert_eq!(status["o_emptypath"], support.emptypath);
+}
+
+#[test]
+fn a_filter_is_survived_and_said() {
+    // openat2 and execveat; the child inherits this thread's filter.
+    const CALLS: [i64; 2] = [437, 322];
+    let dir = dir();
+    let script = put(dir.path(), "x", "echo ran\n", 0o755);
+    let rules = CALLS.map(|call| (call, vec![]));
+    let filter: BpfProgram = SeccompFilter::new(
+        BTreeMap::from(rules),
+        SeccompAction::Allow,
+        SeccompAction::Errno(38),
+        seccompiler::TargetArch::x86_64,
+    )
+    .unwrap()
+    .try_into()
+    .unwrap();
+    seccompiler::apply_filter(&filter).unwrap();
+    let run = said(mayexec().args(["run", "sh"]).arg(&script));
+    assert_eq!((run.code, run.out.as_str()), (Some(0), "ran\n"), "{run:?}");
+    let run = said(mayexec().args(["run", "--strict", "sh"]).arg(&script));
+    assert_eq!((run.code, run.out.as_str()), (Some(125), ""), "{run:?}");
+    let status = said(mayexec().arg("status"));
+    assert!(status.out.contains("filtered by seccomp"), "{status:?}");
+    let scan = said(mayexec().arg("scan").arg(dir.path()));
+    assert_eq!(scan.code, Some(0), "{scan:?}");
+}
+
+#[test]
+fn pages_and_completions_are_made() {
+    let dir = dir();
+    assert_eq!(
+        said(mayexec().arg("generate").arg(dir.path())).code,
+        Some(0)
+    );
+    let page = fs::read_to_string(dir.path().join("mayexec.1")).unwrap();
+    assert!(page.contains("Exit codes"), "{page}");
+    for name in ["mayexec-scan.1", "mayexec.bash", "_mayexec", "mayexec.fish"] {
+        assert!(dir.path().join(name).is_file(), "{name}");
+    }
+}

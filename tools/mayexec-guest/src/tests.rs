@@ -1,0 +1,279 @@
+//! The tests.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, anyhow};
+use mayexec::{Guarantee, Open, Why};
+use rustix::io::Errno;
+use rustix::mount::{MountFlags, mount};
+use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
+use serde_json::Value;
+
+use crate::Checks;
+use crate::scene::{Policy, Scene, put};
+
+const TRACEFS: &str = "/sys/kernel/tracing";
+
+/// A program's language, and a script in it that prints `ran`.
+const LANGUAGES: [(&[&str], &str); 6] = [
+    (&["dash"], "echo ran\n"),
+    (&["bash"], "echo ran\n"),
+    (&["perl"], "print \"ran\\n\";\n"),
+    (&["/usr/bin/python3"], "print('ran')\n"),
+    (&["awk", "-f"], "BEGIN { print \"ran\" }\n"),
+    (&["lua5.4"], "print('ran')\n"),
+];
+
+/// Runs everything that can be tested where the best guarantee is `guarantee`.
+pub(crate) fn all(scene: &Scene, guarantee: Guarantee, checks: &mut Checks) -> Result<()> {
+    let best = mayexec::Support::get().guarantee();
+    checks.equal("the library finds the guarantee", best, guarantee);
+    let mut policies = vec![Policy::Sysctl(0)];
+    if guarantee == Guarantee::Kernel {
+        policies.extend([1, 2, 3].map(Policy::Sysctl));
+    }
+    if guarantee >= Guarantee::Securebits {
+        policies.push(Policy::Securebit);
+    }
+    status(scene, guarantee, checks)?;
+    for &policy in &policies {
+        matrix(scene, policy, checks)?;
+        held(scene, policy, checks)?;
+    }
+    let strictest = *policies.last().context("there is a policy")?;
+    languages(scene, strictest, checks)?;
+    strict(scene, guarantee, checks)?;
+    filtered(scene, guarantee, checks)?;
+    if guarantee == Guarantee::Kernel {
+        watch(scene, checks)?;
+    }
+    Ok(())
+}
+
+fn status(scene: &Scene, guarantee: Guarantee, checks: &mut Checks) -> Result<()> {
+    let (text, code) = scene.command(&["status", "--json"])?;
+    let status: Value = serde_json::from_str(&text).context("status --json")?;
+    let name = match guarantee {
+        Guarantee::Plain => "plain",
+        Guarantee::Securebits => "securebits",
+        Guarantee::Kernel => "kernel",
+    };
+    checks.equal("status ends well", code, 0);
+    checks.equal(
+        "status tells the guarantee",
+        status["guarantee"].as_str(),
+        Some(name),
+    );
+    Ok(())
+}
+
+/// Why the table of the semantics refuses a file.
+fn table(bits: u32, noexec: bool, mode: u32) -> Option<Why> {
+    if bits & 1 != 0 && noexec {
+        Some(Why::Noexec)
+    } else if bits & 2 != 0 && mode & 0o111 == 0 {
+        Some(Why::NotExecutable)
+    } else {
+        None
+    }
+}
+
+/// The library, `run` and `check` beside the table.
+fn matrix(scene: &Scene, policy: Policy, checks: &mut Checks) -> Result<()> {
+    for (dir, noexec) in [(&scene.exec, false), (&scene.noexec, true)] {
+        for mode in [0o755, 0o644] {
+            let path = dir.join(format!("{mode:o}"));
+            let text = path.to_string_lossy().into_owned();
+            let what = format!("{policy:?}, {text}");
+            let right = table(policy.bits(), noexec, mode);
+            let (opened, run, check) = scene.under(policy, || {
+                (
+                    mayexec::open(&path).err().map(|error| error.why),
+                    scene.command(&["run", "sh", "-u", &text, "one", "two"]),
+                    scene.command(&["check", "--json", &text]),
+                )
+            })?;
+            checks.equal(&format!("{what}: the library"), opened, right);
+            let ran = match right {
+                None => (format!("ran {text} one two\n"), 0),
+                Some(_) => (String::new(), 126),
+            };
+            checks.equal(&format!("{what}: run"), run?, ran);
+            let (json, code) = check?;
+            checks.equal(
+                &format!("{what}: check's exit code"),
+                code,
+                i32::from(right.is_some()),
+            );
+            let report: Value = serde_json::from_str(&json).context("check --json")?;
+            let said = |answer: &Value| answer["allowed"].as_bool();
+            let all: Vec<_> = (0..4)
+                .map(|bits| said(&report[0]["policies"][bits]))
+                .collect();
+            let estimates = (0..4)
+                .map(|bits| Some(table(bits, noexec, mode).is_none()))
+                .collect();
+            checks.equal(&format!("{what}: check of every policy"), all, estimates);
+            checks.equal(
+                &format!("{what}: check of the one in force"),
+                said(&report[0]["in_force"]),
+                Some(right.is_none()),
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Descriptors that are held: what counts is the file.
+fn held(scene: &Scene, policy: Policy, checks: &mut Checks) -> Result<()> {
+    for mode in [0o755, 0o644] {
+        let file = fs::File::open(scene.exec.join(format!("{mode:o}")))?;
+        let outcome = scene.under(policy, || {
+            Open::new().reopen(&file).err().map(|error| error.why)
+        })?;
+        checks.equal(
+            &format!("{policy:?}, a descriptor of a file of mode {mode:o}"),
+            outcome,
+            table(policy.bits(), false, mode),
+        );
+    }
+    // Commands on a pipe are refused under every policy.
+    let (pipe, _writer) = rustix::pipe::pipe()?;
+    let outcome = scene.under(policy, || {
+        Open::new().reopen(&pipe).err().map(|error| error.why)
+    })?;
+    let right = (policy.bits() != 0).then_some(Why::NotRegular);
+    checks.equal(&format!("{policy:?}, a pipe"), outcome, right);
+    Ok(())
+}
+
+/// Unmodified interpreters.
+fn languages(scene: &Scene, policy: Policy, checks: &mut Checks) -> Result<()> {
+    for (words, text) in LANGUAGES {
+        for (mode, right) in [(0o755, ("ran\n", 0)), (0o644, ("", 126))] {
+            let script = scene.exec.join(format!("script-{mode:o}"));
+            put(&script, text, mode)?;
+            let script = script.to_string_lossy();
+            let args: Vec<&str> = ["run"]
+                .iter()
+                .chain(words)
+                .copied()
+                .chain([script.as_ref()])
+                .collect();
+            let (said, code) = scene.under(policy, || scene.command(&args))??;
+            checks.equal(
+                &format!("{policy:?}, {} and a script of mode {mode:o}", words[0]),
+                (said.as_str(), code),
+                right,
+            );
+        }
+    }
+    Ok(())
+}
+
+/// `run --strict` needs no policy.
+fn strict(scene: &Scene, guarantee: Guarantee, checks: &mut Checks) -> Result<()> {
+    for (mode, right) in [(0o755, 0), (0o644, 126)] {
+        let path = scene.exec.join(format!("{mode:o}"));
+        let (_, code) = scene.command(&["run", "--strict", "sh", &path.to_string_lossy()])?;
+        let right = match guarantee {
+            Guarantee::Plain => 125,
+            _ => right,
+        };
+        checks.equal(&format!("run --strict, mode {mode:o}"), code, right);
+    }
+    Ok(())
+}
+
+/// A filter takes openat2(2) away.
+fn filtered(scene: &Scene, guarantee: Guarantee, checks: &mut Checks) -> Result<()> {
+    /// The call's number, the same on every architecture.
+    const OPENAT2: i64 = 437;
+    let architecture = std::env::consts::ARCH
+        .try_into()
+        .map_err(|_| anyhow!("seccomp knows this architecture"))?;
+    let filter: BpfProgram = SeccompFilter::new(
+        BTreeMap::from([(OPENAT2, vec![])]),
+        SeccompAction::Allow,
+        SeccompAction::Errno(Errno::NOSYS.raw_os_error().cast_unsigned()),
+        architecture,
+    )?
+    .try_into()?;
+    let path = scene.exec.join("644");
+    let (plain, demanded) = scene.under(Policy::Sysctl(3), || {
+        seccompiler::apply_filter(&filter)
+            .map(|()| {
+                let plain = mayexec::open(&path).map(|opened| opened.guarantee);
+                let demanded = Open::new().require(Guarantee::Kernel).open(&path);
+                (plain, demanded.map(|opened| opened.guarantee))
+            })
+            .context("cannot filter")
+    })??;
+    let had = guarantee.min(Guarantee::Securebits);
+    checks.equal("without openat2, less is guaranteed", plain.ok(), Some(had));
+    let needed = Guarantee::Kernel;
+    checks.equal(
+        "without openat2, the kernel's guarantee is not given",
+        demanded.map_err(|error| error.why == Why::Guarantee { needed, had }),
+        Err(true),
+    );
+    Ok(())
+}
+
+/// The instances that `watch` has made and not removed.
+fn instances() -> Result<usize> {
+    Ok(fs::read_dir(Path::new(TRACEFS).join("instances"))?
+        .flatten()
+        .filter(|entry| entry.file_name().to_string_lossy().contains("mayexec"))
+        .count())
+}
+
+/// Opens that would be denied are shown as they happen.
+fn watch(scene: &Scene, checks: &mut Checks) -> Result<()> {
+    if !Path::new(TRACEFS).join("instances").is_dir()
+        && mount("tracefs", TRACEFS, "tracefs", MountFlags::empty(), None).is_err()
+    {
+        let (_, code) = scene.command(&["watch"])?;
+        checks.equal("watch says that there is no tracing", code, 3);
+        return Ok(());
+    }
+    let mut child = Command::new(&scene.mayexec)
+        .args(["watch", "--json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    let mut ready = String::new();
+    let mut stderr = BufReader::new(child.stderr.take().context("a pipe")?);
+    stderr.read_line(&mut ready)?;
+    checks.equal("watch has an instance of its own", instances()?, 1);
+    let allowed = scene.exec.join("755");
+    let noexec = scene.noexec.join("755");
+    let mode = scene.exec.join("644");
+    for path in [&allowed, &noexec, &mode] {
+        mayexec::open(path)?;
+    }
+    let mut stdout = BufReader::new(child.stdout.take().context("a pipe")?);
+    for (name, reason) in [("755", "mount"), ("644", "file")] {
+        let mut line = String::new();
+        stdout.read_line(&mut line)?;
+        let event: Value = serde_json::from_str(&line).with_context(|| line.clone())?;
+        let found = ["name", "reason", "program"].map(|key| event[key].as_str().unwrap_or("-"));
+        checks.equal(
+            &format!("watch shows {name}: {reason}"),
+            found,
+            [name, reason, "mayexec-guest"],
+        );
+    }
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT)?;
+    let mut rest = String::new();
+    stdout.read_to_string(&mut rest)?;
+    checks.equal("watch shows nothing else", rest.as_str(), "");
+    checks.equal("watch ends well", child.wait()?.code(), Some(0));
+    checks.equal("watch leaves no instance", instances()?, 0);
+    Ok(())
+}

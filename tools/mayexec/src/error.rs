@@ -1,0 +1,96 @@
+//! Why a file was not opened.
+
+use std::fmt;
+
+use rustix::io::Errno;
+
+use crate::policy::Policy;
+use crate::support::Guarantee;
+
+/// Why, as far as user space can know. The explanation is found after the fact: it
+/// may be wrong if the file has changed meanwhile, the refusal is not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Why {
+    /// It could not be opened by an ordinary open either.
+    Open,
+    /// It is not a regular file.
+    NotRegular,
+    /// It is on a noexec mount.
+    Noexec,
+    /// The caller has no execute permission on it.
+    NotExecutable,
+    /// Somebody has it open for writing (`AT_EXECVE_CHECK` only).
+    Busy,
+    /// None of these: a security module or a fanotify listener has refused it.
+    Other,
+    /// The kernel cannot give the guarantee that was demanded.
+    Guarantee {
+        /// What was demanded.
+        needed: Guarantee,
+        /// What the kernel has.
+        had: Guarantee,
+    },
+    /// The securebit demands a check that a seccomp filter keeps the program from making.
+    Filtered,
+    /// RESOLVE_* flags need openat2(2).
+    Unresolved,
+}
+
+/// A file was not opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Error {
+    /// The reason.
+    pub why: Why,
+    /// What the kernel answered, or would have.
+    pub errno: Errno,
+    /// The policy in force.
+    pub policy: Policy,
+}
+
+impl Error {
+    /// Whether the file was refused as code, rather than not opened for another reason.
+    #[must_use]
+    pub fn is_denial(&self) -> bool {
+        matches!(
+            self.why,
+            Why::NotRegular | Why::Noexec | Why::NotExecutable | Why::Busy | Why::Other
+        )
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let reason = match self.why {
+            Why::Open => return write!(f, "{}", std::io::Error::from(self.errno)),
+            Why::Guarantee { needed, had } => {
+                return write!(
+                    f,
+                    "the guarantee demanded is {}, possible is {}",
+                    needed.describe(),
+                    had.describe()
+                );
+            }
+            Why::Filtered => {
+                return f.write_str(
+                    "SECBIT_EXEC_RESTRICT_FILE demands a check, but execveat(2) is filtered",
+                );
+            }
+            Why::Unresolved => return f.write_str("RESOLVE_* flags need openat2(2)"),
+            Why::NotRegular => "not a regular file",
+            Why::Noexec => "on a noexec mount",
+            Why::NotExecutable => "no execute permission",
+            Why::Busy => "open for writing by somebody",
+            Why::Other => "refused by a security module or a fanotify listener",
+        };
+        write!(f, "{reason} ({})", self.policy)
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<Error> for std::io::Error {
+    fn from(error: Error) -> Self {
+        Self::new(std::io::Error::from(error.errno).kind(), error)
+    }
+}

@@ -1,0 +1,275 @@
+//! What user space can see of a file, without opening it.
+//!
+//! This estimates what the kernel would say: modes, ACLs and the capability to
+//! override them. Security modules, idmapped mounts and servers may know better.
+
+use std::os::fd::{AsFd, AsRawFd};
+
+use rustix::fs::{FileType, Stat, StatVfsMountFlags};
+use rustix::io::Errno;
+
+/// The bit of CAP_DAC_OVERRIDE in a set of capabilities.
+const CAP_DAC_OVERRIDE: u64 = 1 << 1;
+
+/// Somebody who may or may not execute a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Who {
+    /// The user.
+    pub uid: u32,
+    /// The groups.
+    pub gids: Vec<u32>,
+    /// Whether CAP_DAC_OVERRIDE overrides all but the absence of any execute bit.
+    pub overrides: bool,
+}
+
+impl Who {
+    /// The calling thread: what counts is its IDs for file systems.
+    ///
+    /// # Errors
+    ///
+    /// /proc is not mounted.
+    pub fn caller() -> std::io::Result<Self> {
+        let text = std::fs::read_to_string("/proc/thread-self/status")?;
+        Self::parse(&text)
+            .ok_or_else(|| std::io::Error::other("/proc/thread-self/status is incomplete"))
+    }
+
+    fn parse(status: &str) -> Option<Self> {
+        let words = |key: &str| {
+            status
+                .lines()
+                .find_map(|line| line.strip_prefix(key))
+                .map(str::split_whitespace)
+        };
+        let uid = words("Uid:")?.nth(3)?.parse().ok()?;
+        let mut gids = vec![words("Gid:")?.nth(3)?.parse().ok()?];
+        for gid in words("Groups:")? {
+            gids.push(gid.parse().ok()?);
+        }
+        let caps = u64::from_str_radix(words("CapEff:")?.next()?, 16).ok()?;
+        Some(Self {
+            uid,
+            gids,
+            overrides: caps & CAP_DAC_OVERRIDE != 0,
+        })
+    }
+
+    /// Whether `mode`, the owners and the ACL let this one execute a regular file.
+    #[must_use]
+    pub fn may_execute(&self, mode: u32, uid: u32, gid: u32, acl: Option<&Acl>) -> bool {
+        if self.overrides && mode & 0o111 != 0 {
+            return true;
+        }
+        if self.uid == uid {
+            return mode & 0o100 != 0;
+        }
+        match acl {
+            // The group bits of a file with an ACL are its mask: without x there, only
+            // the owner and others can have it, and the kernel does not look further.
+            Some(acl) if mode & 0o070 != 0 => acl.may_execute(self, gid, mode),
+            _ if self.gids.contains(&gid) => mode & 0o010 != 0,
+            _ => mode & 0o001 != 0,
+        }
+    }
+}
+
+/// A POSIX access control list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Acl(Vec<Entry>);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Entry {
+    tag: u16,
+    perm: u16,
+    id: u32,
+}
+
+/// Tags of the kernel's include/uapi/linux/posix_acl.h.
+mod tag {
+    pub(super) const USER: u16 = 0x02;
+    pub(super) const GROUP_OBJ: u16 = 0x04;
+    pub(super) const GROUP: u16 = 0x08;
+    pub(super) const MASK: u16 = 0x10;
+}
+
+/// Execute, in an entry's permissions.
+const X: u16 = 1;
+
+impl Acl {
+    /// The attribute that holds an ACL.
+    pub const NAME: &'static str = "system.posix_acl_access";
+
+    /// Reads the attribute's value.
+    #[must_use]
+    pub fn parse(value: &[u8]) -> Option<Self> {
+        let entries = value.strip_prefix(&2u32.to_le_bytes())?;
+        if entries.len() % 8 != 0 {
+            return None;
+        }
+        let entry = |bytes: &[u8]| {
+            Some(Entry {
+                tag: u16::from_le_bytes(bytes[..2].try_into().ok()?),
+                perm: u16::from_le_bytes(bytes[2..4].try_into().ok()?),
+                id: u32::from_le_bytes(bytes[4..].try_into().ok()?),
+            })
+        };
+        entries
+            .chunks_exact(8)
+            .map(entry)
+            .collect::<Option<_>>()
+            .map(Self)
+    }
+
+    /// The rule of acl(5) for those who do not own the file.
+    fn may_execute(&self, who: &Who, owning_group: u32, mode: u32) -> bool {
+        let mask = self
+            .0
+            .iter()
+            .find(|entry| entry.tag == tag::MASK)
+            .map_or(X, |entry| entry.perm);
+        if let Some(own) = self
+            .0
+            .iter()
+            .find(|entry| entry.tag == tag::USER && entry.id == who.uid)
+        {
+            return own.perm & mask & X != 0;
+        }
+        let mut groups = self.0.iter().filter(|entry| match entry.tag {
+            tag::GROUP_OBJ => who.gids.contains(&owning_group),
+            tag::GROUP => who.gids.contains(&entry.id),
+            _ => false,
+        });
+        // One group that allows it is enough; if none of several does, others' bits
+        // do not count.
+        let mut matched = false;
+        if groups.any(|entry| {
+            matched = true;
+            entry.perm & mask & X != 0
+        }) {
+            return true;
+        }
+        !matched && mode & 0o001 != 0
+    }
+}
+
+/// The type, the mount and the permissions of a file.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts {
+    /// Owners, mode and identity.
+    pub stat: Stat,
+    /// Whether the mount is noexec.
+    pub noexec: bool,
+    /// Whether mode, ACL and capabilities give execute permission.
+    pub executable: bool,
+}
+
+impl Facts {
+    /// Looks at an open file; `O_PATH` is enough.
+    ///
+    /// # Errors
+    ///
+    /// Those of fstat(2) and fstatvfs(3), or /proc is not mounted.
+    pub fn of(file: impl AsFd, who: &Who) -> Result<Self, Errno> {
+        let stat = rustix::fs::fstat(&file)?;
+        let flags = rustix::fs::fstatvfs(&file)?.f_flag;
+        let acl = acl(format!("/proc/self/fd/{}", file.as_fd().as_raw_fd()));
+        Ok(Self {
+            stat,
+            noexec: flags.contains(StatVfsMountFlags::NOEXEC),
+            executable: who.may_execute(stat.st_mode, stat.st_uid, stat.st_gid, acl.as_ref()),
+        })
+    }
+
+    /// Whether it is a regular file.
+    #[must_use]
+    pub fn is_regular(&self) -> bool {
+        FileType::from_raw_mode(self.stat.st_mode) == FileType::RegularFile
+    }
+}
+
+/// The ACL of the file that `path` leads to, if it has one that can be read.
+#[must_use]
+pub fn acl(path: impl rustix::path::Arg) -> Option<Acl> {
+    let mut value = [0; 4096];
+    let length = rustix::fs::getxattr(path, Acl::NAME, &mut value).ok()?;
+    Acl::parse(&value[..length])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn user(uid: u32, gids: &[u32]) -> Who {
+        Who {
+            uid,
+            gids: gids.to_vec(),
+            overrides: false,
+        }
+    }
+
+    #[test]
+    fn the_first_class_that_matches_decides() {
+        let (owner, member, other) = (user(1, &[9]), user(2, &[7]), user(3, &[9]));
+        for (mode, expected) in [
+            (0o100, [true, false, false]),
+            (0o010, [false, true, false]),
+            (0o001, [false, false, true]),
+            (0o644, [false, false, false]),
+            (0o755, [true, true, true]),
+        ] {
+            let answers = [&owner, &member, &other].map(|who| who.may_execute(mode, 1, 7, None));
+            assert_eq!(answers, expected, "{mode:o}");
+        }
+    }
+
+    #[test]
+    fn the_capability_needs_some_bit() {
+        let root = Who {
+            overrides: true,
+            ..user(0, &[0])
+        };
+        assert!(!root.may_execute(0o644, 1, 1, None));
+        assert!(root.may_execute(0o645, 1, 1, None));
+    }
+
+    #[test]
+    fn an_acl_decides_for_named_users_and_groups() {
+        let mut value = 2u32.to_le_bytes().to_vec();
+        for (tag, perm, id) in [
+            (1u16, 6u16, u32::MAX),
+            (2, 5, 10),
+            (2, 4, 11),
+            (4, 4, u32::MAX),
+            (8, 5, 20),
+            (0x10, 5, u32::MAX),
+            (0x20, 5, u32::MAX),
+        ] {
+            value.extend(tag.to_le_bytes());
+            value.extend(perm.to_le_bytes());
+            value.extend(id.to_le_bytes());
+        }
+        let acl = Acl::parse(&value).unwrap();
+        let may = |who: Who, mode| who.may_execute(mode, 1, 7, Some(&acl));
+        assert!(may(user(10, &[]), 0o655), "a named user");
+        assert!(!may(user(11, &[]), 0o655), "a named user without x");
+        assert!(!may(user(12, &[7]), 0o655), "the owning group");
+        assert!(may(user(12, &[20]), 0o655), "a named group");
+        assert!(may(user(12, &[7, 20]), 0o655), "one of two groups");
+        assert!(may(user(12, &[]), 0o655), "others");
+        assert!(!may(user(1, &[20]), 0o655), "the owner");
+        assert_eq!(Acl::parse(&value[..value.len() - 1]), None);
+        assert_eq!(Acl::parse(&[1, 0, 0, 0]), None);
+    }
+
+    #[test]
+    fn the_caller_is_read_from_proc() {
+        let status = "Name:\tx\nUid:\t1\t2\t3\t4\nGid:\t5\t6\t7\t8\nGroups:\t9 10 \n\
+                      CapEff:\t0000000000000002\n";
+        let who = Who::parse(status).unwrap();
+        assert_eq!(
+            (who.uid, who.gids, who.overrides),
+            (4, vec![8, 9, 10], true)
+        );
+        assert_eq!(Who::parse("Uid:\t1\n"), None);
+    }
+}

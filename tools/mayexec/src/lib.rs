@@ -1,0 +1,31 @@
+#![doc = include_str!("../README.md")]
+
+mod error;
+pub mod facts;
+mod open;
+mod policy;
+mod support;
+
+use std::path::Path;
+
+pub use error::{Error, Why};
+pub use open::{Open, Opened};
+pub use policy::Policy;
+pub use support::{Guarantee, Support};
+
+/// Opens a script, a module or a library that is about to be executed, under the policy
+/// in force and with whatever guarantee the kernel can give.
+///
+/// ```
+/// match mayexec::open("/no/such/script") {
+///     Ok(opened) => println!("opened: {}", opened.guarantee.describe()),
+///     Err(error) => println!("not opened: {error}"),
+/// }
+/// ```
+///
+/// # Errors
+///
+/// As [`Open::open`].
+pub fn open(path: impl AsRef<Path>) -> Result<Opened, Error> {
+    Open::new().open(path)
+}

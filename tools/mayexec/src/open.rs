@@ -1,0 +1,306 @@
+//! The ladder.
+
+use std::ffi::{CStr, CString};
+use std::fs::File;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use rustix::fs::{OFlags, ResolveFlags};
+use rustix::io::Errno;
+use uapi::{O_EMPTYPATH, O_MAYEXEC, OpenHow};
+
+use crate::error::{Error, Why};
+use crate::facts::{Facts, Who};
+use crate::policy::Policy;
+use crate::support::{Guarantee, Support};
+
+/// An open file, and how it was looked at.
+#[derive(Debug)]
+pub struct Opened {
+    /// The file, open for reading, closed on exec.
+    pub file: File,
+    /// Who has applied the policy.
+    pub guarantee: Guarantee,
+    /// Whether the file has passed `AT_EXECVE_CHECK`.
+    pub checked: bool,
+}
+
+/// Options of an open.
+///
+/// ```
+/// use mayexec::{Guarantee, Open};
+/// use rustix::fs::ResolveFlags;
+///
+/// // A module that must lie below /usr and may not be reached by a symbolic link.
+/// let dir = std::fs::File::open("/usr")?;
+/// let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+/// match Open::new().resolve(resolve).open_at(&dir, "lib/no-such-module.lua") {
+///     Ok(opened) => println!("{:?}", opened.guarantee),
+///     Err(error) => println!("refused: {error}"),
+/// }
+///
+/// // Nothing less than the kernel's own decision.
+/// if let Err(error) = Open::new().require(Guarantee::Kernel).open("/bin/sh") {
+///     println!("{error}");
+/// }
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy)]
+#[must_use]
+pub struct Open {
+    require: Guarantee,
+    resolve: ResolveFlags,
+    always: bool,
+}
+
+impl Default for Open {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Open {
+    /// Whatever guarantee there is, every way of resolving a path.
+    pub fn new() -> Self {
+        Self {
+            require: Guarantee::Plain,
+            resolve: ResolveFlags::empty(),
+            always: false,
+        }
+    }
+
+    /// Fails unless this guarantee can be given.
+    pub fn require(mut self, guarantee: Guarantee) -> Self {
+        self.require = guarantee;
+        self
+    }
+
+    /// How the path may be resolved.
+    pub fn resolve(mut self, resolve: ResolveFlags) -> Self {
+        self.resolve = resolve;
+        self
+    }
+
+    /// Makes `AT_EXECVE_CHECK` whether the securebits ask for it or not, and fails where
+    /// the kernel does not have it.
+    pub fn check_always(mut self) -> Self {
+        self.always = true;
+        self
+    }
+
+    /// Opens `path`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::why`] tells the reason.
+    pub fn open(&self, path: impl AsRef<Path>) -> Result<Opened, Error> {
+        self.path(libc::AT_FDCWD, path.as_ref())
+    }
+
+    /// Opens `path`, seen from `dir` if it is relative.
+    ///
+    /// # Errors
+    ///
+    /// As [`Open::open`].
+    pub fn open_at(&self, dir: impl AsFd, path: impl AsRef<Path>) -> Result<Opened, Error> {
+        self.path(dir.as_fd().as_raw_fd(), path.as_ref())
+    }
+
+    /// Opens the file behind a descriptor again, under the policy: one that was inherited
+    /// or received, or opened with `O_PATH`. The new one starts at offset 0.
+    ///
+    /// ```
+    /// let held = std::fs::File::open("/bin/sh")?;
+    /// match mayexec::Open::new().reopen(&held) {
+    ///     Ok(opened) => println!("{:?}", opened.file),
+    ///     Err(error) => println!("refused: {error}"),
+    /// }
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`Open::open`].
+    pub fn reopen(&self, fd: impl AsFd) -> Result<Opened, Error> {
+        let fd = fd.as_fd().as_raw_fd();
+        self.climb(|support| {
+            if support.emptypath {
+                return Ok(Target::Held(fd));
+            }
+            // A kernel without O_EMPTYPATH has /proc.
+            CString::new(format!("/proc/self/fd/{fd}"))
+                .map(Target::Link)
+                .map_err(|_| Errno::INVAL)
+        })
+    }
+
+    /// Opens what standard input is again, under the policy. Commands that arrive on a
+    /// terminal or a pipe are refused under every policy.
+    ///
+    /// # Errors
+    ///
+    /// As [`Open::open`].
+    pub fn stdin(&self) -> Result<Opened, Error> {
+        self.reopen(std::io::stdin())
+    }
+
+    fn path(&self, dir: RawFd, path: &Path) -> Result<Opened, Error> {
+        self.climb(|_| {
+            CString::new(path.as_os_str().as_bytes())
+                .map(|path| Target::Path(dir, path, self.resolve))
+                .map_err(|_| Errno::INVAL)
+        })
+    }
+
+    /// Opens with what there is.
+    fn climb(&self, target: impl Fn(Support) -> Result<Target, Errno>) -> Result<Opened, Error> {
+        let support = Support::get();
+        let error = match self.with(support, &target) {
+            Err(error) => error,
+            Ok(opened) => return Ok(opened),
+        };
+        // A filter may have come since the kernel was asked; the answer to that does not
+        // depend on any file.
+        if matches!(error.errno, Errno::NOSYS | Errno::PERM) {
+            let now = Support::probe();
+            if now != support {
+                return self.with(now, &target);
+            }
+        }
+        Err(error)
+    }
+
+    fn with(
+        &self,
+        support: Support,
+        target: &impl Fn(Support) -> Result<Target, Errno>,
+    ) -> Result<Opened, Error> {
+        let policy = Policy::read();
+        let failed = |why, errno| Error { why, errno, policy };
+        let guarantee = support.guarantee();
+        let too_low = |needed| {
+            let had = guarantee;
+            failed(Why::Guarantee { needed, had }, Errno::NOTSUP)
+        };
+        if guarantee < self.require {
+            return Err(too_low(self.require));
+        }
+        if self.always && !support.execve_check {
+            return Err(too_low(Guarantee::Securebits));
+        }
+        // Only a filter keeps a kernel that has the securebit from making the check.
+        if policy.securebit && guarantee == Guarantee::Plain {
+            return Err(failed(Why::Filtered, Errno::NOSYS));
+        }
+        let target = target(support).map_err(|errno| failed(Why::Open, errno))?;
+        if !support.openat2 && !target.resolve().is_empty() {
+            return Err(failed(Why::Unresolved, Errno::NOSYS));
+        }
+        let fd = target.open(support, support.mayexec).map_err(|errno| {
+            let why = if support.mayexec && matches!(errno, Errno::ACCESS | Errno::PERM) {
+                target.explain(support, policy)
+            } else {
+                Ok(Why::Open)
+            };
+            // What an ordinary open says is what is wrong, if it fails too.
+            why.map_or_else(|errno| failed(Why::Open, errno), |why| failed(why, errno))
+        })?;
+        let checked = support.execve_check && (policy.securebit || self.always);
+        if checked {
+            uapi::execve_check(fd.as_raw_fd(), c"", libc::AT_EMPTY_PATH).map_err(|errno| {
+                let why = match errno {
+                    Errno::TXTBSY => Why::Busy,
+                    _ => judge(&fd, true, true),
+                };
+                failed(why, errno)
+            })?;
+        }
+        Ok(Opened {
+            file: File::from(fd),
+            guarantee,
+            checked,
+        })
+    }
+}
+
+/// What is to be opened.
+enum Target {
+    /// A path seen from a directory.
+    Path(RawFd, CString, ResolveFlags),
+    /// What a descriptor holds.
+    Held(RawFd),
+    /// The same by its link in /proc.
+    Link(CString),
+}
+
+impl Target {
+    fn parts(&self) -> (RawFd, &CStr, u64) {
+        match self {
+            Self::Path(dir, path, _) => (*dir, path, 0),
+            Self::Held(fd) => (*fd, c"", O_EMPTYPATH),
+            Self::Link(path) => (libc::AT_FDCWD, path, 0),
+        }
+    }
+
+    fn resolve(&self) -> ResolveFlags {
+        match self {
+            Self::Path(_, _, resolve) => *resolve,
+            // There is no path to resolve.
+            Self::Held(_) | Self::Link(_) => ResolveFlags::empty(),
+        }
+    }
+
+    fn open(&self, support: Support, mayexec: bool) -> Result<OwnedFd, Errno> {
+        let flag = if mayexec { O_MAYEXEC } else { 0 };
+        self.open_with(support, OFlags::RDONLY, flag)
+    }
+
+    fn open_with(&self, support: Support, flags: OFlags, high: u64) -> Result<OwnedFd, Errno> {
+        let (dir, path, extra) = self.parts();
+        let mut flags = flags | OFlags::CLOEXEC;
+        // openat2(2) refuses what means nothing beside O_PATH.
+        flags.set(OFlags::NOCTTY, !flags.contains(OFlags::PATH));
+        let how = OpenHow {
+            flags: u64::from(flags.bits()) | extra | high,
+            mode: 0,
+            resolve: self.resolve().bits(),
+        };
+        if support.openat2 {
+            uapi::openat2(dir, path, how)
+        } else {
+            uapi::openat(dir, path, flags.bits().cast_signed(), 0)
+        }
+    }
+
+    /// Why the kernel has refused this with the flag; the error of an ordinary open, if
+    /// that fails too.
+    fn explain(&self, support: Support, policy: Policy) -> Result<Why, Errno> {
+        // A device or a FIFO is not opened for the sake of a message.
+        let seen = self.open_with(support, OFlags::PATH, 0)?;
+        let stat = rustix::fs::fstat(&seen)?;
+        if rustix::fs::FileType::from_raw_mode(stat.st_mode) == rustix::fs::FileType::RegularFile {
+            self.open_with(support, OFlags::RDONLY | OFlags::NONBLOCK, 0)?;
+        }
+        Ok(judge(&seen, policy.mount(), policy.file()))
+    }
+}
+
+/// Which check refuses this file, of those that are in force.
+fn judge(file: impl AsFd, mount: bool, permission: bool) -> Why {
+    let Ok(who) = Who::caller() else {
+        return Why::Other;
+    };
+    let Ok(facts) = Facts::of(file, &who) else {
+        return Why::Other;
+    };
+    if (mount || permission) && !facts.is_regular() {
+        Why::NotRegular
+    } else if mount && facts.noexec {
+        Why::Noexec
+    } else if permission && !facts.executable {
+        Why::NotExecutable
+    } else {
+        Why::Other
+    }
+}
