@@ -70,6 +70,17 @@ pub(crate) fn run(ctx: &Ctx, names: &[String]) -> Result<bool> {
             suites.join(", ")
         );
     }
+    if names.is_empty() || names.iter().any(|name| name == DROPPED) {
+        for (name, noticed) in dropped(&session, &bundle)? {
+            match noticed {
+                Some(why) => println!("caught    without the patch for {name}: {why}"),
+                None => {
+                    println!("SURVIVES  without the patch for {name}");
+                    survivors.push(name.to_owned());
+                }
+            }
+        }
+    }
     walk.force_to(session.tip())?;
     println!(
         "\n{table}\n{} breaks, {} survive",
@@ -84,6 +95,33 @@ fn stem(file: &Path) -> String {
         .unwrap_or_default()
         .to_string_lossy()
         .into_owned()
+}
+
+/// The name of the break that is no diff: the consumers' patches are dropped.
+const DROPPED: &str = "consumers-dropped";
+
+/// Runs the consumers' tests on the kernel without their patches: each must notice.
+fn dropped(session: &Session<'_>, bundle: &Path) -> Result<Vec<(&'static str, Noticed)>> {
+    let (commit, names) = consumers::without_patches(session)?;
+    let kernel = session.kernel(
+        "the kernel without the consumers' patches",
+        &commit,
+        &CONSUMERS,
+    )?;
+    let run = consumers::tests(session, &kernel, bundle, DROPPED)?;
+    Ok(names
+        .into_iter()
+        .map(|name| {
+            let program = consumers::program_of(name);
+            let cases: Vec<Case> = run
+                .cases
+                .iter()
+                .filter(|case| case.group == program)
+                .cloned()
+                .collect();
+            (name, judge(&cases, None, &[]))
+        })
+        .collect())
 }
 
 /// What a break does, in its first line.
@@ -154,7 +192,7 @@ fn select(dir: &Path, names: &[String]) -> Result<Vec<PathBuf>> {
             files.extend(diffs(&below)?);
         }
     }
-    for name in names {
+    for name in names.iter().filter(|name| *name != DROPPED) {
         if !files.iter().any(|file| stem(file) == *name) {
             let known: Vec<String> = files.iter().map(|file| stem(file)).collect();
             bail!("no break is called {name}; there are: {}", known.join(" "));
@@ -163,7 +201,7 @@ fn select(dir: &Path, names: &[String]) -> Result<Vec<PathBuf>> {
     if !names.is_empty() {
         files.retain(|file| names.contains(&stem(file)));
     }
-    if files.is_empty() {
+    if files.is_empty() && names.is_empty() {
         bail!("{} holds no break", dir.display());
     }
     Ok(files)

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 use super::Session;
 use crate::kernel::{Kernel, Variant};
@@ -52,8 +52,45 @@ fn wanted(bundle: &Path) -> Result<(Vec<String>, Vec<String>)> {
     let own = selftests::own(bundle)?;
     Ok(NAMES
         .iter()
-        .map(|name| format!("{OWN}{name}_test"))
+        .map(|name| program_of(name))
         .partition(|test| own.contains(test)))
+}
+
+/// The last commit without any of the consumers' patches, and the names of those whose
+/// patch changes the kernel and not only its tests.
+pub(crate) fn without_patches(session: &Session<'_>) -> Result<(String, Vec<&'static str>)> {
+    let git = &session.tree.git;
+    let mut first = None;
+    let mut patched = Vec::new();
+    for commit in &session.commits {
+        let files = git.run(["diff-tree", "-r", "--no-commit-id", "--name-only", commit])?;
+        let Some(name) = NAMES
+            .into_iter()
+            .find(|name| files.lines().any(|file| file.ends_with(&test_of(name))))
+        else {
+            continue;
+        };
+        if first.is_none() {
+            first = git.commit(&format!("{commit}^"))?;
+        }
+        if files
+            .lines()
+            .any(|file| !file.starts_with("tools/testing/"))
+        {
+            patched.push(name);
+        }
+    }
+    Ok((first.context("no patch adds a consumer's test")?, patched))
+}
+
+/// The source of a consumer's test.
+fn test_of(name: &str) -> String {
+    format!("/mayexec_{name}_test.c")
+}
+
+/// The program that [`test_of`] becomes.
+pub(crate) fn program_of(name: &str) -> String {
+    format!("{OWN}{name}_test")
 }
 
 /// Runs the tests of all consumers, of which none may be missing nor skip.
