@@ -32,7 +32,7 @@ demo: ## apply, build and boot the series, and play a scene that shows what it d
 test: ## run every test; SUITES="series guest" runs some
 	@$(call lab,test,$(SUITES))
 
-verify: ## try for an hour to refute what the series claims, and print a table
+verify: ## try harder than test to refute what the series claims, and print a table
 	@$(call lab,verify)
 
 kernel: ## prepare build/linux with the series as commits, and build it
