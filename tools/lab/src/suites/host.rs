@@ -272,16 +272,18 @@ fn stage(ctx: &Ctx, package: &Path, policy: &Path, to: &Path) -> Result<()> {
 
 /// The workspace's manifest with the one member.
 fn only_policy(manifest: String) -> String {
-    manifest
-        .lines()
-        .map(|line| {
-            if line.starts_with("members") {
-                "members = [\"policy\"]"
-            } else {
-                line
-            }
-        })
-        .fold(String::new(), |text, line| text + line + "\n")
+    let list = manifest.find("members").and_then(|start| {
+        let end = manifest[start..].find(']')?;
+        Some((start, start + end))
+    });
+    match list {
+        Some((start, end)) => format!(
+            "{}members = [\"policy\"{}",
+            &manifest[..start],
+            &manifest[end..]
+        ),
+        None => manifest,
+    }
 }
 
 /// Source that finds policy.rs beside it, and in which cargo-mutants sees it: it
@@ -344,8 +346,8 @@ mod tests {
     #[test]
     fn the_staged_crate_has_the_policy_inside() {
         assert_eq!(
-            only_policy("[workspace]\nmembers = [\"lab\"]\n".to_owned()),
-            "[workspace]\nmembers = [\"policy\"]\n"
+            only_policy("[workspace]\nmembers = [\n    \"lab\",\n]\n[x]\ny = [1]\n".to_owned()),
+            "[workspace]\nmembers = [\"policy\"]\n[x]\ny = [1]\n"
         );
         assert_eq!(
             inside(
