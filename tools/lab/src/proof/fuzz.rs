@@ -53,20 +53,30 @@ pub(crate) fn differential(ctx: &Ctx, base: &Kernel, tip: &Kernel, extent: Exten
     let (one, other): (Trace, Trace) = (read(&on_base)?, read(&on_tip)?);
     failures.extend(incomplete(&one, calls));
     let blocks = differing_blocks(&one, &other).map_err(|why| anyhow!(why))?;
-    if !blocks.is_empty() {
+    if blocks.len() > LOOKED_AT {
         failures.push(format!(
             "{} of {} blocks of {BLOCK} calls differ",
             blocks.len(),
             one.blocks.len()
         ));
     }
+    // A guest that had to wait for its host answers late once: what the kernels do
+    // differently, they do again.
+    let mut once = 0;
     for block in blocks.into_iter().take(LOOKED_AT) {
-        failures.push(look_at(ctx, base, tip, seed, block)?);
+        match look_at(ctx, base, tip, seed, block)? {
+            Some(difference) => failures.push(difference),
+            None => once += 1,
+        }
     }
+    let once = match once {
+        0 => String::new(),
+        blocks => format!(", {blocks} blocks differed once and not again"),
+    };
     Ok(Row {
         claim: "opens without the flag answer and act as on the base".to_owned(),
         tried: format!(
-            "{} calls, {} opened, {} changed the tree, seed {seed}",
+            "{} calls, {} opened, {} changed the tree, seed {seed}{once}",
             one.calls(),
             one.opened(),
             one.changed()
@@ -91,8 +101,14 @@ fn incomplete(trace: &Trace, calls: u64) -> Vec<String> {
     failures
 }
 
-/// Runs a block on both kernels again, and finds the first call that differs.
-fn look_at(ctx: &Ctx, base: &Kernel, tip: &Kernel, seed: u64, block: u64) -> Result<String> {
+/// Runs a block on both kernels again, and finds the first call that differs, if one does.
+fn look_at(
+    ctx: &Ctx,
+    base: &Kernel,
+    tip: &Kernel,
+    seed: u64,
+    block: u64,
+) -> Result<Option<String>> {
     let again = format!("replay --seed {seed} --block {block}");
     let args = words(&again);
     let (on_base, on_tip) = beside(
@@ -108,10 +124,8 @@ fn look_at(ctx: &Ctx, base: &Kernel, tip: &Kernel, seed: u64, block: u64) -> Res
         || run(ctx, tip, &format!("block {block}"), &args, false),
     )?;
     let (one, other) = (text(&on_base)?, text(&on_tip)?);
-    Ok(match first_difference(("base", &one), ("series", &other)) {
-        Some(difference) => format!("{difference}again, in a guest: fuzz {again}"),
-        None => format!("block {block} does not differ when it runs alone: fuzz {again}"),
-    })
+    let difference = first_difference(("base", &one), ("series", &other));
+    Ok(difference.map(|difference| format!("{difference}again, in a guest: fuzz {again}")))
 }
 
 /// Makes calls with the flag, half of them in each of two guests.
