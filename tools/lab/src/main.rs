@@ -63,7 +63,7 @@ enum Verb {
     Export,
     /// Run every test, or the named suites
     Test {
-        /// series, style, host, build, kunit, guest, consumers, proof, demo
+        /// series, style, host, build, kunit, guest, consumers, proof, userland, demo
         suites: Vec<suites::Suite>,
     },
     /// Run what takes longer than a test may, and print a table of evidence

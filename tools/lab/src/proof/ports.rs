@@ -59,7 +59,7 @@ pub(crate) fn gcc(session: &Session<'_>) -> Result<Row> {
     let mut found = Found::default();
     found.warnings(&own_warnings(session, &kernel)?);
     found.kunit(session, &kernel, "gcc")?;
-    found.selftests(session, &kernel, &native(session)?, "gcc", &[])?;
+    found.selftests(session, &kernel, &session.selftests()?, "gcc", &[])?;
     Ok(found.row("the series works when GCC compiles the kernel"))
 }
 
@@ -146,16 +146,6 @@ fn build(session: &Session<'_>, tools: &Toolchain, name: &'static str) -> Result
         &format!("the series' kernel ({name})"),
         &key,
         &Variant::PLAIN,
-    )
-}
-
-/// The selftests of the host's architecture.
-fn native(session: &Session<'_>) -> Result<PathBuf> {
-    selftests::bundle(
-        session.ctx,
-        session.tools()?,
-        &Git::at(checked_out(session)?),
-        &session.builder(&Variant::PLAIN)?.obj,
     )
 }
 
@@ -246,7 +236,7 @@ impl Found {
     ) -> Result<()> {
         let mut only = selftests::programs(bundle)?;
         only.retain(|program| program != RACE);
-        let known = native(session)?;
+        let known = session.selftests()?;
         let known_kernel = session.tip_kernel()?;
         let ctx = session.ctx;
         let (label, known_label) = (
