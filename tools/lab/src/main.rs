@@ -67,7 +67,10 @@ enum Verb {
         suites: Vec<suites::Suite>,
     },
     /// Run what takes longer than a test may, and print a table of evidence
-    Verify,
+    Verify {
+        /// Words of the rows to make; all, without
+        rows: Vec<String>,
+    },
     /// Run the kernel's own selftests for openat2 and exec in the guest
     Kselftest,
     /// Break the code on purpose, one way at a time, and see which suite notices
@@ -129,7 +132,7 @@ fn run(args: &Args) -> Result<bool> {
         }
         Verb::Export => series::export(&ctx).map(|()| true),
         Verb::Test { suites } => suites::run(&ctx, suites),
-        Verb::Verify => proof::verify(&ctx),
+        Verb::Verify { rows } => proof::verify(&ctx, rows),
         Verb::Kselftest => {
             let (tree, kernel) = build_tip(&ctx)?;
             let tools = Toolchain::find(&ctx)?;

@@ -8,7 +8,7 @@ mod stress;
 
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use crate::ctx::Ctx;
 use crate::kernel::Kernel;
@@ -51,12 +51,18 @@ impl Row {
     }
 }
 
-/// Makes every row, prints the table; whether nothing failed.
-pub(crate) fn verify(ctx: &Ctx) -> Result<bool> {
+/// Makes every row, or those that are named, and prints the table; whether nothing failed.
+pub(crate) fn verify(ctx: &Ctx, names: &[String]) -> Result<bool> {
+    for name in names {
+        if !ROWS.iter().any(|row| row.contains(name.as_str())) {
+            bail!("no row has \"{name}\" in its name: {}", ROWS.join(", "));
+        }
+    }
     let session = Session::open(ctx)?;
     let mut report = Report::new();
     let mut rows = Vec::new();
-    each(&session, Extent::Long, &mut |row| {
+    let wanted = |row: &str| names.is_empty() || names.iter().any(|name| row.contains(name));
+    each(&session, Extent::Long, &wanted, &mut |row| {
         check(&mut report, &row);
         rows.push(row);
     });
@@ -66,51 +72,67 @@ pub(crate) fn verify(ctx: &Ctx) -> Result<bool> {
 
 /// Makes the rows of `make test`.
 pub(crate) fn shortened(session: &Session<'_>, report: &mut Report) {
-    each(session, Extent::Short, &mut |row| check(report, &row));
+    each(session, Extent::Short, &|_| true, &mut |row| {
+        check(report, &row);
+    });
 }
 
-/// Makes one row after the other.
-fn each(session: &Session<'_>, extent: Extent, done: &mut dyn FnMut(Row)) {
-    let ctx = session.ctx;
-    let mut one = |what: &str, row: Result<Row>| done(row.unwrap_or_else(|e| untried(what, &e)));
-    let kernels = || Ok((session.base_kernel()?, session.tip_kernel()?));
-    one(
-        "opens without the flag",
-        kernels().and_then(|(base, tip)| fuzz::differential(ctx, base, tip, extent)),
-    );
-    one(
-        "opens with the flag",
-        kernels().and_then(|(_, tip)| fuzz::oracle(ctx, tip, extent)),
-    );
-    one(
-        "races",
-        kernels().and_then(|(_, tip)| stress::races(ctx, tip, extent)),
-    );
-    one("attacks", attacks(session));
-    if extent == Extent::Short {
-        return;
+/// The rows by the names under which `make verify` takes them, in order.
+const ROWS: [&str; 12] = [
+    "opens without the flag",
+    "opens with the flag",
+    "races",
+    "attacks",
+    "debug: selftests",
+    "debug: opens with the flag",
+    "debug: races",
+    "debug: faults",
+    "uml",
+    "i386",
+    "arm64",
+    "gcc",
+];
+
+/// How many of them `make test` has.
+const SHORT: usize = 4;
+
+/// Makes one wanted row after the other.
+fn each(
+    session: &Session<'_>,
+    extent: Extent,
+    wanted: &dyn Fn(&str) -> bool,
+    done: &mut dyn FnMut(Row),
+) {
+    let rows = match extent {
+        Extent::Short => &ROWS[..SHORT],
+        Extent::Long => &ROWS[..],
+    };
+    for name in rows.iter().filter(|name| wanted(name)) {
+        done(row(session, name, extent).unwrap_or_else(|error| untried(name, &error)));
     }
+}
+
+/// Makes the row of that name.
+fn row(session: &Session<'_>, name: &str, extent: Extent) -> Result<Row> {
+    let ctx = session.ctx;
     let debug = || session.kernel("the debug kernel", session.tip(), &stress::DEBUG);
-    one(
-        "selftests on a debug kernel",
-        debug().and_then(|debug| debugged(session, &debug)),
-    );
-    one(
-        "flagged opens on a debug kernel",
-        debug().and_then(|debug| fuzz::oracle(ctx, &debug, Extent::Short)),
-    );
-    one(
-        "races on a debug kernel",
-        debug().and_then(|debug| stress::races(ctx, &debug, Extent::Short)),
-    );
-    one(
-        "faults",
-        debug().and_then(|debug| stress::faults(ctx, &debug)),
-    );
-    one("kunit.py", ports::uml(session));
-    one("32-bit programs", ports::compat(session));
-    one("arm64", ports::arm64(session));
-    one("GCC", ports::gcc(session));
+    match name {
+        "opens without the flag" => {
+            fuzz::differential(ctx, session.base_kernel()?, session.tip_kernel()?, extent)
+        }
+        "opens with the flag" => fuzz::oracle(ctx, session.tip_kernel()?, extent),
+        "races" => stress::races(ctx, session.tip_kernel()?, extent),
+        "attacks" => attacks(session),
+        "debug: selftests" => debugged(session, &debug()?),
+        "debug: opens with the flag" => fuzz::oracle(ctx, &debug()?, Extent::Short),
+        "debug: races" => stress::races(ctx, &debug()?, Extent::Short),
+        "debug: faults" => stress::faults(ctx, &debug()?),
+        "uml" => ports::uml(session),
+        "i386" => ports::compat(session),
+        "arm64" => ports::arm64(session),
+        "gcc" => ports::gcc(session),
+        _ => bail!("no row is called {name}"),
+    }
 }
 
 /// A row that could not be tried refutes nothing, and shows nothing either.
