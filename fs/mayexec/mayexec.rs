@@ -12,7 +12,6 @@ use kernel::{
         current_securebits,
         securebits, //
     },
-    error::from_result,
     fs::{
         Access,
         FileType,
@@ -141,7 +140,7 @@ pub unsafe extern "C" fn mayexec_permission(
         trace::open(&file, policy, decision);
     }
 
-    from_result(|| verdict(decision).map(|()| 0))
+    verdict(decision).map_or_else(Error::to_errno, |()| 0)
 }
 
 #[cfg(CONFIG_OPEN_MAYEXEC_KUNIT_TEST)]

@@ -80,12 +80,6 @@ impl FileType {
 #[repr(transparent)]
 pub struct Inode(Opaque<bindings::inode>);
 
-// SAFETY: References to inodes are counted atomically, from any thread.
-unsafe impl Send for Inode {}
-
-// SAFETY: The methods of this type only read what does not change or what C code synchronises.
-unsafe impl Sync for Inode {}
-
 impl Inode {
     /// Creates a reference to an [`Inode`] from a raw pointer.
     ///

@@ -22,12 +22,6 @@ use crate::{
 #[repr(transparent)]
 pub struct MntIdmap(Opaque<bindings::mnt_idmap>);
 
-// SAFETY: An idmap is immutable but for its reference count, which is atomic.
-unsafe impl Send for MntIdmap {}
-
-// SAFETY: An idmap is immutable but for its reference count, which is atomic.
-unsafe impl Sync for MntIdmap {}
-
 impl MntIdmap {
     /// Creates a reference to a [`MntIdmap`] from a raw pointer.
     ///

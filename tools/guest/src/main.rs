@@ -117,17 +117,20 @@ fn prepare() -> Result<Job> {
     mount_9p(SHARE_TAG, SHARE, none)?;
     let text = fs::read(Path::new(SHARE).join(JOB_FILE)).context("the host left no job")?;
     let job: Job = serde_json::from_slice(&text).context("the host's job cannot be read")?;
-    if job.bundle {
-        mount_9p(BUNDLE_TAG, "/run/bundle-source", MountFlags::RDONLY)?;
-        let copied = Command::new("cp")
-            .args(["-a", "--sparse=always", "/run/bundle-source", BUNDLE])
-            .status()
-            .context("cannot run cp")?;
-        if !copied.success() {
-            bail!("cannot copy the bundle into memory ({copied})");
-        }
-    }
     Ok(job)
+}
+
+/// Copies the bundle, in which tests write, into memory.
+fn copy_bundle() -> Result<()> {
+    mount_9p(BUNDLE_TAG, "/run/bundle-source", MountFlags::RDONLY)?;
+    let copied = Command::new("cp")
+        .args(["-a", "--sparse=always", "/run/bundle-source", BUNDLE])
+        .status()
+        .context("cannot run cp")?;
+    if !copied.success() {
+        bail!("cannot copy the bundle into memory ({copied})");
+    }
+    Ok(())
 }
 
 /// The job's console, passing bytes through as they are.
@@ -147,6 +150,10 @@ fn run(job: &Job) -> Result<Status> {
     use std::io::Write;
     let mut console = console()?;
     writeln!(console, "{READY}")?;
+    // Part of the job: a kernel with sanitizers takes minutes.
+    if job.bundle {
+        copy_bundle()?;
+    }
     let (program, args) = job.argv.split_first().context("the job names no program")?;
     let child = Command::new(program)
         .args(args)

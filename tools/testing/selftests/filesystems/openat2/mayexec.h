@@ -369,13 +369,13 @@ static inline void become_user(struct __test_metadata *_metadata)
 	ASSERT_EQ(0, setresuid(USER_ID, USER_ID, USER_ID));
 }
 
-/* Makes @id of the initial user namespace the id 0 of the one of @pid. */
-static inline void map_root(struct __test_metadata *_metadata, pid_t pid,
-			    unsigned int id)
+/* Maps @outside of the initial user namespace to @inside of that of @pid. */
+static inline void map_id(struct __test_metadata *_metadata, pid_t pid,
+			  unsigned int inside, unsigned int outside)
 {
-	char path[64], map[32];
+	char path[64], map[64];
 
-	snprintf(map, sizeof(map), "0 %u 1", id);
+	snprintf(map, sizeof(map), "%u %u 1", inside, outside);
 	snprintf(path, sizeof(path), "/proc/%d/uid_map", pid);
 	ASSERT_EQ(0, write_string(path, map));
 	snprintf(path, sizeof(path), "/proc/%d/gid_map", pid);
@@ -412,7 +412,7 @@ static inline pid_t fork_userns_root(struct __test_metadata *_metadata,
 	close(unshared[1]);
 	close(mapped[0]);
 	ASSERT_EQ(1, read(unshared[0], &c, 1));
-	map_root(_metadata, pid, id);
+	map_id(_metadata, pid, 0, id);
 	ASSERT_EQ(1, write(mapped[1], "", 1));
 	close(unshared[0]);
 	close(mapped[1]);
@@ -423,7 +423,7 @@ static inline pid_t fork_userns_root(struct __test_metadata *_metadata,
 static inline int make_idmap(struct __test_metadata *_metadata,
 			     unsigned int owner, unsigned int caller)
 {
-	char path[64], map[64];
+	char path[64];
 	int ready[2], fd;
 	pid_t pid;
 	char c;
@@ -441,11 +441,7 @@ static inline int make_idmap(struct __test_metadata *_metadata,
 	ASSERT_EQ(1, read(ready[0], &c, 1));
 	close(ready[0]);
 
-	snprintf(map, sizeof(map), "%u %u 1", owner, caller);
-	snprintf(path, sizeof(path), "/proc/%d/uid_map", pid);
-	ASSERT_EQ(0, write_string(path, map));
-	snprintf(path, sizeof(path), "/proc/%d/gid_map", pid);
-	ASSERT_EQ(0, write_string(path, map));
+	map_id(_metadata, pid, owner, caller);
 	snprintf(path, sizeof(path), "/proc/%d/ns/user", pid);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	ASSERT_LE(0, fd);

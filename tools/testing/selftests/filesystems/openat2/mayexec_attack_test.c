@@ -102,15 +102,10 @@ static void check_ways_through_proc(struct __test_metadata *_metadata,
 TEST_F(attack, proc_link)
 {
 	static const int modes[] = { O_RDONLY, O_PATH };
-	pid_t pid;
 
 	if (!set_policy(_metadata, strictest))
 		SKIP(return, STATIC_POLICY);
-	pid = fork_as(_metadata, CALLER_USER);
-	if (pid) {
-		join(_metadata, pid);
-		return;
-	}
+	become_user(_metadata);
 	for (size_t i = 0; i < ARRAY_SIZE(modes); i++) {
 		check_ways_through_proc(_metadata, "exec/0644", modes[i],
 					-EACCES);
@@ -118,7 +113,6 @@ TEST_F(attack, proc_link)
 					-EACCES);
 		check_ways_through_proc(_metadata, "exec/0755", modes[i], 0);
 	}
-	_exit(_metadata->exit_code);
 }
 
 /*
@@ -129,16 +123,11 @@ TEST_F(attack, proc_link)
 TEST_F(attack, memfd)
 {
 	char link[64];
-	pid_t pid;
 	int fd;
 
 	if (!set_policy(_metadata, strictest))
 		SKIP(return, STATIC_POLICY);
-	pid = fork_as(_metadata, CALLER_USER);
-	if (pid) {
-		join(_metadata, pid);
-		return;
-	}
+	become_user(_metadata);
 	fd = memfd_create("attack", MFD_CLOEXEC | MFD_NOEXEC_SEAL);
 	ASSERT_LE(0, fd);
 	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
@@ -154,7 +143,6 @@ TEST_F(attack, memfd)
 		EXPECT_EQ(0, try_upgrade(fd));
 		close(fd);
 	}
-	_exit(_metadata->exit_code);
 }
 
 #define MEMFD_NOEXEC	"/proc/sys/vm/memfd_noexec"
@@ -371,15 +359,10 @@ TEST_F(attack, userns_securebit)
 {
 	const int bits = SECBIT_EXEC_RESTRICT_FILE |
 			 SECBIT_EXEC_RESTRICT_FILE_LOCKED;
-	pid_t pid;
 
 	if (!set_policy(_metadata, 0))
 		SKIP(return, STATIC_POLICY);
-	pid = fork_as(_metadata, CALLER_USER);
-	if (pid) {
-		join(_metadata, pid);
-		return;
-	}
+	become_user(_metadata);
 	EXPECT_EQ(0, try_open("exec/0644", O_MAYEXEC));
 	set_securebits(_metadata, bits);
 	check_stopped(_metadata, "exec/0644");
@@ -387,7 +370,6 @@ TEST_F(attack, userns_securebit)
 	check_stopped(_metadata, "exec/0644");
 	EXPECT_EQ(-EPERM, sys_result(prctl(PR_SET_SECUREBITS, 0)));
 	check_stopped(_metadata, "exec/0644");
-	_exit(_metadata->exit_code);
 }
 
 /* Drops all capabilities but @cap, which lets an unprivileged user keep it. */
@@ -493,11 +475,7 @@ TEST_F(attack, idmapped_mount)
 	}
 	join(_metadata, pid);
 
-	pid = fork_as(_metadata, CALLER_USER);
-	if (pid) {
-		join(_metadata, pid);
-		return;
-	}
+	become_user(_metadata);
 	held = open("idmapped/user", O_PATH | O_CLOEXEC);
 	ASSERT_LE(0, held);
 	dir = open("idmapped/dir", O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -511,7 +489,6 @@ TEST_F(attack, idmapped_mount)
 	origin = open("origin/user", O_PATH | O_CLOEXEC);
 	ASSERT_LE(0, origin);
 	EXPECT_EQ(0, try_upgrade(origin));
-	_exit(_metadata->exit_code);
 }
 
 /*
@@ -522,7 +499,6 @@ TEST_F(attack, idmapped_mount)
  */
 TEST_F(attack, acl_mask)
 {
-	pid_t pid;
 	int err;
 
 	make_file(_metadata, "exec/acl", 0645);
@@ -535,15 +511,10 @@ TEST_F(attack, acl_mask)
 	ASSERT_EQ(0, chmod("exec/unmasked", 0655));
 	if (!set_policy(_metadata, strictest))
 		SKIP(return, STATIC_POLICY);
-	pid = fork_as(_metadata, CALLER_USER);
-	if (pid) {
-		join(_metadata, pid);
-		return;
-	}
+	become_user(_metadata);
 	check_stopped(_metadata, "exec/acl");
 	EXPECT_EQ(-EACCES, try_execve_check(AT_FDCWD, "exec/acl", 0));
 	EXPECT_EQ(0, try_open("exec/unmasked", O_MAYEXEC));
-	_exit(_metadata->exit_code);
 }
 
 /*
@@ -556,8 +527,6 @@ TEST_F(attack, acl_mask)
  */
 TEST_F(attack, hard_link)
 {
-	pid_t pid;
-
 	make_mount(_metadata, "both", 0);
 	ASSERT_EQ(0, mkdir("both/data", 0777));
 	ASSERT_EQ(0, mkdir("both/bin", 0777));
@@ -567,11 +536,7 @@ TEST_F(attack, hard_link)
 	ASSERT_EQ(0, chown("data/code", USER_ID, USER_ID));
 	if (!set_policy(_metadata, strictest))
 		SKIP(return, STATIC_POLICY);
-	pid = fork_as(_metadata, CALLER_USER);
-	if (pid) {
-		join(_metadata, pid);
-		return;
-	}
+	become_user(_metadata);
 	check_stopped(_metadata, "data/code");
 	EXPECT_EQ(-EXDEV, sys_result(link("data/code", "bin/link")));
 	EXPECT_EQ(-EXDEV, sys_result(rename("data/code", "bin/code")));
@@ -583,7 +548,6 @@ TEST_F(attack, hard_link)
 	check_stopped(_metadata, "data/code");
 
 	EXPECT_EQ(-EXDEV, sys_result(link("both/data/code", "exec/link")));
-	_exit(_metadata->exit_code);
 }
 
 /*
@@ -599,7 +563,6 @@ TEST_F(attack, upgrade)
 		O_PATH, O_RDONLY, O_RDWR, O_RDONLY | O_MAYEXEC,
 	};
 	int fds[ARRAY_SIZE(modes)], unreadable;
-	pid_t pid;
 	char c;
 
 	make_file(_metadata, "exec/0744", 0744);
@@ -617,17 +580,12 @@ TEST_F(attack, upgrade)
 	unreadable = open("exec/0700", O_RDONLY);
 	ASSERT_LE(0, unreadable);
 
-	pid = fork_as(_metadata, CALLER_USER);
-	if (pid) {
-		join(_metadata, pid);
-		return;
-	}
+	become_user(_metadata);
 	for (size_t i = 0; i < ARRAY_SIZE(modes); i++)
 		check_upgrade_stopped(_metadata, fds[i]);
 	EXPECT_EQ(-EACCES, try_upgrade(unreadable));
 	EXPECT_EQ(-EACCES, try_openat2(unreadable, "", O_EMPTYPATH, 0));
 	EXPECT_EQ(1, read(unreadable, &c, 1));
-	_exit(_metadata->exit_code);
 }
 
 static int register_personality(struct __test_metadata *_metadata,
@@ -697,17 +655,12 @@ TEST_F(attack, uring_securebit)
 			 SECBIT_EXEC_RESTRICT_FILE_LOCKED;
 	struct ring ring = {};
 	int before, after;
-	pid_t pid;
 
 	if (!setup_ring(_metadata, &ring))
 		SKIP(return, "io_uring: %s", strerror(errno));
 	if (!set_policy(_metadata, 0))
 		SKIP(return, STATIC_POLICY);
-	pid = fork_as(_metadata, CALLER_USER);
-	if (pid) {
-		join(_metadata, pid);
-		return;
-	}
+	become_user(_metadata);
 	ASSERT_TRUE(setup_ring(_metadata, &ring));
 	before = register_personality(_metadata, &ring);
 	set_securebits(_metadata, bits);
@@ -723,7 +676,6 @@ TEST_F(attack, uring_securebit)
 		EXPECT_EQ(0, uring_openat2(_metadata, &ring, "exec/0644",
 					   O_MAYEXEC, before));
 	}
-	_exit(_metadata->exit_code);
 }
 
 union descriptor_message {
@@ -783,7 +735,6 @@ TEST_F(attack, received_fd)
 		{ "noexec/0755", -EACCES },
 	};
 	int sockets[2], fd;
-	pid_t pid;
 
 	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0,
 				sockets));
@@ -797,11 +748,7 @@ TEST_F(attack, received_fd)
 		close(fd);
 	}
 
-	pid = fork_as(_metadata, CALLER_USER);
-	if (pid) {
-		join(_metadata, pid);
-		return;
-	}
+	become_user(_metadata);
 	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
 		char c = '\0';
 
@@ -813,7 +760,6 @@ TEST_F(attack, received_fd)
 		}
 		close(fd);
 	}
-	_exit(_metadata->exit_code);
 }
 
 /* From now on, the system call @nr returns -@err and has no effect. */
@@ -901,19 +847,13 @@ TEST_F(attack, seccomp_securebit)
  */
 TEST_F(attack, seccomp_openat2)
 {
-	pid_t pid;
-
 	if (!have_seccomp())
 		SKIP(return, "seccomp: %s", strerror(errno));
 	if (start_policy < 0)
 		SKIP(return, "needs CONFIG_SYSCTL");
 	if (!set_policy(_metadata, strictest))
 		SKIP(return, STATIC_POLICY);
-	pid = fork_as(_metadata, CALLER_USER);
-	if (pid) {
-		join(_metadata, pid);
-		return;
-	}
+	become_user(_metadata);
 	check_stopped(_metadata, "exec/0644");
 	ASSERT_EQ(0, prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
 	fake_system_call(_metadata, __NR_openat2, ENOSYS);
@@ -921,7 +861,6 @@ TEST_F(attack, seccomp_openat2)
 	EXPECT_LE(0, open("exec/0644", O_RDONLY | O_CLOEXEC));
 	/* What an old kernel does not have. */
 	EXPECT_EQ(strictest, read_policy());
-	_exit(_metadata->exit_code);
 }
 
 /* What a call of the library returns.  No errno is as large. */
@@ -1057,16 +996,10 @@ TEST_F(attack, preload)
  */
 TEST_F(attack, copied_library)
 {
-	pid_t pid;
-
 	make_libraries(_metadata);
 	if (!set_policy(_metadata, strictest))
 		SKIP(return, STATIC_POLICY);
-	pid = fork_as(_metadata, CALLER_USER);
-	if (pid) {
-		join(_metadata, pid);
-		return;
-	}
+	become_user(_metadata);
 	EXPECT_EQ(-EPERM, run_library("noexec/library-0755", 0, LOADER_MAPS));
 	EXPECT_EQ(LIBRARY_RESULT, run_library("noexec/library-0755", 0,
 					      LOADER_COPIES));
@@ -1076,7 +1009,6 @@ TEST_F(attack, copied_library)
 				       LOADER_COPIES));
 	EXPECT_EQ(LIBRARY_RESULT, run_library("exec/library-0755", O_MAYEXEC,
 					      LOADER_COPIES));
-	_exit(_metadata->exit_code);
 }
 
 TEST_HARNESS_MAIN

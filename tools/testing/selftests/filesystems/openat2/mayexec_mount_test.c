@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * O_MAYEXEC: which mount and which owner count where a file can be reached
- * through several mounts.
+ * through several mounts, and that set-ID bits do not.
  */
 
 #include "mayexec.h"
@@ -79,6 +79,37 @@ TEST_F(bind, no_mount_counts_without_the_check)
 		SKIP(return, STATIC_POLICY);
 	EXPECT_EQ(0, try_open("origin/file", O_MAYEXEC));
 	EXPECT_EQ(0, try_open("bind/file", O_MAYEXEC));
+}
+
+FIXTURE(set_id) {};
+
+FIXTURE_SETUP(set_id)
+{
+	if (!mayexec_setup(_metadata))
+		return;
+	make_mount(_metadata, "suid", 0);
+	make_mount(_metadata, "nosuid", MS_NOSUID);
+	make_file(_metadata, "suid/6755", 06755);
+	make_file(_metadata, "suid/6644", 06644);
+	make_file(_metadata, "nosuid/6755", 06755);
+	make_file(_metadata, "nosuid/6644", 06644);
+}
+
+FIXTURE_TEARDOWN_PARENT(set_id)
+{
+	mayexec_teardown(_metadata);
+}
+
+/* Who would execute the file, and as whom, are two questions; this is the first. */
+TEST_F(set_id, plays_no_part)
+{
+	if (!set_policy(_metadata, OPEN_MAYEXEC_ENFORCE_BOTH))
+		SKIP(return, STATIC_POLICY);
+	become_user(_metadata);
+	EXPECT_EQ(0, try_open("suid/6755", O_MAYEXEC));
+	EXPECT_EQ(0, try_open("nosuid/6755", O_MAYEXEC));
+	EXPECT_EQ(-EACCES, try_open("suid/6644", O_MAYEXEC));
+	EXPECT_EQ(-EACCES, try_open("nosuid/6644", O_MAYEXEC));
 }
 
 FIXTURE(overlay) {};
@@ -222,15 +253,9 @@ FIXTURE_TEARDOWN_PARENT(idmapped)
 /* The mount makes the caller the owner of one file, and of the other not. */
 TEST_F(idmapped, owner_is_judged_through_the_mount)
 {
-	pid_t pid;
-
 	if (!set_policy(_metadata, OPEN_MAYEXEC_ENFORCE_FILE))
 		SKIP(return, STATIC_POLICY);
-	pid = fork_as(_metadata, CALLER_USER);
-	if (pid) {
-		join(_metadata, pid);
-		return;
-	}
+	become_user(_metadata);
 	EXPECT_EQ(0, try_open("origin/owner", 0));
 	EXPECT_EQ(0, try_open("origin/user", 0));
 	EXPECT_EQ(0, try_open("idmapped/owner", 0));
@@ -240,7 +265,6 @@ TEST_F(idmapped, owner_is_judged_through_the_mount)
 	EXPECT_EQ(0, try_open("origin/user", O_MAYEXEC));
 	EXPECT_EQ(0, try_open("idmapped/owner", O_MAYEXEC));
 	EXPECT_EQ(-EACCES, try_open("idmapped/user", O_MAYEXEC));
-	_exit(_metadata->exit_code);
 }
 
 TEST_F(idmapped, equals_execve_check)
@@ -248,22 +272,16 @@ TEST_F(idmapped, equals_execve_check)
 	const char *const paths[] = {
 		"origin/owner", "origin/user", "idmapped/owner", "idmapped/user",
 	};
-	pid_t pid;
 
 	if (!set_policy(_metadata, OPEN_MAYEXEC_ENFORCE_BOTH))
 		SKIP(return, STATIC_POLICY);
-	pid = fork_as(_metadata, CALLER_USER);
-	if (pid) {
-		join(_metadata, pid);
-		return;
-	}
+	become_user(_metadata);
 	for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {
 		EXPECT_EQ(try_execve_check(AT_FDCWD, paths[i], 0),
 			  try_open(paths[i], O_MAYEXEC)) {
 			TH_LOG("%s", paths[i]);
 		}
 	}
-	_exit(_metadata->exit_code);
 }
 
 TEST_HARNESS_MAIN

@@ -303,15 +303,11 @@ TEST_F(securebit, no_other_has_the_effect)
 
 TEST_F(securebit, is_inherited)
 {
-	pid_t pid, child;
+	pid_t child;
 
 	if (!set_policy(_metadata, 0))
 		SKIP(return, STATIC_POLICY);
-	pid = fork_as(_metadata, CALLER_USER);
-	if (pid) {
-		join(_metadata, pid);
-		return;
-	}
+	become_user(_metadata);
 	set_securebits(_metadata, SECBIT_EXEC_RESTRICT_FILE);
 	child = fork();
 	ASSERT_LE(0, child);
@@ -319,7 +315,6 @@ TEST_F(securebit, is_inherited)
 		join(_metadata, child);
 	else
 		check_in_force(_metadata, OPEN_MAYEXEC_ENFORCE_BOTH);
-	_exit(_metadata->exit_code);
 }
 
 #define PROGRAM_VARIABLE	"MAYEXEC_PROGRAM"

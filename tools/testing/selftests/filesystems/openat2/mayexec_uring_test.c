@@ -100,24 +100,17 @@ TEST_F(uring, openat_cannot_carry_it)
 
 TEST_F(uring, securebit_of_the_submitter)
 {
-	pid_t pid;
-
 	if (!set_policy(_metadata, 0))
 		SKIP(return, STATIC_POLICY);
 	EXPECT_EQ(0, uring_openat2(_metadata, &self->ring, "0644",
 				   O_MAYEXEC, 0));
-	pid = fork_as(_metadata, CALLER_USER);
-	if (pid) {
-		join(_metadata, pid);
-		return;
-	}
+	become_user(_metadata);
 	set_securebits(_metadata, SECBIT_EXEC_RESTRICT_FILE);
 	ASSERT_TRUE(setup_ring(_metadata, &self->ring));
 	EXPECT_EQ(0, uring_openat2(_metadata, &self->ring, "0755",
 				   O_MAYEXEC, 0));
 	EXPECT_EQ(-EACCES, uring_openat2(_metadata, &self->ring, "0644",
 					 O_MAYEXEC, 0));
-	_exit(_metadata->exit_code);
 }
 
 /* Those that the request is made with count, not those of the process. */
