@@ -148,6 +148,12 @@ pub(crate) fn build(
     if stale.exists() {
         fs::remove_dir_all(&stale)?;
     }
+    // The kernel's rules want a configuration, whichever: nothing of it is installed.
+    if !obj.join(".config").exists() {
+        let mut make = tools.make(tree.dir(), obj);
+        make.arg("tinyconfig");
+        Logged::new("make tinyconfig", &log).run(&mut make, |_| {})?;
+    }
     let mut make = tools.make(tree.dir(), obj);
     make.arg("kselftest-install")
         .arg(format!("TARGETS={}", flavour.targets))

@@ -10,6 +10,7 @@ use regex::Regex;
 
 use super::Session;
 use crate::git::Git;
+use crate::kernel::Variant;
 use crate::proc::{self, Logged};
 use crate::report::Report;
 use crate::series;
@@ -65,8 +66,87 @@ pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
         mainline(session),
         None,
     );
+    report.outcome(
+        "each patch after the core applies to the core alone",
+        independent(session),
+        None,
+    );
+    let log = session.ctx.fresh_log("example")?;
+    report.outcome(
+        "the documentation's example compiles",
+        example(session, &log).map(|()| Vec::new()),
+        Some(&log),
+    );
     checkpatch(session, report)?;
     generated_header(session, report)
+}
+
+/// The last patch of the core. Of the others, the last one describes them all.
+const CORE: &str = "samples-check-exec-open-scripts-with-O_MAYEXEC";
+
+/// Applies each patch that the core does without to the core.
+fn independent(session: &Session<'_>) -> Result<Vec<String>> {
+    let core = session
+        .files
+        .iter()
+        .position(|file| file.to_string_lossy().contains(CORE))
+        .with_context(|| format!("no patch is named {CORE}"))?;
+    let optional = core + 1..session.files.len() - 1;
+    if optional.is_empty() {
+        bail!("no patch follows {CORE}");
+    }
+    let git = &session.tree.git;
+    let dir = tempfile::tempdir()?;
+    let index = dir.path().join("index");
+    proc::capture(
+        git.cmd(["read-tree", &session.commits[core]])
+            .env("GIT_INDEX_FILE", &index),
+    )?;
+    let mut problems = Vec::new();
+    for number in optional {
+        let mut cmd = git.cmd(["apply", "--cached", "--check"]);
+        cmd.arg(&session.files[number])
+            .env("GIT_INDEX_FILE", &index);
+        let (status, _, errors) = proc::output(&mut cmd)?;
+        if !status.success() {
+            problems.push(format!("{}: {errors}", session.patch_name(number)));
+        }
+    }
+    Ok(problems)
+}
+
+/// Compiles the C code that the documentation shows, with the headers of the series.
+fn example(session: &Session<'_>, log: &Path) -> Result<()> {
+    let tree = checked_out(session)?;
+    let obj = session.builder(&Variant::PLAIN)?.obj;
+    let page = tree.join("Documentation/userspace-api/mayexec.rst");
+    let text =
+        fs::read_to_string(&page).with_context(|| format!("cannot read {}", page.display()))?;
+    let dir = tempfile::tempdir()?;
+    let source = dir.path().join("example.c");
+    fs::write(&source, code_block(&text)?)?;
+    let mut headers = session.tools()?.make(&tree, &obj);
+    headers.arg("headers");
+    Logged::new("make headers", log).run(&mut headers, |_| {})?;
+    let mut compile = Command::new("gcc");
+    compile
+        .args(["-Wall", "-Wextra", "-Werror", "-fsyntax-only", "-isystem"])
+        .arg(obj.join("usr/include"))
+        .arg(&source);
+    Logged::new("gcc", log).run(&mut compile, |_| {})
+}
+
+/// The only block of C code of a page.
+fn code_block(page: &str) -> Result<String> {
+    let mut blocks = page.split(".. code-block:: c\n").skip(1);
+    let (Some(block), None) = (blocks.next(), blocks.next()) else {
+        bail!("the page has no block of C code, or several");
+    };
+    Ok(block
+        .lines()
+        .take_while(|line| line.is_empty() || line.starts_with("    "))
+        .map(|line| format!("{}\n", line.strip_prefix("    ").unwrap_or(line)))
+        .collect())
 }
 
 fn one_commit_each(files: usize, commits: usize) -> Result<Vec<String>> {
@@ -378,6 +458,14 @@ mod tests {
             vouching(message),
             ["Signed-off-by: A <a@b>", "  acked-by: B"]
         );
+    }
+
+    #[test]
+    fn a_page_has_one_block_of_code() {
+        let page = "Text\n\n.. code-block:: c\n\n    int a;\n\n    int b;\n\nMore text\n";
+        assert_eq!(code_block(page).unwrap(), "\nint a;\n\nint b;\n\n");
+        assert!(code_block("Text\n").is_err());
+        assert!(code_block(&format!("{page}{page}")).is_err());
     }
 
     #[test]
