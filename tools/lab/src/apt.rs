@@ -19,6 +19,8 @@ use crate::ui::Stage;
 const SUITE: &str = "trixie-backports";
 /// The one that it goes with.
 const MAIN_SUITE: &str = "trixie";
+/// Those whose sources stay where they are as long as the release is supported.
+const SOURCE_SUITES: &str = "bookworm trixie";
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 /// A private apt configuration.
@@ -32,15 +34,26 @@ pub(crate) struct Apt<'a> {
 impl<'a> Apt<'a> {
     /// Sets up the private sources and fetches their lists.
     pub(crate) fn open(ctx: &'a Ctx) -> Result<Self> {
-        Self::set_up(ctx, "apt", SUITE, None)
+        Self::set_up(ctx, "apt", "deb", SUITE, None)
     }
 
     /// As [`Apt::open`], for packages of another architecture than the host's.
     pub(crate) fn of_arch(ctx: &'a Ctx, arch: &'static str) -> Result<Self> {
-        Self::set_up(ctx, &format!("apt-{arch}"), MAIN_SUITE, Some(arch))
+        Self::set_up(ctx, &format!("apt-{arch}"), "deb", MAIN_SUITE, Some(arch))
     }
 
-    fn set_up(ctx: &'a Ctx, name: &str, suite: &str, arch: Option<&'static str>) -> Result<Self> {
+    /// As [`Apt::open`], for the sources of Debian's releases.
+    pub(crate) fn of_sources(ctx: &'a Ctx) -> Result<Self> {
+        Self::set_up(ctx, "apt-sources", "deb-src", SOURCE_SUITES, None)
+    }
+
+    fn set_up(
+        ctx: &'a Ctx,
+        name: &str,
+        types: &str,
+        suite: &str,
+        arch: Option<&'static str>,
+    ) -> Result<Self> {
         if !Path::new(KEYRING).is_file() {
             bail!(
                 "{KEYRING} is missing, so Debian's packages cannot be verified\n\
@@ -65,7 +78,7 @@ impl<'a> Apt<'a> {
         )?;
         write_whole(
             &apt.dir.join("parts/base.sources"),
-            format!("Types: deb\nURIs: {mirror}\nSuites: {suite}\nComponents: main\nSigned-By: {KEYRING}\n").as_bytes(),
+            format!("Types: {types}\nURIs: {mirror}\nSuites: {suite}\nComponents: main\nSigned-By: {KEYRING}\n").as_bytes(),
         )?;
         for sub in ["lists/partial", "archives/partial"] {
             fs::create_dir_all(apt.dir.join(sub))?;
@@ -156,6 +169,40 @@ impl<'a> Apt<'a> {
         fs::rename(&deb, &kept)?;
         stage.done(&format!("{} MB", fs::metadata(&kept)?.len() / 1_000_000));
         Ok(kept)
+    }
+
+    /// Downloads what upstream released, without Debian's changes, as `kept`.
+    pub(crate) fn download_upstream(
+        &self,
+        package: &str,
+        version: &str,
+        kept: &Path,
+    ) -> Result<()> {
+        let dl = kept.parent().context("a file path without a directory")?;
+        fs::create_dir_all(dl)?;
+        let part = tempfile::Builder::new().prefix(".part-").tempdir_in(dl)?;
+        let stage = Stage::begin(
+            &format!("download the source of {package} {version}"),
+            Some(&self.log),
+        );
+        Logged::new("apt-get source", &self.log)
+            .limit(Duration::from_secs(600))
+            .run(
+                self.cmd("apt-get")
+                    .args(["source", "--download-only", "--tar-only"])
+                    .arg(format!("{package}={version}"))
+                    .current_dir(part.path()),
+                |_| stage.at(""),
+            )?;
+        let name = kept.file_name().context("a file path without a name")?;
+        fs::rename(part.path().join(name), kept).with_context(|| {
+            format!(
+                "{package} {version} came without {}",
+                name.to_string_lossy()
+            )
+        })?;
+        stage.done("");
+        Ok(())
     }
 }
 

@@ -6,6 +6,7 @@ mod demo;
 mod guest;
 mod host;
 pub(crate) mod kunit;
+mod others;
 pub(crate) mod patches;
 mod style;
 mod userland;
@@ -13,7 +14,7 @@ mod userland;
 use std::cell::OnceCell;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use clap::ValueEnum;
 
 pub(crate) use build::{OFF, STATIC, STATIC_VALUE};
@@ -39,6 +40,8 @@ pub(crate) enum Suite {
     Style,
     /// The policy's and the tools' tests on the host, and mutations of the policy
     Host,
+    /// The patches for other projects: they apply, and do there what they say
+    Others,
     /// Each patch and each configuration builds without new warnings and boots
     Build,
     /// KUnit in a booted kernel
@@ -65,18 +68,26 @@ pub(crate) fn run(ctx: &Ctx, wanted: &[Suite]) -> Result<bool> {
     suites.sort();
     suites.dedup();
     let mut report = Report::new();
-    let session = Session::open(ctx);
+    let session = if suites
+        .iter()
+        .all(|suite| matches!(suite, Suite::Host | Suite::Others))
+    {
+        Err(anyhow!("no suite that runs needs the series"))
+    } else {
+        Session::open(ctx)
+    };
     for suite in suites {
         let name = suite
             .to_possible_value()
             .map_or(String::new(), |value| value.get_name().to_owned());
         println!("\n{name}");
         report.start();
-        // The two that need no kernel tree still run when there is none.
+        // Those that need no kernel tree still run when there is none.
         let outcome = match (suite, &session) {
             (Suite::Host, _) => host::run(ctx, &mut report),
+            (Suite::Others, _) => others::run(ctx, &mut report),
             (Suite::Style, session) => style::run(ctx, session.as_ref().ok(), &mut report),
-            (_, Err(error)) => Err(anyhow::anyhow!("{error:#}")),
+            (_, Err(error)) => Err(anyhow!("{error:#}")),
             (Suite::Series, Ok(session)) => patches::run(session, &mut report),
             (Suite::Build, Ok(session)) => build::run(session, &mut report),
             (Suite::Kunit, Ok(session)) => kunit::run(session, &mut report),
