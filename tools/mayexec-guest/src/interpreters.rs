@@ -250,6 +250,8 @@ impl<'a> Stage<'a> {
                 let right = match (refused, *way) {
                     // The kernel does not map code from there, whatever the policy.
                     (_, "import of a .so") if *noexec => "refused",
+                    // Its source is there too.
+                    (true, "import with a cached .pyc") if *noexec => "refused",
                     (true, _) => otherwise,
                     (false, _) => runs,
                 };
@@ -272,10 +274,12 @@ impl<'a> Stage<'a> {
         let mut pipe = command();
         pipe.arg("/proc/self/fd/0");
         let runs = policy.bits() == 0;
+        // runpy opens a script twice, and finds nothing the second time.
+        let main = if *language == "py" { "" } else { "main\n" };
         checks.equal(
             &format!("{policy:?}, {name}, a script on a pipe"),
             self.run(policy, &mut pipe, MAIN)?,
-            (if runs { "main\n" } else { "" }.to_owned(), runs),
+            (if runs { main } else { "" }.to_owned(), runs),
         );
         for option in ["-", "-c", "-e", "-m"] {
             let mut option_first = command();

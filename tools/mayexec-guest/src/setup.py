@@ -4,6 +4,7 @@ STDLIB the part of the standard library that this program has loaded, executable
 """
 
 import os
+import pkgutil  # the package mayexec needs it, and thus its copy
 import py_compile
 import runpy
 import shutil

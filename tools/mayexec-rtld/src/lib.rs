@@ -33,7 +33,7 @@ pub extern "C" fn la_version(version: c_uint) -> c_uint {
     version
 }
 
-/// Refuses a name, by null, that the library does not open.
+/// Refuses a name that the library does not open: null, or in a search one that no file has.
 ///
 /// # Safety
 ///
@@ -59,7 +59,12 @@ pub unsafe extern "C" fn la_objsearch(
     let opened = opened.ok().map(|opened| opened.file);
     let refused = opened.is_none();
     *OPENED.lock().unwrap_or_else(|held| held.into_inner()) = opened;
-    if refused { std::ptr::null() } else { name }
+    match (refused, flag) {
+        (false, _) => name,
+        (true, ORIGINAL) => std::ptr::null(),
+        // Null would leave errno as it is, which the loader goes by in its search.
+        (true, _) => c"/proc/self/fd/none".as_ptr(),
+    }
 }
 
 /// Ends the process if the loader has mapped another file than the one that was opened.
