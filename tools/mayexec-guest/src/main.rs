@@ -4,6 +4,7 @@
 //! must give. The command is the program `mayexec` beside this one. Each check prints a
 //! line, `ok NAME` or `not ok NAME: DETAIL`, and the last line counts them.
 
+mod interpreters;
 mod scene;
 mod tests;
 

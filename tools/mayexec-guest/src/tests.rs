@@ -14,6 +14,7 @@ use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
 use serde_json::Value;
 
 use crate::Checks;
+use crate::interpreters;
 use crate::scene::{Policy, Scene, put};
 
 const TRACEFS: &str = "/sys/kernel/tracing";
@@ -46,6 +47,13 @@ pub(crate) fn all(scene: &Scene, guarantee: Guarantee, checks: &mut Checks) -> R
     }
     let strictest = *policies.last().context("there is a policy")?;
     languages(scene, strictest, checks)?;
+    let enforced = match guarantee {
+        Guarantee::Kernel => Some(Policy::Sysctl(3)),
+        Guarantee::Securebits => Some(Policy::Securebit),
+        Guarantee::Plain => None,
+    };
+    let policies: Vec<_> = [Policy::Sysctl(0)].into_iter().chain(enforced).collect();
+    interpreters::all(scene, &policies, checks)?;
     strict(scene, guarantee, checks)?;
     filtered(scene, guarantee, checks)?;
     if guarantee == Guarantee::Kernel {
@@ -72,7 +80,7 @@ fn status(scene: &Scene, guarantee: Guarantee, checks: &mut Checks) -> Result<()
 }
 
 /// Why the table of the semantics refuses a file.
-fn table(bits: u32, noexec: bool, mode: u32) -> Option<Why> {
+pub(crate) fn table(bits: u32, noexec: bool, mode: u32) -> Option<Why> {
     if bits & 1 != 0 && noexec {
         Some(Why::Noexec)
     } else if bits & 2 != 0 && mode & 0o111 == 0 {

@@ -35,7 +35,14 @@ fn boot(
     let bundle = tempfile::Builder::new()
         .prefix(".userland-")
         .tempdir_in(&ctx.build)?;
-    for name in ["mayexec", "mayexec-guest"] {
+    for name in [
+        "mayexec",
+        "mayexec-guest",
+        "mayexec-lua",
+        "mayexec-python",
+        "libmayexec_python.so",
+        "libmayexec_rtld.so",
+    ] {
         let program = sibling(name)?;
         fs::copy(&program, bundle.path().join(name))
             .with_context(|| format!("cannot copy {}", program.display()))?;

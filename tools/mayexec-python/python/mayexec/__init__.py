@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Python opens the code that it loads from files with the library mayexec."""
+
+import io
+import os
+import pkgutil  # runpy would import it under the policy
+import runpy
+import sys
+from importlib.machinery import SourcelessFileLoader
+
+
+def install():
+    """Everything that is imported from now on is opened under the policy."""
+    from . import _hook
+
+    _hook.install()
+    _cover_sourceless()
+
+
+def _cover_sourceless():
+    """The one loader of importlib that reads code without io.open_code."""
+
+    def get_data(self, path):
+        with io.open_code(path) as file:
+            return file.read()
+
+    SourcelessFileLoader.get_data = get_data
+
+
+def _run():
+    """Runs the script that the arguments name as python3 SCRIPT does."""
+    del sys.argv[0]
+    if not sys.argv or sys.argv[0].startswith("-"):
+        sys.exit("usage: SCRIPT [ARGUMENT]...")
+    if not getattr(sys.flags, "safe_path", sys.flags.isolated):
+        del sys.path[0]
+    sys.path.insert(0, os.path.dirname(os.path.realpath(sys.argv[0])))
+    runpy.run_path(sys.argv[0], run_name="__main__")

@@ -1,0 +1,122 @@
+//! An audit library of glibc's loader, rtld-audit(7): with `LD_AUDIT=libmayexec_rtld.so`,
+//! shared objects are opened by the library mayexec too.
+//!
+//! The loader opens the name again by itself. To hand it /proc/self/fd/N instead would
+//! change the meaning of $ORIGIN in the object. So what it has mapped is compared with
+//! what was opened, before any of its code runs.
+
+use std::ffi::{CStr, OsStr, c_char, c_uint, c_void};
+use std::fs::File;
+use std::os::unix::ffi::OsStrExt;
+use std::sync::Mutex;
+
+use rustix::mm::{MapFlags, ProtFlags};
+
+/// `LA_SER_ORIG`: the name as it was asked for.
+const ORIGINAL: c_uint = 1;
+
+/// The part of link.h's `struct link_map` that is public.
+#[repr(C)]
+pub struct LinkMap {
+    address: usize,
+    name: *const c_char,
+    dynamic: *const c_void,
+}
+
+/// What was opened last.
+static OPENED: Mutex<Option<File>> = Mutex::new(None);
+
+/// Takes part in whatever version of the interface the loader has: what is used here is in
+/// each.
+#[unsafe(no_mangle)]
+pub extern "C" fn la_version(version: c_uint) -> c_uint {
+    version
+}
+
+/// Refuses a name that the library does not open: null, or in a search one that no file has.
+///
+/// # Safety
+///
+/// `name` is a C string.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn la_objsearch(
+    name: *const c_char,
+    _cookie: *mut usize,
+    flag: c_uint,
+) -> *const c_char {
+    // SAFETY: The loader passes a C string.
+    let path = OsStr::from_bytes(unsafe { CStr::from_ptr(name) }.to_bytes());
+    // Each path that the search for a mere name leads to is asked about in its turn.
+    if flag == ORIGINAL && !path.as_bytes().contains(&b'/') {
+        return name;
+    }
+    let opened = mayexec::open(path).inspect_err(|error| {
+        // While it searches, the loader tries names that do not exist.
+        if error.is_denial() {
+            eprintln!("mayexec-rtld: {}: {error}", path.display());
+        }
+    });
+    let opened = opened.ok().map(|opened| opened.file);
+    let refused = opened.is_none();
+    *OPENED.lock().unwrap_or_else(|held| held.into_inner()) = opened;
+    match (refused, flag) {
+        (false, _) => name,
+        (true, ORIGINAL) => std::ptr::null(),
+        // Null would leave errno as it is, which the loader goes by in its search.
+        (true, _) => c"/proc/self/fd/none".as_ptr(),
+    }
+}
+
+/// Ends the process if the loader has mapped another file than the one that was opened.
+///
+/// # Safety
+///
+/// `map` points to the loader's own record of the object.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn la_objopen(
+    map: *const LinkMap,
+    _namespace: isize,
+    _cookie: *mut usize,
+) -> c_uint {
+    // Nothing was opened for the program, the loader and the vDSO, which were there before.
+    let opened = OPENED
+        .lock()
+        .unwrap_or_else(|held| held.into_inner())
+        .take();
+    if let Some(opened) = opened {
+        // SAFETY: The caller's promise.
+        let dynamic = unsafe { (*map).dynamic };
+        let expected = identity(&opened);
+        if expected.is_none() || mapped(dynamic) != expected {
+            eprintln!("mayexec-rtld: a shared object was replaced while it was loaded");
+            std::process::abort();
+        }
+    }
+    // No calls between objects are to be audited.
+    0
+}
+
+/// The device and the inode of the file that is mapped at an address, as text.
+fn mapped(address: *const c_void) -> Option<(String, String)> {
+    let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
+    maps.lines().find_map(|line| {
+        let mut words = line.split_whitespace();
+        let (start, end) = words.next()?.split_once('-')?;
+        let [start, end] = [start, end].map(|number| usize::from_str_radix(number, 16));
+        let holds = (start.ok()?..end.ok()?).contains(&address.addr());
+        let device = words.nth(2)?;
+        holds.then(|| Some((device.to_owned(), words.next()?.to_owned())))?
+    })
+}
+
+/// The same of an open file. fstat(2) would not do: some file systems have another device
+/// there.
+fn identity(file: &File) -> Option<(String, String)> {
+    let (none, any) = (std::ptr::null_mut(), MapFlags::PRIVATE);
+    // SAFETY: A new mapping, anywhere, that nothing reads.
+    let page = unsafe { rustix::mm::mmap(none, 1, ProtFlags::READ, any, file, 0) }.ok()?;
+    let found = mapped(page);
+    // SAFETY: It was made above.
+    unsafe { rustix::mm::munmap(page, 1) }.ok()?;
+    found
+}
