@@ -19,6 +19,8 @@ use crate::ui::Stage;
 const SUITE: &str = "trixie-backports";
 /// The one that it goes with.
 const MAIN_SUITE: &str = "trixie";
+/// The one that the tools are made for, with its kernel.
+const STABLE_SUITE: &str = "bookworm";
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 /// A private apt configuration.
@@ -38,6 +40,11 @@ impl<'a> Apt<'a> {
     /// As [`Apt::open`], for packages of another architecture than the host's.
     pub(crate) fn of_arch(ctx: &'a Ctx, arch: &'static str) -> Result<Self> {
         Self::set_up(ctx, &format!("apt-{arch}"), MAIN_SUITE, Some(arch))
+    }
+
+    /// As [`Apt::open`], for packages of Debian 12, whatever the host is.
+    pub(crate) fn of_stable(ctx: &'a Ctx) -> Result<Self> {
+        Self::set_up(ctx, "apt-stable", STABLE_SUITE, None)
     }
 
     fn set_up(ctx: &'a Ctx, name: &str, suite: &str, arch: Option<&'static str>) -> Result<Self> {

@@ -9,8 +9,8 @@ use crate::guest::{Boot, complaints, sibling};
 use crate::kernel::Kernel;
 use crate::report::Report;
 
-/// Runs the tests where the kernel applies the policy, where the program has to, and
-/// where opens can be traced.
+/// Runs the tests where the kernel applies the policy, where the program has to, where
+/// opens can be traced, and where there is no check at all.
 pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
     let traced = consumers::kernel(session)?;
     for (kernel, what, guarantee) in [
@@ -20,7 +20,8 @@ pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
     ] {
         boot(session, report, kernel, what, guarantee)?;
     }
-    Ok(())
+    let debian = crate::debian::kernel(session.ctx)?;
+    boot(session, report, &debian, "on Debian's kernel", "plain")
 }
 
 /// Runs the tests once and takes their word for it, line by line.
