@@ -16,7 +16,8 @@ use serde_json::Value;
 use crate::Checks;
 use crate::scene::{Policy, Scene, put};
 
-const TRACEFS: &str = "/sys/kernel/tracing";
+/// Where tracefs is mounted, if the kernel has it.
+pub(crate) const TRACEFS: &str = "/sys/kernel/tracing";
 
 /// A program's language, and a script in it that prints `ran`.
 const LANGUAGES: [(&[&str], &str); 6] = [
