@@ -100,7 +100,7 @@ pub(crate) fn all(scene: &Scene, guarantee: Guarantee, checks: &mut Checks) -> R
         walk.by_sysctl(checks, &before)?;
     }
     walk.by_securebit(checks, &before)?;
-    container(guarantee, checks)
+    container(checks)
 }
 
 /// What the system does all day, with the system's own scripts.
@@ -485,18 +485,12 @@ fn scan(options: &[&str]) -> Result<(BTreeSet<String>, i32)> {
 }
 
 /// A container of which only the namespaces matter: the bit is set inside, or outside.
-fn container(guarantee: Guarantee, checks: &mut Checks) -> Result<()> {
+fn container(checks: &mut Checks) -> Result<()> {
     let namespaces = "unshare --user --map-root-user --mount --pid --fork --mount-proc";
     let restricted = RESTRICTED.join(" ");
-    // Without the series, a new user namespace starts without the bit.
-    let kept = if guarantee == Guarantee::Kernel {
-        0x300
-    } else {
-        0
-    };
-    for (place, line, right) in [
-        ("inside", format!("{namespaces} {restricted}"), 0x300),
-        ("outside", format!("{restricted} {namespaces}"), kept),
+    for (place, line) in [
+        ("inside", format!("{namespaces} {restricted}")),
+        ("outside", format!("{restricted} {namespaces}")),
     ] {
         let words: Vec<&str> = line.split(' ').collect();
         let output = Command::new(words[0])
@@ -508,7 +502,7 @@ fn container(guarantee: Guarantee, checks: &mut Checks) -> Result<()> {
         checks.equal(
             &format!("a container has the securebit that was set {place}"),
             status["securebits"].as_u64(),
-            Some(right),
+            Some(0x300),
         );
     }
     Ok(())
