@@ -21,6 +21,8 @@ const SUITE: &str = "trixie-backports";
 const MAIN_SUITE: &str = "trixie";
 /// Those whose sources stay where they are as long as the release is supported.
 const SOURCE_SUITES: &str = "bookworm trixie";
+/// The one that the tools are made for, with its kernel.
+const STABLE_SUITE: &str = "bookworm";
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 /// A private apt configuration.
@@ -45,6 +47,11 @@ impl<'a> Apt<'a> {
     /// As [`Apt::open`], for the sources of Debian's releases.
     pub(crate) fn of_sources(ctx: &'a Ctx) -> Result<Self> {
         Self::set_up(ctx, "apt-sources", "deb-src", SOURCE_SUITES, None)
+    }
+
+    /// As [`Apt::open`], for packages of Debian 12, whatever the host is.
+    pub(crate) fn of_stable(ctx: &'a Ctx) -> Result<Self> {
+        Self::set_up(ctx, "apt-stable", "deb", STABLE_SUITE, None)
     }
 
     fn set_up(

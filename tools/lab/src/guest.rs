@@ -48,6 +48,7 @@ const COUNTED: [&str; 6] = [
 pub(crate) struct Boot<'a> {
     ctx: &'a Ctx,
     kernel: PathBuf,
+    initrd: Option<PathBuf>,
     arch: Arch,
     name: String,
     job: Job,
@@ -87,6 +88,7 @@ impl<'a> Boot<'a> {
         Self {
             ctx,
             kernel: kernel.image(),
+            initrd: kernel.initrd(),
             arch: kernel.arch,
             name: name.to_owned(),
             job: Job {
@@ -380,6 +382,9 @@ impl<'a> Boot<'a> {
         .args(["-smp", &self.cpus.to_string()])
         .arg("-kernel")
         .arg(&self.kernel);
+        if let Some(initrd) = &self.initrd {
+            cmd.arg("-initrd").arg(initrd);
+        }
         let path = |path: &Path| path.to_string_lossy().replace(',', ",,");
         let mut share_dir = |tag: &str, id: &str, dir: &Path, options: &str| {
             cmd.arg("-fsdev")

@@ -25,6 +25,9 @@ const SERIES_SECTION: &str = "# The series";
 /// What CONFIG_IPE_BOOT_POLICY of a fragment names.
 const BOOT_POLICY: &str = "ipe-boot.policy";
 
+/// An initramfs beside an image that needs one.
+pub(crate) const INITRD: &str = "initrd";
+
 /// What is kept of the objects, for the figures of the code, if it is built.
 const OBJECT: &str = "fs/mayexec/mayexec.o";
 
@@ -74,6 +77,11 @@ impl Kernel {
     /// The image to boot.
     pub(crate) fn image(&self) -> PathBuf {
         self.dir.join(self.arch.image())
+    }
+
+    /// What it needs before it can mount its root, if it does.
+    pub(crate) fn initrd(&self) -> Option<PathBuf> {
+        Some(self.dir.join(INITRD)).filter(|path| path.is_file())
     }
 
     /// Where its symbols are.

@@ -6,6 +6,7 @@ mod bench;
 mod breaks;
 mod clean;
 mod ctx;
+mod debian;
 mod git;
 mod guest;
 mod kernel;

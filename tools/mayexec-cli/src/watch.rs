@@ -202,10 +202,12 @@ fn follow(pipe: &mut File, stop: &AtomicBool, options: &Options, tally: &mut Tal
     let mut partial = Vec::new();
     let mut chunk = [0; 4096];
     let mut count = 0;
-    while !stop.load(Ordering::Relaxed) {
+    loop {
+        // What came before the interruption is still to be read.
+        let last = stop.load(Ordering::Relaxed);
         let wait = Timespec {
             tv_sec: 0,
-            tv_nsec: 200_000_000,
+            tv_nsec: if last { 0 } else { 200_000_000 },
         };
         let mut fds = [PollFd::new(&*pipe, PollFlags::IN)];
         match poll(&mut fds, Some(&wait)) {
@@ -217,6 +219,9 @@ fn follow(pipe: &mut File, stop: &AtomicBool, options: &Options, tally: &mut Tal
             Err(error)
                 if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) =>
             {
+                if last {
+                    return Ok(());
+                }
                 continue;
             }
             Err(error) => return Err(error).context("cannot read the trace"),
@@ -238,7 +243,6 @@ fn follow(pipe: &mut File, stop: &AtomicBool, options: &Options, tally: &mut Tal
             }
         }
     }
-    Ok(())
 }
 
 fn print(event: &Event, json: bool) -> Result<()> {

@@ -1,10 +1,13 @@
 //! Tests of the library and of the command `mayexec` in a guest, as root.
 //!
 //! `mayexec-guest kernel|securebits|plain` names the guarantee that the guest's kernel
-//! must give. The command is the program `mayexec` beside this one. Each check prints a
+//! must give; with the word `rollout` after it, the guide to a rollout is walked
+//! instead. The command is the program `mayexec` beside this one. Each check prints a
 //! line, `ok NAME` or `not ok NAME: DETAIL`, and the last line counts them.
 
+mod debian;
 mod interpreters;
+mod rollout;
 mod scene;
 mod tests;
 
@@ -34,16 +37,26 @@ impl Checks {
 }
 
 fn run() -> Result<Checks> {
-    let arg = std::env::args().nth(1).unwrap_or_default();
-    let guarantee = match arg.as_str() {
+    const USAGE: &str = "usage: mayexec-guest plain|securebits|kernel [rollout]";
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let rollout = match args.get(1).map(String::as_str) {
+        None => false,
+        Some("rollout") => true,
+        Some(_) => bail!(USAGE),
+    };
+    let guarantee = match args.first().map_or("", String::as_str) {
         "plain" => Guarantee::Plain,
         "securebits" => Guarantee::Securebits,
         "kernel" => Guarantee::Kernel,
-        _ => bail!("usage: mayexec-guest plain|securebits|kernel"),
+        _ => bail!(USAGE),
     };
     let scene = scene::Scene::set()?;
     let mut checks = Checks::default();
-    tests::all(&scene, guarantee, &mut checks)?;
+    if rollout {
+        rollout::all(&scene, guarantee, &mut checks)?;
+    } else {
+        tests::all(&scene, guarantee, &mut checks)?;
+    }
     Ok(checks)
 }
 

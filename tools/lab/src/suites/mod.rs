@@ -52,7 +52,8 @@ pub(crate) enum Suite {
     Consumers,
     /// A short form of `make verify`: fuzzers, races and attacks
     Proof,
-    /// The library and the command mayexec, with the series, without it, and with tracing
+    /// The library and the command mayexec, with the series, without it, with tracing, and on
+    /// Debian's own kernel
     Userland,
     /// The scene of `make demo`
     Demo,

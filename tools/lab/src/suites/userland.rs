@@ -1,6 +1,7 @@
 //! The library and the command `mayexec` on kernels with the flag and without.
 
 use std::fs;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 
@@ -9,8 +10,12 @@ use crate::guest::{Boot, complaints, sibling};
 use crate::kernel::Kernel;
 use crate::report::Report;
 
-/// Runs the tests where the kernel applies the policy, where the program has to, and
-/// where opens can be traced.
+/// The walk through a rollout starts interpreters and package managers by the dozen.
+const LIMIT: Duration = Duration::from_secs(1200);
+
+/// Runs the tests where the kernel applies the policy, where the program has to, where
+/// opens can be traced, and where there is no check at all; then walks the guide to a
+/// rollout.
 pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
     let traced = consumers::kernel(session)?;
     for (kernel, what, guarantee) in [
@@ -18,9 +23,19 @@ pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
         (session.base_kernel()?, "on the base", "securebits"),
         (&traced, "with tracing", "kernel"),
     ] {
-        boot(session, report, kernel, what, guarantee)?;
+        boot(session, report, kernel, what, &[guarantee])?;
     }
-    Ok(())
+    let debian = crate::debian::kernel(session.ctx)?;
+    boot(session, report, &debian, "on Debian's kernel", &["plain"])?;
+    let base = session.base_kernel()?;
+    boot(session, report, &traced, "rollout", &["kernel", "rollout"])?;
+    boot(
+        session,
+        report,
+        base,
+        "rollout on the base",
+        &["securebits", "rollout"],
+    )
 }
 
 /// Runs the tests once and takes their word for it, line by line.
@@ -29,7 +44,7 @@ fn boot(
     report: &mut Report,
     kernel: &Kernel,
     what: &str,
-    guarantee: &str,
+    words: &[&str],
 ) -> Result<()> {
     let ctx = session.ctx;
     let bundle = tempfile::Builder::new()
@@ -47,10 +62,11 @@ fn boot(
         fs::copy(&program, bundle.path().join(name))
             .with_context(|| format!("cannot copy {}", program.display()))?;
     }
-    let argv = ["./mayexec-guest", guarantee];
+    let argv = [&["./mayexec-guest"], words].concat();
     let outcome = Boot::new(ctx, kernel, &format!("userland {what}"), &argv)
         .bundle(bundle.path())
         .cmdline(&["kunit.enable=0"])
+        .limit(LIMIT)
         .run()?;
     let (passed, mut problems) = read(&outcome.output);
     if outcome.code != 0 && problems.is_empty() {
