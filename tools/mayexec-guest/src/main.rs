@@ -1,12 +1,12 @@
 //! Tests of the library and of the command `mayexec` in a guest, as root.
 //!
 //! `mayexec-guest kernel|securebits|plain` names the guarantee that the guest's kernel
-//! must give; with the word `rollout` after it, the guide to a rollout is walked
-//! instead. The command is the program `mayexec` beside this one. Each check prints a
 //! line, `ok NAME` or `not ok NAME: DETAIL`, and the last line counts them.
 
+mod agree;
 mod debian;
 mod interpreters;
+mod ladder;
 mod rollout;
 mod scene;
 mod tests;
@@ -56,6 +56,8 @@ fn run() -> Result<Checks> {
         rollout::all(&scene, guarantee, &mut checks)?;
     } else {
         tests::all(&scene, guarantee, &mut checks)?;
+        ladder::all(&scene, guarantee, &mut checks)?;
+        agree::all(&scene, guarantee, &mut checks)?;
     }
     Ok(checks)
 }

@@ -1,13 +1,17 @@
 //! The library and the command `mayexec` on kernels with the flag and without.
 
 use std::fs;
+use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 
 use super::{Session, consumers};
+use crate::ctx::Ctx;
 use crate::guest::{Boot, complaints, sibling};
 use crate::kernel::Kernel;
+use crate::proc;
 use crate::report::Report;
 
 /// The walk through a rollout starts interpreters and package managers by the dozen.
@@ -62,6 +66,7 @@ fn boot(
         fs::copy(&program, bundle.path().join(name))
             .with_context(|| format!("cannot copy {}", program.display()))?;
     }
+    runner(ctx, &bundle.path().join("runner"))?;
     let argv = [&["./mayexec-guest"], words].concat();
     let outcome = Boot::new(ctx, kernel, &format!("userland {what}"), &argv)
         .bundle(bundle.path())
@@ -79,6 +84,23 @@ fn boot(
     } else {
         report.check(&name, &problems, Some(&outcome.output_log));
     }
+    Ok(())
+}
+
+/// Compiles the example of the C API.
+fn runner(ctx: &Ctx, program: &Path) -> Result<()> {
+    let api = ctx.root.join("tools/mayexec-capi");
+    proc::capture(
+        Command::new("cc")
+            .args(["-Wall", "-Wextra", "-Werror", "-I"])
+            .arg(api.join("include"))
+            .arg("-o")
+            .arg(program)
+            .arg(api.join("examples/runner.c"))
+            .arg(sibling("libmayexec.a")?)
+            // What mayexec.pc.in says of a static library.
+            .args(["-lpthread", "-ldl", "-lm"]),
+    )?;
     Ok(())
 }
 
