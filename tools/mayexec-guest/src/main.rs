@@ -1,7 +1,10 @@
 //! Tests of the library and of the command `mayexec` in a guest, as root.
 //!
 //! `mayexec-guest kernel|securebits|plain` names the guarantee that the guest's kernel
-//! line, `ok NAME` or `not ok NAME: DETAIL`, and the last line counts them.
+//! must give; with the word `rollout` after it, the guide to a rollout is walked
+//! instead. The command is the program `mayexec` beside this one, `runner` the example
+//! of the C API. Each check prints a line, `ok NAME` or `not ok NAME: DETAIL`, and the
+//! last line counts them.
 
 mod agree;
 mod debian;
