@@ -86,14 +86,8 @@ fn fetch_debian(ctx: &Ctx, linux: &Path) -> Result<()> {
     let (deb, version) = match downloaded(&ctx.build.join("dl"), &package)? {
         Some(found) => found,
         None => {
-            let mut apt = Apt::open(ctx)?;
-            let mut version = apt.versions(&package)?.into_iter().next();
-            if version.is_none() {
-                // Newer ones come to sid and experimental first, older ones leave.
-                apt = Apt::of_kernels(ctx)?;
-                version = apt.versions(&package)?.into_iter().next();
-            }
-            let Some(version) = version else {
+            let apt = Apt::open(ctx)?;
+            let Some(version) = apt.versions(&package)?.into_iter().next() else {
                 let known = apt.names("linux-source-")?;
                 bail!(
                     "BASE={}: Debian has no package {package}; it has: {}\n\

@@ -1,9 +1,0 @@
-//! From patches/ to the lists: what a maintainer would run, which kernels the series
-//! applies to, and what b4 makes of it.
-
-mod bases;
-mod prep;
-mod trailers;
-
-pub(crate) use bases::run as bases;
-pub(crate) use prep::{dry_run, prep, range_diff, send};
