@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -319,7 +319,7 @@ impl Oracle {
         } else {
             None
         };
-        let check = uapi::execve_check(fd.as_raw_fd(), c"", libc::AT_EMPTY_PATH);
+        let check = uapi::execve_check_fd(fd);
         let facts = Facts {
             regular,
             noexec,

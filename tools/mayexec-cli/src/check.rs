@@ -75,7 +75,7 @@ fn estimate(facts: &Facts, bits: u32) -> Option<Why> {
 
 /// Both checks, as the kernel answers to AT_EXECVE_CHECK.
 fn asked(seen: &OwnedFd, facts: &Facts) -> Option<Why> {
-    match uapi::execve_check(seen.as_raw_fd(), c"", 0x1000) {
+    match uapi::execve_check_fd(seen) {
         Ok(()) => None,
         Err(Errno::TXTBSY) => Some(Why::Busy),
         Err(_) => Some(estimate(facts, 3).unwrap_or(Why::Other)),

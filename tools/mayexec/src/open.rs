@@ -208,7 +208,7 @@ impl Open {
         })?;
         let checked = support.execve_check && (policy.securebit || self.always);
         if checked {
-            uapi::execve_check(fd.as_raw_fd(), c"", libc::AT_EMPTY_PATH).map_err(|errno| {
+            uapi::execve_check_fd(&fd).map_err(|errno| {
                 let why = match errno {
                     Errno::TXTBSY => Why::Busy,
                     _ => judge(&fd, true, true),

@@ -9,7 +9,7 @@ mod batch;
 mod ring;
 
 use std::ffi::{CStr, c_char, c_int, c_long, c_ulong};
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 
 use rustix::io::Errno;
@@ -219,6 +219,15 @@ pub fn fork() -> Result<Option<Pid>, Errno> {
     // child, which can do what the parent could.
     let pid = result(unsafe { libc::fork() }.into())?;
     Ok(Pid::from_raw(pid))
+}
+
+/// [`execve_check`] of the file that is open at `fd`.
+///
+/// # Errors
+///
+/// Those of [`execve_check`].
+pub fn execve_check_fd(fd: impl AsFd) -> Result<(), Errno> {
+    execve_check(fd.as_fd().as_raw_fd(), c"", libc::AT_EMPTY_PATH)
 }
 
 /// execveat(2) with [`AT_EXECVE_CHECK`] and `flags`: whether execution would be allowed.
