@@ -4,12 +4,9 @@
 use std::collections::BTreeSet;
 use std::ffi::CString;
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
-use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, chown};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 use mayexec::Guarantee;
@@ -21,8 +18,8 @@ use rustix::process::{Gid, Uid};
 use serde_json::Value;
 
 use crate::Checks;
-use crate::scene::{Policy, Scene, put};
-use crate::tests::TRACEFS;
+use crate::scene::{Policy, Scene, denied_files, put};
+use crate::watch::{Watch, events, traceable};
 
 /// A user of every Debian system, with a group of the same number.
 const USER: (&str, u32) = ("www-data", 33);
@@ -164,7 +161,7 @@ fn ask(path: &Path, guarantee: Guarantee) -> Result<Option<Errno>> {
         open(uapi::O_MAYEXEC).map(drop)
     } else {
         let fd = open(0).with_context(|| format!("cannot read {}", path.display()))?;
-        uapi::execve_check(fd.as_raw_fd(), c"", AT_EMPTY_PATH)
+        uapi::execve_check_fd(&fd)
     };
     match answer {
         Ok(()) => Ok(None),
@@ -172,9 +169,6 @@ fn ask(path: &Path, guarantee: Guarantee) -> Result<Option<Errno>> {
         Err(errno) => bail!("{}: {errno} is no answer of a policy", path.display()),
     }
 }
-
-/// `include/uapi/linux/fcntl.h`
-const AT_EMPTY_PATH: i32 = 0x1000;
 
 /// The answers to all files.
 fn answers(files: &[PathBuf], guarantee: Guarantee) -> Result<Vec<bool>> {
@@ -223,13 +217,7 @@ fn agree(
         .chain(dirs_text.iter().map(String::as_str))
         .collect();
     let (text, _) = scene.command(&args)?;
-    let report: Value = serde_json::from_str(&text).context("scan --json")?;
-    let found: BTreeSet<String> = report["denied"]
-        .as_array()
-        .context("scan lists what is denied")?
-        .iter()
-        .filter_map(|file| file["path"].as_str().map(str::to_owned))
-        .collect();
+    let found = denied_files(&text)?;
     let right: BTreeSet<String> = files_text
         .iter()
         .zip(strict)
@@ -316,43 +304,26 @@ fn watched(
     [allowed, strict]: [&Vec<bool>; 2],
     checks: &mut Checks,
 ) -> Result<()> {
-    if !Path::new(TRACEFS).join("instances").is_dir() {
+    if !traceable() {
         return Ok(());
     }
-    let mut child = Command::new(&scene.mayexec)
-        .args([
-            "watch",
-            "--all",
-            "--json",
-            "--count",
-            &files.len().to_string(),
-        ])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()?;
-    let mut ready = String::new();
-    let mut stderr = BufReader::new(child.stderr.take().context("a pipe")?);
-    stderr.read_line(&mut ready)?;
+    let count = files.len().to_string();
+    let watch = Watch::start(&scene.mayexec, &["--all", "--count", &count])?;
     scene.under(policy, || {
         who.become_this()
             .and_then(|()| answers(files, Guarantee::Kernel))
     })??;
-    let mut text = String::new();
-    child
-        .stdout
-        .take()
-        .context("a pipe")?
-        .read_to_string(&mut text)?;
-    let code = child.wait()?.code();
-    let mut shown = Vec::new();
-    for line in text.lines() {
-        let event: Value = serde_json::from_str(line).with_context(|| line.to_owned())?;
-        shown.push((
-            event["ino"].as_u64(),
-            event["ret"].as_i64(),
-            event["strict"].as_i64(),
-        ));
-    }
+    let (text, code) = watch.rest()?;
+    let shown: Vec<_> = events(&text)?
+        .iter()
+        .map(|event| {
+            (
+                event["ino"].as_u64(),
+                event["ret"].as_i64(),
+                event["strict"].as_i64(),
+            )
+        })
+        .collect();
     let error = |allowed: bool| Some(if allowed { 0 } else { -13 });
     let mut right = Vec::new();
     for (file, (allowed, strict)) in files.iter().zip(allowed.iter().zip(strict)) {

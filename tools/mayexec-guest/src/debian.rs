@@ -13,7 +13,7 @@ use rustix::mount::{MountFlags, UnmountFlags, mount, mount_bind, mount_bind_recu
 use rustix::process::pivot_root;
 
 use crate::scene::put;
-use crate::tests::TRACEFS;
+use crate::watch::traceable;
 
 /// The examples of a rollout, each with its place in the system.
 const EXAMPLES: [(&str, &str); 4] = [
@@ -113,10 +113,8 @@ pub(crate) fn enter() -> Result<()> {
     pivot_root(".", ".").context("cannot enter the overlay")?;
     unmount(".", UnmountFlags::DETACH)?;
     std::env::set_current_dir("/")?;
-    if !Path::new(TRACEFS).join("instances").is_dir() {
-        // Not every kernel has it.
-        let _ = mount("tracefs", TRACEFS, "tracefs", MountFlags::empty(), None);
-    }
+    // Not every kernel can.
+    let _ = traceable();
     for (dir, data) in [
         ("/tmp", c"mode=1777"),
         ("/var/tmp", c"mode=1777"),
@@ -139,15 +137,13 @@ pub(crate) fn close_mounts() -> Result<()> {
         let path = Path::new(path);
         fs::create_dir_all(path.parent().context("a path has a directory")?)?;
         put(path, text, 0o644)?;
-        if path.ends_with("upload.conf") {
-            succeed("systemd-tmpfiles", &["--create", &path.to_string_lossy()])?;
-        }
     }
     let own = TMP_MOUNT
         .iter()
         .find_map(|path| fs::read_to_string(path).ok())
         .context("systemd's tmp.mount is missing")?;
-    let [_, (_, drop_in), (_, var_tmp), (_, upload)] = EXAMPLES;
+    let [(tmpfiles, _), (_, drop_in), (_, var_tmp), (_, upload)] = EXAMPLES;
+    succeed("systemd-tmpfiles", &["--create", tmpfiles])?;
     mount_unit(&format!("{own}\n{drop_in}"))?;
     mount_unit(var_tmp)?;
     mount_unit(upload)
@@ -171,52 +167,36 @@ pub(crate) fn furnish() -> Result<()> {
     }
     // A web server that runs Perl through the command.
     put(
-        Path::new("/usr/local/bin/cgi-perl"),
+        "/usr/local/bin/cgi-perl",
         &format!("#!/bin/sh\nexec {MAYEXEC} run perl \"$@\"\n"),
         0o755,
     )?;
-    put(
-        Path::new("/etc/httpd.conf"),
-        "*.pl:/usr/local/bin/cgi-perl\n",
-        0o644,
-    )?;
-    put(
-        Path::new("/srv/www/cgi-bin/good.pl"),
-        &cgi("good served"),
-        0o755,
-    )?;
-    put(
-        Path::new("/srv/www/cgi-bin/hits.pl"),
-        &cgi("hits served"),
-        0o644,
-    )?;
+    put("/etc/httpd.conf", "*.pl:/usr/local/bin/cgi-perl\n", 0o644)?;
+    put("/srv/www/cgi-bin/good.pl", &cgi("good served"), 0o755)?;
+    put("/srv/www/cgi-bin/hits.pl", &cgi("hits served"), 0o644)?;
     succeed("busybox", &["ifconfig", "lo", "127.0.0.1", "up"])?;
     // A job that keeps its script where everybody may write.
+    put("/var/tmp/job.sh", "#!/bin/sh\necho job done\n", 0o755)?;
     put(
-        Path::new("/var/tmp/job.sh"),
-        "#!/bin/sh\necho job done\n",
-        0o755,
-    )?;
-    put(
-        Path::new("/srv/report/first.awk"),
+        "/srv/report/first.awk",
         "BEGIN { print \"ord\", ord(\"A\") }\n",
         0o755,
     )?;
     // A package with a script of root's that a service runs, and a maintainer script.
     let deb = Path::new("/run/deb");
     put(
-        &deb.join("DEBIAN/control"),
+        deb.join("DEBIAN/control"),
         "Package: report\nVersion: 1\nArchitecture: all\nMaintainer: nobody <nobody@localhost>\n\
          Description: a report\n",
         0o644,
     )?;
     put(
-        &deb.join("DEBIAN/postinst"),
+        deb.join("DEBIAN/postinst"),
         "#!/bin/sh\nset -e\necho \"report is configured\"\n",
         0o755,
     )?;
     put(
-        &deb.join("usr/share/report/report.py"),
+        deb.join("usr/share/report/report.py"),
         "import os\nprint('report of', os.getuid())\n",
         0o644,
     )?;

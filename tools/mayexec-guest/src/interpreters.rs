@@ -151,7 +151,7 @@ impl<'a> Stage<'a> {
             fs::create_dir_all(stage.dir.join(dir))?;
         }
         for (name, text) in FILES {
-            put(&stage.dir.join(name), text, 0o755)?;
+            put(stage.dir.join(name), text, 0o755)?;
         }
         let hook = stage.dir.join("site/mayexec/_hook.abi3.so");
         copy(&stage.bin.join("libmayexec_python.so"), &hook, 0o755)?;
@@ -169,9 +169,9 @@ impl<'a> Stage<'a> {
         ensure!(fine, "setup.py failed");
         mount_bind(&stdlib, original.trim_end()).context("cannot mount the standard library")?;
         for Place { dir, mode, .. } in &stage.places {
-            put(&dir.join("main.py"), MAIN, *mode)?;
-            put(&dir.join("main.lua"), MAIN, *mode)?;
-            put(&dir.join("module.lua"), "return 'module'\n", *mode)?;
+            put(dir.join("main.py"), MAIN, *mode)?;
+            put(dir.join("main.lua"), MAIN, *mode)?;
+            put(dir.join("module.lua"), "return 'module'\n", *mode)?;
             for name in ["shared.so", "libways.so"] {
                 copy(
                     &stage.bin.join("libmayexec_rtld.so"),
@@ -323,7 +323,7 @@ impl<'a> Stage<'a> {
         // Nothing of the environment reaches the launcher.
         let evil = self.dir.join("evil");
         fs::create_dir_all(&evil)?;
-        put(&evil.join("sitecustomize.py"), "print('site')\n", 0o755)?;
+        put(evil.join("sitecustomize.py"), "print('site')\n", 0o755)?;
         let mut command = self.program("mayexec-python");
         command.env("PYTHONPATH", &evil).arg(&main);
         checks.equal(

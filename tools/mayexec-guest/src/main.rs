@@ -13,6 +13,7 @@ mod ladder;
 mod rollout;
 mod scene;
 mod tests;
+mod watch;
 
 use std::process::ExitCode;
 

@@ -4,9 +4,8 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
-use std::process::{Child, ChildStderr, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
 use mayexec::Guarantee;
@@ -14,7 +13,8 @@ use serde_json::Value;
 
 use crate::Checks;
 use crate::debian::{self, MAYEXEC, SYSCTL_CONF, Server, drop_script};
-use crate::scene::{Scene, put};
+use crate::scene::{Scene, denied_files, digest, put};
+use crate::watch::{Watch, events};
 
 /// Sets the securebit and its lock, as the examples do, before another command.
 const RESTRICTED: [&str; 4] = ["capsh", "--secbits=0x300", "--shell=/usr/bin/env", "--"];
@@ -150,7 +150,15 @@ fn works() -> Result<Vec<Work>> {
     ])
 }
 
+/// What the web server serves, each from a script.
+const PAGES: [&str; 2] = ["good.pl", "hits.pl"];
+
 impl Walk<'_> {
+    /// What [`Walk::work`] does, in this order.
+    fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.works.iter().map(|work| work.name).chain(PAGES)
+    }
+
     /// Does the work once; the web server's is the last.
     fn work(&self, prefix: &[&str]) -> Result<Vec<Outcome>> {
         let mut outcomes = Vec::new();
@@ -165,12 +173,11 @@ impl Walk<'_> {
                 .stderr(Stdio::inherit())
                 .output()
                 .with_context(|| format!("cannot start {}", words[0]))?;
-            let text = String::from_utf8_lossy(&output.stdout).into_owned();
-            outcomes.push((text, output.status.code().unwrap_or(-1)));
+            outcomes.push(digest(&output));
         }
         let server = Server::start(prefix)?;
-        for name in ["good", "hits"] {
-            let body = server.get(&format!("/cgi-bin/{name}.pl"))?;
+        for name in PAGES {
+            let body = server.get(&format!("/cgi-bin/{name}"))?;
             outcomes.push((body.clone(), i32::from(!body.contains("served"))));
         }
         Ok(outcomes)
@@ -182,11 +189,12 @@ impl Walk<'_> {
         if self.guarantee < Guarantee::Kernel {
             return Ok((self.work(&[])?, None));
         }
-        let watch = Watch::start()?;
+        let watch = Watch::start(Path::new(MAYEXEC), &[])?;
         let outcomes = self.work(&[])?;
-        let events = watch.end()?;
+        watch.interrupt()?;
+        let (text, _) = watch.rest()?;
         let mut seen = BTreeSet::new();
-        for event in &events {
+        for event in events(&text)? {
             let field = |key: &str| event[key].as_str().unwrap_or("-").to_owned();
             seen.insert((field("name"), field("reason")));
             checks.equal(
@@ -232,13 +240,11 @@ impl Walk<'_> {
         } else {
             self.work(&RESTRICTED)?
         };
-        let mut names: Vec<&str> = self.works.iter().map(|work| work.name).collect();
-        names.extend(["good.pl", "hits.pl"]);
-        let broken: Vec<&str> = names
-            .iter()
+        let broken: Vec<&str> = self
+            .names()
             .zip(&outcomes)
             .filter(|(_, outcome)| outcome.1 != 0)
-            .map(|(name, _)| *name)
+            .map(|(name, _)| name)
             .collect();
         checks.equal(
             "enforced before fixing, the policy breaks what was observed",
@@ -306,7 +312,7 @@ impl Walk<'_> {
         self.still_works(checks, "fs.open_mayexec_enforce=1", &[], right)?;
         self.drops(checks, "fs.open_mayexec_enforce=1", &[], true)?;
         let (path, text) = SYSCTL_CONF;
-        put(Path::new(path), text, 0o644)?;
+        put(path, text, 0o644)?;
         debian::succeed(MAYEXEC, &["run", "sh", "/etc/init.d/procps", "start"])?;
         let value = fs::read_to_string(uapi::SYSCTL)?;
         checks.equal(
@@ -360,8 +366,7 @@ impl Walk<'_> {
                 .args(line.split(' '))
                 .stderr(Stdio::inherit())
                 .output()?;
-            let text = String::from_utf8_lossy(&output.stdout).into_owned();
-            Ok((text, output.status.code().unwrap_or(-1)))
+            Ok(digest(&output))
         };
         let id = Command::new("id").args(["-u", &user]).output()?;
         let id = String::from_utf8_lossy(&id.stdout).trim().to_owned();
@@ -394,9 +399,7 @@ impl Walk<'_> {
         right: &[Outcome],
     ) -> Result<()> {
         let outcomes = self.work(prefix)?;
-        let mut names: Vec<&str> = self.works.iter().map(|work| work.name).collect();
-        names.extend(["good.pl", "hits.pl"]);
-        for ((name, found), right) in names.iter().zip(&outcomes).zip(right) {
+        for ((name, found), right) in self.names().zip(&outcomes).zip(right) {
             checks.equal(&format!("{policy}: {name} still works"), found, right);
         }
         Ok(())
@@ -456,8 +459,7 @@ impl Walk<'_> {
 fn try_script(prefix: &[&str], path: &str) -> Result<Outcome> {
     let words = [prefix, &[MAYEXEC, "run", "sh", path]].concat();
     let output = Command::new(words[0]).args(&words[1..]).output()?;
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    Ok((text, output.status.code().unwrap_or(-1)))
+    Ok(digest(&output))
 }
 
 fn scan_text(options: &[&str]) -> Result<(String, i32)> {
@@ -467,21 +469,13 @@ fn scan_text(options: &[&str]) -> Result<(String, i32)> {
         .args(SCANNED)
         .stderr(Stdio::inherit())
         .output()?;
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    Ok((text, output.status.code().unwrap_or(-1)))
+    Ok(digest(&output))
 }
 
 /// The files that a scan reports, and its exit code.
 fn scan(options: &[&str]) -> Result<(BTreeSet<String>, i32)> {
     let (text, code) = scan_text(&[options, &["--json"]].concat())?;
-    let report: Value = serde_json::from_str(&text).context("scan --json")?;
-    let denied = report["denied"]
-        .as_array()
-        .context("scan --json lists what is denied")?;
-    let paths = denied
-        .iter()
-        .filter_map(|file| file["path"].as_str().map(str::to_owned));
-    Ok((paths.collect(), code))
+    Ok((denied_files(&text)?, code))
 }
 
 /// A container of which only the namespaces matter: the bit is set inside, or outside.
@@ -506,41 +500,4 @@ fn container(checks: &mut Checks) -> Result<()> {
         );
     }
     Ok(())
-}
-
-/// `mayexec watch`, as long as the work lasts.
-struct Watch {
-    child: Child,
-    stderr: BufReader<ChildStderr>,
-}
-
-impl Watch {
-    fn start() -> Result<Self> {
-        let mut child = Command::new(MAYEXEC)
-            .args(["watch", "--json"])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()?;
-        let mut stderr = BufReader::new(child.stderr.take().context("a pipe")?);
-        let mut ready = String::new();
-        stderr.read_line(&mut ready)?;
-        Ok(Self { child, stderr })
-    }
-
-    /// Ends it; what it has shown.
-    fn end(mut self) -> Result<Vec<Value>> {
-        let pid = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(pid, rustix::process::Signal::INT)?;
-        let mut text = String::new();
-        self.child
-            .stdout
-            .take()
-            .context("a pipe")?
-            .read_to_string(&mut text)?;
-        self.child.wait()?;
-        drop(self.stderr);
-        text.lines()
-            .map(|line| serde_json::from_str(line).with_context(|| line.to_owned()))
-            .collect()
-    }
 }

@@ -1,5 +1,6 @@
 //! The files and the policies.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -7,6 +8,7 @@ use std::process::{Command, Output};
 
 use anyhow::{Context, Result};
 use rustix::mount::{MountFlags, mount};
+use serde_json::Value;
 
 /// Two file systems with scripts.
 pub(crate) struct Scene {
@@ -38,7 +40,8 @@ impl Policy {
 }
 
 /// Makes a file.
-pub(crate) fn put(path: &Path, text: &str, mode: u32) -> Result<()> {
+pub(crate) fn put(path: impl AsRef<Path>, text: &str, mode: u32) -> Result<()> {
+    let path = path.as_ref();
     fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
     fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
     Ok(())
@@ -116,7 +119,19 @@ impl Scene {
     }
 }
 
-fn digest(output: &Output) -> (String, i32) {
+/// What a program has printed, and its exit code.
+pub(crate) fn digest(output: &Output) -> (String, i32) {
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     (text, output.status.code().unwrap_or(-1))
+}
+
+/// The files of a report of `scan --json`.
+pub(crate) fn denied_files(report: &str) -> Result<BTreeSet<String>> {
+    let report: Value = serde_json::from_str(report).context("scan --json")?;
+    Ok(report["denied"]
+        .as_array()
+        .context("scan --json lists what is denied")?
+        .iter()
+        .filter_map(|file| file["path"].as_str().map(str::to_owned))
+        .collect())
 }

@@ -2,23 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, anyhow};
 use mayexec::{Guarantee, Open, Why};
 use rustix::io::Errno;
-use rustix::mount::{MountFlags, mount};
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
 use serde_json::Value;
 
 use crate::Checks;
 use crate::interpreters;
 use crate::scene::{Policy, Scene, put};
-
-/// Where tracefs is mounted, if the kernel has it.
-pub(crate) const TRACEFS: &str = "/sys/kernel/tracing";
+use crate::watch::{TRACEFS, Watch, traceable};
 
 /// A program's language, and a script in it that prints `ran`.
 const LANGUAGES: [(&[&str], &str); 6] = [
@@ -248,21 +243,12 @@ fn instances() -> Result<usize> {
 
 /// Opens that would be denied are shown as they happen.
 fn watch(scene: &Scene, checks: &mut Checks) -> Result<()> {
-    if !Path::new(TRACEFS).join("instances").is_dir()
-        && mount("tracefs", TRACEFS, "tracefs", MountFlags::empty(), None).is_err()
-    {
+    if !traceable() {
         let (_, code) = scene.command(&["watch"])?;
         checks.equal("watch says that there is no tracing", code, 3);
         return Ok(());
     }
-    let mut child = Command::new(&scene.mayexec)
-        .args(["watch", "--json"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()?;
-    let mut ready = String::new();
-    let mut stderr = BufReader::new(child.stderr.take().context("a pipe")?);
-    stderr.read_line(&mut ready)?;
+    let mut watch = Watch::start(&scene.mayexec, &[])?;
     checks.equal("watch has an instance of its own", instances()?, 1);
     let allowed = scene.exec.join("755");
     let noexec = scene.noexec.join("755");
@@ -270,11 +256,8 @@ fn watch(scene: &Scene, checks: &mut Checks) -> Result<()> {
     for path in [&allowed, &noexec, &mode] {
         mayexec::open(path)?;
     }
-    let mut stdout = BufReader::new(child.stdout.take().context("a pipe")?);
     for (name, reason) in [("755", "mount"), ("644", "file")] {
-        let mut line = String::new();
-        stdout.read_line(&mut line)?;
-        let event: Value = serde_json::from_str(&line).with_context(|| line.clone())?;
+        let event = watch.event()?;
         let found = ["name", "reason", "program"].map(|key| event[key].as_str().unwrap_or("-"));
         checks.equal(
             &format!("watch shows {name}: {reason}"),
@@ -282,12 +265,10 @@ fn watch(scene: &Scene, checks: &mut Checks) -> Result<()> {
             [name, reason, "mayexec-guest"],
         );
     }
-    let pid = rustix::process::Pid::from_child(&child);
-    rustix::process::kill_process(pid, rustix::process::Signal::INT)?;
-    let mut rest = String::new();
-    stdout.read_to_string(&mut rest)?;
+    watch.interrupt()?;
+    let (rest, code) = watch.rest()?;
     checks.equal("watch shows nothing else", rest.as_str(), "");
-    checks.equal("watch ends well", child.wait()?.code(), Some(0));
+    checks.equal("watch ends well", code, Some(0));
     checks.equal("watch leaves no instance", instances()?, 0);
     Ok(())
 }

@@ -21,36 +21,23 @@ const LIMIT: Duration = Duration::from_secs(1200);
 /// opens can be traced, and where there is no check at all; then walks the guide to a
 /// rollout.
 pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
+    let bundle = bundle(session.ctx)?;
+    let mut boot = |kernel: &Kernel, what: &str, words: &[&str]| {
+        boot(session, report, bundle.path(), kernel, what, words)
+    };
+    let (tip, base) = (session.tip_kernel()?, session.base_kernel()?);
     let traced = consumers::kernel(session)?;
-    for (kernel, what, guarantee) in [
-        (session.tip_kernel()?, "with the series", "kernel"),
-        (session.base_kernel()?, "on the base", "securebits"),
-        (&traced, "with tracing", "kernel"),
-    ] {
-        boot(session, report, kernel, what, &[guarantee])?;
-    }
+    boot(tip, "with the series", &["kernel"])?;
+    boot(base, "on the base", &["securebits"])?;
+    boot(&traced, "with tracing", &["kernel"])?;
     let debian = crate::debian::kernel(session.ctx)?;
-    boot(session, report, &debian, "on Debian's kernel", &["plain"])?;
-    let base = session.base_kernel()?;
-    boot(session, report, &traced, "rollout", &["kernel", "rollout"])?;
-    boot(
-        session,
-        report,
-        base,
-        "rollout on the base",
-        &["securebits", "rollout"],
-    )
+    boot(&debian, "on Debian's kernel", &["plain"])?;
+    boot(&traced, "rollout", &["kernel", "rollout"])?;
+    boot(base, "rollout on the base", &["securebits", "rollout"])
 }
 
-/// Runs the tests once and takes their word for it, line by line.
-fn boot(
-    session: &Session<'_>,
-    report: &mut Report,
-    kernel: &Kernel,
-    what: &str,
-    words: &[&str],
-) -> Result<()> {
-    let ctx = session.ctx;
+/// The programs for the guests, and what they test.
+fn bundle(ctx: &Ctx) -> Result<tempfile::TempDir> {
     let bundle = tempfile::Builder::new()
         .prefix(".userland-")
         .tempdir_in(&ctx.build)?;
@@ -67,9 +54,22 @@ fn boot(
             .with_context(|| format!("cannot copy {}", program.display()))?;
     }
     runner(ctx, &bundle.path().join("runner"))?;
+    Ok(bundle)
+}
+
+/// Runs the tests once and takes their word for it, line by line.
+fn boot(
+    session: &Session<'_>,
+    report: &mut Report,
+    bundle: &Path,
+    kernel: &Kernel,
+    what: &str,
+    words: &[&str],
+) -> Result<()> {
+    let ctx = session.ctx;
     let argv = [&["./mayexec-guest"], words].concat();
     let outcome = Boot::new(ctx, kernel, &format!("userland {what}"), &argv)
-        .bundle(bundle.path())
+        .bundle(bundle)
         .cmdline(&["kunit.enable=0"])
         .limit(LIMIT)
         .run()?;
