@@ -12,6 +12,7 @@ FORCE ?=
 
 # Everything that is built stays below build/.
 export CARGO_TARGET_DIR := $(CURDIR)/build/cargo
+export PATH := $(CURDIR)/build/tools/bin:$(PATH)
 
 lab = scripts/setup.sh $(1) && \
 	cargo build --quiet --release --locked --manifest-path tools/Cargo.toml && \

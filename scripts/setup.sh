@@ -38,7 +38,7 @@ install_packages() {
 	while read -r package _; do
 		case $package in '' | '#'*) continue ;; esac
 		status=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)
-		[ "$status" = installed ] || missing="$missing $package"
+		[ "$status" = installed ] || [ -d "build/tools/$package" ] || missing="$missing $package"
 	done <"$1"
 	[ -n "$missing" ] || return 0
 	printf 'Debian packages to install:%s\n' "$missing"
@@ -46,10 +46,56 @@ install_packages() {
 	# An earlier run that was ended in the middle of dpkg would stop apt-get.
 	run_logged apt $as_root dpkg --configure -a
 	run_logged apt $as_root apt-get update
+	unpack_qemu
+	[ -n "$missing" ] || return 0
 	# What is in the way (gcc-multilib and cross compilers are in each other's) stays.
 	# shellcheck disable=SC2086 # a list of packages, and an empty word for root
 	run_logged apt $as_root env DEBIAN_FRONTEND=noninteractive \
 		apt-get install -y --no-install-recommends --no-remove $missing
+}
+
+# Unpacks those of qemu's packages in $missing that apt-get cannot install beside
+# what the host has, such as qemu-utils of another release.
+unpack_qemu() {
+	installable=
+	for package in $missing; do
+		case $package in
+		qemu-system-*)
+			plan=$(apt-get -s install --no-install-recommends "$package")
+			if printf '%s\n' "$plan" | grep -q '^Remv '; then
+				unpack_one_qemu "$package"
+				continue
+			fi
+			;;
+		esac
+		installable="$installable $package"
+	done
+	missing=$installable
+}
+
+# unpack_one_qemu PACKAGE: uses $plan, apt-get's simulation of installing it.
+unpack_one_qemu() {
+	printf '%s would replace what this machine has (%s); it is unpacked below build/ instead\n' "$1" \
+		"$(printf '%s\n' "$plan" | sed -n 's/^Remv \([^ ]*\).*/\1/p' | paste -sd ' ')"
+	dir=$tools/$1
+	rm -rf "$dir.part"
+	mkdir -p "$dir.part/debs" "$tools/bin"
+	# shellcheck disable=SC2046 # a list of packages
+	(cd "$dir.part/debs" && run_logged apt apt-get download \
+		$(printf '%s\n' "$plan" | sed -n 's/^Inst \([^ ]*\).*/\1/p'))
+	unpack "$dir.part/debs" "$dir.part"
+	rm -r "$dir.part/debs"
+	for program in "$dir.part"/usr/bin/qemu-system-*; do
+		name=$(basename "$program")
+		cat >"$tools/bin/$name" <<-END
+			#!/bin/sh
+			root=\$(dirname "\$0")/../$1
+			export LD_LIBRARY_PATH="\$root/usr/lib/x86_64-linux-gnu:\$root/lib/x86_64-linux-gnu"
+			exec "\$root/usr/bin/$name" "\$@"
+		END
+		chmod +x "$tools/bin/$name"
+	done
+	mv "$dir.part" "$dir"
 }
 
 # Unpacks packages that guests use and that nobody wants installed on the host,
@@ -65,15 +111,20 @@ unpack_guest_tools() {
 	fi
 	# shellcheck disable=SC2086 # a list of packages
 	(cd "$dir.part/debs" && run_logged guest-tools apt-get download $guest_packages)
-	for deb in "$dir.part/debs"/*.deb; do
-		run_logged guest-tools dpkg-deb -x "$deb" "$dir.part/root"
-	done
+	unpack "$dir.part/debs" "$dir.part/root"
 	lacking=$(LD_LIBRARY_PATH=$dir.part/root/usr/lib/x86_64-linux-gnu:$dir.part/root/lib/x86_64-linux-gnu \
 		ldd "$dir.part"/root/sbin/au* "$dir.part"/root/sbin/apparmor_parser 2>/dev/null | grep 'not found' || true)
 	[ -z "$lacking" ] || fail "guest_packages in scripts/setup.sh lacks a library:" "$lacking"
 	echo "$guest_packages" >"$dir.part/root/packages"
 	mv "$dir.part/root" "$dir"
 	rm -rf "$dir.part"
+}
+
+# unpack DIR ROOT: the packages in DIR.
+unpack() {
+	for deb in "$1"/*.deb; do
+		dpkg-deb -x "$deb" "$2" || fail "cannot unpack $deb: is there space left?"
+	done
 }
 
 # run_logged NAME COMMAND...: shows a line, keeps the output in build/logs.
@@ -84,7 +135,7 @@ run_logged() {
 	mkdir -p "$logs"
 	if ! "$@" >>"$log" 2>&1 </dev/null; then
 		tail -n 20 "$log" >&2
-		fail "failed: $*" "log: $log" "is the network up? Run the same command again to go on from here"
+		fail "failed: $*" "log: $log" "run the same command again, with the network up, to go on from here"
 	fi
 }
 
