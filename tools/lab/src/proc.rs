@@ -306,11 +306,20 @@ fn pump(reader: std::io::PipeReader, mut log: File, send: &mpsc::Sender<String>)
     }
 }
 
-/// The last `count` lines of `text`, indented.
+/// How many lines of errors are shown from before the last lines.
+const ERRORS: usize = 5;
+
+/// The last `count` lines of `text`, indented, after the first ones before them that
+/// speak of an error: what runs beside a failing command prints on.
 pub(crate) fn tail(text: &str, count: usize) -> String {
     let lines: Vec<&str> = text.lines().collect();
-    lines[lines.len().saturating_sub(count)..]
-        .iter()
+    let (before, last) = lines.split_at(lines.len().saturating_sub(count));
+    let error = |line: &&&str| {
+        line.starts_with("error") || line.contains(" error: ") || line.contains("No space left")
+    };
+    let errors = before.iter().filter(error).take(ERRORS);
+    errors
+        .chain(last)
         .map(|line| format!("  | {line}"))
         .collect::<Vec<_>>()
         .join("\n")
@@ -326,6 +335,16 @@ pub(crate) fn file_tail(path: &Path, count: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_tail_begins_with_earlier_errors() {
+        let text = "a\nerror: linking failed\nb\nx.c:1:2: error: no\nc\nd\n";
+        assert_eq!(
+            tail(text, 2),
+            "  | error: linking failed\n  | x.c:1:2: error: no\n  | c\n  | d"
+        );
+        assert_eq!(tail("a\nerror: here\n", 2), "  | a\n  | error: here");
+    }
 
     #[test]
     fn renders_what_a_shell_would_take() {
