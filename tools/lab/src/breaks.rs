@@ -4,7 +4,8 @@
 //! applied, the kernel is built, and KUnit, the guest's selftests and, where the
 //! policy itself is broken, its tests on the host must notice. Those in a directory
 //! below are for another kernel: with all `consumers`, with the policy fixed when it
-//! is built (`static`), with the feature `off`.
+//! is built (`static`), with the feature `off`; or for the rows of `make verify`, those
+//! of the kernel that all suites use (`proof`) and those of the one for `debug`.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,6 +17,7 @@ use crate::ctx::Ctx;
 use crate::git::Git;
 use crate::guest::{Boot, complaints};
 use crate::kernel::{self, Kernel, Variant};
+use crate::proof;
 use crate::selftests::{self, Plan, Run};
 use crate::series::touched_paths;
 use crate::suites::consumers::{self, CONSUMERS};
@@ -138,10 +140,19 @@ enum Kind {
     Consumers,
     Static,
     Off,
+    Proof,
+    Debug,
 }
 
 impl Kind {
-    const ALL: [Self; 4] = [Self::Plain, Self::Consumers, Self::Static, Self::Off];
+    const ALL: [Self; 6] = [
+        Self::Plain,
+        Self::Consumers,
+        Self::Static,
+        Self::Off,
+        Self::Proof,
+        Self::Debug,
+    ];
 
     /// The directory below scripts/breaks.
     fn dir(self) -> &'static str {
@@ -150,15 +161,18 @@ impl Kind {
             Self::Consumers => "consumers",
             Self::Static => "static",
             Self::Off => "off",
+            Self::Proof => "proof",
+            Self::Debug => "debug",
         }
     }
 
     fn variant(self) -> Variant {
         match self {
-            Self::Plain => Variant::PLAIN,
+            Self::Plain | Self::Proof => Variant::PLAIN,
             Self::Consumers => CONSUMERS,
             Self::Static => STATIC,
             Self::Off => OFF,
+            Self::Debug => proof::DEBUG,
         }
     }
 
@@ -272,19 +286,25 @@ fn notice(
         )
     };
     Ok(match kind {
-        Kind::Plain => vec![
-            (
-                "kunit",
-                match Boot::new(ctx, kernel, &format!("kunit {name}"), &["/bin/true"]).run() {
-                    Ok(outcome) => {
-                        let (cases, trouble) = tap::kunit(&outcome.console);
-                        judge(&cases, trouble, &complaints(&outcome.console))
-                    }
-                    Err(error) => first_line(&error),
-                },
-            ),
-            ("guest", judge_run(selftests())),
-        ],
+        Kind::Plain | Kind::Proof => {
+            let mut noticed = vec![
+                (
+                    "kunit",
+                    match Boot::new(ctx, kernel, &format!("kunit {name}"), &["/bin/true"]).run() {
+                        Ok(outcome) => {
+                            let (cases, trouble) = tap::kunit(&outcome.console);
+                            judge(&cases, trouble, &complaints(&outcome.console))
+                        }
+                        Err(error) => first_line(&error),
+                    },
+                ),
+                ("guest", judge_run(selftests())),
+            ];
+            if kind == Kind::Proof {
+                noticed.extend(rows(proof::notice(session, kernel, false)));
+            }
+            noticed
+        }
         Kind::Consumers => vec![(
             "consumers",
             judge_run(consumers::tests(
@@ -305,6 +325,7 @@ fn notice(
                 },
             )]
         }
+        Kind::Debug => rows(proof::notice(session, kernel, true)),
         Kind::Off => vec![(
             "guest",
             match selftests() {
@@ -317,6 +338,15 @@ fn notice(
             },
         )],
     })
+}
+
+/// What rows say, which may be several lines each.
+fn rows(noticed: Vec<(&'static str, Noticed)>) -> Vec<(&'static str, Noticed)> {
+    let first = |why: String| why.lines().next().unwrap_or_default().to_owned();
+    noticed
+        .into_iter()
+        .map(|(row, why)| (row, why.map(first)))
+        .collect()
 }
 
 fn judge_run(run: Result<Run>) -> Noticed {

@@ -6,6 +6,8 @@ mod fuzz;
 mod ports;
 mod stress;
 
+pub(crate) use stress::DEBUG;
+
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
@@ -78,46 +80,81 @@ pub(crate) fn shortened(session: &Session<'_>, report: &mut Report) {
     });
 }
 
-/// How a row is made.
-type Make = fn(&Session<'_>, Extent) -> Result<Row>;
+/// How a row is made, and of which kernel.
+#[derive(Clone, Copy)]
+enum Make {
+    /// Of the one that the guests' suites use; `make test` has these rows, shortened.
+    Series(fn(&Session<'_>, &Kernel, Extent) -> Result<Row>),
+    /// Of one that looks for its own mistakes.
+    Debug(fn(&Session<'_>, &Kernel) -> Result<Row>),
+    /// Of one that no other row uses.
+    Other(fn(&Session<'_>) -> Result<Row>),
+}
 
 /// The rows, in order, by the names under which `make verify` takes them.
 const ROWS: [(&str, Make); 12] = [
-    ("opens without the flag", |session, extent| {
-        let (base, tip) = (session.base_kernel()?, session.tip_kernel()?);
-        fuzz::differential(session.ctx, base, tip, extent)
-    }),
-    ("opens with the flag", |session, extent| {
-        fuzz::oracle(session.ctx, session.tip_kernel()?, extent)
-    }),
-    ("races", |session, extent| {
-        stress::races(session.ctx, session.tip_kernel()?, extent)
-    }),
-    ("attacks", |session, _| attacks(session)),
-    ("debug: selftests", |session, _| {
-        debugged(session, &debug_kernel(session)?)
-    }),
-    ("debug: opens with the flag", |session, _| {
-        fuzz::oracle(session.ctx, &debug_kernel(session)?, Extent::Short)
-    }),
-    ("debug: races", |session, _| {
-        stress::races(session.ctx, &debug_kernel(session)?, Extent::Short)
-    }),
-    ("debug: faults", |session, _| {
-        stress::faults(session.ctx, &debug_kernel(session)?)
-    }),
-    ("uml", |session, _| ports::uml(session)),
-    ("i386", |session, _| ports::compat(session)),
-    ("arm64", |session, _| ports::arm64(session)),
-    ("gcc", |session, _| ports::gcc(session)),
+    (
+        "opens without the flag",
+        Make::Series(|session, kernel, extent| {
+            fuzz::differential(session.ctx, session.base_kernel()?, kernel, extent)
+        }),
+    ),
+    (
+        "opens with the flag",
+        Make::Series(|session, kernel, extent| fuzz::oracle(session.ctx, kernel, extent)),
+    ),
+    (
+        "races",
+        Make::Series(|session, kernel, extent| stress::races(session.ctx, kernel, extent)),
+    ),
+    (
+        "attacks",
+        Make::Series(|session, kernel, _| attacks(session, kernel)),
+    ),
+    ("debug: selftests", Make::Debug(debugged)),
+    (
+        "debug: opens with the flag",
+        Make::Debug(|session, kernel| fuzz::oracle(session.ctx, kernel, Extent::Short)),
+    ),
+    (
+        "debug: races",
+        Make::Debug(|session, kernel| stress::races(session.ctx, kernel, Extent::Short)),
+    ),
+    (
+        "debug: faults",
+        Make::Debug(|session, kernel| stress::faults(session.ctx, kernel)),
+    ),
+    ("uml", Make::Other(ports::uml)),
+    ("i386", Make::Other(ports::compat)),
+    ("arm64", Make::Other(ports::arm64)),
+    ("gcc", Make::Other(ports::gcc)),
 ];
 
-/// How many of them `make test` has.
-const SHORT: usize = 4;
+/// What the shortened rows, or those of the debug kernel, hold against a kernel that is
+/// broken on purpose: a row's name, and its first failure if it has one.
+pub(crate) fn notice(
+    session: &Session<'_>,
+    kernel: &Kernel,
+    debug: bool,
+) -> Vec<(&'static str, Option<String>)> {
+    let made = ROWS.iter().filter_map(|&(name, make)| {
+        let row = match make {
+            Make::Series(make) if !debug => make(session, kernel, Extent::Short),
+            Make::Debug(make) if debug => make(session, kernel),
+            _ => return None,
+        };
+        let failure = match row {
+            Ok(row) => row.failures.into_iter().next(),
+            Err(error) => Some(format!("{error:#}")),
+        };
+        Some((name, failure))
+    });
+    made.collect()
+}
 
 /// The kernel of the rows that look for its own mistakes.
 fn debug_kernel(session: &Session<'_>) -> Result<Kernel> {
-    session.kernel("the debug kernel", session.tip(), &stress::DEBUG)
+    session.kernel("the debug kernel", session.tip(), &DEBUG)
 }
 
 /// Makes one wanted row after the other.
@@ -127,12 +164,18 @@ fn each(
     wanted: &dyn Fn(&str) -> bool,
     done: &mut dyn FnMut(Row),
 ) {
-    let rows = match extent {
-        Extent::Short => &ROWS[..SHORT],
-        Extent::Long => &ROWS[..],
-    };
-    for (name, make) in rows.iter().filter(|(name, _)| wanted(name)) {
-        done(make(session, extent).unwrap_or_else(|error| untried(name, &error)));
+    for &(name, make) in ROWS.iter().filter(|(name, _)| wanted(name)) {
+        let row = match (make, extent) {
+            (Make::Series(make), _) => session
+                .tip_kernel()
+                .and_then(|kernel| make(session, kernel, extent)),
+            (_, Extent::Short) => continue,
+            (Make::Debug(make), Extent::Long) => {
+                debug_kernel(session).and_then(|kernel| make(session, &kernel))
+            }
+            (Make::Other(make), Extent::Long) => make(session),
+        };
+        done(row.unwrap_or_else(|error| untried(name, &error)));
     }
 }
 
@@ -147,14 +190,14 @@ fn untried(claim: &str, error: &anyhow::Error) -> Row {
 }
 
 /// The selftests that attack: what they get hold of without the flag, and not with it.
-fn attacks(session: &Session<'_>) -> Result<Row> {
+fn attacks(session: &Session<'_>, kernel: &Kernel) -> Result<Row> {
     let bundle = session.selftests()?;
     let only = [format!("{OWN}attack_test")];
     let plan = Plan {
         only: &only,
         ..Plan::all("attacks", &bundle)
     };
-    let run = selftests::run(session.ctx, session.tip_kernel()?, plan)?;
+    let run = selftests::run(session.ctx, kernel, plan)?;
     Ok(row_of(
         "the attacks of the catalogue fail",
         run,
