@@ -23,6 +23,8 @@ const MAIN_SUITE: &str = "trixie";
 const SOURCE_SUITES: &str = "bookworm trixie";
 /// The one that the tools are made for, with its kernel.
 const STABLE_SUITE: &str = "bookworm";
+/// How the names of the directories begin.
+const DIR: &str = "apt";
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 /// A private apt configuration.
@@ -36,27 +38,33 @@ pub(crate) struct Apt<'a> {
 impl<'a> Apt<'a> {
     /// Sets up the private sources and fetches their lists.
     pub(crate) fn open(ctx: &'a Ctx) -> Result<Self> {
-        Self::set_up(ctx, "apt", "deb", SUITE, None)
+        Self::set_up(ctx, None, "deb", SUITE, None)
     }
 
     /// As [`Apt::open`], for packages of another architecture than the host's.
     pub(crate) fn of_arch(ctx: &'a Ctx, arch: &'static str) -> Result<Self> {
-        Self::set_up(ctx, &format!("apt-{arch}"), "deb", MAIN_SUITE, Some(arch))
+        Self::set_up(ctx, Some(arch), "deb", MAIN_SUITE, Some(arch))
     }
 
     /// As [`Apt::open`], for the sources of Debian's releases.
     pub(crate) fn of_sources(ctx: &'a Ctx) -> Result<Self> {
-        Self::set_up(ctx, "apt-sources", "deb-src", SOURCE_SUITES, None)
+        Self::set_up(ctx, Some("sources"), "deb-src", SOURCE_SUITES, None)
     }
 
     /// As [`Apt::open`], for packages of Debian 12, whatever the host is.
     pub(crate) fn of_stable(ctx: &'a Ctx) -> Result<Self> {
-        Self::set_up(ctx, "apt-stable", "deb", STABLE_SUITE, None)
+        Self::set_up(ctx, Some("stable"), "deb", STABLE_SUITE, None)
+    }
+
+    /// Whether a directory of `build/` with this name is one of these.
+    pub(crate) fn owns(name: &str) -> bool {
+        name.strip_prefix(DIR)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
     }
 
     fn set_up(
         ctx: &'a Ctx,
-        name: &str,
+        name: Option<&str>,
         types: &str,
         suite: &str,
         arch: Option<&'static str>,
@@ -67,10 +75,11 @@ impl<'a> Apt<'a> {
                  install debian-archive-keyring, or give your own kernel tree: KDIR=/path/to/linux"
             );
         }
+        let name = name.map_or(DIR.to_owned(), |name| format!("{DIR}-{name}"));
         let apt = Self {
             ctx,
-            dir: ctx.build.join(name),
-            log: ctx.fresh_log(name)?,
+            dir: ctx.build.join(&name),
+            log: ctx.fresh_log(&name)?,
             arch,
         };
         let listing = proc::capture(Command::new("apt-get").args([

@@ -5,7 +5,10 @@
 //! policy itself is broken, its tests on the host must notice. Those in a directory
 //! below are for another kernel: with all `consumers`, with the policy fixed when it
 //! is built (`static`), with the feature `off`; or for the rows of `make verify`, those
-//! of the kernel that all suites use (`proof`) and those of the one for `debug`.
+//! of the kernel that all suites use (`proof`) and those of the one for `debug`. Those
+//! in `tools` are for a copy of this repository.
+
+mod own;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,6 +16,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
+use self::own::Checkout;
 use crate::ctx::Ctx;
 use crate::git::Git;
 use crate::guest::{Boot, complaints};
@@ -31,22 +35,17 @@ type Noticed = Option<String>;
 pub(crate) fn run(ctx: &Ctx, names: &[String]) -> Result<bool> {
     let files = select(&ctx.root.join("scripts/breaks"), names)?;
     let session = Session::open(ctx)?;
-    let walk = session.walk()?;
-    walk.force_to(session.tip())?;
-    let bundle = session.selftests()?;
+    let dropped = names.is_empty() || names.iter().any(|name| name == DROPPED);
+    let subjects = Subjects::of(&session, &files, dropped)?;
 
     // A suite that is red without a break would catch everything.
-    let mut controls = Vec::new();
     for kind in Kind::ALL {
         if files.iter().any(|file| Kind::of(file) == kind) {
-            let what = format!("the unbroken kernel {}", kind.variant().name);
-            let kernel = session.kernel(what.trim_end(), session.tip(), &kind.variant())?;
-            controls.extend(notice(&session, kind, &kernel, &bundle, "unbroken")?);
-        }
-    }
-    for (suite, noticed) in controls {
-        if let Some(why) = noticed {
-            bail!("{suite} fails without any break, so it can show nothing:\n{why}");
+            for (suite, noticed) in subjects.unbroken(kind)? {
+                if let Some(why) = noticed {
+                    bail!("{suite} fails without any break, so it can show nothing:\n{why}");
+                }
+            }
         }
     }
 
@@ -54,7 +53,7 @@ pub(crate) fn run(ctx: &Ctx, names: &[String]) -> Result<bool> {
     let mut table = String::from("| break | noticed by |\n|---|---|\n");
     for file in &files {
         let name = stem(file);
-        let caught = one(&session, &walk, &bundle, file)?;
+        let caught = subjects.broken(file)?;
         if caught.is_empty() {
             println!("SURVIVES  {name}");
             survivors.push(name.clone());
@@ -72,8 +71,8 @@ pub(crate) fn run(ctx: &Ctx, names: &[String]) -> Result<bool> {
             suites.join(", ")
         );
     }
-    if names.is_empty() || names.iter().any(|name| name == DROPPED) {
-        for (name, noticed) in dropped(&session, &bundle)? {
+    if dropped && let Some(kernels) = &subjects.kernels {
+        for (name, noticed) in kernels.without_patches()? {
             match noticed {
                 Some(why) => println!("caught    without the patch for {name}: {why}"),
                 None => {
@@ -83,7 +82,7 @@ pub(crate) fn run(ctx: &Ctx, names: &[String]) -> Result<bool> {
             }
         }
     }
-    walk.force_to(session.tip())?;
+    subjects.restore()?;
     println!(
         "\n{table}\n{} breaks, {} survive",
         files.len(),
@@ -102,30 +101,6 @@ fn stem(file: &Path) -> String {
 /// The name of the break that is no diff: the consumers' patches are dropped.
 const DROPPED: &str = "consumers-dropped";
 
-/// Runs the consumers' tests on the kernel without their patches: each must notice.
-fn dropped(session: &Session<'_>, bundle: &Path) -> Result<Vec<(&'static str, Noticed)>> {
-    let (commit, names) = consumers::without_patches(session)?;
-    let kernel = session.kernel(
-        "the kernel without the consumers' patches",
-        &commit,
-        &CONSUMERS,
-    )?;
-    let run = consumers::tests(session, &kernel, bundle, DROPPED)?;
-    Ok(names
-        .into_iter()
-        .map(|name| {
-            let program = consumers::program_of(name);
-            let cases: Vec<Case> = run
-                .cases
-                .iter()
-                .filter(|case| case.group == program)
-                .cloned()
-                .collect();
-            (name, judge(&cases, None, &[]))
-        })
-        .collect())
-}
-
 /// What a break does, in its first line.
 fn headline(file: &Path) -> Result<String> {
     let text =
@@ -133,7 +108,7 @@ fn headline(file: &Path) -> Result<String> {
     Ok(text.lines().next().unwrap_or_default().to_owned())
 }
 
-/// On which kernel a break shows.
+/// What a break is for: a kernel, or this repository.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Plain,
@@ -142,16 +117,18 @@ enum Kind {
     Off,
     Proof,
     Debug,
+    Tools,
 }
 
 impl Kind {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::Plain,
         Self::Consumers,
         Self::Static,
         Self::Off,
         Self::Proof,
         Self::Debug,
+        Self::Tools,
     ];
 
     /// The directory below scripts/breaks.
@@ -163,12 +140,14 @@ impl Kind {
             Self::Off => "off",
             Self::Proof => "proof",
             Self::Debug => "debug",
+            Self::Tools => "tools",
         }
     }
 
+    /// The kernel on which it shows.
     fn variant(self) -> Variant {
         match self {
-            Self::Plain | Self::Proof => Variant::PLAIN,
+            Self::Plain | Self::Proof | Self::Tools => Variant::PLAIN,
             Self::Consumers => CONSUMERS,
             Self::Static => STATIC,
             Self::Off => OFF,
@@ -221,123 +200,225 @@ fn select(dir: &Path, names: &[String]) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Applies one break and asks every suite.
-fn one(
-    session: &Session<'_>,
-    walk: &Git,
-    bundle: &Path,
-    file: &Path,
-) -> Result<BTreeMap<&'static str, String>> {
-    let name = stem(file);
-    walk.force_to(session.tip())?;
-    walk.run(["apply".as_ref(), "--index".as_ref(), file.as_os_str()])
-        .with_context(|| format!("{name} does not apply to the series any more: write it anew"))?;
-    let touched: Vec<String> = touched_paths(&String::from_utf8_lossy(&fs::read(file)?))
-        .into_iter()
-        .collect();
-    let kind = Kind::of(file);
-    let variant = kind.variant();
-    let mut builder = session.builder(&variant)?;
-    builder.whole = true;
-    let key = kernel::dirty_tree_key(walk)?;
-    let kernel = match builder.build(&format!("the kernel with {name}"), &key, &variant) {
-        Ok(kernel) => kernel,
-        // The compiler noticed; a static assertion is a test too.
-        Err(error) => {
-            let why = error
-                .to_string()
-                .lines()
-                .next()
-                .unwrap_or_default()
-                .to_owned();
-            return Ok(BTreeMap::from([("build", why)]));
-        }
-    };
-    let mut noticed = notice(session, kind, &kernel, bundle, &name)?;
-    if touched.iter().any(|path| path == suites::POLICY) {
-        let passed = suites::policy_tests(session.ctx, &walk.dir().join(suites::POLICY))?;
-        noticed.push(("host", (!passed).then(|| "cargo nextest".to_owned())));
-    }
-    Ok(noticed
-        .into_iter()
-        .filter_map(|(suite, noticed)| noticed.map(|why| (suite, why)))
-        .collect())
+/// What is broken: kernels and this repository, if there are breaks of them.
+struct Subjects<'a> {
+    kernels: Option<Kernels<'a>>,
+    checkout: Option<Checkout<'a>>,
 }
 
-/// What the suites say of a kernel. A guest that does not come up or does not end
-/// has noticed as well.
-fn notice(
-    session: &Session<'_>,
-    kind: Kind,
-    kernel: &Kernel,
-    bundle: &Path,
-    name: &str,
-) -> Result<Vec<(&'static str, Noticed)>> {
-    let ctx = session.ctx;
-    let own = selftests::own(bundle)?;
-    let selftests = || {
-        selftests::run(
-            ctx,
-            kernel,
-            Plan {
-                only: &own,
-                ..Plan::all(&format!("selftests {name}"), bundle)
-            },
-        )
-    };
-    Ok(match kind {
-        Kind::Plain | Kind::Proof => {
-            let mut noticed = vec![
-                (
-                    "kunit",
-                    match Boot::new(ctx, kernel, &format!("kunit {name}"), &["/bin/true"]).run() {
-                        Ok(outcome) => {
-                            let (cases, trouble) = tap::kunit(&outcome.console);
-                            judge(&cases, trouble, &complaints(&outcome.console))
-                        }
+impl<'a> Subjects<'a> {
+    /// Makes ready what the files break, and the kernels if patches are to be `dropped`.
+    fn of(session: &'a Session<'a>, files: &[PathBuf], dropped: bool) -> Result<Self> {
+        let own = |file: &PathBuf| Kind::of(file) == Kind::Tools;
+        let kernels = dropped || !files.iter().all(own);
+        Ok(Self {
+            kernels: kernels.then(|| Kernels::of(session)).transpose()?,
+            checkout: files
+                .iter()
+                .any(own)
+                .then(|| Checkout::of(session))
+                .transpose()?,
+        })
+    }
+
+    /// What the suites say without a break.
+    fn unbroken(&self, kind: Kind) -> Result<Vec<(&'static str, Noticed)>> {
+        match (kind, &self.kernels, &self.checkout) {
+            (Kind::Tools, _, Some(checkout)) => checkout.notice("unbroken"),
+            (_, Some(kernels), _) => kernels.unbroken(kind),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// Applies one break and asks the suites; what those that noticed say.
+    fn broken(&self, file: &Path) -> Result<BTreeMap<&'static str, String>> {
+        let noticed = match (Kind::of(file), &self.kernels, &self.checkout) {
+            (Kind::Tools, _, Some(checkout)) => checkout.broken(file)?,
+            (kind, Some(kernels), _) => kernels.broken(kind, file)?,
+            _ => Vec::new(),
+        };
+        Ok(noticed
+            .into_iter()
+            .filter_map(|(suite, noticed)| noticed.map(|why| (suite, why)))
+            .collect())
+    }
+
+    /// Takes the breaks back.
+    fn restore(&self) -> Result<()> {
+        self.kernels.iter().try_for_each(Kernels::restore)?;
+        self.checkout.iter().try_for_each(Checkout::restore)
+    }
+}
+
+/// The kernels that are broken, and what tests them.
+struct Kernels<'a> {
+    session: &'a Session<'a>,
+    walk: Git,
+    bundle: PathBuf,
+}
+
+impl<'a> Kernels<'a> {
+    fn of(session: &'a Session<'a>) -> Result<Self> {
+        let walk = session.walk()?;
+        walk.force_to(session.tip())?;
+        Ok(Self {
+            session,
+            walk,
+            bundle: session.selftests()?,
+        })
+    }
+
+    fn restore(&self) -> Result<()> {
+        self.walk.force_to(self.session.tip())
+    }
+
+    fn unbroken(&self, kind: Kind) -> Result<Vec<(&'static str, Noticed)>> {
+        let what = format!("the unbroken kernel {}", kind.variant().name);
+        let commit = self.session.tip();
+        let kernel = self
+            .session
+            .kernel(what.trim_end(), commit, &kind.variant())?;
+        self.notice(kind, &kernel, "unbroken")
+    }
+
+    /// Applies one break and asks every suite.
+    fn broken(&self, kind: Kind, file: &Path) -> Result<Vec<(&'static str, Noticed)>> {
+        let (session, walk) = (self.session, &self.walk);
+        let name = stem(file);
+        walk.force_to(session.tip())?;
+        walk.run(["apply".as_ref(), "--index".as_ref(), file.as_os_str()])
+            .with_context(|| {
+                format!("{name} does not apply to the series any more: write it anew")
+            })?;
+        let touched: Vec<String> = touched_paths(&String::from_utf8_lossy(&fs::read(file)?))
+            .into_iter()
+            .collect();
+        let variant = kind.variant();
+        let mut builder = session.builder(&variant)?;
+        builder.whole = true;
+        let key = kernel::dirty_tree_key(walk)?;
+        let kernel = match builder.build(&format!("the kernel with {name}"), &key, &variant) {
+            Ok(kernel) => kernel,
+            // The compiler noticed; a static assertion is a test too.
+            Err(error) => {
+                let why = error
+                    .to_string()
+                    .lines()
+                    .next()
+                    .unwrap_or_default()
+                    .to_owned();
+                return Ok(vec![("build", Some(why))]);
+            }
+        };
+        let mut noticed = self.notice(kind, &kernel, &name)?;
+        if touched.iter().any(|path| path == suites::POLICY) {
+            let passed = suites::policy_tests(session.ctx, &walk.dir().join(suites::POLICY))?;
+            noticed.push(("host", (!passed).then(|| "cargo nextest".to_owned())));
+        }
+        Ok(noticed)
+    }
+
+    /// What the suites say of a kernel. A guest that does not come up or does not end
+    /// has noticed as well.
+    fn notice(
+        &self,
+        kind: Kind,
+        kernel: &Kernel,
+        name: &str,
+    ) -> Result<Vec<(&'static str, Noticed)>> {
+        let (session, bundle) = (self.session, &self.bundle);
+        let ctx = session.ctx;
+        let own = selftests::own(bundle)?;
+        let selftests = || {
+            selftests::run(
+                ctx,
+                kernel,
+                Plan {
+                    only: &own,
+                    ..Plan::all(&format!("selftests {name}"), bundle)
+                },
+            )
+        };
+        Ok(match kind {
+            Kind::Plain | Kind::Proof | Kind::Tools => {
+                let mut noticed = vec![
+                    (
+                        "kunit",
+                        match Boot::new(ctx, kernel, &format!("kunit {name}"), &["/bin/true"]).run()
+                        {
+                            Ok(outcome) => {
+                                let (cases, trouble) = tap::kunit(&outcome.console);
+                                judge(&cases, trouble, &complaints(&outcome.console))
+                            }
+                            Err(error) => first_line(&error),
+                        },
+                    ),
+                    ("guest", judge_run(selftests())),
+                ];
+                if kind == Kind::Proof {
+                    noticed.extend(rows(proof::notice(session, kernel, false)));
+                }
+                noticed
+            }
+            Kind::Consumers => vec![(
+                "consumers",
+                judge_run(consumers::tests(
+                    session,
+                    kernel,
+                    bundle,
+                    &format!("consumers {name}"),
+                )),
+            )],
+            Kind::Static => {
+                let value = suites::sysctl_value(ctx, kernel, &format!("sysctl {name}"), &[]);
+                vec![(
+                    "guest",
+                    match value {
+                        Ok((value, _)) if value == STATIC_VALUE => judge_run(selftests()),
+                        Ok((value, _)) => Some(format!("the sysctl is {value}")),
                         Err(error) => first_line(&error),
                     },
-                ),
-                ("guest", judge_run(selftests())),
-            ];
-            if kind == Kind::Proof {
-                noticed.extend(rows(proof::notice(session, kernel, false)));
+                )]
             }
-            noticed
-        }
-        Kind::Consumers => vec![(
-            "consumers",
-            judge_run(consumers::tests(
-                session,
-                kernel,
-                bundle,
-                &format!("consumers {name}"),
-            )),
-        )],
-        Kind::Static => {
-            let value = suites::sysctl_value(ctx, kernel, &format!("sysctl {name}"), &[]);
-            vec![(
+            Kind::Debug => rows(proof::notice(session, kernel, true)),
+            Kind::Off => vec![(
                 "guest",
-                match value {
-                    Ok((value, _)) if value == STATIC_VALUE => judge_run(selftests()),
-                    Ok((value, _)) => Some(format!("the sysctl is {value}")),
+                match selftests() {
+                    Ok(run) => run
+                        .cases
+                        .iter()
+                        .find(|case| case.verdict != Verdict::Skip)
+                        .map(|case| format!("{} does not skip", case.full_name())),
                     Err(error) => first_line(&error),
                 },
-            )]
-        }
-        Kind::Debug => rows(proof::notice(session, kernel, true)),
-        Kind::Off => vec![(
-            "guest",
-            match selftests() {
-                Ok(run) => run
+            )],
+        })
+    }
+
+    /// Runs the consumers' tests on the kernel without their patches: each must notice.
+    fn without_patches(&self) -> Result<Vec<(&'static str, Noticed)>> {
+        let (session, bundle) = (self.session, &self.bundle);
+        let (commit, names) = consumers::without_patches(session)?;
+        let kernel = session.kernel(
+            "the kernel without the consumers' patches",
+            &commit,
+            &CONSUMERS,
+        )?;
+        let run = consumers::tests(session, &kernel, bundle, DROPPED)?;
+        Ok(names
+            .into_iter()
+            .map(|name| {
+                let program = consumers::program_of(name);
+                let cases: Vec<Case> = run
                     .cases
                     .iter()
-                    .find(|case| case.verdict != Verdict::Skip)
-                    .map(|case| format!("{} does not skip", case.full_name())),
-                Err(error) => first_line(&error),
-            },
-        )],
-    })
+                    .filter(|case| case.group == program)
+                    .cloned()
+                    .collect();
+                (name, judge(&cases, None, &[]))
+            })
+            .collect())
+    }
 }
 
 /// What rows say, which may be several lines each.

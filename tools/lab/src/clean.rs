@@ -5,17 +5,26 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
+use crate::apt::Apt;
 use crate::ctx::Ctx;
 use crate::git::Git;
 use crate::{series, tree};
 
 /// Prefixes of temporary names; what has one was left by a run that was ended.
-const TEMPORARY: [&str; 7] = [
-    ".unpack-", ".part-", ".am-", ".export-", ".share-", ".new-", ".mirror-",
+const TEMPORARY: [&str; 8] = [
+    ".unpack-",
+    ".part-",
+    ".am-",
+    ".export-",
+    ".share-",
+    ".new-",
+    ".mirror-",
+    ".userland-",
 ];
 
-/// Directories of `build/` that cost a download or an installation to get back.
-const COSTLY: [&str; 4] = ["dl", "apt", "tools", "venv"];
+/// Directories of `build/` that cost a download or an installation to get back, besides
+/// those of [`Apt`].
+const COSTLY: [&str; 4] = ["dl", "guest-tools", "tools", "venv"];
 
 /// Removes what interrupted runs left. Only called under the lock.
 pub(crate) fn leftovers(ctx: &Ctx) {
@@ -75,7 +84,7 @@ pub(crate) fn clean(ctx: &Ctx, all: bool) -> Result<()> {
         let keep = name == ".lock"
             || name.starts_with("kdir-")
             || name.starts_with("base-")
-            || (!all && COSTLY.contains(&name.as_str()));
+            || (!all && (COSTLY.contains(&name.as_str()) || Apt::owns(&name)));
         // This program itself runs from there; cargo rebuilds it in seconds.
         let keep = keep || (name == "cargo" && !all);
         if !keep {
@@ -92,4 +101,33 @@ fn remove(path: &Path) -> Result<()> {
         fs::remove_file(path)
     };
     removed.with_context(|| format!("cannot remove {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_all_removes_what_was_fetched() {
+        let dir = tempfile::tempdir().unwrap();
+        let ctx = crate::ctx::tests::at(dir.path());
+        let fetched = ["apt", "apt-arm64", "apt-sources", "apt-stable", "dl"];
+        for name in fetched.iter().chain(&["aptitude", "kernels", "cargo"]) {
+            fs::create_dir_all(ctx.build.join(name)).unwrap();
+        }
+        let left = || -> Vec<String> {
+            let mut names: Vec<String> = fs::read_dir(&ctx.build)
+                .unwrap()
+                .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+                .collect();
+            names.sort();
+            names
+        };
+        clean(&ctx, false).unwrap();
+        let mut right = fetched.to_vec();
+        right.insert(4, "cargo");
+        assert_eq!(left(), right);
+        clean(&ctx, true).unwrap();
+        assert!(left().is_empty());
+    }
 }

@@ -182,8 +182,20 @@ pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+
+    /// A checkout in `dir`.
+    pub(crate) fn at(dir: &Path) -> Ctx {
+        Ctx {
+            root: dir.to_owned(),
+            build: dir.join("build"),
+            slot: dir.join("build"),
+            base: DEFAULT_BASE.to_owned(),
+            kdir: None,
+            force: false,
+        }
+    }
 
     #[test]
     fn a_base_is_a_release_or_a_plain_revision() {

@@ -3,7 +3,6 @@
 //! The package is unpacked below `build/` and never installed. What the guest's root
 //! needs is in modules there, so the kernel gets an initramfs with them.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
@@ -67,7 +66,7 @@ pub(crate) fn kernel(ctx: &Ctx) -> Result<Kernel> {
     let image = only(&unpacked.join("boot"), "vmlinuz-")?;
     fs::copy(&image, fresh.join(Arch::X86.image()))
         .with_context(|| format!("cannot copy {}", image.display()))?;
-    let modules = load_order(&modules(&unpacked.join("lib/modules"))?, &MODULES)?;
+    let modules = modules(&unpacked)?;
     write_whole(&fresh.join(INITRD), &initramfs(&script, &modules)?)?;
     let facts = Facts {
         inputs: format!("{}\n{}", ctx.show(&deb), inputs),
@@ -139,83 +138,43 @@ fn only(dir: &Path, prefix: &str) -> Result<PathBuf> {
     }
 }
 
-/// A module, and those that it depends on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Module {
-    file: PathBuf,
-    needs: Vec<String>,
-}
-
-/// The modules below `dir` that [`MODULES`] leads to, by their names.
-fn modules(dir: &Path) -> Result<BTreeMap<String, Module>> {
+/// The files of [`MODULES`] in an unpacked package, each after those that it needs.
+fn modules(unpacked: &Path) -> Result<Vec<PathBuf>> {
+    let dir = only(&unpacked.join("lib/modules"), "")?;
+    let version = dir.file_name().unwrap_or_default();
+    // The host's configuration says nothing about this kernel.
+    let kmod = |program: &str, root: &str| {
+        let mut command = Command::new(program);
+        command.args(["-C", "/dev/null", root]).arg(unpacked);
+        command
+    };
+    // The package leaves it to its installation to write down what depends on what.
+    proc::capture(kmod("/sbin/depmod", "-b").arg(version))?;
     let listing = proc::capture(
-        Command::new("find")
-            .arg(dir)
-            .args(["-name", "*.ko", "-type", "f"]),
+        kmod("/sbin/modprobe", "-d")
+            .args(["--show-depends", "-a", "-S"])
+            .arg(version)
+            .args(MODULES),
     )?;
-    let files: BTreeMap<&str, &Path> = listing
-        .lines()
-        .map(Path::new)
-        .filter_map(|path| Some((path.file_stem()?.to_str()?, path)))
-        .collect();
-    let mut found = BTreeMap::new();
-    let mut wanted: Vec<String> = MODULES.map(str::to_owned).to_vec();
-    while let Some(name) = wanted.pop() {
-        if found.contains_key(&name) {
-            continue;
-        }
-        let file = files
-            .get(name.as_str())
-            .with_context(|| format!("the kernel has no module {name}"))?;
-        let depends = proc::capture(Command::new("modinfo").args(["-F", "depends"]).arg(file))?;
-        let needs: Vec<String> = depends
-            .trim()
-            .split(',')
-            .filter(|need| !need.is_empty())
-            .map(str::to_owned)
-            .collect();
-        wanted.extend(needs.iter().cloned());
-        found.insert(
-            name,
-            Module {
-                file: (*file).to_owned(),
-                needs,
-            },
-        );
+    let modules = load_order(&listing);
+    if modules.is_empty() {
+        bail!("modprobe names no module of {}:\n{listing}", dir.display());
     }
-    Ok(found)
+    Ok(modules)
 }
 
-/// The files of `wanted`, each after those that it needs.
-fn load_order(modules: &BTreeMap<String, Module>, wanted: &[&str]) -> Result<Vec<PathBuf>> {
-    fn visit(
-        modules: &BTreeMap<String, Module>,
-        name: &str,
-        path: &mut Vec<String>,
-        order: &mut Vec<PathBuf>,
-    ) -> Result<()> {
-        let module = modules
-            .get(name)
-            .with_context(|| format!("the kernel has no module {name}"))?;
-        if order.contains(&module.file) {
-            return Ok(());
-        }
-        if path.iter().any(|above| above == name) {
-            bail!("the module {name} depends on itself");
-        }
-        path.push(name.to_owned());
-        for need in &module.needs {
-            visit(modules, need, path, order)?;
-        }
-        path.pop();
-        order.push(module.file.clone());
-        Ok(())
-    }
+/// The files in what `modprobe --show-depends` prints, which repeats what several need.
+fn load_order(listing: &str) -> Vec<PathBuf> {
     let mut order = Vec::new();
-    for name in wanted {
-        visit(modules, name, &mut Vec::new(), &mut order)?;
+    for line in listing.lines() {
+        if let Some(file) = line.strip_prefix("insmod ") {
+            let file = PathBuf::from(file.trim_end());
+            if !order.contains(&file) {
+                order.push(file);
+            }
+        }
     }
-    Ok(order)
+    order
 }
 
 /// An archive with the script, what runs it, and the modules, in the order of their names.
@@ -268,27 +227,13 @@ mod tests {
     }
 
     #[test]
-    fn what_a_module_needs_is_loaded_before_it() {
-        let module = |name: &str, needs: &[&str]| {
-            (
-                name.to_owned(),
-                Module {
-                    file: PathBuf::from(name),
-                    needs: owned(needs),
-                },
-            )
-        };
-        let modules = BTreeMap::from([
-            module("a", &["c", "b"]),
-            module("b", &["c"]),
-            module("c", &[]),
-            module("x", &["y"]),
-            module("y", &["x"]),
-        ]);
-        let order = load_order(&modules, &["b", "a"]).unwrap();
-        assert_eq!(order, ["c", "b", "a"].map(PathBuf::from));
-        assert!(load_order(&modules, &["x"]).is_err());
-        assert!(load_order(&modules, &["z"]).is_err());
+    fn a_module_is_loaded_once_and_what_is_built_in_is_not() {
+        let listing =
+            "insmod /m/c.ko \ninsmod /m/a.ko \nbuiltin x\ninsmod /m/c.ko \ninsmod /m/b.ko \n";
+        assert_eq!(
+            load_order(listing),
+            ["/m/c.ko", "/m/a.ko", "/m/b.ko"].map(PathBuf::from)
+        );
     }
 
     #[test]

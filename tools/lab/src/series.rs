@@ -589,23 +589,13 @@ pub(crate) fn export(ctx: &Ctx) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ctx::tests::at;
     use crate::git::tests::scratch;
-
-    fn ctx_at(dir: &Path) -> Ctx {
-        Ctx {
-            root: dir.to_owned(),
-            build: dir.join("build"),
-            slot: dir.join("build"),
-            base: "7.3".to_owned(),
-            kdir: None,
-            force: false,
-        }
-    }
 
     /// A checkout with a tree in build/linux whose base has one file.
     fn checkout() -> (tempfile::TempDir, Ctx, Tree) {
         let dir = tempfile::tempdir().unwrap();
-        let ctx = ctx_at(dir.path());
+        let ctx = at(dir.path());
         let linux = ctx.linux();
         fs::create_dir_all(&linux).unwrap();
         let git = Git::at(&linux);

@@ -56,19 +56,19 @@ fn install(prefix: &Path) {
     fs::write(lib.join("pkgconfig/mayexec.pc"), text).unwrap();
 }
 
-/// Compiles the example with what pkg-config says.
-fn compile(prefix: &Path, fixed: bool) -> PathBuf {
+/// Compiles a program with what pkg-config says.
+fn compile(prefix: &Path, source: &str, fixed: bool) -> PathBuf {
     let mut ask = Command::new("pkg-config");
     ask.args(["--cflags", "--libs"])
         .args(fixed.then_some("--static"))
         .arg("mayexec")
         .env("PKG_CONFIG_PATH", prefix.join("lib/pkgconfig"));
     let flags = String::from_utf8(succeed(&mut ask).stdout).unwrap();
-    let program = prefix.join(if fixed { "runner-static" } else { "runner" });
+    let program = prefix.join(if fixed { "program-static" } else { "program" });
     let mut cc = Command::new("cc");
     cc.args(["-Wall", "-Wextra", "-Werror", "-o"])
         .arg(&program)
-        .arg(format!("{HERE}/examples/runner.c"))
+        .arg(format!("{HERE}/{source}"))
         .args(fixed.then_some("-static"))
         .args(flags.split_whitespace());
     succeed(&mut cc);
@@ -83,7 +83,7 @@ fn the_example_runs_with_either_library() {
     fs::write(&script, "printed\n").unwrap();
     fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
     for fixed in [false, true] {
-        let program = compile(dir.path(), fixed);
+        let program = compile(dir.path(), "examples/runner.c", fixed);
         let run = |arg: &Path| {
             Command::new(&program)
                 .arg(arg)
@@ -102,6 +102,16 @@ fn the_example_runs_with_either_library() {
             "{output:?}"
         );
     }
+}
+
+#[test]
+fn options_arrive() {
+    let dir = tempfile::tempdir().unwrap();
+    install(dir.path());
+    let data = dir.path().join("data");
+    fs::write(&data, "").unwrap();
+    fs::set_permissions(&data, fs::Permissions::from_mode(0o644)).unwrap();
+    succeed(Command::new(compile(dir.path(), "tests/options.c", true)).arg(data));
 }
 
 #[test]

@@ -586,3 +586,77 @@ fn print(out: &mut impl Write, report: &Report<'_>, fix: bool) -> std::io::Resul
         report.denied.iter().filter(|f| f.noexec).count(),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+
+    /// A file of mode 644, and what a scan of its directory says of it.
+    fn found(path: &Path) -> Finding {
+        put(path);
+        let name = std::ffi::CString::new(path.as_os_str().as_bytes()).unwrap();
+        let stat = statx(rustix::fs::CWD, &name, AtFlags::empty()).unwrap();
+        Finding {
+            path: path.to_owned(),
+            kind: Kind::Module("py".to_owned()),
+            noexec: false,
+            not_executable: true,
+            mode: 0o644,
+            fixed_mode: Some(0o755),
+            identity: Identity::of(&stat),
+        }
+    }
+
+    fn put(path: &Path) {
+        fs::write(path, "").unwrap();
+        set_mode(path, 0o644);
+    }
+
+    fn set_mode(path: &Path, mode: u32) {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o7777
+    }
+
+    #[test]
+    fn only_the_file_that_was_found_is_changed() {
+        let (dir, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let dirs = [dir.path().to_owned()];
+        let sub = dir.path().join("sub");
+        fs::create_dir(&sub).unwrap();
+        let path = sub.join("x.py");
+        let finding = found(&path);
+        let safe = outside.path().join("x.py");
+        put(&safe);
+
+        fs::rename(&sub, dir.path().join("moved")).unwrap();
+        symlink(outside.path(), &sub).unwrap();
+        assert!(apply(&finding, &dirs).is_err(), "a directory became a link");
+        fs::remove_file(&sub).unwrap();
+        fs::rename(dir.path().join("moved"), &sub).unwrap();
+
+        // The same file, by a way out of the tree.
+        fs::rename(&path, outside.path().join("y.py")).unwrap();
+        symlink(outside.path().join("y.py"), &path).unwrap();
+        assert!(apply(&finding, &dirs).is_err(), "the file became a link");
+        assert_eq!(mode(&path), 0o644);
+        put(&outside.path().join("other"));
+        fs::rename(outside.path().join("other"), &path).unwrap();
+        assert_eq!(apply(&finding, &dirs), Err(Errno::STALE), "another file");
+        assert_eq!(mode(&path), 0o644);
+        fs::rename(outside.path().join("y.py"), &path).unwrap();
+
+        set_mode(&path, 0o600);
+        assert_eq!(apply(&finding, &dirs), Err(Errno::STALE), "another mode");
+        assert_eq!(mode(&path), 0o600);
+        set_mode(&path, 0o644);
+        assert_eq!(apply(&finding, &dirs), Ok(()));
+        assert_eq!(mode(&path), 0o755);
+        assert_eq!(mode(&safe), 0o644);
+    }
+}

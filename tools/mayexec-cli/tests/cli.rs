@@ -101,29 +101,47 @@ fn an_awk_script_is_the_argument_of_f() {
 }
 
 #[test]
-fn a_script_is_not_looked_up_twice() {
-    let dir = dir();
-    // The interpreter replaces the script before it reads what it was given.
-    let other = put(dir.path(), "other", "echo swapped\n", 0o755);
-    let script = put(dir.path(), "x", "echo verified\n", 0o755);
-    let swap = format!(
-        "mv {} {} && exec sh \"$1\"",
-        other.display(),
-        script.display()
-    );
-    let shell = put(
-        dir.path(),
-        "interpreter",
-        format!("#!/bin/sh\n{swap}\n"),
-        0o755,
-    );
-    let said = said(mayexec().arg("run").arg(&shell).arg("--").arg(&script));
-    assert_eq!(
-        (said.code, said.out.as_str()),
-        (Some(0), "verified\n"),
-        "{said:?}"
-    );
-    assert_eq!(fs::read_to_string(&script).unwrap(), "echo swapped\n");
+fn no_interpreter_looks_the_script_up_again() {
+    const SHELL: [&str; 2] = ["echo verified\n", "echo swapped\n"];
+    const PERL: [&str; 2] = ["print \"verified\\n\"\n", "print \"swapped\\n\"\n"];
+    const CALL: [&str; 2] = ["print('verified')\n", "print('swapped')\n"];
+    const AWK: [&str; 2] = [
+        "BEGIN { print \"verified\" }\n",
+        "BEGIN { print \"swapped\" }\n",
+    ];
+    for (name, program, option, [verified, swapped]) in [
+        ("sh", "sh", "-u", SHELL),
+        ("bash", "bash", "--", SHELL),
+        ("unknown", "sh", "--", SHELL),
+        ("perl", "perl", "-w", PERL),
+        ("python3", "python3", "-I", CALL),
+        ("awk", "awk", "-f", AWK),
+        ("lua5.4", "lua5.4", "-W", CALL),
+    ] {
+        let dir = dir();
+        let other = put(dir.path(), "other", swapped, 0o755);
+        let script = put(dir.path(), "x", verified, 0o755);
+        // It replaces the script before it reads what it was given.
+        let text = format!(
+            "#!/bin/sh\nmv {} {} && exec {program} \"$@\"\n",
+            other.display(),
+            script.display()
+        );
+        let interpreter = put(dir.path(), name, text, 0o755);
+        let said = said(
+            mayexec()
+                .arg("run")
+                .arg(&interpreter)
+                .arg(option)
+                .arg(&script),
+        );
+        assert_eq!(
+            (said.code, said.out.as_str()),
+            (Some(0), "verified\n"),
+            "{name}: {said:?}"
+        );
+        assert_eq!(fs::read_to_string(&script).unwrap(), swapped);
+    }
 }
 
 #[test]

@@ -64,6 +64,12 @@ const FILES: [(&str, &str); 5] = [
 /// A script.
 const MAIN: &str = "print('main')\n";
 
+/// What it prints.
+const MAIN_SAYS: &str = "main\n";
+
+/// Where Debian's Python looks for the packages of the system, and their .pth files.
+const PACKAGES: &str = "/usr/lib/python3/dist-packages";
+
 /// Where there is code.
 struct Place {
     dir: PathBuf,
@@ -147,7 +153,7 @@ impl<'a> Stage<'a> {
                 place(&scene.noexec, true, 0o755),
             ],
         };
-        for dir in ["site/mayexec", "lib"] {
+        for dir in ["site/mayexec", "lib", "packages"] {
             fs::create_dir_all(stage.dir.join(dir))?;
         }
         for (name, text) in FILES {
@@ -168,16 +174,16 @@ impl<'a> Stage<'a> {
         let (original, fine) = say(&mut setup, "")?;
         ensure!(fine, "setup.py failed");
         mount_bind(&stdlib, original.trim_end()).context("cannot mount the standard library")?;
+        mount_bind(stage.dir.join("packages"), PACKAGES).context("cannot mount the packages")?;
         for Place { dir, mode, .. } in &stage.places {
             put(dir.join("main.py"), MAIN, *mode)?;
             put(dir.join("main.lua"), MAIN, *mode)?;
             put(dir.join("module.lua"), "return 'module'\n", *mode)?;
-            for name in ["shared.so", "libways.so"] {
-                copy(
-                    &stage.bin.join("libmayexec_rtld.so"),
-                    &dir.join(name),
-                    *mode,
-                )?;
+            for (from, to) in [
+                ("shared.so", "shared.so"),
+                ("libmayexec_rtld.so", "libways.so"),
+            ] {
+                copy(&stage.bin.join(from), &dir.join(to), *mode)?;
             }
         }
         Ok(stage)
@@ -320,21 +326,71 @@ impl<'a> Stage<'a> {
             }
         }
         fs::remove_file(site)?;
-        // Nothing of the environment reaches the launcher.
-        let evil = self.dir.join("evil");
-        fs::create_dir_all(&evil)?;
-        put(evil.join("sitecustomize.py"), "print('site')\n", 0o755)?;
-        let mut command = self.program("mayexec-python");
-        command.env("PYTHONPATH", &evil).arg(&main);
-        checks.equal(
-            &format!("{policy:?}, mayexec-python, PYTHONPATH"),
-            self.run(policy, &mut command, "")?,
-            ("main\n".to_owned(), true),
-        );
+        self.surroundings_of_python(policy, &main, checks)
+    }
+
+    /// What the environment and the user's files have Python run, none of it executable.
+    fn surroundings_of_python(
+        &self,
+        policy: Policy,
+        main: &Path,
+        checks: &mut Checks,
+    ) -> Result<()> {
+        let (evil, base) = (self.dir.join("evil"), self.dir.join("base"));
+        let mut ask = Command::new(PYTHON);
+        ask.env("PYTHONUSERBASE", &base)
+            .args(["-c", "import site; print(site.getusersitepackages())"]);
+        let user = PathBuf::from(say(&mut ask, "")?.0.trim_end());
+        for dir in [&evil, &user] {
+            fs::create_dir_all(dir)?;
+        }
+        for (path, text) in [
+            (evil.join("sitecustomize.py"), "print('site')\n"),
+            (user.join("usercustomize.py"), "print('user')\n"),
+            (user.join("evil.pth"), "import sys; print('pth')\n"),
+        ] {
+            put(path, text, 0o644)?;
+        }
+        let path = format!("{}:{}", self.dir.join("site").display(), evil.display());
+        for (name, value, runs) in [
+            ("PYTHONPATH", path.as_ref(), "site\nmain\n"),
+            ("PYTHONUSERBASE", base.as_os_str(), "pth\nuser\nmain\n"),
+        ] {
+            for (interpreter, right) in [(self.python(), runs), (self.launcher(), "main\n")] {
+                let mut command = (interpreter.command)();
+                command.env(name, value).arg(main);
+                checks.equal(
+                    &format!("{policy:?}, {}, {name}", interpreter.name),
+                    self.run(policy, &mut command, "")?,
+                    (right.to_owned(), true),
+                );
+            }
+        }
+        // The system's own .pth files do not depend on the environment.
+        for mode in [0o755, 0o644] {
+            let path = self.dir.join("packages/own.pth");
+            put(&path, "import sys; print('pth')\n", mode)?;
+            let refused = table(policy.bits(), false, mode).is_some();
+            for (interpreter, covered) in [(self.python(), false), (self.launcher(), true)] {
+                let mut command = (interpreter.command)();
+                command.arg(main);
+                let right = if refused && covered {
+                    "main\n"
+                } else {
+                    "pth\nmain\n"
+                };
+                checks.equal(
+                    &format!("{policy:?}, {}, .pth of mode {mode:o}", interpreter.name),
+                    self.run(policy, &mut command, "")?,
+                    (right.to_owned(), true),
+                );
+            }
+            fs::remove_file(path)?;
+        }
         Ok(())
     }
 
-    /// Nothing of the environment reaches mayexec-lua.
+    /// What the environment and standard input have Lua run.
     fn start_of_lua(&self, policy: Policy, checks: &mut Checks) -> Result<()> {
         let mut command = self.program("mayexec-lua");
         command
@@ -344,6 +400,27 @@ impl<'a> Stage<'a> {
             &format!("{policy:?}, mayexec-lua, LUA_INIT"),
             self.run(policy, &mut command, "")?,
             ("main\n".to_owned(), true),
+        );
+        let script = self.dir.join("require.lua");
+        put(&script, "print((require('module')))\n", 0o755)?;
+        for Place { dir, noexec, mode } in &self.places {
+            let refused = table(policy.bits(), *noexec, *mode).is_some();
+            let mut command = self.program("mayexec-lua");
+            command.env("LUA_PATH", dir.join("?.lua")).arg(&script);
+            let right = if refused { "" } else { "module\n" };
+            checks.equal(
+                &format!("{policy:?}, mayexec-lua, LUA_PATH to {}", dir.display()),
+                self.run(policy, &mut command, "")?,
+                (right.to_owned(), !refused),
+            );
+        }
+        let script = self.dir.join("input.lua");
+        put(&script, "dofile()\n", 0o755)?;
+        let runs = policy.bits() == 0;
+        checks.equal(
+            &format!("{policy:?}, mayexec-lua, dofile of a pipe"),
+            self.run(policy, self.program("mayexec-lua").arg(&script), MAIN)?,
+            (if runs { MAIN_SAYS } else { "" }.to_owned(), runs),
         );
         Ok(())
     }
@@ -423,7 +500,51 @@ impl<'a> Stage<'a> {
                 (right, !refused),
             );
         }
+        self.replaced(policy, checks)?;
         self.loader_is_elsewhere(policy, checks)
+    }
+
+    /// A library that is replaced after it was looked at and before the loader opens it.
+    fn replaced(&self, policy: Policy, checks: &mut Checks) -> Result<()> {
+        let audit = self.bin.join("libmayexec_rtld.so");
+        let both = format!(
+            "{}:{}",
+            audit.display(),
+            self.bin.join("libswap.so").display()
+        );
+        let (good, bad) = (self.dir.join("lib/good.so"), self.dir.join("bad.so"));
+        for name in [good.as_os_str(), "good.so".as_ref()] {
+            for swapped in [false, true] {
+                copy(&audit, &good, 0o755)?;
+                copy(&audit, &bad, 0o644)?;
+                let mut command = self.audited(Command::new("cat"));
+                command
+                    .arg("/proc/self/maps")
+                    .env("LD_AUDIT", &both)
+                    .env("LD_PRELOAD", name)
+                    .env("SWAP_TO", &good);
+                if swapped {
+                    command.env("SWAP_FROM", &bad);
+                }
+                let (maps, fine) = self.run(policy, &mut command, "")?;
+                let loaded = maps.contains(&*good.to_string_lossy());
+                checks.equal(
+                    &format!(
+                        "{policy:?}, preload of {}, replaced: {swapped}",
+                        name.display()
+                    ),
+                    (loaded, fine, bad.exists()),
+                    (!swapped, !swapped, !swapped),
+                );
+            }
+        }
+        // The loader finds that it is itself what it is to load, and maps nothing.
+        let loader = "/lib64/ld-linux-x86-64.so.2";
+        let mut command = self.audited(Command::new("true"));
+        command.env("LD_PRELOAD", loader);
+        let (_, fine) = self.run(policy, &mut command, "")?;
+        checks.equal(&format!("{policy:?}, preload of {loader}"), fine, true);
+        Ok(())
     }
 
     /// Programs that the audit library does not reach: their libraries are not executable,
@@ -445,6 +566,37 @@ impl<'a> Stage<'a> {
         command.arg(&program).arg("--version");
         let (_, fine) = self.run(policy, &mut command, "")?;
         checks.equal(&format!("{policy:?}, the loader as a command"), fine, true);
+
+        let mut command = self.audited(Command::new("busybox"));
+        command
+            .arg("true")
+            .env("LD_PRELOAD", self.places[1].dir.join("libways.so"));
+        let (_, fine) = self.run(policy, &mut command, "")?;
+        checks.equal(&format!("{policy:?}, a static program"), fine, true);
+        self.origin(policy, checks)
+    }
+
+    /// A name that the loader expands only after the audit library has seen it.
+    fn origin(&self, policy: Policy, checks: &mut Checks) -> Result<()> {
+        // What ctypes needs is not executable.
+        if policy.bits() != 0 {
+            return Ok(());
+        }
+        let code = "import ctypes, os, _ctypes\n\
+                    ctypes.CDLL('$ORIGIN/' + os.path.basename(_ctypes.__file__))\n\
+                    print('loaded')";
+        for (audited, right) in [(false, "loaded\n"), (true, "")] {
+            let mut command = Command::new(PYTHON);
+            if audited {
+                command = self.audited(command);
+            }
+            command.args(["-c", code]);
+            checks.equal(
+                &format!("dlopen of $ORIGIN, audited: {audited}"),
+                self.run(policy, &mut command, "")?,
+                (right.to_owned(), !audited),
+            );
+        }
         Ok(())
     }
 }

@@ -3,6 +3,7 @@
 STDLIB the part of the standard library that this program has loaded, executable.
 """
 
+import ctypes  # not for this program, but for its copy
 import os
 import pkgutil  # the package mayexec needs it, and thus its copy
 import py_compile

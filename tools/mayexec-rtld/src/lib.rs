@@ -5,7 +5,7 @@
 //! change the meaning of $ORIGIN in the object. So what it has mapped is compared with
 //! what was opened, before any of its code runs.
 
-use std::ffi::{CStr, OsStr, c_char, c_uint, c_void};
+use std::ffi::{CStr, CString, OsStr, c_char, c_uint, c_void};
 use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Mutex;
@@ -23,8 +23,8 @@ pub struct LinkMap {
     dynamic: *const c_void,
 }
 
-/// What was opened last.
-static OPENED: Mutex<Option<File>> = Mutex::new(None);
+/// What was opened last, and the name that the loader has of it.
+static OPENED: Mutex<Option<(CString, File)>> = Mutex::new(None);
 
 /// Takes part in whatever version of the interface the loader has: what is used here is in
 /// each.
@@ -45,7 +45,8 @@ pub unsafe extern "C" fn la_objsearch(
     flag: c_uint,
 ) -> *const c_char {
     // SAFETY: The loader passes a C string.
-    let path = OsStr::from_bytes(unsafe { CStr::from_ptr(name) }.to_bytes());
+    let text = unsafe { CStr::from_ptr(name) };
+    let path = OsStr::from_bytes(text.to_bytes());
     // Each path that the search for a mere name leads to is asked about in its turn.
     if flag == ORIGINAL && !path.as_bytes().contains(&b'/') {
         return name;
@@ -56,7 +57,7 @@ pub unsafe extern "C" fn la_objsearch(
             eprintln!("mayexec-rtld: {}: {error}", path.display());
         }
     });
-    let opened = opened.ok().map(|opened| opened.file);
+    let opened = opened.ok().map(|opened| (text.to_owned(), opened.file));
     let refused = opened.is_none();
     *OPENED.lock().unwrap_or_else(|held| held.into_inner()) = opened;
     match (refused, flag) {
@@ -78,18 +79,21 @@ pub unsafe extern "C" fn la_objopen(
     _namespace: isize,
     _cookie: *mut usize,
 ) -> c_uint {
-    // Nothing was opened for the program, the loader and the vDSO, which were there before.
     let opened = OPENED
         .lock()
         .unwrap_or_else(|held| held.into_inner())
         .take();
-    if let Some(opened) = opened {
-        // SAFETY: The caller's promise.
-        let dynamic = unsafe { (*map).dynamic };
-        let expected = identity(&opened);
-        if expected.is_none() || mapped(dynamic) != expected {
-            eprintln!("mayexec-rtld: a shared object was replaced while it was loaded");
-            std::process::abort();
+    if let Some((name, file)) = opened {
+        // SAFETY: The caller's promise; the loader's names are C strings.
+        let (dynamic, own) = unsafe { ((*map).dynamic, CStr::from_ptr((*map).name)) };
+        // The program, the loader and the vDSO were there before, and nothing is mapped for
+        // what is found to be loaded already: then this is not what was opened last.
+        if own == name.as_c_str() {
+            let expected = identity(&file);
+            if expected.is_none() || mapped(dynamic) != expected {
+                eprintln!("mayexec-rtld: a shared object was replaced while it was loaded");
+                std::process::abort();
+            }
         }
     }
     // No calls between objects are to be audited.

@@ -26,48 +26,61 @@ pub(crate) fn run(ctx: &Ctx, report: &mut Report) -> Result<()> {
 
 fn tests(ctx: &Ctx, report: &mut Report) -> Result<()> {
     let log = ctx.fresh_log("nextest")?;
-    let stage = Stage::begin("tests on the host", Some(&log));
-    let mut text = String::new();
-    let status = Logged::new("cargo nextest", &log)
-        .limit(Duration::from_secs(1200))
-        .status(
-            Command::new("cargo")
-                .args([
-                    "nextest",
-                    "run",
-                    "--locked",
-                    "--workspace",
-                    "--no-fail-fast",
-                    "--color=never",
-                    "--manifest-path",
-                ])
-                .arg(ctx.root.join("tools/Cargo.toml"))
-                .env("CARGO_TARGET_DIR", ctx.build.join("cargo"))
-                .env("PATH", tool_path(&ctx.build)),
-            |line| {
-                text.push_str(line);
-                text.push('\n');
-                stage.at("");
-            },
-        )?;
-    stage.done("");
     let name = "cargo nextest";
-    match summary(&text) {
-        Some(summary) if status.success() && summary.passed > 0 => {
-            report.pass_many(name, summary.passed);
-        }
-        Some(summary) if !summary.failures.is_empty() => {
-            for failure in &summary.failures {
+    let outcome = nextest(
+        "tests on the host",
+        &log,
+        Command::new("cargo")
+            .args([
+                "nextest",
+                "run",
+                "--locked",
+                "--workspace",
+                "--no-fail-fast",
+                "--color=never",
+                "--manifest-path",
+            ])
+            .arg(ctx.root.join("tools/Cargo.toml"))
+            .env("CARGO_TARGET_DIR", ctx.build.join("cargo"))
+            .env("PATH", tool_path(&ctx.build)),
+    );
+    match outcome {
+        Ok(Ok(passed)) => report.pass_many(name, passed),
+        Ok(Err(failures)) => {
+            for failure in &failures {
                 report.fail(&format!("{name} {failure}"), "", Some(&log));
             }
         }
-        _ => report.fail(
-            name,
-            &format!("{status}\n{}", crate::proc::file_tail(&log, 20)),
-            Some(&log),
-        ),
+        Err(error) => report.fail(name, &format!("{error:#}"), Some(&log)),
     }
     Ok(())
+}
+
+/// Runs nextest; how many tests passed, or which failed. That none ran is an error.
+pub(crate) fn nextest(
+    what: &str,
+    log: &Path,
+    cmd: &mut Command,
+) -> Result<Result<usize, Vec<String>>> {
+    let stage = Stage::begin(what, Some(log));
+    let mut text = String::new();
+    let status = Logged::new("cargo nextest", log)
+        .limit(Duration::from_secs(1200))
+        .status(cmd, |line| {
+            text.push_str(line);
+            text.push('\n');
+            stage.at("");
+        })?;
+    stage.done("");
+    match summary(&text) {
+        Some(summary) if status.success() && summary.passed > 0 => Ok(Ok(summary.passed)),
+        Some(summary) if !summary.failures.is_empty() => Ok(Err(summary.failures)),
+        _ => bail!(
+            "{what}: {status}\n  log: {}\n{}",
+            log.display(),
+            crate::proc::file_tail(log, 20)
+        ),
+    }
 }
 
 #[derive(Debug, PartialEq, Eq)]

@@ -9,7 +9,7 @@ pub(crate) mod kunit;
 mod others;
 pub(crate) mod patches;
 mod style;
-mod userland;
+pub(crate) mod userland;
 
 use std::cell::OnceCell;
 use std::path::PathBuf;
@@ -20,7 +20,7 @@ use clap::ValueEnum;
 pub(crate) use build::{OFF, STATIC, STATIC_VALUE};
 pub(crate) use demo::demo;
 pub(crate) use guest::sysctl_value;
-pub(crate) use host::{POLICY, policy_tests};
+pub(crate) use host::{POLICY, nextest, policy_tests};
 
 use crate::ctx::Ctx;
 use crate::git::Git;

@@ -1,7 +1,7 @@
 //! The library and the command `mayexec` on kernels with the flag and without.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -17,27 +17,50 @@ use crate::report::Report;
 /// The walk through a rollout starts interpreters and package managers by the dozen.
 const LIMIT: Duration = Duration::from_secs(1200);
 
-/// Runs the tests where the kernel applies the policy, where the program has to, where
-/// opens can be traced, and where there is no check at all; then walks the guide to a
-/// rollout.
-pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
-    let bundle = bundle(session.ctx)?;
-    let mut boot = |kernel: &Kernel, what: &str, words: &[&str]| {
-        boot(session, report, bundle.path(), kernel, what, words)
-    };
+/// A boot: what it shows, on which kernel, and the words that tell the tests.
+type Turn = (&'static str, Kernel, &'static [&'static str]);
+
+/// Where the kernel applies the policy, where the program has to, where opens can be
+/// traced, and where there is no check at all; then the guide to a rollout.
+pub(crate) fn turns(session: &Session<'_>) -> Result<[Turn; 6]> {
     let (tip, base) = (session.tip_kernel()?, session.base_kernel()?);
     let traced = consumers::kernel(session)?;
-    boot(tip, "with the series", &["kernel"])?;
-    boot(base, "on the base", &["securebits"])?;
-    boot(&traced, "with tracing", &["kernel"])?;
     let debian = crate::debian::kernel(session.ctx)?;
-    boot(&debian, "on Debian's kernel", &["plain"])?;
-    boot(&traced, "rollout", &["kernel", "rollout"])?;
-    boot(base, "rollout on the base", &["securebits", "rollout"])
+    Ok([
+        ("with the series", tip.clone(), &["kernel"]),
+        ("on the base", base.clone(), &["securebits"]),
+        ("with tracing", traced.clone(), &["kernel"]),
+        ("on Debian's kernel", debian, &["plain"]),
+        ("rollout", traced, &["kernel", "rollout"]),
+        (
+            "rollout on the base",
+            base.clone(),
+            &["securebits", "rollout"],
+        ),
+    ])
 }
 
-/// The programs for the guests, and what they test.
-fn bundle(ctx: &Ctx) -> Result<tempfile::TempDir> {
+/// Runs the tests.
+pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
+    let ctx = session.ctx;
+    let program = sibling("mayexec")?;
+    let programs = program.parent().context("a program without a directory")?;
+    let bundle = bundle(ctx, programs, &ctx.root)?;
+    for (what, kernel, words) in turns(session)? {
+        let name = format!("userland {what}");
+        let outcome = boot(ctx, bundle.path(), &kernel, &name, words)?;
+        if outcome.problems.is_empty() {
+            report.pass_many(&name, outcome.passed);
+        } else {
+            report.check(&name, &outcome.problems, Some(&outcome.log));
+        }
+    }
+    Ok(())
+}
+
+/// The programs for the guests, and what they test: those in `programs`, built from the
+/// checkout at `root`.
+pub(crate) fn bundle(ctx: &Ctx, programs: &Path, root: &Path) -> Result<tempfile::TempDir> {
     let bundle = tempfile::Builder::new()
         .prefix(".userland-")
         .tempdir_in(&ctx.build)?;
@@ -49,26 +72,39 @@ fn bundle(ctx: &Ctx) -> Result<tempfile::TempDir> {
         "libmayexec_python.so",
         "libmayexec_rtld.so",
     ] {
-        let program = sibling(name)?;
+        let program = programs.join(name);
         fs::copy(&program, bundle.path().join(name))
             .with_context(|| format!("cannot copy {}", program.display()))?;
     }
-    runner(ctx, &bundle.path().join("runner"))?;
+    let tools = root.join("tools");
+    runner(&tools, programs, &bundle.path().join("runner"))?;
+    for (source, name) in [("swap.c", "libswap.so"), ("module.c", "shared.so")] {
+        shared(
+            &tools.join("mayexec-guest/src").join(source),
+            &bundle.path().join(name),
+        )?;
+    }
     Ok(bundle)
 }
 
+/// What a boot has shown.
+pub(crate) struct Outcome {
+    passed: usize,
+    /// What did not pass.
+    pub(crate) problems: Vec<String>,
+    log: PathBuf,
+}
+
 /// Runs the tests once and takes their word for it, line by line.
-fn boot(
-    session: &Session<'_>,
-    report: &mut Report,
+pub(crate) fn boot(
+    ctx: &Ctx,
     bundle: &Path,
     kernel: &Kernel,
-    what: &str,
+    name: &str,
     words: &[&str],
-) -> Result<()> {
-    let ctx = session.ctx;
+) -> Result<Outcome> {
     let argv = [&["./mayexec-guest"], words].concat();
-    let outcome = Boot::new(ctx, kernel, &format!("userland {what}"), &argv)
+    let outcome = Boot::new(ctx, kernel, name, &argv)
         .bundle(bundle)
         .cmdline(&["kunit.enable=0"])
         .limit(LIMIT)
@@ -78,30 +114,39 @@ fn boot(
         problems.push(format!("the tests exited with {}", outcome.code));
     }
     problems.extend(complaints(&outcome.console));
-    let name = format!("userland {what}");
-    if problems.is_empty() {
-        report.pass_many(&name, passed);
-    } else {
-        report.check(&name, &problems, Some(&outcome.output_log));
-    }
-    Ok(())
+    Ok(Outcome {
+        passed,
+        problems,
+        log: outcome.output_log,
+    })
 }
 
 /// Compiles the example of the C API.
-fn runner(ctx: &Ctx, program: &Path) -> Result<()> {
-    let api = ctx.root.join("tools/mayexec-capi");
+fn runner(tools: &Path, programs: &Path, program: &Path) -> Result<()> {
+    let api = tools.join("mayexec-capi");
     proc::capture(
-        Command::new("cc")
-            .args(["-Wall", "-Wextra", "-Werror", "-I"])
+        cc(program)
+            .arg("-I")
             .arg(api.join("include"))
-            .arg("-o")
-            .arg(program)
             .arg(api.join("examples/runner.c"))
-            .arg(sibling("libmayexec.a")?)
+            .arg(programs.join("libmayexec.a"))
             // What mayexec.pc.in says of a static library.
             .args(["-lpthread", "-ldl", "-lm"]),
     )?;
     Ok(())
+}
+
+/// Compiles a shared object.
+fn shared(source: &Path, library: &Path) -> Result<()> {
+    proc::capture(cc(library).args(["-shared", "-fPIC"]).arg(source))?;
+    Ok(())
+}
+
+/// The compiler, to write `output`.
+fn cc(output: &Path) -> Command {
+    let mut cc = Command::new("cc");
+    cc.args(["-Wall", "-Wextra", "-Werror", "-o"]).arg(output);
+    cc
 }
 
 /// How many checks passed, and the others; a list that is cut off is a problem.
