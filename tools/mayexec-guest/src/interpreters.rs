@@ -338,8 +338,11 @@ impl<'a> Stage<'a> {
     ) -> Result<()> {
         let (evil, base) = (self.dir.join("evil"), self.dir.join("base"));
         let mut ask = Command::new(PYTHON);
-        ask.env("PYTHONUSERBASE", &base)
-            .args(["-c", "import site; print(site.getusersitepackages())"]);
+        ask.env("PYTHONUSERBASE", &base).args([
+            "-S",
+            "-c",
+            "import site; print(site.getusersitepackages())",
+        ]);
         let user = PathBuf::from(say(&mut ask, "")?.0.trim_end());
         for dir in [&evil, &user] {
             fs::create_dir_all(dir)?;
