@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::ctx::Ctx;
 use crate::git::Git;
-use crate::{series, tree};
+use crate::{series, submit, tree};
 
 /// Prefixes of temporary names; what has one was left by a run that was ended.
 const TEMPORARY: [&str; 7] = [
@@ -53,6 +53,11 @@ pub(crate) fn clean(ctx: &Ctx, all: bool) -> Result<()> {
             "{} holds work that patches/ does not have:\n{work}\n`make export` keeps it; `make clean FORCE=1` removes it",
             ctx.show(&ctx.linux())
         );
+    }
+    if let Some(work) = submit::unsaved(ctx)?
+        && !ctx.force
+    {
+        bail!("this would remove {work}; `make clean FORCE=1` does");
     }
     if let Some(kdir) = &ctx.kdir {
         let user = Git::at(kdir);
