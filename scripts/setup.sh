@@ -150,9 +150,9 @@ cargo_tool() {
 }
 
 # python_tool PACKAGE VERSION COMMAND: installs the package in build/venv unless its
-# command works there.
+# command says there that it is of that version.
 python_tool() {
-	! "build/venv/bin/$3" --version >/dev/null 2>&1 || return 0
+	case " $("build/venv/bin/$3" --version 2>/dev/null || true)" in *" $2"*) return 0 ;; esac
 	build/venv/bin/pip --version >/dev/null 2>&1 ||
 		run_logged "$1" /usr/bin/python3 -m venv --clear build/venv
 	run_logged "$1" build/venv/bin/pip install "$1==$2"

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
@@ -20,7 +20,9 @@ const PACKAGE: &str = "linux-source-";
 
 /// A kernel, and the patches that git am refuses there.
 struct Base {
+    release: String,
     version: String,
+    commit: String,
     plain: Vec<String>,
     merged: Vec<String>,
 }
@@ -28,9 +30,18 @@ struct Base {
 /// Applies the series to the newest source of each kernel that Debian has, and prints
 /// a table; whether it applies to the one that it is made for.
 pub(crate) fn run(ctx: &Ctx) -> Result<bool> {
-    let tree = tree::open(ctx)?;
     let files = series::patches(&ctx.patches())?;
+    let mut touched = BTreeSet::from(["Kbuild".to_owned()]);
+    for file in &files {
+        touched.extend(series::touched_paths(&fs::read_to_string(file)?));
+    }
+    let dir = tempfile::Builder::new()
+        .prefix(".am-")
+        .tempdir_in(&ctx.build)?;
+    let git = Git::at(dir.path().join("linux"));
+    git_init(&git)?;
     let apt = Apt::of_kernels(ctx)?;
+    let log = ctx.fresh_log("bases")?;
     let mut bases = Vec::new();
     for package in apt.names(PACKAGE)? {
         // linux-source itself depends on one of them.
@@ -43,53 +54,72 @@ pub(crate) fn run(ctx: &Ctx) -> Result<bool> {
         let Some(version) = apt.versions(&package)?.into_iter().next() else {
             continue;
         };
-        let deb = match tree::downloaded(&ctx.build.join("dl"), &package)? {
-            Some((deb, known)) if known == version => deb,
-            _ => apt.download(&package, &version)?,
+        let (deb, version) = match tree::downloaded(&ctx.build.join("dl"), &package)? {
+            Some((deb, known)) if upstream(&known) == upstream(&version) => (deb, known),
+            _ => (apt.download(&package, &version)?, version),
         };
-        let stage = Stage::begin(&format!("apply the series to {package} {version}"), None);
-        let base = apply(ctx, &tree.git, &package, &deb, &files)
+        let stage = Stage::begin(&format!("unpack {package} {version}"), Some(&log));
+        let commit = commit(&git, &package, &deb, &touched, &log)
             .with_context(|| format!("{package} {version}"))?;
         stage.done("");
-        bases.push((release.to_owned(), Base { version, ..base }));
+        bases.push(Base {
+            release: release.to_owned(),
+            version,
+            commit,
+            plain: Vec::new(),
+            merged: Vec::new(),
+        });
     }
     if bases.is_empty() {
         bail!("Debian has no package {PACKAGE}*");
     }
-    bases.sort_by_key(|(release, _)| std::cmp::Reverse(numbers(release)));
+    // All are in one repository by now, so that git merges with what the patches were made for.
+    for base in &mut bases {
+        let stage = Stage::begin(&format!("apply the series to {}", base.version), None);
+        base.plain = refused(&git, &base.commit, "--no-3way", &files)?;
+        base.merged = refused(&git, &base.commit, "--3way", &files)?;
+        stage.done("");
+    }
+    bases.sort_by_key(|base| std::cmp::Reverse(numbers(&base.release)));
     println!("\n{}", table(&bases, files.len()));
     Ok(bases
         .iter()
-        .any(|(release, base)| release == DEFAULT_BASE && base.plain.is_empty()))
+        .any(|base| base.release == DEFAULT_BASE && base.plain.is_empty()))
 }
 
-/// Applies each patch to what the package has of the files that it touches.
-fn apply(
-    ctx: &Ctx,
-    objects: &Git,
+fn git_init(git: &Git) -> Result<()> {
+    fs::create_dir(git.dir())?;
+    git.run(["init", "-q", "-b", "none"])?;
+    for (name, value) in [("user.name", "Linux"), ("user.email", "linux@localhost")] {
+        git.run(["config", name, value])?;
+    }
+    Ok(())
+}
+
+/// What the package has of the files that the series touches, as a commit without parents.
+fn commit(
+    git: &Git,
     package: &str,
     deb: &Path,
-    files: &[std::path::PathBuf],
-) -> Result<Base> {
-    let dir = tempfile::Builder::new()
-        .prefix(".base-")
-        .tempdir_in(&ctx.slot)?;
-    let log = ctx.fresh_log("bases")?;
-    let (unpacked, linux) = (dir.path().join("deb"), dir.path().join("linux"));
-    fs::create_dir(&linux)?;
-    Logged::new("dpkg-deb", &log).run(
-        Command::new("dpkg-deb").arg("-x").arg(deb).arg(&unpacked),
+    touched: &BTreeSet<String>,
+    log: &Path,
+) -> Result<String> {
+    let parent = git.dir().parent().context("a repository at the root")?;
+    let unpacked = tempfile::tempdir_in(parent)?;
+    Logged::new("dpkg-deb", log).run(
+        Command::new("dpkg-deb")
+            .arg("-x")
+            .arg(deb)
+            .arg(unpacked.path()),
         |_| {},
     )?;
-    let mut touched = BTreeSet::from(["Kbuild".to_owned()]);
-    for file in files {
-        touched.extend(series::touched_paths(&fs::read_to_string(file)?));
-    }
+    git.run(["checkout", "-q", "--orphan", package])?;
+    git.run(["rm", "-r", "-q", "-f", "--ignore-unmatch", "."])?;
     let mut tar = Command::new("tar");
     tar.args(["--strip-components=1", "--no-same-owner", "-xf"])
-        .arg(unpacked.join(format!("usr/src/{package}.tar.xz")))
+        .arg(unpacked.path().join(format!("usr/src/{package}.tar.xz")))
         .arg("-C")
-        .arg(&linux)
+        .arg(git.dir())
         .args(touched.iter().map(|path| format!("{package}/{path}")))
         .env("LC_ALL", "C");
     // It has none of the files that the series adds.
@@ -99,41 +129,16 @@ fn apply(
     }) {
         bail!("tar: {line}");
     }
-    if !linux.join("Kbuild").is_file() {
+    if !git.dir().join("Kbuild").is_file() {
         bail!("{} holds no kernel below {package}/", deb.display());
     }
-    let git = Git::at(&linux);
-    git.run(["init", "-q"])?;
     git.run(["add", "-A", "-f", "."])?;
-    let mut commit = git.cmd(["commit", "-q", "-m", package]);
-    commit
-        .env("GIT_AUTHOR_NAME", "Linux")
-        .env("GIT_AUTHOR_EMAIL", "linux@localhost");
-    proc::capture(&mut commit)?;
-    let start = git.run(["rev-parse", "HEAD"])?;
-    let plain = refused(&git, &start, "--no-3way", files)?;
-    // What a clone of mainline has and a package has not: the versions that the
-    // patches were made for, with which git merges.
-    let alternate = objects.run([
-        "rev-parse",
-        "--path-format=absolute",
-        "--git-path",
-        "objects",
-    ])?;
-    fs::write(
-        git.dir().join(".git/objects/info/alternates"),
-        format!("{alternate}\n"),
-    )?;
-    let merged = refused(&git, &start, "--3way", files)?;
-    Ok(Base {
-        version: String::new(),
-        plain,
-        merged,
-    })
+    git.run(["commit", "-q", "-m", package])?;
+    git.run(["rev-parse", "HEAD"])
 }
 
 /// The numbers of the patches that do not apply; those after one are tried without it.
-fn refused(git: &Git, start: &str, how: &str, files: &[std::path::PathBuf]) -> Result<Vec<String>> {
+fn refused(git: &Git, start: &str, how: &str, files: &[PathBuf]) -> Result<Vec<String>> {
     git.run(["checkout", "-q", "--force", "--detach", start])?;
     let mut refused = Vec::new();
     for file in files {
@@ -148,11 +153,12 @@ fn refused(git: &Git, start: &str, how: &str, files: &[std::path::PathBuf]) -> R
     Ok(refused)
 }
 
-fn table(bases: &[(String, Base)], total: usize) -> String {
+fn table(bases: &[Base], total: usize) -> String {
     let mut text = String::from("| kernel | `git am` | `git am -3` |\n|---|---|---|\n");
-    for (release, base) in bases {
+    for base in bases {
         text.push_str(&format!(
-            "| {release} ({}) | {} | {} |\n",
+            "| {} ({}) | {} | {} |\n",
+            base.release,
             base.version,
             outcome(&base.plain, total),
             outcome(&base.merged, total)
@@ -167,6 +173,11 @@ fn outcome(refused: &[String], total: usize) -> String {
         few if few < total / 2 => format!("all but {}", refused.join(", ")),
         many => format!("{} of {total}", total - many),
     }
+}
+
+/// A version without Debian's part.
+fn upstream(version: &str) -> &str {
+    version.rsplit_once('-').map_or(version, |(first, _)| first)
 }
 
 /// `7.10` comes after `7.9`.
@@ -185,6 +196,12 @@ mod tests {
     fn releases_are_ordered_as_numbers() {
         assert!(numbers("7.10") > numbers("7.9"));
         assert!(numbers("7.3") > numbers("6.12"));
+    }
+
+    #[test]
+    fn debian_s_revision_is_another_build_of_the_same_kernel() {
+        assert_eq!(upstream("7.3.4-1~bpo13+1"), upstream("7.3.4-1"));
+        assert_ne!(upstream("7.3.4-1"), upstream("7.3.5-1"));
     }
 
     #[test]

@@ -519,20 +519,6 @@ impl<'a> Branch<'a> {
     /// What keeps the branch from being sent.
     fn problems(&self, source: &Source) -> Result<Vec<String>> {
         let sender = format!("{} <{}>", self.sender.0, self.sender.1);
-        let commits = self.commits()?;
-        let mut found: BTreeMap<String, Vec<usize>> = BTreeMap::new();
-        for (at, commit) in commits.iter().enumerate() {
-            let text = self.git.run([
-                "log",
-                "-1",
-                "--format=%an <%ae>%n%(trailers:only=true,unfold=true)",
-                commit,
-            ])?;
-            let (author, trailers) = text.split_once('\n').unwrap_or((&text, ""));
-            for problem in trailers::commit_problems(trailers, author, &sender) {
-                found.entry(problem).or_default().push(at + 1);
-            }
-        }
         let mut problems = Vec::new();
         if trailers::is_nowhere(&sender) {
             problems.push(format!(
@@ -551,18 +537,12 @@ impl<'a> Branch<'a> {
                 "patches/ changed since `make prep`: {BRANCH} has an older series"
             ));
         }
-        problems.extend(
-            found
-                .into_iter()
-                .map(|(problem, which)| format!("{}: {problem}", patches(&which, commits.len()))),
-        );
-        let mut show = self.b4(&["prep", "--show-revision"]);
-        let revision = proc::capture(&mut show)?;
+        problems.extend(patch_problems(&self.git, &self.commits()?, &sender)?);
+        let revision = proc::capture(&mut self.b4(&["prep", "--show-info", "revision"]))?;
         let revision = revision
             .trim()
-            .trim_start_matches('v')
             .parse()
-            .with_context(|| format!("b4 prep --show-revision printed `{}`", revision.trim()))?;
+            .with_context(|| format!("b4's revision of {BRANCH} is `{}`", revision.trim()))?;
         problems.extend(trailers::cover_problems(&self.cover()?, revision));
         Ok(problems)
     }
@@ -636,6 +616,27 @@ fn check_out(ctx: &Ctx, tree: &Tree, dir: &Path, what: &[&str]) -> Result<()> {
     Logged::new("git worktree add", &log).run(&mut cmd, |_| stage.at(""))?;
     stage.done(&ctx.show(dir));
     Ok(())
+}
+
+/// What keeps the `commits` of a series from being sent by `sender`.
+fn patch_problems(git: &Git, commits: &[String], sender: &str) -> Result<Vec<String>> {
+    let mut found: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+    for (at, commit) in commits.iter().enumerate() {
+        let text = git.run([
+            "log",
+            "-1",
+            "--format=%an <%ae>%n%(trailers:only=true,unfold=true)",
+            commit,
+        ])?;
+        let (author, trailers) = text.split_once('\n').unwrap_or((&text, ""));
+        for problem in trailers::commit_problems(trailers, author, sender) {
+            found.entry(problem).or_default().push(at + 1);
+        }
+    }
+    Ok(found
+        .into_iter()
+        .map(|(problem, which)| format!("{}: {problem}", patches(&which, commits.len())))
+        .collect())
 }
 
 /// Those of a series' patches, for a message.
@@ -743,6 +744,7 @@ impl Letter {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::git::tests::scratch;
 
     #[test]
     fn the_letter_s_subject_is_taken_apart() {
@@ -776,6 +778,41 @@ mod tests {
     fn patches_are_named_by_number() {
         assert_eq!(patches(&[1, 2], 2), "every patch");
         assert_eq!(patches(&[2, 5], 6), "patch 2, 5");
+    }
+
+    #[test]
+    fn trailers_are_those_of_the_last_paragraph() {
+        let (_dir, git) = scratch();
+        let sender = "T <t@kernel.test>";
+        let signed = format!("Signed-off-by: {sender}");
+        let author = "--author=T <t@kernel.test>";
+        for message in [
+            format!("fs: x\n\nWhy.\n\n[other: changed y]\n{signed}"),
+            format!("fs: x\n\n{signed}\n\nMore text."),
+            format!("{signed} is no trailer in a subject"),
+            format!("fs: x\n\nWhy.\n\n{signed}"),
+        ] {
+            git.run(["commit", "-q", "--allow-empty", author, "-m", &message])
+                .unwrap();
+        }
+        let commits = git.commits("base", "HEAD").unwrap();
+        assert_eq!(
+            patch_problems(&git, &commits, sender).unwrap(),
+            [format!("patch 2, 3: no {signed}")]
+        );
+    }
+
+    #[test]
+    fn a_branch_that_somebody_changed_is_not_as_it_was_made() {
+        let (_dir, git) = scratch();
+        let head = git.run(["rev-parse", "HEAD"]).unwrap();
+        assert_eq!(made(&git, &head).unwrap(), None);
+        git.run(["config", MADE, &format!("{head} key")]).unwrap();
+        assert_eq!(made(&git, &head).unwrap().as_deref(), Some("key"));
+        git.run(["commit", "-q", "--allow-empty", "-m", "more"])
+            .unwrap();
+        let head = git.run(["rev-parse", "HEAD"]).unwrap();
+        assert_eq!(made(&git, &head).unwrap(), None);
     }
 
     #[test]

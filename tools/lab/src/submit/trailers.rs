@@ -69,7 +69,7 @@ pub(super) fn cover_problems(cover: &str, revision: u32) -> Vec<String> {
     let mut problems = Vec::new();
     for (at, line) in cover.lines().enumerate() {
         for word in PLACEHOLDERS.iter().filter(|word| line.contains(**word)) {
-            problems.push(format!("cover letter, line {}: {word}: {line}", at + 1));
+            problems.push(format!("cover letter, line {}, has {word}: {line}", at + 1));
         }
     }
     if cover.trim().is_empty() {
