@@ -54,14 +54,14 @@ pub(crate) fn clean(ctx: &Ctx, all: bool) -> Result<()> {
             ctx.show(&ctx.linux())
         );
     }
-    if let Some(work) = submit::unsaved(ctx)?
-        && !ctx.force
+    if !ctx.force
+        && let Some(work) = submit::unsaved(ctx)?
     {
         bail!("this would remove {work}; `make clean FORCE=1` does");
     }
     if let Some(kdir) = &ctx.kdir {
         let user = Git::at(kdir);
-        for worktree in [ctx.linux(), ctx.walk()] {
+        for worktree in [ctx.linux(), ctx.walk(), submit::place(ctx)] {
             if worktree.exists() {
                 fs::remove_dir_all(&worktree)
                     .with_context(|| format!("cannot remove {}", worktree.display()))?;

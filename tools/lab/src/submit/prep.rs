@@ -25,6 +25,8 @@ const NAME: &str = "mayexec";
 const START: &str = "mayexec-prep-start";
 /// The branch's setting that says what it was made of, and what that became.
 const MADE: &str = "branch.b4/mayexec.mayexec-made";
+/// What it says while a run makes the branch: one that was ended has nothing to keep.
+const MAKING: &str = "making -";
 /// The line in the cover commit that b4 finds it by.
 const MARK: &str = "--- b4-submit-tracking ---";
 /// Who sends if git does not know: somebody who may not.
@@ -200,6 +202,9 @@ pub(crate) fn unsaved(ctx: &Ctx) -> Result<Option<String>> {
         if !git.dirt()?.is_empty() {
             return Ok(Some(format!("uncommitted changes in {}", ctx.show(&dir))));
         }
+        if !git.ok(["merge-base", "--is-ancestor", "HEAD", BRANCH])? {
+            return Ok(Some(format!("commits of no branch in {}", ctx.show(&dir))));
+        }
     }
     let linux = Git::at(ctx.linux());
     if ctx.kdir.is_some() || !ctx.linux().join(".git").exists() {
@@ -252,11 +257,21 @@ fn make<'a>(
         Some(branch) => branch,
         None => Branch::create(ctx, tree)?,
     };
-    if let Err(error) = branch.fill(&tree.base, source, before.is_some(), &stage) {
+    let addresses = match branch.made()? {
+        // A list that the user may have trimmed stays.
+        None if before.is_some() => addressees(&branch.cover()?),
+        _ => Vec::new(),
+    };
+    let setting = branch.git.run(["config", "--default", "", MADE])?;
+    branch.git.run(["config", MADE, MAKING])?;
+    if let Err(error) = branch.fill(&tree.base, source, &addresses, &stage) {
         match &before {
-            Some(head) => branch
-                .git
-                .run(["checkout", "-q", "-f", "-B", BRANCH, head])?,
+            Some(head) => {
+                branch
+                    .git
+                    .run(["checkout", "-q", "-f", "-B", BRANCH, head])?;
+                branch.git.run(["config", MADE, &setting])?
+            }
             None => {
                 tree.git.run(removal(branch.git.dir()))?;
                 tree.git.run(["branch", "-q", "-D", BRANCH])?
@@ -270,7 +285,7 @@ fn make<'a>(
 }
 
 /// Where the branch is checked out unless the user has it elsewhere.
-fn place(ctx: &Ctx) -> PathBuf {
+pub(crate) fn place(ctx: &Ctx) -> PathBuf {
     ctx.slot.join("prep")
 }
 
@@ -284,14 +299,35 @@ fn removal(dir: &Path) -> [&OsStr; 4] {
     ]
 }
 
-/// The key of what the branch was made of, if `head` is what that became.
+/// The key of what the branch was made of, if `head` is what that became; an empty one
+/// if a run that made it was ended.
 fn made(git: &Git, head: &str) -> Result<Option<String>> {
-    let (status, out, _) = proc::output(&mut git.cmd(["config", "--get", MADE]))?;
-    Ok(out
-        .trim()
+    let setting = git.run(["config", "--default", "", MADE])?;
+    if setting == MAKING {
+        return Ok(Some(String::new()));
+    }
+    Ok(setting
         .split_once(' ')
-        .filter(|(became, _)| status.success() && *became == head)
+        .filter(|(became, _)| *became == head)
         .map(|(_, key)| key.to_owned()))
+}
+
+/// As [`Branch::cover_commit`], from any work tree.
+fn cover_commit(git: &Git) -> Result<String> {
+    let found = git.run([
+        "log",
+        "-1",
+        "--format=%H",
+        "--fixed-strings",
+        &format!("--grep={MARK}"),
+        &format!("refs/heads/{BRANCH}"),
+    ])?;
+    if found.is_empty() {
+        bail!(
+            "{BRANCH} has no cover letter of b4's: give that branch another name, then `make prep` makes one"
+        );
+    }
+    Ok(found)
 }
 
 /// The work tree in `list`, of `git worktree list --porcelain`, that has the branch.
@@ -310,6 +346,7 @@ impl<'a> Branch<'a> {
         if tree.git.commit(&format!("refs/heads/{BRANCH}"))?.is_none() {
             return Ok(None);
         }
+        cover_commit(&tree.git)?;
         tree.git.run(["worktree", "prune"])?;
         let list = tree.git.run(["worktree", "list", "--porcelain"])?;
         let dir = with_branch(&list).map_or_else(|| place(ctx), PathBuf::from);
@@ -329,7 +366,9 @@ impl<'a> Branch<'a> {
                 );
             }
         } else {
-            check_out(ctx, tree, &dir, &[BRANCH])?;
+            check_out(ctx, tree, &dir, &[BRANCH]).context(
+                "is a rebase under way where the branch is checked out? Finish or abort it first",
+            )?;
         }
         Self::at(ctx, &dir).map(Some)
     }
@@ -376,19 +415,12 @@ impl<'a> Branch<'a> {
     }
 
     /// Puts the patches and the cover letter on the branch, in place of what is there.
-    fn fill(&self, base: &str, source: &Source, is_old: bool, stage: &Stage) -> Result<()> {
-        let mut addresses = Vec::new();
-        if is_old {
-            // A list that the user has not touched is made anew.
-            if self.made()?.is_none() {
-                addresses = addressees(&self.cover()?);
-            }
-            let cover = self.cover_commit()?;
-            self.git.run(["checkout", "-q", "-B", BRANCH, base])?;
-            let mut pick = self.git.cmd(["cherry-pick", "--allow-empty", &cover]);
-            self.identify(&mut pick, &[]);
-            proc::capture(&mut pick)?;
-        }
+    fn fill(&self, base: &str, source: &Source, addresses: &[String], stage: &Stage) -> Result<()> {
+        let cover = self.cover_commit()?;
+        self.git.run(["checkout", "-q", "-B", BRANCH, base])?;
+        let mut pick = self.git.cmd(["cherry-pick", "--allow-empty", &cover]);
+        self.identify(&mut pick, &[]);
+        proc::capture(&mut pick)?;
         let mut am = self.git.cmd(["am", "-q", "--3way"]);
         self.identify(&mut am, &[]);
         let (status, out, err) = proc::output(am.args(&source.files))?;
@@ -399,7 +431,7 @@ impl<'a> Branch<'a> {
                 proc::tail(&format!("{out}{err}"), proc::TAIL)
             );
         }
-        self.write_cover(&source.letter, &addresses)?;
+        self.write_cover(&source.letter, addresses)?;
         let mut prefixes = vec!["prep", "--set-prefixes"];
         prefixes.extend(source.letter.prefixes.iter().map(String::as_str));
         if source.letter.prefixes.is_empty() {
@@ -468,20 +500,7 @@ impl<'a> Branch<'a> {
 
     /// The commit in which b4 keeps the cover letter.
     fn cover_commit(&self) -> Result<String> {
-        let found = self.git.run([
-            "log",
-            "-1",
-            "--format=%H",
-            "--fixed-strings",
-            &format!("--grep={MARK}"),
-            "HEAD",
-        ])?;
-        if found.is_empty() {
-            bail!(
-                "{BRANCH} has no cover letter of b4's: give that branch another name, then `make prep` makes one"
-            );
-        }
-        Ok(found)
+        cover_commit(&self.git)
     }
 
     /// The commit that the branch starts from.
@@ -531,8 +550,8 @@ impl<'a> Branch<'a> {
                     .to_owned(),
             );
         }
-        let key = self.git.run(["config", "--default", "", MADE])?;
-        if !key.ends_with(&source.key) {
+        let setting = self.git.run(["config", "--default", "", MADE])?;
+        if !setting.ends_with(&source.key) {
             problems.push(format!(
                 "patches/ changed since `make prep`: {BRANCH} has an older series"
             ));
@@ -807,6 +826,8 @@ mod tests {
         let (_dir, git) = scratch();
         let head = git.run(["rev-parse", "HEAD"]).unwrap();
         assert_eq!(made(&git, &head).unwrap(), None);
+        git.run(["config", MADE, MAKING]).unwrap();
+        assert_eq!(made(&git, &head).unwrap().as_deref(), Some(""));
         git.run(["config", MADE, &format!("{head} key")]).unwrap();
         assert_eq!(made(&git, &head).unwrap().as_deref(), Some("key"));
         git.run(["commit", "-q", "--allow-empty", "-m", "more"])
