@@ -20,11 +20,12 @@ lab = scripts/setup.sh $(1) && \
 		$(if $(KDIR),--kdir '$(KDIR)') $(if $(FORCE),--force) $(2)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test verify kernel export shell kselftest breaks bench clean
+.PHONY: help demo test verify kernel export shell kselftest breaks bench \
+	bases prep dry-run send range-diff clean
 
 help: ## list these verbs
-	@sed -n 's/^\([a-z]*\): ## /\1 /p' Makefile | while read -r verb what; do \
-		printf '  make %-10s %s\n' "$$verb" "$$what"; done
+	@sed -n 's/^\([a-z-]*\): ## /\1 /p' Makefile | while read -r verb what; do \
+		printf '  make %-13s %s\n' "$$verb" "$$what"; done
 	@printf '  %s\n' 'BASE=7.3 names the kernel, KDIR=/path/to/linux takes it from a git clone'
 
 demo: ## apply, build and boot the series, and play a scene that shows what it does
@@ -53,6 +54,21 @@ breaks: ## break the code on purpose and see which suite notices; NAMES="..." pi
 
 bench: ## count the instructions of opens, write bench/, and name what got worse
 	@$(call lab,bench)
+
+bases: ## apply the series to the newest source of each kernel that Debian has
+	@$(call lab,bases)
+
+prep: ## make the series a branch of b4's in KDIR, with cover letter and addressees
+	@$(call lab,prep)
+
+dry-run: ## write the mails that b4 would send to build/mails, and what is in their way
+	@$(call lab,dry-run)
+
+send: ## have b4 send the branch of prep, unless something is in the way
+	@$(call lab,send)
+
+range-diff: ## show what changed since the version that was sent or tagged last
+	@$(call lab,range-diff)
 
 clean: ## remove what was built; ALL=1 removes downloads and tools too
 	@$(call lab,clean,$(if $(ALL),--all))

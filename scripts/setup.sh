@@ -17,6 +17,7 @@ cbindgen_version=0.29.4
 nextest_version=0.9.143
 mutants_version=27.1.0
 virtme_version=1.42
+b4_version=0.16.0
 guest_packages="apparmor auditd libapparmor1 libauparse0 libwrap0"
 
 fail() {
@@ -148,6 +149,15 @@ cargo_tool() {
 	run_logged "$crate" cargo install --locked --root "$tools" --version "$version" "$crate"
 }
 
+# python_tool PACKAGE VERSION COMMAND: installs the package in build/venv unless its
+# command says there that it is of that version.
+python_tool() {
+	case " $("build/venv/bin/$3" --version 2>/dev/null || true)" in *" $2"*) return 0 ;; esac
+	build/venv/bin/pip --version >/dev/null 2>&1 ||
+		run_logged "$1" /usr/bin/python3 -m venv --clear build/venv
+	run_logged "$1" build/venv/bin/pip install "$1==$2"
+}
+
 rust_component() {
 	"$1" --version >/dev/null 2>&1 ||
 		run_logged rustup timeout 300 rustup component add "$2"
@@ -161,7 +171,10 @@ command -v cargo >/dev/null ||
 [ "$verb" != clean ] || exit 0
 install_packages scripts/packages.txt
 [ "$verb" != verify ] || install_packages scripts/packages-verify.txt
-[ "$verb" != export ] || exit 0
+case $verb in
+prep | dry-run | send) python_tool b4 $b4_version b4 ;;
+esac
+case $verb in export | bases | prep | dry-run | send | range-diff) exit 0 ;; esac
 cargo_tool bindgen-cli $bindgen_version bindgen --version
 cargo_tool cbindgen $cbindgen_version cbindgen --version
 rust_component clippy-driver clippy
@@ -175,10 +188,6 @@ test | verify | breaks)
 	cargo_tool cargo-mutants $mutants_version cargo mutants --version
 	;;
 shell)
-	if ! build/venv/bin/vng --version >/dev/null 2>&1; then
-		rm -rf build/venv
-		run_logged virtme-ng /usr/bin/python3 -m venv build/venv
-		run_logged virtme-ng build/venv/bin/pip install "virtme-ng==$virtme_version"
-	fi
+	python_tool virtme-ng $virtme_version vng
 	;;
 esac

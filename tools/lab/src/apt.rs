@@ -17,6 +17,8 @@ use crate::ui::Stage;
 
 /// The suite that carries kernel sources and Rust of this series' age.
 const SUITE: &str = "trixie-backports";
+/// Those that may have a kernel of another age, newer ones included.
+const KERNEL_SUITES: &str = "trixie trixie-backports forky sid experimental";
 /// The one that it goes with.
 const MAIN_SUITE: &str = "trixie";
 /// Those whose sources stay where they are as long as the release is supported.
@@ -44,6 +46,11 @@ impl<'a> Apt<'a> {
     /// As [`Apt::open`], for packages of another architecture than the host's.
     pub(crate) fn of_arch(ctx: &'a Ctx, arch: &'static str) -> Result<Self> {
         Self::set_up(ctx, Some(arch), "deb", MAIN_SUITE, Some(arch))
+    }
+
+    /// As [`Apt::open`], for the kernel sources of every suite.
+    pub(crate) fn of_kernels(ctx: &'a Ctx) -> Result<Self> {
+        Self::set_up(ctx, "apt-kernels", "deb", KERNEL_SUITES, None)
     }
 
     /// As [`Apt::open`], for the sources of Debian's releases.

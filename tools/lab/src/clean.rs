@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use crate::apt::Apt;
 use crate::ctx::Ctx;
 use crate::git::Git;
-use crate::{series, tree};
+use crate::{series, submit, tree};
 
 /// Prefixes of temporary names; what has one was left by a run that was ended.
 const TEMPORARY: [&str; 8] = [
@@ -63,9 +63,14 @@ pub(crate) fn clean(ctx: &Ctx, all: bool) -> Result<()> {
             ctx.show(&ctx.linux())
         );
     }
+    if !ctx.force
+        && let Some(work) = submit::unsaved(ctx)?
+    {
+        bail!("this would remove {work}; `make clean FORCE=1` does");
+    }
     if let Some(kdir) = &ctx.kdir {
         let user = Git::at(kdir);
-        for worktree in [ctx.linux(), ctx.walk()] {
+        for worktree in [ctx.linux(), ctx.walk(), submit::place(ctx)] {
             if worktree.exists() {
                 fs::remove_dir_all(&worktree)
                     .with_context(|| format!("cannot remove {}", worktree.display()))?;

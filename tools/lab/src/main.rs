@@ -16,6 +16,7 @@ mod report;
 mod root;
 mod selftests;
 mod series;
+mod submit;
 mod suites;
 mod tap;
 mod toolchain;
@@ -81,6 +82,16 @@ enum Verb {
     },
     /// Count the instructions that opens take, write bench/, compare with what is committed
     Bench,
+    /// Apply the series to the newest source of each kernel that Debian has
+    Bases,
+    /// Make the series a branch of b4's in the kernel tree, with cover letter and addressees
+    Prep,
+    /// Write the mails that b4 would send, and say what keeps them from being sent
+    DryRun,
+    /// Have b4 send the branch, unless something keeps it from being sent
+    Send,
+    /// Show what changed since the version that was sent or tagged last
+    RangeDiff,
     /// A shell in a guest that runs the kernel
     Shell,
     /// Remove what was built; refuses to remove work that patches/ does not have
@@ -148,6 +159,11 @@ fn run(args: &Args) -> Result<bool> {
         }
         Verb::Breaks { names } => breaks::run(&ctx, names),
         Verb::Bench => bench::run(&ctx),
+        Verb::Bases => submit::bases(&ctx),
+        Verb::Prep => submit::prep(&ctx).map(|()| true),
+        Verb::DryRun => submit::dry_run(&ctx),
+        Verb::Send => submit::send(&ctx),
+        Verb::RangeDiff => submit::range_diff(&ctx).map(|()| true),
         Verb::Shell => {
             if !std::io::stdin().is_terminal() {
                 bail!("a shell needs a terminal; `make kselftest` and `make demo` do not");

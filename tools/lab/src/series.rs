@@ -230,7 +230,8 @@ pub(crate) fn sync(ctx: &Ctx, tree: &Tree) -> Result<String> {
     Ok(format!("{} patches applied", files.len()))
 }
 
-fn refuse_half_done(ctx: &Ctx, git: &Git) -> Result<()> {
+/// Refuses a tree in which git is in the middle of something.
+pub(crate) fn refuse_half_done(ctx: &Ctx, git: &Git) -> Result<()> {
     for (name, what) in [
         ("rebase-apply", "git am or git rebase"),
         ("rebase-merge", "git rebase"),

@@ -52,6 +52,17 @@ fn open_in_slot(ctx: &Ctx) -> Result<Tree> {
     }
 }
 
+/// The repository with the base: the user's own as it is, or Debian's source.
+pub(crate) fn repository(ctx: &Ctx) -> Result<Tree> {
+    let Some(kdir) = &ctx.kdir else {
+        return open(ctx);
+    };
+    let tree = user_repository(ctx, kdir)?;
+    fs::create_dir_all(&ctx.slot)
+        .with_context(|| format!("cannot create {}", ctx.slot.display()))?;
+    Ok(tree)
+}
+
 /// Opens the tree only if it exists.
 pub(crate) fn existing(ctx: &Ctx) -> Result<Option<Tree>> {
     let git = Git::at(ctx.linux());
@@ -86,8 +97,14 @@ fn fetch_debian(ctx: &Ctx, linux: &Path) -> Result<()> {
     let (deb, version) = match downloaded(&ctx.build.join("dl"), &package)? {
         Some(found) => found,
         None => {
-            let apt = Apt::open(ctx)?;
-            let Some(version) = apt.versions(&package)?.into_iter().next() else {
+            let mut apt = Apt::open(ctx)?;
+            let mut version = apt.versions(&package)?.into_iter().next();
+            if version.is_none() {
+                // Newer ones come to sid and experimental first, older ones leave.
+                apt = Apt::of_kernels(ctx)?;
+                version = apt.versions(&package)?.into_iter().next();
+            }
+            let Some(version) = version else {
                 let known = apt.names("linux-source-")?;
                 bail!(
                     "BASE={}: Debian has no package {package}; it has: {}\n\
@@ -197,7 +214,8 @@ pub(crate) fn downloaded(dl: &Path, package: &str) -> Result<Option<(PathBuf, St
     Ok(None)
 }
 
-fn open_kdir(ctx: &Ctx, kdir: &Path) -> Result<Tree> {
+/// The user's repository and the commit in it that BASE names.
+fn user_repository(ctx: &Ctx, kdir: &Path) -> Result<Tree> {
     require_kernel_tree(kdir, &format!("KDIR={}", kdir.display()))?;
     let user = Git::at(kdir);
     if !user.ok(["rev-parse", "--git-dir"])? {
@@ -205,23 +223,6 @@ fn open_kdir(ctx: &Ctx, kdir: &Path) -> Result<Tree> {
             "KDIR={}: not a git repository, so the series cannot be applied beside it\n\
              give a git clone of Linux, or leave KDIR out to use Debian's source",
             kdir.display()
-        );
-    }
-    let dirt: Vec<String> = user
-        .dirt()?
-        .into_iter()
-        .filter(|line| !line.starts_with("??"))
-        .collect();
-    if !dirt.is_empty() {
-        bail!(
-            "KDIR={}: uncommitted changes, which the build would not contain:\n  {}\n\
-             commit or stash them (nothing was touched)",
-            kdir.display(),
-            dirt.iter()
-                .take(10)
-                .cloned()
-                .collect::<Vec<_>>()
-                .join("\n  ")
         );
     }
     let mut base = None;
@@ -239,6 +240,28 @@ fn open_kdir(ctx: &Ctx, kdir: &Path) -> Result<Tree> {
             base = ctx.base
         );
     };
+    Ok(Tree { git: user, base })
+}
+
+fn open_kdir(ctx: &Ctx, kdir: &Path) -> Result<Tree> {
+    let Tree { git: user, base } = user_repository(ctx, kdir)?;
+    let dirt: Vec<String> = user
+        .dirt()?
+        .into_iter()
+        .filter(|line| !line.starts_with("??"))
+        .collect();
+    if !dirt.is_empty() {
+        bail!(
+            "KDIR={}: uncommitted changes, which the build would not contain:\n  {}\n\
+             commit or stash them (nothing was touched)",
+            kdir.display(),
+            dirt.iter()
+                .take(10)
+                .cloned()
+                .collect::<Vec<_>>()
+                .join("\n  ")
+        );
+    }
     let linux = ctx.linux();
     let made_for = Git::at(&linux);
     if linux.exists() && made_for.commit(KDIR_BASE)?.is_none() {

@@ -1,0 +1,847 @@
+//! The series as a branch of b4's, and the mails that b4 makes of it.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use super::trailers;
+use crate::ctx::{Ctx, hash, write_whole};
+use crate::git::Git;
+use crate::proc::{self, Logged};
+use crate::series;
+use crate::tree::{self, Tree};
+use crate::ui::Stage;
+
+/// What b4 makes of [`NAME`].
+const BRANCH: &str = "b4/mayexec";
+const NAME: &str = "mayexec";
+/// b4 makes its branch from a branch: one that is gone again when it has.
+const START: &str = "mayexec-prep-start";
+/// The branch's setting that says what it was made of, and what that became.
+const MADE: &str = "branch.b4/mayexec.mayexec-made";
+/// What it says while a run makes the branch: one that was ended has nothing to keep.
+const MAKING: &str = "making -";
+/// The line in the cover commit that b4 finds it by.
+const MARK: &str = "--- b4-submit-tracking ---";
+/// Who sends if git does not know: somebody who may not.
+const NOBODY: (&str, &str) = ("The Submitter", "submitter@example.org");
+/// The file beside the mails that says why they may not be sent.
+const REASONS: &str = "NOT-SENDABLE.txt";
+/// The mails as one mailbox.
+const MAILBOX: &str = "series.mbox";
+/// Without a transport, b4 would turn to a server even to write files; none is used.
+const NO_TRANSPORT: (&str, &str) = ("sendemail.smtpserver", "localhost");
+
+/// A work tree with [`BRANCH`] checked out, and who works there.
+struct Branch<'a> {
+    ctx: &'a Ctx,
+    git: Git,
+    sender: (String, String),
+    log: PathBuf,
+}
+
+/// Makes the branch of patches/.
+pub(crate) fn prep(ctx: &Ctx) -> Result<()> {
+    let tree = tree::repository(ctx)?;
+    let source = Source::read(ctx)?;
+    let old = Branch::find(ctx, &tree)?;
+    if let Some(branch) = &old
+        && branch.made()?.is_none()
+        && !ctx.force
+    {
+        bail!(
+            "{BRANCH} in {} has changes that are not from `make prep`\n\
+             FORCE=1 makes its patches and its cover letter anew from patches/ and keeps what b4 knows about it\n\
+             (change-id, version, addressees); sign-offs and other changes made there leave the branch",
+            ctx.show(branch.git.dir())
+        );
+    }
+    let branch = make(ctx, &tree, &source, old)?;
+    let dir = ctx.show(branch.git.dir());
+    println!("{BRANCH} is checked out in {dir}");
+    println!(
+        "what keeps it from being sent:\n{}",
+        indented(&branch.problems(&source)?)
+    );
+    println!(
+        "to make yourself the author and sign off, once you have read what the README's section \"Submit it\" names:\n  \
+         git -C {dir} rebase --signoff --exec 'git commit -q --amend --no-edit --reset-author' {}",
+        &branch.cover_commit()?[..12]
+    );
+    Ok(())
+}
+
+/// Writes the mails, and checks that they apply.
+pub(crate) fn dry_run(ctx: &Ctx) -> Result<bool> {
+    let tree = tree::repository(ctx)?;
+    let source = Source::read(ctx)?;
+    let branch = match Branch::find(ctx, &tree)? {
+        None => make(ctx, &tree, &source, None)?,
+        Some(branch) => match branch.made()? {
+            // Nobody worked on it, so it can follow patches/, BASE and who asks.
+            Some(of) if of != source.key || !branch.is_current(&tree)? => {
+                make(ctx, &tree, &source, Some(branch))?
+            }
+            _ => branch,
+        },
+    };
+    let mails = ctx.build.join("mails");
+    let count = branch.mails(&mails)?;
+    println!("{}: {count} mails, which apply", ctx.show(&mails));
+    let problems = branch.problems(&source)?;
+    if problems.is_empty() {
+        println!("nothing keeps `make send` from handing them to b4");
+    } else {
+        let text = format!("These mails may not be sent:\n{}", indented(&problems));
+        write_whole(&mails.join(REASONS), text.as_bytes())?;
+        print!("{text}");
+    }
+    Ok(true)
+}
+
+/// Hands over to b4, which asks before it sends, unless something is in the way.
+pub(crate) fn send(ctx: &Ctx) -> Result<bool> {
+    let tree = tree::repository(ctx)?;
+    let branch = Branch::find(ctx, &tree)?
+        .with_context(|| format!("there is no branch {BRANCH} to send: `make prep` makes it"))?;
+    let problems = branch.problems(&Source::read(ctx)?)?;
+    if !problems.is_empty() {
+        eprint!("not sent:\n{}", indented(&problems));
+        return Ok(false);
+    }
+    Err(branch.b4(&["send"]).exec()).context("cannot start b4")
+}
+
+/// Shows what changed since the version that was sent or, before any was, tagged here.
+pub(crate) fn range_diff(ctx: &Ctx) -> Result<()> {
+    let tree = tree::repository(ctx)?;
+    let sent = tree.git.run([
+        "for-each-ref",
+        "--sort=-version:refname",
+        "--format=%(refname:short)",
+        &format!("refs/tags/sent/*{NAME}*"),
+    ])?;
+    if let Some(tag) = sent.lines().next() {
+        // b4 tags the last patch; the base is in the tag's text.
+        let text = tree.git.run(["cat-file", "tag", tag])?;
+        let base = text
+            .lines()
+            .find_map(|line| line.strip_prefix("base-commit: "))
+            .with_context(|| format!("the tag {tag} names no base-commit"))?;
+        let branch = Branch::find(ctx, &tree)?
+            .with_context(|| format!("{tag} was sent, but {BRANCH} is gone: `make prep`"))?;
+        println!("{tag} against {BRANCH}:");
+        return compare(
+            &branch.git,
+            &format!("{base}..{tag}"),
+            &format!("{}..HEAD", branch.cover_commit()?),
+        );
+    }
+    let (tag, dir) = tagged_patches(ctx)?;
+    let apply = |dir: &Path| series::apply(ctx, &tree.git, &tree.base, &series::patches(dir)?);
+    let then = apply(dir.path()).with_context(|| format!("the patches of {tag}"))?;
+    let now = apply(&ctx.patches())?;
+    now.git.run([
+        OsStr::new("fetch"),
+        OsStr::new("-q"),
+        OsStr::new("--no-tags"),
+        then.git.dir().as_os_str(),
+        OsStr::new("HEAD"),
+    ])?;
+    println!("{tag} against patches/:");
+    compare(
+        &now.git,
+        &format!("{}..{}", tree.base, then.head),
+        &format!("{}..{}", tree.base, now.head),
+    )
+}
+
+fn compare(git: &Git, old: &str, new: &str) -> Result<()> {
+    println!("{}", git.run(["range-diff", "--no-color", old, new])?);
+    Ok(())
+}
+
+/// The patches of this repository's last version, in a directory.
+fn tagged_patches(ctx: &Ctx) -> Result<(String, tempfile::TempDir)> {
+    let own = Git::at(&ctx.root);
+    let tags = own.run([
+        "tag",
+        "--list",
+        "v[0-9]*",
+        "--merged",
+        "HEAD",
+        "--sort=-version:refname",
+    ])?;
+    let tag = tags.lines().next().context(
+        "no version to compare with: b4 has sent none (it tags sent/*), and this repository has no tag v1, v2, ...",
+    )?;
+    let dir = tempfile::tempdir()?;
+    let names = own.run(["ls-tree", "--name-only", tag, "patches/"])?;
+    for path in names.lines().filter(|path| path.ends_with(".patch")) {
+        let name = path.rsplit('/').next().unwrap_or(path);
+        // Not `run`, which trims: a patch ends as it ends.
+        let text = proc::capture(&mut own.cmd(["show", &format!("{tag}:{path}")]))?;
+        fs::write(dir.path().join(name), text)?;
+    }
+    Ok((tag.to_owned(), dir))
+}
+
+/// What `make clean` would lose: work in the work tree, and the branch itself where the
+/// repository is removed too.
+pub(crate) fn unsaved(ctx: &Ctx) -> Result<Option<String>> {
+    let dir = place(ctx);
+    if dir.join(".git").exists() {
+        let git = Git::at(&dir);
+        series::refuse_half_done(ctx, &git)?;
+        if !git.dirt()?.is_empty() {
+            return Ok(Some(format!("uncommitted changes in {}", ctx.show(&dir))));
+        }
+        if !git.ok(["merge-base", "--is-ancestor", "HEAD", BRANCH])? {
+            return Ok(Some(format!("commits of no branch in {}", ctx.show(&dir))));
+        }
+    }
+    let linux = Git::at(ctx.linux());
+    if ctx.kdir.is_some() || !ctx.linux().join(".git").exists() {
+        return Ok(None);
+    }
+    Ok(match linux.commit(&format!("refs/heads/{BRANCH}"))? {
+        Some(head) if made(&linux, &head)?.is_none() => Some(format!(
+            "the branch {BRANCH}, in {}",
+            ctx.show(&ctx.linux())
+        )),
+        _ => None,
+    })
+}
+
+/// patches/ and its cover letter.
+struct Source {
+    files: Vec<PathBuf>,
+    letter: Letter,
+    /// Stands for all of it.
+    key: String,
+}
+
+impl Source {
+    fn read(ctx: &Ctx) -> Result<Self> {
+        let files = series::patches(&ctx.patches())?;
+        let path = ctx.patches().join("cover-letter.txt");
+        let text = fs::read_to_string(&path)
+            .with_context(|| format!("cannot read {}", ctx.show(&path)))?;
+        Ok(Self {
+            letter: Letter::parse(&text)?,
+            key: hash(format!("{}{text}", series::content_hash(&files)?).as_bytes()),
+            files,
+        })
+    }
+}
+
+/// The branch, made of `source` or, if it is there, made anew.
+fn make<'a>(
+    ctx: &'a Ctx,
+    tree: &Tree,
+    source: &Source,
+    old: Option<Branch<'a>>,
+) -> Result<Branch<'a>> {
+    let stage = Stage::begin(&format!("make {BRANCH}"), None);
+    let before = match &old {
+        Some(branch) => Some(branch.git.run(["rev-parse", "HEAD"])?),
+        None => None,
+    };
+    let branch = match old {
+        Some(branch) => branch,
+        None => Branch::create(ctx, tree)?,
+    };
+    let addresses = match branch.made()? {
+        // A list that the user may have trimmed stays.
+        None if before.is_some() => addressees(&branch.cover()?),
+        _ => Vec::new(),
+    };
+    let setting = branch.git.run(["config", "--default", "", MADE])?;
+    branch.git.run(["config", MADE, MAKING])?;
+    if let Err(error) = branch.fill(&tree.base, source, &addresses, &stage) {
+        match &before {
+            Some(head) => {
+                branch
+                    .git
+                    .run(["checkout", "-q", "-f", "-B", BRANCH, head])?;
+                branch.git.run(["config", MADE, &setting])?
+            }
+            None => {
+                tree.git.run(removal(branch.git.dir()))?;
+                tree.git.run(["branch", "-q", "-D", BRANCH])?
+            }
+        };
+        return Err(error);
+    }
+    let note = before.map_or_else(String::new, |head| format!(", before at {}", &head[..12]));
+    stage.done(&format!("{} patches{note}", source.files.len()));
+    Ok(branch)
+}
+
+/// Where the branch is checked out unless the user has it elsewhere.
+pub(crate) fn place(ctx: &Ctx) -> PathBuf {
+    ctx.slot.join("prep")
+}
+
+/// The arguments that remove a work tree which holds nothing.
+fn removal(dir: &Path) -> [&OsStr; 4] {
+    [
+        OsStr::new("worktree"),
+        OsStr::new("remove"),
+        OsStr::new("--force"),
+        dir.as_os_str(),
+    ]
+}
+
+/// The key of what the branch was made of, if `head` is what that became; an empty one
+/// if a run that made it was ended.
+fn made(git: &Git, head: &str) -> Result<Option<String>> {
+    let setting = git.run(["config", "--default", "", MADE])?;
+    if setting == MAKING {
+        return Ok(Some(String::new()));
+    }
+    Ok(setting
+        .split_once(' ')
+        .filter(|(became, _)| *became == head)
+        .map(|(_, key)| key.to_owned()))
+}
+
+/// As [`Branch::cover_commit`], from any work tree.
+fn cover_commit(git: &Git) -> Result<String> {
+    let found = git.run([
+        "log",
+        "-1",
+        "--format=%H",
+        "--fixed-strings",
+        &format!("--grep={MARK}"),
+        &format!("refs/heads/{BRANCH}"),
+    ])?;
+    if found.is_empty() {
+        bail!(
+            "{BRANCH} has no cover letter of b4's: give that branch another name, then `make prep` makes one"
+        );
+    }
+    Ok(found)
+}
+
+/// The work tree in `list`, of `git worktree list --porcelain`, that has the branch.
+fn with_branch(list: &str) -> Option<&str> {
+    let mark = format!("branch refs/heads/{BRANCH}");
+    list.split("\n\n")
+        .find(|block| block.lines().any(|line| line == mark))?
+        .lines()
+        .find_map(|line| line.strip_prefix("worktree "))
+}
+
+impl<'a> Branch<'a> {
+    /// The branch, if there is one, where it is checked out; where [`place`] says if it
+    /// is not.
+    fn find(ctx: &'a Ctx, tree: &Tree) -> Result<Option<Self>> {
+        if tree.git.commit(&format!("refs/heads/{BRANCH}"))?.is_none() {
+            return Ok(None);
+        }
+        cover_commit(&tree.git)?;
+        tree.git.run(["worktree", "prune"])?;
+        let list = tree.git.run(["worktree", "list", "--porcelain"])?;
+        let dir = with_branch(&list).map_or_else(|| place(ctx), PathBuf::from);
+        if dir.exists() {
+            let git = Git::at(&dir);
+            series::refuse_half_done(ctx, &git)?;
+            if with_branch(&list).is_none() {
+                bail!(
+                    "{dir} has something else than {BRANCH} checked out: `git -C {dir} switch {BRANCH}`",
+                    dir = ctx.show(&dir)
+                );
+            }
+            if !git.run(["status", "--porcelain", "-uno"])?.is_empty() {
+                bail!(
+                    "{}: uncommitted changes; commit or stash them first",
+                    ctx.show(&dir)
+                );
+            }
+        } else {
+            check_out(ctx, tree, &dir, &[BRANCH]).context(
+                "is a rebase under way where the branch is checked out? Finish or abort it first",
+            )?;
+        }
+        Self::at(ctx, &dir).map(Some)
+    }
+
+    /// b4's new branch on the base, in a work tree of its own.
+    fn create(ctx: &'a Ctx, tree: &Tree) -> Result<Self> {
+        let dir = place(ctx);
+        tree.git.run(["worktree", "prune"])?;
+        if dir.exists() {
+            // Left by a run that was ended here, or something of the user's.
+            let head = Git::at(&dir).run(["symbolic-ref", "--short", "-q", "HEAD"]);
+            if head.ok().as_deref() != Some(START) {
+                bail!("{} is in the way: move it elsewhere", ctx.show(&dir));
+            }
+            tree.git.run(removal(&dir))?;
+        }
+        check_out(ctx, tree, &dir, &["-B", START, &tree.base])?;
+        let branch = Self::at(ctx, &dir)?;
+        let made = branch.run_b4(&["prep", "-n", NAME, "-f", &tree.base]);
+        if made.is_err() {
+            tree.git.run(removal(&dir))?;
+        }
+        tree.git.run(["branch", "-q", "-D", START])?;
+        made.map(|()| branch)
+    }
+
+    fn at(ctx: &'a Ctx, dir: &Path) -> Result<Self> {
+        let git = Git::at(dir);
+        let known = |name| {
+            git.run(["config", name])
+                .ok()
+                .filter(|value| !value.is_empty())
+        };
+        let sender = match (known("user.name"), known("user.email")) {
+            (Some(name), Some(email)) => (name, email),
+            _ => (NOBODY.0.to_owned(), NOBODY.1.to_owned()),
+        };
+        Ok(Self {
+            ctx,
+            git,
+            sender,
+            log: ctx.fresh_log("b4")?,
+        })
+    }
+
+    /// Puts the patches and the cover letter on the branch, in place of what is there.
+    fn fill(&self, base: &str, source: &Source, addresses: &[String], stage: &Stage) -> Result<()> {
+        let cover = self.cover_commit()?;
+        self.git.run(["checkout", "-q", "-B", BRANCH, base])?;
+        let mut pick = self.git.cmd(["cherry-pick", "--allow-empty", &cover]);
+        self.identify(&mut pick, &[]);
+        proc::capture(&mut pick)?;
+        let mut am = self.git.cmd(["am", "-q", "--3way"]);
+        self.identify(&mut am, &[]);
+        let (status, out, err) = proc::output(am.args(&source.files))?;
+        if !status.success() {
+            let _ = self.git.run(["am", "--abort"]);
+            bail!(
+                "the series does not apply to {base}:\n{}",
+                proc::tail(&format!("{out}{err}"), proc::TAIL)
+            );
+        }
+        self.write_cover(&source.letter, addresses)?;
+        let mut prefixes = vec!["prep", "--set-prefixes"];
+        prefixes.extend(source.letter.prefixes.iter().map(String::as_str));
+        if source.letter.prefixes.is_empty() {
+            prefixes.push("");
+        }
+        self.run_b4(&prefixes)?;
+        if addresses.is_empty() {
+            stage.at("asking get_maintainer");
+            self.run_b4(&["prep", "--auto-to-cc"])?;
+        }
+        let head = self.git.run(["rev-parse", "HEAD"])?;
+        self.git
+            .run(["config", MADE, &format!("{head} {}", source.key)])?;
+        Ok(())
+    }
+
+    /// What the branch was made of, unless somebody changed it since.
+    fn made(&self) -> Result<Option<String>> {
+        made(&self.git, &self.git.run(["rev-parse", "HEAD"])?)
+    }
+
+    /// Whether the branch is on the tree's base and made by who sends now.
+    fn is_current(&self, tree: &Tree) -> Result<bool> {
+        let cover = self.cover_commit()?;
+        let made_by = self.git.run(["log", "-1", "--format=%ce", &cover])?;
+        Ok(self.base()? == tree.base && made_by == self.sender.1)
+    }
+
+    /// b4 in the work tree, as the sender.
+    fn b4(&self, args: &[&str]) -> Command {
+        let mut cmd = Command::new(self.ctx.build.join("venv/bin/b4"));
+        cmd.args(args).current_dir(self.git.dir());
+        self.identify(&mut cmd, &[]);
+        cmd
+    }
+
+    /// The sender, and more settings, for a command that runs git.
+    fn identify(&self, cmd: &mut Command, more: &[(&str, &str)]) {
+        let (name, email) = &self.sender;
+        let mut settings = vec![
+            ("user.name", name.as_str()),
+            ("user.email", email.as_str()),
+            // Where the cover letter is kept.
+            ("b4.prep-cover-strategy", "commit"),
+        ];
+        settings.extend(more);
+        cmd.env("GIT_COMMITTER_NAME", name)
+            .env("GIT_COMMITTER_EMAIL", email)
+            .env("GIT_CONFIG_COUNT", settings.len().to_string());
+        for (at, (key, value)) in settings.iter().enumerate() {
+            cmd.env(format!("GIT_CONFIG_KEY_{at}"), key)
+                .env(format!("GIT_CONFIG_VALUE_{at}"), value);
+        }
+    }
+
+    /// Runs b4 to its end.
+    fn run_b4(&self, args: &[&str]) -> Result<()> {
+        self.finish(&mut self.b4(args))
+    }
+
+    fn finish(&self, cmd: &mut Command) -> Result<()> {
+        Logged::new("b4", &self.log)
+            .limit(Duration::from_secs(1800))
+            .run(cmd, |_| {})
+    }
+
+    /// The commit in which b4 keeps the cover letter.
+    fn cover_commit(&self) -> Result<String> {
+        cover_commit(&self.git)
+    }
+
+    /// The commit that the branch starts from.
+    fn base(&self) -> Result<String> {
+        self.git
+            .run(["rev-parse", &format!("{}^", self.cover_commit()?)])
+    }
+
+    /// The patches, as commits.
+    fn commits(&self) -> Result<Vec<String>> {
+        self.git.commits(&self.cover_commit()?, "HEAD")
+    }
+
+    /// The cover letter as b4 has it, without what it notes for itself.
+    fn cover(&self) -> Result<String> {
+        let message = self
+            .git
+            .run(["log", "-1", "--format=%B", &self.cover_commit()?])?;
+        Ok(message.split(MARK).next().unwrap_or_default().to_owned())
+    }
+
+    fn write_cover(&self, letter: &Letter, addresses: &[String]) -> Result<()> {
+        let mut text = letter.for_b4();
+        if !addresses.is_empty() {
+            text.push_str(&format!("\n{}\n", addresses.join("\n")));
+        }
+        let file = tempfile::NamedTempFile::new()?;
+        fs::write(file.path(), text)?;
+        // b4 has the letter edited; to copy is to edit.
+        let mut cmd = self.b4(&["prep", "--edit-cover"]);
+        cmd.env("GIT_EDITOR", format!("cp {}", file.path().display()));
+        self.finish(&mut cmd)
+    }
+
+    /// What keeps the branch from being sent.
+    fn problems(&self, source: &Source) -> Result<Vec<String>> {
+        let sender = format!("{} <{}>", self.sender.0, self.sender.1);
+        let mut problems = Vec::new();
+        if trailers::is_nowhere(&sender) {
+            problems.push(format!(
+                "the sender is a placeholder, {sender}: set user.name and user.email in git"
+            ));
+        }
+        if self.ctx.kdir.is_none() {
+            problems.push(
+                "the base is Debian's source, a commit that nobody else has: KDIR=/path/to/linux"
+                    .to_owned(),
+            );
+        }
+        let setting = self.git.run(["config", "--default", "", MADE])?;
+        if !setting.ends_with(&source.key) {
+            problems.push(format!(
+                "patches/ changed since `make prep`: {BRANCH} has an older series"
+            ));
+        }
+        problems.extend(patch_problems(&self.git, &self.commits()?, &sender)?);
+        let revision = proc::capture(&mut self.b4(&["prep", "--show-info", "revision"]))?;
+        let revision = revision
+            .trim()
+            .parse()
+            .with_context(|| format!("b4's revision of {BRANCH} is `{}`", revision.trim()))?;
+        problems.extend(trailers::cover_problems(&self.cover()?, revision));
+        Ok(problems)
+    }
+
+    /// Writes what `b4 send` would send into `dir`, and applies it as its receiver would.
+    fn mails(&self, dir: &Path) -> Result<usize> {
+        let stage = Stage::begin("write the mails and apply them", Some(&self.log));
+        let part = tempfile::Builder::new()
+            .prefix(".part-")
+            .tempdir_in(&self.ctx.build)?;
+        let mut cmd = self.b4(&["--offline-mode", "send", "--no-sign", "-o"]);
+        cmd.arg(part.path());
+        self.identify(&mut cmd, &[NO_TRANSPORT]);
+        self.finish(&mut cmd)?;
+        let mails = with_extension(part.path(), "eml")?;
+        let patches = self.commits()?.len();
+        if mails.len() != patches + 1 {
+            bail!(
+                "b4 wrote {} mails for {patches} patches; log: {}",
+                mails.len(),
+                self.ctx.show(&self.log)
+            );
+        }
+        let mut all = String::new();
+        for mail in &mails {
+            all.push_str(&in_mailbox(&fs::read_to_string(mail)?));
+        }
+        let mailbox = part.path().join(MAILBOX);
+        write_whole(&mailbox, all.as_bytes())?;
+        self.receive(&mailbox)?;
+        if dir.exists() {
+            fs::remove_dir_all(dir).with_context(|| format!("cannot empty {}", dir.display()))?;
+        }
+        fs::rename(part.path(), dir).with_context(|| format!("cannot write {}", dir.display()))?;
+        stage.done("");
+        Ok(mails.len())
+    }
+
+    /// Takes the mailbox through `b4 am` and `git am`; the result must be the branch.
+    fn receive(&self, mailbox: &Path) -> Result<()> {
+        let out = tempfile::tempdir()?;
+        let mut cmd = self.b4(&["-n", "--offline-mode", "am", "-m"]);
+        cmd.arg(mailbox).arg("-o").arg(out.path());
+        self.finish(&mut cmd)?;
+        let received = with_extension(out.path(), "mbx")?;
+        if received.len() != 1 {
+            bail!(
+                "`b4 am` made {} mailboxes of the mails; log: {}",
+                received.len(),
+                self.ctx.show(&self.log)
+            );
+        }
+        let applied = series::apply(self.ctx, &self.git, &self.base()?, &received)
+            .context("what `b4 am` makes of the mails")?;
+        let tree = |git: &Git| git.run(["rev-parse", "HEAD^{tree}"]);
+        if tree(&applied.git)? != tree(&self.git)? {
+            bail!("what `b4 am` makes of the mails is another tree than {BRANCH}");
+        }
+        Ok(())
+    }
+}
+
+/// Checks `what` out in a new work tree.
+fn check_out(ctx: &Ctx, tree: &Tree, dir: &Path, what: &[&str]) -> Result<()> {
+    let log = ctx.fresh_log("worktree")?;
+    let stage = Stage::begin("check out a work tree for the branch", Some(&log));
+    let mut cmd = tree.git.cmd(["worktree", "add"]);
+    // An option with its argument comes before the path, a commit after it.
+    let (options, commit) = what.split_at(what.len() - 1);
+    cmd.args(options).arg(dir).args(commit);
+    Logged::new("git worktree add", &log).run(&mut cmd, |_| stage.at(""))?;
+    stage.done(&ctx.show(dir));
+    Ok(())
+}
+
+/// What keeps the `commits` of a series from being sent by `sender`.
+fn patch_problems(git: &Git, commits: &[String], sender: &str) -> Result<Vec<String>> {
+    let mut found: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+    for (at, commit) in commits.iter().enumerate() {
+        let text = git.run([
+            "log",
+            "-1",
+            "--format=%an <%ae>%n%(trailers:only=true,unfold=true)",
+            commit,
+        ])?;
+        let (author, trailers) = text.split_once('\n').unwrap_or((&text, ""));
+        for problem in trailers::commit_problems(trailers, author, sender) {
+            found.entry(problem).or_default().push(at + 1);
+        }
+    }
+    Ok(found
+        .into_iter()
+        .map(|(problem, which)| format!("{}: {problem}", patches(&which, commits.len())))
+        .collect())
+}
+
+/// Those of a series' patches, for a message.
+fn patches(which: &[usize], total: usize) -> String {
+    if which.len() == total {
+        return "every patch".to_owned();
+    }
+    let numbers: Vec<String> = which.iter().map(usize::to_string).collect();
+    format!("patch {}", numbers.join(", "))
+}
+
+/// The files of a directory with that extension, in the order of their names.
+fn with_extension(dir: &Path, wanted: &str) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|ext| ext == wanted) {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// A mail as part of a mailbox in the form mboxrd.
+fn in_mailbox(mail: &str) -> String {
+    let mut text = String::from("From mboxrd@z Thu Jan  1 00:00:00 1970\n");
+    for line in mail.lines() {
+        if line.trim_start_matches('>').starts_with("From ") {
+            text.push('>');
+        }
+        text.push_str(line);
+        text.push('\n');
+    }
+    text.push('\n');
+    text
+}
+
+/// The lines with addressees of a cover letter.
+fn addressees(cover: &str) -> Vec<String> {
+    cover
+        .lines()
+        .filter(|line| line.starts_with("To: ") || line.starts_with("Cc: "))
+        .map(str::to_owned)
+        .collect()
+}
+
+fn indented(lines: &[String]) -> String {
+    if lines.is_empty() {
+        return "  nothing\n".to_owned();
+    }
+    lines.iter().map(|line| format!("  {line}\n")).collect()
+}
+
+/// patches/cover-letter.txt.
+#[derive(Debug, PartialEq, Eq)]
+struct Letter {
+    /// What the subject has in brackets besides PATCH and the numbers.
+    prefixes: Vec<String>,
+    subject: String,
+    body: String,
+}
+
+impl Letter {
+    fn parse(text: &str) -> Result<Self> {
+        let (first, body) = text.split_once('\n').unwrap_or((text, ""));
+        let subject = first
+            .strip_prefix("Subject: ")
+            .context("the cover letter does not begin with `Subject: `")?;
+        let (bracket, subject) = subject
+            .strip_prefix('[')
+            .and_then(|rest| rest.split_once(']'))
+            .unwrap_or(("", subject));
+        let is_number = |word: &str| {
+            word.contains('/')
+                || word
+                    .strip_prefix('v')
+                    .is_some_and(|rest| rest.parse::<u32>().is_ok())
+        };
+        Ok(Self {
+            prefixes: bracket
+                .split_whitespace()
+                .filter(|word| *word != "PATCH" && !is_number(word))
+                .map(str::to_owned)
+                .collect(),
+            subject: subject.trim().to_owned(),
+            body: body.trim().to_owned(),
+        })
+    }
+
+    /// The letter as b4 wants it edited: it takes lines that begin with # for comments.
+    fn for_b4(&self) -> String {
+        let mut text = format!("{}\n\n", self.subject);
+        for line in self.body.lines() {
+            if line.starts_with('#') {
+                text.push('>');
+            }
+            text.push_str(line);
+            text.push('\n');
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::git::tests::scratch;
+
+    #[test]
+    fn the_letter_s_subject_is_taken_apart() {
+        let letter =
+            Letter::parse("Subject: [RFC PATCH v2 00/17] fs: x\n\nBody\n#1 line\n").unwrap();
+        assert_eq!(letter.prefixes, ["RFC"]);
+        assert_eq!(letter.for_b4(), "fs: x\n\nBody\n>#1 line\n");
+        assert!(
+            Letter::parse("Subject: fs: x\n")
+                .unwrap()
+                .prefixes
+                .is_empty()
+        );
+        assert!(Letter::parse("fs: x\n").is_err());
+    }
+
+    #[test]
+    fn a_mailbox_separates_mails_by_nothing_that_they_contain() {
+        let text = in_mailbox("Subject: x\n\nFrom here\n>From there\n");
+        assert_eq!(text.matches("\nFrom ").count(), 0);
+        assert!(text.contains("\n>From here\n>>From there\n"));
+    }
+
+    #[test]
+    fn addressees_survive_a_new_version() {
+        let cover = "fs: x\n\nText To: nobody\n\nTo: A <a@b>\nCc: l@b\n";
+        assert_eq!(addressees(cover), ["To: A <a@b>", "Cc: l@b"]);
+    }
+
+    #[test]
+    fn patches_are_named_by_number() {
+        assert_eq!(patches(&[1, 2], 2), "every patch");
+        assert_eq!(patches(&[2, 5], 6), "patch 2, 5");
+    }
+
+    #[test]
+    fn trailers_are_those_of_the_last_paragraph() {
+        let (_dir, git) = scratch();
+        let sender = "T <t@kernel.test>";
+        let signed = format!("Signed-off-by: {sender}");
+        let author = "--author=T <t@kernel.test>";
+        for message in [
+            format!("fs: x\n\nWhy.\n\n[other: changed y]\n{signed}"),
+            format!("fs: x\n\n{signed}\n\nMore text."),
+            format!("fs: x\n\nWhy.\n\n{signed}"),
+        ] {
+            git.run(["commit", "-q", "--allow-empty", author, "-m", &message])
+                .unwrap();
+        }
+        let commits = git.commits("base", "HEAD").unwrap();
+        assert_eq!(
+            patch_problems(&git, &commits, sender).unwrap(),
+            [format!("patch 2: no {signed}")]
+        );
+    }
+
+    #[test]
+    fn a_branch_that_somebody_changed_is_not_as_it_was_made() {
+        let (_dir, git) = scratch();
+        let head = git.run(["rev-parse", "HEAD"]).unwrap();
+        assert_eq!(made(&git, &head).unwrap(), None);
+        git.run(["config", MADE, MAKING]).unwrap();
+        assert_eq!(made(&git, &head).unwrap().as_deref(), Some(""));
+        git.run(["config", MADE, &format!("{head} key")]).unwrap();
+        assert_eq!(made(&git, &head).unwrap().as_deref(), Some("key"));
+        git.run(["commit", "-q", "--allow-empty", "-m", "more"])
+            .unwrap();
+        let head = git.run(["rev-parse", "HEAD"]).unwrap();
+        assert_eq!(made(&git, &head).unwrap(), None);
+    }
+
+    #[test]
+    fn the_branch_is_found_where_it_is_checked_out() {
+        let list = "worktree /a\nHEAD 1\ndetached\n\nworktree /b c\nHEAD 2\nbranch refs/heads/b4/mayexec\n";
+        assert_eq!(with_branch(list), Some("/b c"));
+        assert_eq!(
+            with_branch("worktree /a\nHEAD 1\nbranch refs/heads/b4/mayexec-2\n"),
+            None
+        );
+    }
+}
