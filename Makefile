@@ -20,11 +20,11 @@ lab = scripts/setup.sh $(1) && \
 		$(if $(KDIR),--kdir '$(KDIR)') $(if $(FORCE),--force) $(2)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test verify kernel export shell kselftest breaks bench clean
+.PHONY: help demo test verify submit-check kernel export shell kselftest breaks bench clean
 
 help: ## list these verbs
-	@sed -n 's/^\([a-z]*\): ## /\1 /p' Makefile | while read -r verb what; do \
-		printf '  make %-10s %s\n' "$$verb" "$$what"; done
+	@sed -n 's/^\([a-z-]*\): ## /\1 /p' Makefile | while read -r verb what; do \
+		printf '  make %-12s %s\n' "$$verb" "$$what"; done
 	@printf '  %s\n' 'BASE=7.3 names the kernel, KDIR=/path/to/linux takes it from a git clone'
 
 demo: ## apply, build and boot the series, and play a scene that shows what it does
@@ -35,6 +35,9 @@ test: ## run every test; SUITES="series guest" runs some
 
 verify: ## try harder than test to refute the series' claims; ROWS="races arm64" picks
 	@$(call lab,verify,$(ROWS))
+
+submit-check: ## run the tools that a maintainer runs on a series; ROWS="sparse headers" picks
+	@$(call lab,submit-check,$(ROWS))
 
 kernel: ## prepare build/linux with the series as commits, and build it
 	@$(call lab,kernel)

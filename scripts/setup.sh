@@ -160,7 +160,8 @@ command -v cargo >/dev/null ||
 
 [ "$verb" != clean ] || exit 0
 install_packages scripts/packages.txt
-[ "$verb" != verify ] || install_packages scripts/packages-verify.txt
+own=scripts/packages-$verb.txt
+[ ! -f "$own" ] || install_packages "$own"
 [ "$verb" != export ] || exit 0
 cargo_tool bindgen-cli $bindgen_version bindgen --version
 cargo_tool cbindgen $cbindgen_version cbindgen --version

@@ -21,6 +21,8 @@ const SUITE: &str = "trixie-backports";
 const MAIN_SUITE: &str = "trixie";
 /// Those whose sources stay where they are as long as the release is supported.
 const SOURCE_SUITES: &str = "bookworm trixie";
+/// Where sources are newest. They do not stay: what is fetched is what is there that day.
+const UNSTABLE_SUITE: &str = "sid";
 /// The one that the tools are made for, with its kernel.
 const STABLE_SUITE: &str = "bookworm";
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
@@ -47,6 +49,16 @@ impl<'a> Apt<'a> {
     /// As [`Apt::open`], for the sources of Debian's releases.
     pub(crate) fn of_sources(ctx: &'a Ctx) -> Result<Self> {
         Self::set_up(ctx, "apt-sources", "deb-src", SOURCE_SUITES, None)
+    }
+
+    /// As [`Apt::open`], for the newest sources.
+    pub(crate) fn of_unstable_sources(ctx: &'a Ctx) -> Result<Self> {
+        Self::set_up(ctx, "apt-unstable", "deb-src", UNSTABLE_SUITE, None)
+    }
+
+    /// As [`Apt::open`], for packages of the release after Debian 12.
+    pub(crate) fn of_next(ctx: &'a Ctx) -> Result<Self> {
+        Self::set_up(ctx, "apt-next", "deb", MAIN_SUITE, None)
     }
 
     /// As [`Apt::open`], for packages of Debian 12, whatever the host is.
@@ -142,6 +154,22 @@ impl<'a> Apt<'a> {
         let mut names: Vec<String> = out.lines().map(str::to_owned).collect();
         names.sort();
         Ok(names)
+    }
+
+    /// The package and all that it depends on.
+    pub(crate) fn with_dependencies(&self, package: &str) -> Result<Vec<String>> {
+        let out = proc::capture(self.cmd("apt-cache").args([
+            "depends",
+            "--recurse",
+            "--no-recommends",
+            "--no-suggests",
+            "--no-conflicts",
+            "--no-breaks",
+            "--no-replaces",
+            "--no-enhances",
+            package,
+        ]))?;
+        Ok(packages(&out))
     }
 
     /// Downloads the newest version of `package`, which must be there.
@@ -254,6 +282,14 @@ fn mirror(listing: &str) -> Option<String> {
         .map(|uri| (*uri).to_owned())
 }
 
+/// The packages, of the host's architecture, in the output of `apt-cache depends --recurse`.
+fn packages(out: &str) -> Vec<String> {
+    out.lines()
+        .filter(|line| !line.starts_with([' ', '<']) && !line.contains(':'))
+        .map(str::to_owned)
+        .collect()
+}
+
 /// The versions in the output of `apt-cache madison`.
 fn madison(out: &str, package: &str) -> Vec<String> {
     let mut versions: Vec<String> = Vec::new();
@@ -282,6 +318,12 @@ mod tests {
         assert_eq!(mirror(listing).as_deref(), Some("http://c.example/debian/"));
         assert_eq!(mirror("http://a.example/ubuntu/ noble\n"), None);
         assert_eq!(mirror(""), None);
+    }
+
+    #[test]
+    fn dependencies_are_the_lines_at_the_margin() {
+        let out = "a\n  Depends: b\nb\n<virtual>\nc:i386\n";
+        assert_eq!(packages(out), ["a", "b"]);
     }
 
     #[test]

@@ -6,13 +6,12 @@ mod fuzz;
 mod ports;
 mod stress;
 
-use std::path::PathBuf;
-
-use anyhow::{Result, bail};
+use anyhow::Result;
 
 use crate::ctx::Ctx;
 use crate::kernel::Kernel;
 use crate::report::Report;
+use crate::rows::{self, Row};
 use crate::selftests::{self, OWN, Plan, Run};
 use crate::suites::Session;
 use crate::tap::Verdict;
@@ -26,56 +25,18 @@ pub(crate) enum Extent {
     Long,
 }
 
-/// One claim and what came of trying to refute it.
-#[derive(Debug)]
-pub(crate) struct Row {
-    /// The claim.
-    pub(crate) claim: String,
-    /// What was tried, with its count: "1000000 calls, seed 7".
-    pub(crate) tried: String,
-    /// What refutes the claim; a row that could not be tried has its reason here.
-    pub(crate) failures: Vec<String>,
-    /// Where to read on.
-    pub(crate) log: Option<PathBuf>,
-}
-
-impl Row {
-    /// The row's line in the table.
-    fn line(&self) -> String {
-        format!(
-            "| {} | {} | {} |",
-            self.claim,
-            self.tried,
-            self.failures.len()
-        )
-    }
-}
-
 /// Makes every row, or those that are named, and prints the table; whether nothing failed.
 pub(crate) fn verify(ctx: &Ctx, names: &[String]) -> Result<bool> {
-    for name in names {
-        if !ROWS.iter().any(|(row, _)| row.contains(name.as_str())) {
-            let rows = ROWS.map(|(row, _)| row).join(", ");
-            bail!("no row has \"{name}\" in its name: {rows}");
-        }
-    }
+    let wanted = rows::named(&ROWS, names)?;
     let session = Session::open(ctx)?;
-    let mut report = Report::new();
-    let mut rows = Vec::new();
-    let wanted = |row: &str| names.is_empty() || names.iter().any(|name| row.contains(name));
-    each(&session, Extent::Long, &wanted, &mut |row| {
-        check(&mut report, &row);
-        rows.push(row);
-    });
-    println!("\n{}", table(&rows));
-    Ok(report.close())
+    Ok(rows::print(&wanted, &|make| make(&session, Extent::Long)))
 }
 
 /// Makes the rows of `make test`.
 pub(crate) fn shortened(session: &Session<'_>, report: &mut Report) {
-    each(session, Extent::Short, &|_| true, &mut |row| {
-        check(report, &row);
-    });
+    for (name, make) in &ROWS[..SHORT] {
+        rows::check(report, &rows::made(name, make(session, Extent::Short)));
+    }
 }
 
 /// How a row is made.
@@ -118,32 +79,6 @@ const SHORT: usize = 4;
 /// The kernel of the rows that look for its own mistakes.
 fn debug_kernel(session: &Session<'_>) -> Result<Kernel> {
     session.kernel("the debug kernel", session.tip(), &stress::DEBUG)
-}
-
-/// Makes one wanted row after the other.
-fn each(
-    session: &Session<'_>,
-    extent: Extent,
-    wanted: &dyn Fn(&str) -> bool,
-    done: &mut dyn FnMut(Row),
-) {
-    let rows = match extent {
-        Extent::Short => &ROWS[..SHORT],
-        Extent::Long => &ROWS[..],
-    };
-    for (name, make) in rows.iter().filter(|(name, _)| wanted(name)) {
-        done(make(session, extent).unwrap_or_else(|error| untried(name, &error)));
-    }
-}
-
-/// A row that could not be tried refutes nothing, and shows nothing either.
-fn untried(claim: &str, error: &anyhow::Error) -> Row {
-    Row {
-        claim: claim.to_owned(),
-        tried: "not tried".to_owned(),
-        failures: vec![format!("{error:#}")],
-        log: None,
-    }
 }
 
 /// The selftests that attack: what they get hold of without the flag, and not with it.
@@ -203,43 +138,5 @@ fn row_of(claim: &str, run: Run, fine: &[Verdict]) -> Row {
         tried: format!("{} selftest cases, {skipped} skipped", run.cases.len()),
         failures,
         log: Some(run.log),
-    }
-}
-
-/// The table of all rows, in Markdown, as the README has it.
-pub(crate) fn table(rows: &[Row]) -> String {
-    let mut text = String::from("| claim | tried | failures |\n|---|---|---|\n");
-    for row in rows {
-        text.push_str(&row.line());
-        text.push('\n');
-    }
-    text
-}
-
-/// Counts a row as one check.
-pub(crate) fn check(report: &mut Report, row: &Row) {
-    report.check(
-        &format!("{} ({})", row.claim, row.tried),
-        &row.failures,
-        row.log.as_deref(),
-    );
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_table_counts_failures() {
-        let rows = [Row {
-            claim: "nothing changes".to_owned(),
-            tried: "10 calls, seed 1".to_owned(),
-            failures: vec!["one".to_owned()],
-            log: None,
-        }];
-        assert_eq!(
-            table(&rows).lines().last(),
-            Some("| nothing changes | 10 calls, seed 1 | 1 |")
-        );
     }
 }

@@ -1,0 +1,186 @@
+//! What programs see: the UAPI headers.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use super::sides::{self, Found, Side, lines_with, must, output};
+use crate::apt::Apt;
+use crate::ctx::{Ctx, write_whole};
+use crate::proc;
+use crate::rows::Row;
+use crate::suites::Session;
+
+/// Where the UAPI headers are.
+const DIR: &str = "include/uapi/";
+
+/// Languages in which a program may include them, with the compilers' options.
+const LANGUAGES: [(&str, &[&str], &str); 8] = [
+    ("gcc", &["-std=gnu90"], "c"),
+    ("gcc", &["-std=c99"], "c"),
+    ("gcc", &["-std=gnu17"], "c"),
+    ("clang-19", &["-std=gnu90"], "c"),
+    ("clang-19", &["-std=c23"], "c"),
+    ("g++", &["-std=c++11"], "cc"),
+    ("g++", &["-std=c++20"], "cc"),
+    ("clang-19", &["-xc++", "-std=c++17"], "cc"),
+];
+
+/// check-uapi.sh finds no change to what the base's headers promise.
+pub(super) fn compatible(session: &Session<'_>) -> Result<Row> {
+    let abidiff = abidiff(session.ctx)?;
+    let version = proc::capture(Command::new(&abidiff).arg("--version"))?;
+    let claim = "check-uapi.sh: no UAPI break against the base";
+    let base = session.tree.base.as_str();
+    sides::row(session, ("check-uapi", claim, &version), &|side| {
+        if !side.tip {
+            return Ok(Found {
+                tried: String::new(),
+                findings: BTreeSet::new(),
+            });
+        }
+        let mut cmd = Command::new("scripts/check-uapi.sh");
+        cmd.args(["-b", session.tip(), "-p", base])
+            .env("ABIDIFF", &abidiff)
+            .current_dir(side.tree.dir());
+        let (fine, text) = output(side, "check-uapi.sh", &mut cmd)?;
+        let verdict = text
+            .lines()
+            .rev()
+            .find(|line| line.contains("UAPI headers"));
+        let (Some(verdict), true) = (verdict, fine || text.contains("error - ")) else {
+            bail!(
+                "check-uapi.sh did not come to a verdict\n{}",
+                proc::tail(&text, proc::TAIL)
+            );
+        };
+        Ok(Found {
+            tried: verdict.trim().to_owned(),
+            findings: if fine {
+                BTreeSet::new()
+            } else {
+                lines_with(&text, &["error - ", "!!!"], &[])
+            },
+        })
+    })
+}
+
+/// A program in C and one in C++ compile with each touched header alone.
+pub(super) fn programs(session: &Session<'_>) -> Result<Row> {
+    let claim = "each touched UAPI header, installed, is enough for C and C++";
+    let tools = session.tools()?;
+    let obj = session.ctx.slot.join("walk/obj-check-headers");
+    let inputs = format!("{LANGUAGES:?}\n{}", tools.versions);
+    sides::row(session, ("headers_install", claim, &inputs), &|side| {
+        fs::create_dir_all(&obj)?;
+        let installed = obj.join("installed");
+        let _ = fs::remove_dir_all(&installed);
+        let mut make = tools.make(side.tree.dir(), &obj);
+        make.arg("headers_install")
+            .arg(format!("INSTALL_HDR_PATH={}", installed.display()));
+        must(side, "make headers_install", &mut make)?;
+        let headers: Vec<String> = side
+            .files
+            .iter()
+            .filter_map(|file| file.strip_prefix(DIR))
+            .map(str::to_owned)
+            .collect();
+        if headers.is_empty() {
+            bail!("the series touches no UAPI header");
+        }
+        let mut findings = BTreeSet::new();
+        for header in &headers {
+            for (compiler, options, end) in LANGUAGES {
+                let said = include(
+                    side,
+                    &installed.join("include"),
+                    header,
+                    (compiler, options, end),
+                )?;
+                findings.extend(said);
+            }
+        }
+        Ok(Found {
+            tried: format!(
+                "{} headers, {} compilers and languages",
+                headers.len(),
+                LANGUAGES.len()
+            ),
+            findings,
+        })
+    })
+}
+
+/// What a compiler says of a program that includes one header, twice.
+fn include(
+    side: &Side<'_>,
+    headers: &Path,
+    header: &str,
+    (compiler, options, end): (&str, &[&str], &str),
+) -> Result<BTreeSet<String>> {
+    let dir = tempfile::tempdir()?;
+    let program = dir.path().join(format!("program.{end}"));
+    fs::write(
+        &program,
+        format!("#include <{header}>\n#include <{header}>\nint main(void) {{ return 0; }}\n"),
+    )?;
+    let mut cmd = Command::new(compiler);
+    cmd.args(options)
+        .args(["-Wall", "-Wextra", "-fsyntax-only", "-I"])
+        .arg(headers)
+        .arg(&program)
+        .env("LC_ALL", "C");
+    let (_, text) = output(side, compiler, &mut cmd)?;
+    let label = format!("{compiler} {}: {header}: ", options.join(" "));
+    Ok(
+        lines_with(&text, &["warning:", "error:"], &[headers, dir.path()])
+            .into_iter()
+            .map(|line| format!("{label}{line}"))
+            .collect(),
+    )
+}
+
+/// abidiff, as new as check-uapi.sh wants it: that of the next Debian, unpacked below
+/// build/tools with the libraries that it needs, its loader included.
+fn abidiff(ctx: &Ctx) -> Result<PathBuf> {
+    let dir = ctx.build.join("tools/abigail");
+    let program = dir.join("abidiff");
+    if program.is_file() {
+        return Ok(program);
+    }
+    let apt = Apt::of_next(ctx)?;
+    let mut packages = apt.with_dependencies(LIBRARY)?;
+    packages.push(PACKAGE.to_owned());
+    let part = tempfile::Builder::new()
+        .prefix(".unpack-")
+        .tempdir_in(&ctx.build)?;
+    for package in &packages {
+        let deb = apt.download_newest(package)?;
+        proc::capture(
+            Command::new("dpkg-deb")
+                .arg("-x")
+                .arg(&deb)
+                .arg(part.path()),
+        )?;
+    }
+    let script = part.path().join("abidiff");
+    write_whole(&script, SCRIPT.as_bytes())?;
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755))?;
+    let _ = fs::remove_dir_all(&dir);
+    fs::rename(part.path(), &dir).with_context(|| format!("cannot create {}", dir.display()))?;
+    Ok(program)
+}
+
+/// What has abidiff, and the library that it is made of.
+const PACKAGE: &str = "abigail-tools";
+const LIBRARY: &str = "libabigail5";
+
+const SCRIPT: &str = "#!/bin/sh
+usr=$(dirname \"$0\")/usr
+exec \"$usr/lib64/ld-linux-x86-64.so.2\" --library-path \"$usr/lib/x86_64-linux-gnu\" \\
+\t\"$usr/bin/abidiff\" \"$@\"
+";
