@@ -13,6 +13,7 @@ use crate::proc;
 use crate::rows::Row;
 use crate::selftests::{Flavour, TARGETS};
 use crate::suites::Session;
+use crate::suites::consumers::CONSUMERS;
 use crate::toolchain::{Arch, Toolchain};
 
 /// A configuration, and what builds it.
@@ -370,10 +371,10 @@ pub(super) fn selftests(session: &Session<'_>) -> Result<Row> {
 
 /// The documentation of the kernel's crates is made without a warning that the base has not.
 pub(super) fn rustdoc(session: &Session<'_>) -> Result<Row> {
-    let inputs = X86_ON.inputs(session)?;
     let claim = "make rustdoc: no new warnings";
+    let inputs = consumers_inputs(session)?;
     sides::row(session, ("rustdoc", claim, &inputs), &|side| {
-        let (tools, obj) = X86_ON.prepare(session, side)?;
+        let (tools, obj) = consumers(session, side)?;
         let mut make = tools.make(side.tree.dir(), &obj);
         make.arg("rustdoc");
         let text = must(side, "make rustdoc", &mut make)?;
@@ -384,6 +385,24 @@ pub(super) fn rustdoc(session: &Session<'_>) -> Result<Row> {
             findings: warnings.found,
         })
     })
+}
+
+/// The kernel with all consumers, which `make test` builds too: its compilers, and its
+/// objects, configured.
+pub(super) fn consumers<'a>(
+    session: &'a Session<'_>,
+    side: &Side<'_>,
+) -> Result<(&'a Toolchain, PathBuf)> {
+    let builder = session.builder(&CONSUMERS)?;
+    builder.configure(side.log, side.stage, &CONSUMERS)?;
+    let mut make = builder.tools.make(&builder.src, &builder.obj);
+    must(side, "make syncconfig", make.arg("syncconfig"))?;
+    Ok((builder.tools, builder.obj))
+}
+
+/// What findings in that kernel depend on, besides the commit.
+pub(super) fn consumers_inputs(session: &Session<'_>) -> Result<String> {
+    Ok(session.builder(&CONSUMERS)?.key("", &CONSUMERS)?.1)
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use super::builds::{self, X86_ON};
+use super::builds;
 use super::sides::{self, Found, lines_with, must};
 use crate::apt::Apt;
 use crate::ctx::Ctx;
@@ -28,10 +28,14 @@ const SOURCE_END: &str = ".orig.tar.gz";
 pub(super) fn row(session: &Session<'_>) -> Result<Row> {
     let program = program(session.ctx)?;
     let claim = "sparse (C=2): nothing new in the touched files";
-    let inputs = format!("{}\n{}", X86_ON.inputs(session)?, program.display());
+    let inputs = format!(
+        "{}\n{}",
+        builds::consumers_inputs(session)?,
+        program.display()
+    );
     sides::row(session, ("sparse", claim, &inputs), &|side| {
-        let (tools, obj) = X86_ON.prepare(session, side)?;
-        let objects = builds::c_objects(&tools, side, &obj)?;
+        let (tools, obj) = builds::consumers(session, side)?;
+        let objects = builds::c_objects(tools, side, &obj)?;
         let probe = side.c_probe()?;
         let mut make = tools.make(side.tree.dir(), &obj);
         make.arg("C=2")
