@@ -206,6 +206,23 @@ impl<'a> Apt<'a> {
         Ok(kept)
     }
 
+    /// Downloads the newest versions of packages into `dir`, all at once.
+    pub(crate) fn download_into(&self, dir: &Path, packages: &[String]) -> Result<()> {
+        let what = format!("download {} packages", packages.len());
+        let stage = Stage::begin(&what, Some(&self.log));
+        Logged::new("apt-get download", &self.log)
+            .limit(Duration::from_secs(3600))
+            .run(
+                self.cmd("apt-get")
+                    .arg("download")
+                    .args(packages)
+                    .current_dir(dir),
+                |_| stage.at(&format!("{} MB", size(dir) / 1_000_000)),
+            )?;
+        stage.done("");
+        Ok(())
+    }
+
     /// Downloads what upstream released, without Debian's changes, as `kept`.
     pub(crate) fn download_upstream(
         &self,

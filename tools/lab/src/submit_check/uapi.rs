@@ -30,6 +30,10 @@ const LANGUAGES: [(&str, &[&str], &str); 8] = [
     ("clang-19", &["-xc++", "-std=c++17"], "cc"),
 ];
 
+/// A header with a mistake, put beside the installed ones.
+const PROBE: &str = "mayexec_probe.h";
+const PROBE_TEXT: &str = "static inline int mayexec_probe(void) { }\n";
+
 /// check-uapi.sh finds no change to what the base's headers promise.
 pub(super) fn compatible(session: &Session<'_>) -> Result<Row> {
     let abidiff = abidiff(session.ctx)?;
@@ -93,15 +97,14 @@ pub(super) fn programs(session: &Session<'_>) -> Result<Row> {
             bail!("the series touches no UAPI header");
         }
         let mut findings = BTreeSet::new();
-        for header in &headers {
-            for (compiler, options, end) in LANGUAGES {
-                let said = include(
-                    side,
-                    &installed.join("include"),
-                    header,
-                    (compiler, options, end),
-                )?;
-                findings.extend(said);
+        let include_dir = installed.join("include");
+        fs::write(include_dir.join(PROBE), PROBE_TEXT)?;
+        for language in LANGUAGES {
+            if include(side, &include_dir, PROBE, language)?.is_empty() {
+                bail!("{language:?} is silent about a header that is wrong on purpose");
+            }
+            for header in &headers {
+                findings.extend(include(side, &include_dir, header, language)?);
             }
         }
         Ok(Found {
@@ -134,14 +137,16 @@ fn include(
         .arg(headers)
         .arg(&program)
         .env("LC_ALL", "C");
-    let (_, text) = output(side, compiler, &mut cmd)?;
+    let (fine, text) = output(side, compiler, &mut cmd)?;
     let label = format!("{compiler} {}: {header}: ", options.join(" "));
-    Ok(
-        lines_with(&text, &["warning:", "error:"], &[headers, dir.path()])
-            .into_iter()
-            .map(|line| format!("{label}{line}"))
-            .collect(),
-    )
+    let mut said = lines_with(&text, &["warning:", "error:"], &[headers, dir.path()]);
+    if !fine && said.is_empty() {
+        said.insert("failed".to_owned());
+    }
+    Ok(said
+        .into_iter()
+        .map(|line| format!("{label}{line}"))
+        .collect())
 }
 
 /// abidiff, as new as check-uapi.sh wants it: that of the next Debian, unpacked below
@@ -158,15 +163,18 @@ fn abidiff(ctx: &Ctx) -> Result<PathBuf> {
     let part = tempfile::Builder::new()
         .prefix(".unpack-")
         .tempdir_in(&ctx.build)?;
-    for package in &packages {
-        let deb = apt.download_newest(package)?;
+    let debs = part.path().join("debs");
+    fs::create_dir(&debs)?;
+    apt.download_into(&debs, &packages)?;
+    for deb in fs::read_dir(&debs)? {
         proc::capture(
             Command::new("dpkg-deb")
                 .arg("-x")
-                .arg(&deb)
+                .arg(deb?.path())
                 .arg(part.path()),
         )?;
     }
+    fs::remove_dir_all(&debs)?;
     let script = part.path().join("abidiff");
     write_whole(&script, SCRIPT.as_bytes())?;
     fs::set_permissions(&script, fs::Permissions::from_mode(0o755))?;
