@@ -55,7 +55,7 @@ pub(super) fn compatible(session: &Session<'_>) -> Result<Row> {
         let verdict = text
             .lines()
             .rev()
-            .find(|line| line.contains("UAPI headers"));
+            .find(|line| line.contains("UAPI headers compatible with"));
         let (Some(verdict), true) = (verdict, fine || text.contains("error - ")) else {
             bail!(
                 "check-uapi.sh did not come to a verdict\n{}",
@@ -67,7 +67,7 @@ pub(super) fn compatible(session: &Session<'_>) -> Result<Row> {
             findings: if fine {
                 BTreeSet::new()
             } else {
-                lines_with(&text, &["error - ", "!!!"], &[])
+                lines_with(&text, &["error - ", "===="], &[])
             },
         })
     })
