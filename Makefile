@@ -21,7 +21,7 @@ lab = scripts/setup.sh $(1) && \
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test verify kernel export shell kselftest breaks bench \
-	bases prep dry-run send range-diff clean
+	submit-check bases prep dry-run send range-diff clean
 
 help: ## list these verbs
 	@sed -n 's/^\([a-z-]*\): ## /\1 /p' Makefile | while read -r verb what; do \
@@ -36,6 +36,9 @@ test: ## run every test; SUITES="series guest" runs some
 
 verify: ## try harder than test to refute the series' claims; ROWS="races arm64" picks
 	@$(call lab,verify,$(ROWS))
+
+submit-check: ## run the tools that a maintainer runs on a series; ROWS="sparse headers" picks
+	@$(call lab,submit-check,$(ROWS))
 
 kernel: ## prepare build/linux with the series as commits, and build it
 	@$(call lab,kernel)

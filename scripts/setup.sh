@@ -170,7 +170,8 @@ command -v cargo >/dev/null ||
 
 [ "$verb" != clean ] || exit 0
 install_packages scripts/packages.txt
-[ "$verb" != verify ] || install_packages scripts/packages-verify.txt
+own=scripts/packages-$verb.txt
+[ ! -f "$own" ] || install_packages "$own"
 case $verb in
 prep | dry-run | send) python_tool b4 $b4_version b4 ;;
 esac

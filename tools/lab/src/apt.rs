@@ -23,6 +23,8 @@ const KERNEL_SUITES: &str = "trixie trixie-backports forky sid experimental";
 const MAIN_SUITE: &str = "trixie";
 /// Those whose sources stay where they are as long as the release is supported.
 const SOURCE_SUITES: &str = "bookworm trixie";
+/// Where sources are newest. They do not stay: what is fetched is what is there that day.
+const UNSTABLE_SUITE: &str = "sid";
 /// The one that the tools are made for, with its kernel.
 const STABLE_SUITE: &str = "bookworm";
 /// How the names of the directories begin.
@@ -50,12 +52,22 @@ impl<'a> Apt<'a> {
 
     /// As [`Apt::open`], for the kernel sources of every suite.
     pub(crate) fn of_kernels(ctx: &'a Ctx) -> Result<Self> {
-        Self::set_up(ctx, "apt-kernels", "deb", KERNEL_SUITES, None)
+        Self::set_up(ctx, Some("kernels"), "deb", KERNEL_SUITES, None)
     }
 
     /// As [`Apt::open`], for the sources of Debian's releases.
     pub(crate) fn of_sources(ctx: &'a Ctx) -> Result<Self> {
         Self::set_up(ctx, Some("sources"), "deb-src", SOURCE_SUITES, None)
+    }
+
+    /// As [`Apt::open`], for the newest sources.
+    pub(crate) fn of_unstable_sources(ctx: &'a Ctx) -> Result<Self> {
+        Self::set_up(ctx, Some("unstable"), "deb-src", UNSTABLE_SUITE, None)
+    }
+
+    /// As [`Apt::open`], for packages of the release after Debian 12.
+    pub(crate) fn of_next(ctx: &'a Ctx) -> Result<Self> {
+        Self::set_up(ctx, Some("next"), "deb", MAIN_SUITE, None)
     }
 
     /// As [`Apt::open`], for packages of Debian 12, whatever the host is.
@@ -160,6 +172,22 @@ impl<'a> Apt<'a> {
         Ok(names)
     }
 
+    /// The package and all that it depends on.
+    pub(crate) fn with_dependencies(&self, package: &str) -> Result<Vec<String>> {
+        let out = proc::capture(self.cmd("apt-cache").args([
+            "depends",
+            "--recurse",
+            "--no-recommends",
+            "--no-suggests",
+            "--no-conflicts",
+            "--no-breaks",
+            "--no-replaces",
+            "--no-enhances",
+            package,
+        ]))?;
+        Ok(packages(&out))
+    }
+
     /// Downloads the newest version of `package`, which must be there.
     pub(crate) fn download_newest(&self, package: &str) -> Result<PathBuf> {
         let Some(version) = self.versions(package)?.into_iter().next() else {
@@ -192,6 +220,23 @@ impl<'a> Apt<'a> {
         fs::rename(&deb, &kept)?;
         stage.done(&format!("{} MB", fs::metadata(&kept)?.len() / 1_000_000));
         Ok(kept)
+    }
+
+    /// Downloads the newest versions of packages into `dir`, all at once.
+    pub(crate) fn download_into(&self, dir: &Path, packages: &[String]) -> Result<()> {
+        let what = format!("download {} packages", packages.len());
+        let stage = Stage::begin(&what, Some(&self.log));
+        Logged::new("apt-get download", &self.log)
+            .limit(Duration::from_secs(3600))
+            .run(
+                self.cmd("apt-get")
+                    .arg("download")
+                    .args(packages)
+                    .current_dir(dir),
+                |_| stage.at(&format!("{} MB", size(dir) / 1_000_000)),
+            )?;
+        stage.done("");
+        Ok(())
     }
 
     /// Downloads what upstream released, without Debian's changes, as `kept`.
@@ -270,6 +315,14 @@ fn mirror(listing: &str) -> Option<String> {
         .map(|uri| (*uri).to_owned())
 }
 
+/// The packages, of the host's architecture, in the output of `apt-cache depends --recurse`.
+fn packages(out: &str) -> Vec<String> {
+    out.lines()
+        .filter(|line| !line.starts_with([' ', '<']) && !line.contains(':'))
+        .map(str::to_owned)
+        .collect()
+}
+
 /// The versions in the output of `apt-cache madison`.
 fn madison(out: &str, package: &str) -> Vec<String> {
     let mut versions: Vec<String> = Vec::new();
@@ -298,6 +351,12 @@ mod tests {
         assert_eq!(mirror(listing).as_deref(), Some("http://c.example/debian/"));
         assert_eq!(mirror("http://a.example/ubuntu/ noble\n"), None);
         assert_eq!(mirror(""), None);
+    }
+
+    #[test]
+    fn dependencies_are_the_lines_at_the_margin() {
+        let out = "a\n  Depends: b\nb\n<virtual>\nc:i386\n";
+        assert_eq!(packages(out), ["a", "b"]);
     }
 
     #[test]

@@ -267,34 +267,14 @@ impl Builder<'_> {
     /// Writes the configuration, and leaves it alone if it is the same already.
     pub(crate) fn configure(&self, log: &Path, stage: &Stage, variant: &Variant) -> Result<()> {
         fs::create_dir_all(&self.obj)?;
-        let fragment = self.obj.join("lab.fragment");
-        let text = self.fragment(variant)?;
-        write_whole(&fragment, text.as_bytes())?;
         // make looks for it where the objects are.
         let (policy, wanted) = (self.obj.join(BOOT_POLICY), self.boot_policy()?);
         if fs::read(&policy).ok().as_ref() != Some(&wanted) {
             write_whole(&policy, &wanted)?;
         }
-        let fresh = self.obj.join(".config.lab");
-        let _ = fs::remove_file(&fresh);
-        let step = |cmd: &mut Command| {
-            Logged::new("configuring the kernel", log)
-                .run(cmd.env("KCONFIG_CONFIG", ".config.lab"), |_| {
-                    stage.at("configuring")
-                })
-        };
-        step(self.tools.make(&self.src, &self.obj).arg("tinyconfig"))?;
-        let mut merge = Command::new(self.src.join("scripts/kconfig/merge_config.sh"));
-        merge
-            .args(["-m", "-O", "."])
-            .arg(&fresh)
-            .arg(&fragment)
-            .current_dir(&self.obj);
-        self.tools.environment(&mut merge);
-        step(&mut merge)?;
-        step(self.tools.make(&self.src, &self.obj).arg("olddefconfig"))?;
-        let config = fs::read_to_string(&fresh)
-            .with_context(|| format!("no configuration in {}", fresh.display()))?;
+        let text = self.fragment(variant)?;
+        let at = (self.src.as_path(), self.obj.as_path());
+        let config = merged(self.tools, at, "tinyconfig", &text, (log, stage))?;
         let missing: Vec<String> = unmet(&text, &config)
             .into_iter()
             .filter(|line| self.whole || !(in_series_section(&text, line) && self.lacks(line)))
@@ -307,11 +287,7 @@ impl Builder<'_> {
                 log.display()
             );
         }
-        let current = self.obj.join(".config");
-        if fs::read_to_string(&current).ok().as_deref() != Some(&config) {
-            write_whole(&current, config.as_bytes())?;
-        }
-        Ok(())
+        put_config(&self.obj, &config)
     }
 
     /// Whether no Kconfig file of the tree defines the option that `line` sets.
@@ -327,6 +303,46 @@ impl Builder<'_> {
         let found = Git::at(&self.src).ok(["grep", "-qE", &pattern, "--", "*Kconfig*"]);
         matches!(found, Ok(false))
     }
+}
+
+/// The configuration that make's `target` gives with a fragment's text merged over it.
+pub(crate) fn merged(
+    tools: &Toolchain,
+    (src, obj): (&Path, &Path),
+    target: &str,
+    text: &str,
+    (log, stage): (&Path, &Stage),
+) -> Result<String> {
+    let fragment = obj.join("lab.fragment");
+    write_whole(&fragment, text.as_bytes())?;
+    let fresh = obj.join(".config.lab");
+    let _ = fs::remove_file(&fresh);
+    let step = |cmd: &mut Command| {
+        Logged::new("configuring the kernel", log)
+            .run(cmd.env("KCONFIG_CONFIG", ".config.lab"), |_| {
+                stage.at("configuring")
+            })
+    };
+    step(tools.make(src, obj).arg(target))?;
+    let mut merge = Command::new(src.join("scripts/kconfig/merge_config.sh"));
+    merge
+        .args(["-m", "-O", "."])
+        .arg(&fresh)
+        .arg(&fragment)
+        .current_dir(obj);
+    tools.environment(&mut merge);
+    step(&mut merge)?;
+    step(tools.make(src, obj).arg("olddefconfig"))?;
+    fs::read_to_string(&fresh).with_context(|| format!("no configuration in {}", fresh.display()))
+}
+
+/// Makes it the configuration of `obj`, which stays alone if it is the same already.
+pub(crate) fn put_config(obj: &Path, config: &str) -> Result<()> {
+    let current = obj.join(".config");
+    if fs::read_to_string(&current).ok().as_deref() != Some(config) {
+        write_whole(&current, config.as_bytes())?;
+    }
+    Ok(())
 }
 
 /// Makes the files that `list` names newer than their objects.
@@ -353,7 +369,7 @@ fn in_series_section(fragment: &str, line: &str) -> bool {
 }
 
 /// Lines of a fragment that a configuration does not honour.
-fn unmet(fragment: &str, config: &str) -> Vec<String> {
+pub(crate) fn unmet(fragment: &str, config: &str) -> Vec<String> {
     let lines: BTreeSet<&str> = config.lines().collect();
     // A later line overrides an earlier one, as merge_config.sh has it.
     let mut wanted: Vec<(&str, &str)> = Vec::new();

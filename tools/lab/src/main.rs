@@ -14,9 +14,11 @@ mod proc;
 mod proof;
 mod report;
 mod root;
+mod rows;
 mod selftests;
 mod series;
 mod submit;
+mod submit_check;
 mod suites;
 mod tap;
 mod toolchain;
@@ -70,6 +72,11 @@ enum Verb {
     },
     /// Run what takes longer than a test may, and print a table of evidence
     Verify {
+        /// Words of the rows to make; all, without
+        rows: Vec<String>,
+    },
+    /// Run the tools that a maintainer runs on a series, and print a table
+    SubmitCheck {
         /// Words of the rows to make; all, without
         rows: Vec<String>,
     },
@@ -145,6 +152,7 @@ fn run(args: &Args) -> Result<bool> {
         Verb::Export => series::export(&ctx).map(|()| true),
         Verb::Test { suites } => suites::run(&ctx, suites),
         Verb::Verify { rows } => proof::verify(&ctx, rows),
+        Verb::SubmitCheck { rows } => submit_check::run(&ctx, rows),
         Verb::Kselftest => {
             let (tree, kernel) = build_tip(&ctx)?;
             let tools = Toolchain::find(&ctx)?;

@@ -8,13 +8,12 @@ mod stress;
 
 pub(crate) use stress::DEBUG;
 
-use std::path::PathBuf;
-
-use anyhow::{Result, bail};
+use anyhow::Result;
 
 use crate::ctx::Ctx;
 use crate::kernel::Kernel;
 use crate::report::Report;
+use crate::rows::{self, Row};
 use crate::selftests::{self, OWN, Plan, Run};
 use crate::suites::Session;
 use crate::tap::Verdict;
@@ -28,60 +27,30 @@ pub(crate) enum Extent {
     Long,
 }
 
-/// One claim and what came of trying to refute it.
-#[derive(Debug)]
-pub(crate) struct Row {
-    /// The claim.
-    pub(crate) claim: String,
-    /// What was tried, with its count: "1000000 calls, seed 7".
-    pub(crate) tried: String,
-    /// What refutes the claim; a row that could not be tried has its reason here.
-    pub(crate) failures: Vec<String>,
-    /// Where to read on.
-    pub(crate) log: Option<PathBuf>,
-}
-
-impl Row {
-    /// The row's line in the table.
-    fn line(&self) -> String {
-        format!(
-            "| {} | {} | {} |",
-            self.claim,
-            self.tried,
-            self.failures.len()
-        )
-    }
-}
-
 /// Makes every row, or those that are named, and prints the table; whether nothing failed.
 pub(crate) fn verify(ctx: &Ctx, names: &[String]) -> Result<bool> {
-    for name in names {
-        if !ROWS.iter().any(|(row, _)| row.contains(name.as_str())) {
-            let rows = ROWS.map(|(row, _)| row).join(", ");
-            bail!("no row has \"{name}\" in its name: {rows}");
-        }
-    }
+    let wanted = rows::named(&ROWS, names)?;
     let session = Session::open(ctx)?;
-    let mut report = Report::new();
-    let mut rows = Vec::new();
-    let wanted = |row: &str| names.is_empty() || names.iter().any(|name| row.contains(name));
-    each(&session, Extent::Long, &wanted, &mut |row| {
-        check(&mut report, &row);
-        rows.push(row);
-    });
-    println!("\n{}", table(&rows));
-    Ok(report.close())
+    Ok(rows::print(&wanted, &|make| match make {
+        Make::Series(make) => make(&session, session.tip_kernel()?, Extent::Long),
+        Make::Debug(make) => make(&session, &debug_kernel(&session)?),
+        Make::Other(make) => make(&session),
+    }))
 }
 
 /// Makes the rows of `make test`.
 pub(crate) fn shortened(session: &Session<'_>, report: &mut Report) {
-    each(session, Extent::Short, &|_| true, &mut |row| {
-        check(report, &row);
-    });
+    for (name, make) in &ROWS {
+        if let Make::Series(make) = make {
+            let row = session
+                .tip_kernel()
+                .and_then(|kernel| make(session, kernel, Extent::Short));
+            rows::check(report, &rows::made(name, row));
+        }
+    }
 }
 
 /// How a row is made, and of which kernel.
-#[derive(Clone, Copy)]
 enum Make {
     /// Of the one that the guests' suites use; `make test` has these rows, shortened.
     Series(fn(&Session<'_>, &Kernel, Extent) -> Result<Row>),
@@ -137,7 +106,7 @@ pub(crate) fn notice(
     kernel: &Kernel,
     debug: bool,
 ) -> Vec<(&'static str, Option<String>)> {
-    let made = ROWS.iter().filter_map(|&(name, make)| {
+    let made = ROWS.iter().filter_map(|(name, make)| {
         let row = match make {
             Make::Series(make) if !debug => make(session, kernel, Extent::Short),
             Make::Debug(make) if debug => make(session, kernel),
@@ -147,7 +116,7 @@ pub(crate) fn notice(
             Ok(row) => row.failures.into_iter().next(),
             Err(error) => Some(format!("{error:#}")),
         };
-        Some((name, failure))
+        Some((*name, failure))
     });
     made.collect()
 }
@@ -155,38 +124,6 @@ pub(crate) fn notice(
 /// The kernel of the rows that look for its own mistakes.
 fn debug_kernel(session: &Session<'_>) -> Result<Kernel> {
     session.kernel("the debug kernel", session.tip(), &DEBUG)
-}
-
-/// Makes one wanted row after the other.
-fn each(
-    session: &Session<'_>,
-    extent: Extent,
-    wanted: &dyn Fn(&str) -> bool,
-    done: &mut dyn FnMut(Row),
-) {
-    for &(name, make) in ROWS.iter().filter(|(name, _)| wanted(name)) {
-        let row = match (make, extent) {
-            (Make::Series(make), _) => session
-                .tip_kernel()
-                .and_then(|kernel| make(session, kernel, extent)),
-            (_, Extent::Short) => continue,
-            (Make::Debug(make), Extent::Long) => {
-                debug_kernel(session).and_then(|kernel| make(session, &kernel))
-            }
-            (Make::Other(make), Extent::Long) => make(session),
-        };
-        done(row.unwrap_or_else(|error| untried(name, &error)));
-    }
-}
-
-/// A row that could not be tried refutes nothing, and shows nothing either.
-fn untried(claim: &str, error: &anyhow::Error) -> Row {
-    Row {
-        claim: claim.to_owned(),
-        tried: "not tried".to_owned(),
-        failures: vec![format!("{error:#}")],
-        log: None,
-    }
 }
 
 /// The selftests that attack: what they get hold of without the flag, and not with it.
@@ -246,43 +183,5 @@ fn row_of(claim: &str, run: Run, fine: &[Verdict]) -> Row {
         tried: format!("{} selftest cases, {skipped} skipped", run.cases.len()),
         failures,
         log: Some(run.log),
-    }
-}
-
-/// The table of all rows, in Markdown, as the README has it.
-pub(crate) fn table(rows: &[Row]) -> String {
-    let mut text = String::from("| claim | tried | failures |\n|---|---|---|\n");
-    for row in rows {
-        text.push_str(&row.line());
-        text.push('\n');
-    }
-    text
-}
-
-/// Counts a row as one check.
-pub(crate) fn check(report: &mut Report, row: &Row) {
-    report.check(
-        &format!("{} ({})", row.claim, row.tried),
-        &row.failures,
-        row.log.as_deref(),
-    );
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_table_counts_failures() {
-        let rows = [Row {
-            claim: "nothing changes".to_owned(),
-            tried: "10 calls, seed 1".to_owned(),
-            failures: vec!["one".to_owned()],
-            log: None,
-        }];
-        assert_eq!(
-            table(&rows).lines().last(),
-            Some("| nothing changes | 10 calls, seed 1 | 1 |")
-        );
     }
 }

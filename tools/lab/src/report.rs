@@ -153,6 +153,11 @@ impl Report {
         );
     }
 
+    /// The names of the checks that failed.
+    pub(crate) fn failures(&self) -> &[String] {
+        &self.failures
+    }
+
     /// How many checks failed.
     pub(crate) fn failed(&self) -> usize {
         self.failed
@@ -171,7 +176,8 @@ impl Report {
         self.failed == 0 && self.passed > 0
     }
 
-    fn closing_line(&self) -> String {
+    /// `3 passed, 0 failed, 1 skipped`.
+    pub(crate) fn closing_line(&self) -> String {
         format!(
             "{} passed, {} failed, {} skipped",
             self.passed, self.failed, self.skipped

@@ -61,6 +61,13 @@ impl Flavour {
     };
 }
 
+impl Flavour {
+    /// What is added to make's command line.
+    pub(crate) fn options(self) -> &'static [&'static str] {
+        self.options
+    }
+}
+
 /// The collection of the series' own tests.
 const COLLECTION: &str = "filesystems/openat2";
 

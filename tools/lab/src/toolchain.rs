@@ -44,6 +44,14 @@ impl Arch {
         }
     }
 
+    /// How the names of GCC and binutils for it begin.
+    pub(crate) const fn gcc_prefix(self) -> &'static str {
+        match self {
+            Self::X86 => "",
+            Self::Arm64 => "aarch64-linux-gnu-",
+        }
+    }
+
     /// The file below scripts/config with what guest.config leaves to the machine.
     pub(crate) const fn fragment(self) -> &'static str {
         match self {
@@ -119,13 +127,20 @@ impl Toolchain {
         }
     }
 
-    /// GCC and binutils instead of LLVM, for the host's architecture.
-    pub(crate) fn gcc(&self) -> Result<Self> {
-        let versions = versions(&self.path, &[("gcc", "--version"), ("ld", "--version")])?;
+    /// GCC and binutils instead of LLVM.
+    pub(crate) fn gcc(&self, arch: Arch) -> Result<Self> {
+        let prefix = arch.gcc_prefix();
+        let versions = versions(
+            &self.path,
+            &[
+                (&format!("{prefix}gcc"), "--version"),
+                (&format!("{prefix}ld"), "--version"),
+            ],
+        )?;
         Ok(Self {
             versions,
             compiler: Compiler::Gcc,
-            arch: Arch::X86,
+            arch,
             ..self.clone()
         })
     }
@@ -164,10 +179,6 @@ impl Toolchain {
         ] {
             cmd.env(name, value);
         }
-        match self.compiler {
-            Compiler::Clang => cmd.env("LLVM", LLVM),
-            Compiler::Gcc => cmd.env_remove("LLVM"),
-        };
         cmd.env("CCACHE_BASEDIR", &self.root);
         if let Some(dir) = &self.rust_lib_src {
             cmd.env("RUST_LIB_SRC", dir);
@@ -189,6 +200,12 @@ impl Toolchain {
         ] {
             cmd.env_remove(name);
         }
+        match self.compiler {
+            Compiler::Clang => cmd.env("LLVM", LLVM),
+            Compiler::Gcc => cmd
+                .env_remove("LLVM")
+                .env("CROSS_COMPILE", self.arch.gcc_prefix()),
+        };
         for (name, _) in std::env::vars_os() {
             let name = name.to_string_lossy().into_owned();
             if name.starts_with("CARGO_") || name == "RUSTFLAGS" {

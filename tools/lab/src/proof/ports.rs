@@ -54,7 +54,7 @@ pub(crate) fn arm64(session: &Session<'_>) -> Result<Row> {
 /// Compiled by GCC, with Rust: no warning in what the series touches, KUnit passes,
 /// and every selftest ends as when LLVM compiled the kernel.
 pub(crate) fn gcc(session: &Session<'_>) -> Result<Row> {
-    let tools = session.tools()?.gcc()?;
+    let tools = session.tools()?.gcc(Arch::X86)?;
     let kernel = build(session, &tools, "gcc")?;
     let mut found = Found::default();
     found.warnings(&own_warnings(session, &kernel)?);

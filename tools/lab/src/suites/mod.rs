@@ -17,10 +17,11 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, anyhow, bail};
 use clap::ValueEnum;
 
-pub(crate) use build::{OFF, STATIC, STATIC_VALUE};
+pub(crate) use build::{OFF, STATIC, STATIC_VALUE, run as each_patch};
 pub(crate) use demo::demo;
 pub(crate) use guest::sysctl_value;
 pub(crate) use host::{POLICY, nextest, policy_tests};
+pub(crate) use style::rustfmt;
 
 use crate::ctx::Ctx;
 use crate::git::Git;

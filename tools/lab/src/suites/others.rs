@@ -13,6 +13,7 @@ use crate::ctx::{Ctx, write_whole};
 use crate::git::Git;
 use crate::proc::{self, Logged};
 use crate::report::Report;
+use crate::rows::added;
 use crate::series;
 use crate::ui::Stage;
 
@@ -254,20 +255,6 @@ fn findings(out: &str) -> Result<Vec<String>> {
         .lines()
         .map(|line| place.replace(line, "").into_owned())
         .collect())
-}
-
-/// The messages of `new` that `old` has not, or has fewer of.
-fn added(old: &[String], new: Vec<String>) -> Vec<String> {
-    let mut known = old.to_vec();
-    new.into_iter()
-        .filter(|text| match known.iter().position(|old| old == text) {
-            Some(at) => {
-                known.swap_remove(at);
-                false
-            }
-            None => true,
-        })
-        .collect()
 }
 
 /// Builds strace and runs its own tests of openat2, which the patch extends.

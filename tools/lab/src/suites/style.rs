@@ -58,15 +58,24 @@ pub(crate) fn run(ctx: &Ctx, session: Option<&Session<'_>>, report: &mut Report)
         ])
         .args(["--", "-D", "warnings"]),
     );
-    let name = "rustfmt of the series, with the kernel's settings";
-    let Some(session) = session else {
-        report.fail(
-            name,
-            "the series is not applied, see the series suite",
-            None,
-        );
-        return Ok(());
-    };
+    match session {
+        Some(session) => rustfmt(session, report),
+        None => {
+            report.fail(
+                RUSTFMT,
+                "the series is not applied, see the series suite",
+                None,
+            );
+            Ok(())
+        }
+    }
+}
+
+/// The name of the one check that is about the series.
+const RUSTFMT: &str = "rustfmt of the series, with the kernel's settings";
+
+/// Checks the Rust files that the series touches.
+pub(crate) fn rustfmt(session: &Session<'_>, report: &mut Report) -> Result<()> {
     let changed = session.tree.git.run([
         "diff",
         "--name-only",
@@ -77,7 +86,7 @@ pub(crate) fn run(ctx: &Ctx, session: Option<&Session<'_>>, report: &mut Report)
         "*.rs",
     ])?;
     if changed.is_empty() {
-        report.skip(name, "the series touches no Rust file");
+        report.skip(RUSTFMT, "the series touches no Rust file");
         return Ok(());
     }
     let tip = checked_out(session)?;
@@ -87,7 +96,8 @@ pub(crate) fn run(ctx: &Ctx, session: Option<&Session<'_>>, report: &mut Report)
         .arg(tip.join(".rustfmt.toml"))
         .args(changed.lines())
         .current_dir(&tip);
-    step(ctx, report, &log, name, &mut cmd);
+    let log = session.ctx.fresh_log("rustfmt")?;
+    step(session.ctx, report, &log, RUSTFMT, &mut cmd);
     Ok(())
 }
 

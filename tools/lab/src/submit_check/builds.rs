@@ -1,0 +1,420 @@
+//! The objects that the series touches, in the configurations that people build.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use super::sides::{self, Found, PROBE, Side, must};
+use crate::kernel::{self, Warnings};
+use crate::proc;
+use crate::rows::Row;
+use crate::selftests::{Flavour, TARGETS};
+use crate::suites::Session;
+use crate::suites::consumers::CONSUMERS;
+use crate::toolchain::{Arch, Toolchain};
+
+/// A configuration, and what builds it.
+pub(super) struct Config {
+    name: &'static str,
+    arch: Arch,
+    gcc: bool,
+    /// make's target.
+    target: &'static str,
+    /// Files below scripts/config that are merged over it.
+    fragments: &'static [&'static str],
+    /// Lines that are merged over those.
+    lines: &'static [&'static str],
+}
+
+/// What every builder of the kernel's tree meets: nothing is on that need not be.
+pub(super) const ALLNO: Config = Config {
+    name: "x86_64 allnoconfig, LLVM",
+    arch: Arch::X86,
+    gcc: false,
+    target: "allnoconfig",
+    fragments: &[],
+    lines: &[],
+};
+/// The same, by GCC.
+pub(super) const ALLNO_GCC: Config = Config {
+    name: "x86_64 allnoconfig, GCC",
+    gcc: true,
+    ..ALLNO
+};
+/// The smallest kernel.
+pub(super) const TINY: Config = Config {
+    name: "x86_64 tinyconfig, LLVM",
+    target: "tinyconfig",
+    ..ALLNO
+};
+/// The same, by GCC.
+pub(super) const TINY_GCC: Config = Config {
+    name: "x86_64 tinyconfig, GCC",
+    target: "tinyconfig",
+    ..ALLNO_GCC
+};
+/// The kernel that most people have: without Rust, and so without the flag.
+pub(super) const X86: Config = Config {
+    name: "x86_64 defconfig with its consumers, RUST=n, LLVM",
+    target: "defconfig",
+    fragments: &["consumers.config"],
+    lines: &[NO_BOOT_POLICY, "CONFIG_RUST=n"],
+    ..ALLNO
+};
+/// The same, by GCC.
+pub(super) const X86_GCC: Config = Config {
+    name: "x86_64 defconfig with its consumers, RUST=n, GCC",
+    gcc: true,
+    ..X86
+};
+/// The same, for arm64.
+pub(super) const ARM64_GCC: Config = Config {
+    name: "arm64 defconfig with its consumers, RUST=n, GCC",
+    arch: Arch::Arm64,
+    ..X86_GCC
+};
+/// Everything that the series has.
+pub(super) const X86_ON: Config = Config {
+    name: "x86_64 defconfig with its consumers, OPEN_MAYEXEC=y, LLVM",
+    lines: &ON,
+    ..X86
+};
+/// Rust, and the series off.
+pub(super) const X86_OFF: Config = Config {
+    name: "x86_64 defconfig with its consumers, OPEN_MAYEXEC=n, LLVM",
+    lines: &[NO_BOOT_POLICY, "CONFIG_RUST=y", "CONFIG_OPEN_MAYEXEC=n"],
+    ..X86
+};
+/// Everything, the C part by GCC.
+pub(super) const X86_GCC_ON: Config = Config {
+    name: "x86_64 defconfig with its consumers, OPEN_MAYEXEC=y, GCC",
+    lines: &ON,
+    ..X86_GCC
+};
+/// Everything, for arm64.
+pub(super) const ARM64_ON: Config = Config {
+    name: "arm64 defconfig with its consumers, OPEN_MAYEXEC=y, LLVM",
+    arch: Arch::Arm64,
+    ..X86_ON
+};
+
+/// The guests have one; here it would be a path that depends on the checkout.
+const NO_BOOT_POLICY: &str = "CONFIG_IPE_BOOT_POLICY=\"\"";
+
+const ON: [&str; 7] = [
+    NO_BOOT_POLICY,
+    "CONFIG_RUST=y",
+    "CONFIG_OPEN_MAYEXEC=y",
+    "CONFIG_KUNIT=y",
+    "CONFIG_RUST_KUNIT_TESTS=y",
+    "CONFIG_RUST_FS_KUNIT_TEST=y",
+    "CONFIG_OPEN_MAYEXEC_KUNIT_TEST=y",
+];
+
+/// What W=1 adds for the kernel, for programs; what the kernel's scripts switch off
+/// is off here too.
+const SELFTEST_WARNINGS: &str = "USERCFLAGS=-Wall -Wextra -Wunused -Wmissing-prototypes \
+     -Wmissing-declarations -Wold-style-definition -Wformat-overflow -Wno-unused-parameter \
+     -Wno-sign-compare -Wno-missing-field-initializers";
+
+impl Config {
+    /// The compilers.
+    pub(super) fn tools(&self, session: &Session<'_>) -> Result<Toolchain> {
+        let tools = session.tools()?;
+        Ok(if self.gcc {
+            tools.gcc(self.arch)?
+        } else {
+            tools.cross(self.arch)
+        })
+    }
+
+    /// Where the objects are: configurations of one compiler share what they can.
+    pub(super) fn obj(&self, session: &Session<'_>) -> PathBuf {
+        let compiler = if self.gcc { "gcc" } else { "llvm" };
+        session
+            .ctx
+            .slot
+            .join(format!("walk/obj-check-{}-{compiler}", self.arch.name()))
+    }
+
+    fn fragment(&self, session: &Session<'_>) -> Result<String> {
+        let mut text = String::new();
+        for name in self.fragments {
+            let path = session.ctx.root.join("scripts/config").join(name);
+            text += &fs::read_to_string(&path)
+                .with_context(|| format!("cannot read {}", path.display()))?;
+        }
+        for line in self.lines {
+            text.push_str(line);
+            text.push('\n');
+        }
+        Ok(text)
+    }
+
+    /// What the findings depend on, besides the commit.
+    pub(super) fn inputs(&self, session: &Session<'_>) -> Result<String> {
+        let versions = self.tools(session)?.versions;
+        let fragment = self.fragment(session)?;
+        Ok(format!(
+            "{}\n{}\n{fragment}\n{versions}",
+            self.name, self.target
+        ))
+    }
+
+    /// Configures the objects' directory, and returns the compilers and it.
+    pub(super) fn prepare(
+        &self,
+        session: &Session<'_>,
+        side: &Side<'_>,
+    ) -> Result<(Toolchain, PathBuf)> {
+        let (tools, obj) = (self.tools(session)?, self.obj(session));
+        fs::create_dir_all(&obj)?;
+        let text = self.fragment(session)?;
+        let (src, shown) = (side.tree.dir(), (side.log, side.stage));
+        let config = kernel::merged(&tools, (src, &obj), self.target, &text, shown)?;
+        let missing = kernel::unmet(&text, &config);
+        if side.tip && !missing.is_empty() {
+            bail!(
+                "{}: the configuration does not take {}",
+                self.name,
+                missing.join(", ")
+            );
+        }
+        kernel::put_config(&obj, &config)?;
+        must(
+            side,
+            "make syncconfig",
+            tools.make(src, &obj).arg("syncconfig"),
+        )?;
+        Ok((tools, obj))
+    }
+}
+
+/// The touched objects build, with W=1 and clippy, without a warning that the base has not.
+pub(super) fn row(session: &Session<'_>, config: &Config) -> Result<Row> {
+    let claim = format!("no new warnings, W=1: {}", config.name);
+    let inputs = config.inputs(session)?;
+    let name = format!("build {}", config.name);
+    sides::row(session, (&name, &claim, &inputs), &|side| {
+        let (tools, obj) = config.prepare(session, side)?;
+        let objects = objects(&tools, side, &obj)?;
+        let probe = side.c_probe()?;
+        let findings = probe.found(
+            compile(&tools, side, &obj, &objects, &[])?,
+            "no previous prototype",
+        )?;
+        Ok(Found {
+            tried: format!("{} objects", objects.len()),
+            findings,
+        })
+    })
+}
+
+/// Compiles the objects and the probe again, and returns the warnings.
+pub(super) fn compile(
+    tools: &Toolchain,
+    side: &Side<'_>,
+    obj: &Path,
+    objects: &[String],
+    options: &[&str],
+) -> Result<BTreeSet<String>> {
+    let probe = PROBE.replace(".c", ".o");
+    // What is there already would be silent.
+    for object in objects
+        .iter()
+        .chain([&probe])
+        .map(String::as_str)
+        .chain(RUST)
+    {
+        let _ = fs::remove_file(obj.join(object));
+    }
+    let src = side.tree.dir();
+    let mut make = tools.make(src, obj);
+    make.args(["W=1", "CLIPPY=1"])
+        .args(options)
+        .args(objects)
+        .arg(&probe);
+    let text = must(side, "make W=1", &mut make)?;
+    let mut warnings = Warnings::new(src, obj);
+    text.lines().for_each(|line| warnings.line(line));
+    // The host's programs are built once, and tell only then.
+    warnings.found.retain(|warning| {
+        !["scripts/", "tools/"]
+            .iter()
+            .any(|dir| warning.starts_with(dir))
+    });
+    Ok(warnings.found)
+}
+
+/// What is made of the series' Rust outside its own directory.
+const RUST: [&str; 2] = ["rust/kernel.o", "rust/libkernel.rmeta"];
+
+/// The objects that this configuration has of the touched sources. A header that is not in
+/// include/ stands for the objects beside it.
+pub(super) fn objects(tools: &Toolchain, side: &Side<'_>, obj: &Path) -> Result<Vec<String>> {
+    let mut objects = BTreeSet::new();
+    for file in side.ending(&[".c", ".h", ".rs"]) {
+        let Some((dir, _)) = file.rsplit_once('/') else {
+            continue;
+        };
+        if !["fs", "security", "kernel", "mm", "lib"]
+            .contains(&file.split('/').next().unwrap_or_default())
+        {
+            continue;
+        }
+        if !is_built(tools, side, obj, dir)? {
+            continue;
+        }
+        let own = Path::new(&file).with_extension("o");
+        for object in kbuild(tools, side, obj, dir)?.objects {
+            if file.ends_with(".h") || Path::new(&object) == own {
+                objects.insert(object);
+            }
+        }
+    }
+    if objects.is_empty() {
+        bail!("no object is made of what the series touches");
+    }
+    Ok(objects.into_iter().collect())
+}
+
+/// Those of [`objects`] that are made of a touched C file.
+pub(super) fn c_objects(tools: &Toolchain, side: &Side<'_>, obj: &Path) -> Result<Vec<String>> {
+    let sources = side.ending(&[".c"]);
+    let mut objects = objects(tools, side, obj)?;
+    objects.retain(|object| sources.contains(&object.replace(".o", ".c")));
+    Ok(objects)
+}
+
+/// Whether the build comes to a directory.
+fn is_built(tools: &Toolchain, side: &Side<'_>, obj: &Path, dir: &str) -> Result<bool> {
+    let Some((parent, _)) = dir.rsplit_once('/') else {
+        return Ok(true);
+    };
+    Ok(is_built(tools, side, obj, parent)? && kbuild(tools, side, obj, parent)?.dirs.contains(dir))
+}
+
+/// What Kbuild makes in a directory.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Kbuild {
+    objects: BTreeSet<String>,
+    dirs: BTreeSet<String>,
+}
+
+/// Asks Kbuild what it would make in a directory.
+fn kbuild(tools: &Toolchain, side: &Side<'_>, obj: &Path, dir: &str) -> Result<Kbuild> {
+    let src = side.tree.dir();
+    let mut make = Command::new("make");
+    // The database that make prints has the variables after all evaluation.
+    make.args(["-rRpnq", "-C"])
+        .arg(obj)
+        .arg("-f")
+        .arg(src.join("scripts/Makefile.build"))
+        .arg(format!("obj={dir}"))
+        .args(["objtree=.", "need-builtin=1"]);
+    for root in ["srctree", "srcroot"] {
+        make.arg(format!("{root}={}", src.display()));
+    }
+    tools.environment(&mut make);
+    let (_, text, _) = proc::output(&mut make)?;
+    parse_kbuild(&text).with_context(|| format!("Kbuild does not say what it makes in {dir}"))
+}
+
+fn parse_kbuild(database: &str) -> Option<Kbuild> {
+    let mut found = None;
+    for line in database.lines() {
+        let Some((name, words)) = line.split_once(" := ").or(line.split_once(" :=")) else {
+            continue;
+        };
+        let words = words.split_whitespace().map(str::to_owned);
+        match name {
+            "real-obj-y" | "real-obj-m" => found
+                .get_or_insert_with(Kbuild::default)
+                .objects
+                .extend(words.filter(|word| word.ends_with(".o"))),
+            "subdir-ym" => found.get_or_insert_with(Kbuild::default).dirs.extend(words),
+            _ => {}
+        }
+    }
+    found
+}
+
+/// The selftests compile with what W=1 means for the kernel, by both compilers.
+pub(super) fn selftests(session: &Session<'_>) -> Result<Row> {
+    let llvm = X86.tools(session)?;
+    let gcc = X86_GCC.tools(session)?;
+    let inputs = format!("{SELFTEST_WARNINGS}\n{}\n{}", llvm.versions, gcc.versions);
+    let claim = "selftests: no new warnings with W=1's flags, LLVM and GCC";
+    sides::row(session, ("selftests W=1", claim, &inputs), &|side| {
+        let mut findings = BTreeSet::new();
+        for config in [&X86, &X86_GCC] {
+            let (tools, obj) = config.prepare(session, side)?;
+            let _ = fs::remove_dir_all(obj.join("kselftest"));
+            let mut make = tools.make(side.tree.dir(), &obj);
+            make.args(["kselftest-all", "FORCE_TARGETS=1", SELFTEST_WARNINGS])
+                .arg(format!("TARGETS={TARGETS}"))
+                .args(Flavour::NATIVE.options());
+            let text = must(side, "make kselftest-all", &mut make)?;
+            let mut warnings = Warnings::new(side.tree.dir(), &obj);
+            text.lines().for_each(|line| warnings.line(line));
+            findings.extend(warnings.found);
+        }
+        Ok(Found {
+            tried: format!("{TARGETS}, 2 compilers"),
+            findings,
+        })
+    })
+}
+
+/// The documentation of the kernel's crates is made without a warning that the base has not.
+pub(super) fn rustdoc(session: &Session<'_>) -> Result<Row> {
+    let claim = "make rustdoc: no new warnings";
+    let inputs = consumers_inputs(session)?;
+    sides::row(session, ("rustdoc", claim, &inputs), &|side| {
+        let (tools, obj) = consumers(session, side)?;
+        let mut make = tools.make(side.tree.dir(), &obj);
+        make.arg("rustdoc");
+        let text = must(side, "make rustdoc", &mut make)?;
+        let mut warnings = Warnings::new(side.tree.dir(), &obj);
+        text.lines().for_each(|line| warnings.line(line));
+        Ok(Found {
+            tried: format!("{} files", side.ending(&[".rs"]).len()),
+            findings: warnings.found,
+        })
+    })
+}
+
+/// The kernel with all consumers, which `make test` builds too: its compilers, and its
+/// objects, configured.
+pub(super) fn consumers<'a>(
+    session: &'a Session<'_>,
+    side: &Side<'_>,
+) -> Result<(&'a Toolchain, PathBuf)> {
+    let builder = session.builder(&CONSUMERS)?;
+    builder.configure(side.log, side.stage, &CONSUMERS)?;
+    let mut make = builder.tools.make(&builder.src, &builder.obj);
+    must(side, "make syncconfig", make.arg("syncconfig"))?;
+    Ok((builder.tools, builder.obj))
+}
+
+/// What findings in that kernel depend on, besides the commit.
+pub(super) fn consumers_inputs(session: &Session<'_>) -> Result<String> {
+    Ok(session.builder(&CONSUMERS)?.key("", &CONSUMERS)?.1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kbuild_s_database_names_objects_and_directories() {
+        let text = "# makefile\nreal-obj-y := fs/open.o fs/mayexec/built-in.a\nreal-obj-m :=\nsubdir-ym := fs/mayexec fs/nfsd\nobj-y := x\n";
+        let found = parse_kbuild(text).unwrap();
+        assert_eq!(found.objects, BTreeSet::from(["fs/open.o".to_owned()]));
+        assert!(found.dirs.contains("fs/nfsd"));
+        assert_eq!(parse_kbuild("make: *** no such file\n"), None);
+    }
+}

@@ -1,0 +1,149 @@
+//! The documentation.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::process::Command;
+
+use anyhow::{Result, bail};
+
+use super::sides::{self, Found, lines_with, must};
+use crate::proc;
+use crate::rows::Row;
+use crate::suites::Session;
+
+/// The page of the sysctls below fs.
+const FS: &str = "Documentation/admin-guide/sysctl/fs.rst";
+
+/// A page with a mistake, put beside the real ones.
+const PAGE: &str = "Documentation/userspace-api/mayexec-probe.rst";
+const PAGE_TEXT: &str = "Title\n===\n\n:ref:`mayexec_probe_nowhere`\n";
+
+/// Every sysctl of the series has its place in the page of its table.
+pub(super) fn sysctl(session: &Session<'_>) -> Result<Row> {
+    let claim = "check-sysctl-docs: nothing new undocumented below fs";
+    sides::row(session, ("check-sysctl-docs", claim, ""), &|side| {
+        let sources = side.tree.run(["grep", "-l", "register_sysctl"])?;
+        let dir = tempfile::tempdir()?;
+        let page = dir.path().join("page.rst");
+        fs::write(&page, readable(&fs::read_to_string(side.path(FS))?))?;
+        let mut cmd = Command::new("gawk");
+        cmd.args(["-v", "table=fs", "-f", "scripts/check-sysctl-docs"])
+            .arg(&page)
+            .args(sources.lines().filter(|file| file.ends_with(".c")))
+            .current_dir(side.tree.dir());
+        let text = must(side, "check-sysctl-docs", &mut cmd)?;
+        let own = text
+            .lines()
+            .filter(|line| side.files.iter().any(|file| line.contains(file.as_str())))
+            .count();
+        if side.tip && own == 0 {
+            bail!("the script sees no sysctl in the files that the series touches");
+        }
+        let mut findings = undocumented(&text);
+        if !findings.remove(&format!("No implementation for {NOWHERE}")) {
+            bail!("the script is silent about a sysctl that only the page has");
+        }
+        Ok(Found {
+            tried: format!("{own} sysctls of the touched files"),
+            findings,
+        })
+    })
+}
+
+/// A sysctl that no kernel has.
+const NOWHERE: &str = "mayexec_probe_nowhere";
+
+/// The page with its titles underlined as the script knows them, which sees none of
+/// those that it has, and with a mistake.
+fn readable(page: &str) -> String {
+    let mut text: String = page
+        .lines()
+        .map(|line| {
+            let title = !line.is_empty() && line.chars().all(|c| c == '-');
+            let line = if title {
+                line.replace('-', "=")
+            } else {
+                line.to_owned()
+            };
+            line + "\n"
+        })
+        .collect();
+    text.push_str(&format!("\n{NOWHERE}\n===\n"));
+    text
+}
+
+/// Entries without documentation, and documentation without entry.
+fn undocumented(text: &str) -> BTreeSet<String> {
+    text.lines()
+        .filter(|line| {
+            line.starts_with("No implementation for ")
+                || (line.starts_with("* ") && !line.ends_with(" (documented)"))
+        })
+        .map(str::to_owned)
+        .collect()
+}
+
+/// The pages of the touched directories are made without a warning that the base has not.
+pub(super) fn html(session: &Session<'_>) -> Result<Row> {
+    let dirs = directories(&sides::touched(session)?);
+    let version = proc::capture(Command::new("sphinx-build").arg("--version"))?;
+    let claim = format!("make htmldocs SPHINXDIRS=\"{dirs}\": no new warnings");
+    let obj = session.ctx.slot.join("walk/obj-check-docs");
+    sides::row(session, ("htmldocs", &claim, &version), &|side| {
+        let _ = fs::remove_dir_all(&obj);
+        fs::create_dir_all(&obj)?;
+        let probe = side.probe(PAGE, PAGE_TEXT)?;
+        let mut make = session.tools()?.make(side.tree.dir(), &obj);
+        make.arg("htmldocs").arg(format!("SPHINXDIRS={dirs}"));
+        let text = must(side, "make htmldocs", &mut make)?;
+        let roots = [side.tree.dir(), obj.as_path()];
+        let findings = lines_with(&text, &["warning:", "error:"], &roots);
+        Ok(Found {
+            tried: format!("{} pages", side.ending(&[".rst"]).len()),
+            findings: probe.found(findings, "Title underline too short")?,
+        })
+    })
+}
+
+/// The directories directly below Documentation/ of the touched pages.
+fn directories(files: &[String]) -> String {
+    let dirs: BTreeSet<&str> = files
+        .iter()
+        .filter(|file| file.ends_with(".rst"))
+        .filter_map(|file| file.strip_prefix("Documentation/")?.split('/').next())
+        .collect();
+    dirs.into_iter().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_documented_is_found() {
+        let text = "* a from fs/a.c (documented)\n* b from fs/b.c\n\nNo implementation for c\n";
+        let found: Vec<_> = undocumented(text).into_iter().collect();
+        assert_eq!(found, ["* b from fs/b.c", "No implementation for c"]);
+    }
+
+    #[test]
+    fn titles_are_underlined_for_the_script() {
+        assert_eq!(
+            readable("a-b\n---\n\n= ===\n- x\n"),
+            format!("a-b\n===\n\n= ===\n- x\n\n{NOWHERE}\n===\n")
+        );
+    }
+
+    #[test]
+    fn directories_of_pages() {
+        let files = [
+            "Documentation/admin-guide/sysctl/fs.rst",
+            "Documentation/admin-guide/mayexec.rst",
+            "Documentation/userspace-api/mayexec.rst",
+            "Documentation/ABI/testing/ima_policy",
+            "fs/open.c",
+        ]
+        .map(str::to_owned);
+        assert_eq!(directories(&files), "admin-guide userspace-api");
+    }
+}

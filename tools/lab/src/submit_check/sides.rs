@@ -1,0 +1,338 @@
+//! What a tool says about the base, and about the series.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use regex::Regex;
+
+use crate::ctx::{hash, write_whole};
+use crate::git::Git;
+use crate::kernel::log_name;
+use crate::proc::{self, Logged};
+use crate::rows::{Row, added};
+use crate::suites::Session;
+use crate::ui::Stage;
+
+/// Change this when tools must run again although their inputs are the same.
+const RECIPE: &str = "1";
+
+/// No tool takes longer.
+const LIMIT: Duration = Duration::from_secs(3600);
+
+/// A C file with a mistake for each tool that reads C, put beside the real ones.
+pub(super) const PROBE: &str = "fs/mayexec_probe.c";
+
+const PROBE_TEXT: &str = "// SPDX-License-Identifier: GPL-2.0-only
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+
+/**
+ * mayexec_probe - a function that does not describe its parameters
+ */
+int mayexec_probe(int __user *from, void *memory)
+{
+\tif (memory)
+\t\tkfree(memory);
+\treturn *from;
+}
+";
+
+/// A run of a tool on one commit.
+pub(super) struct Side<'a> {
+    /// The tree, with the commit checked out.
+    pub(super) tree: &'a Git,
+    /// Where the output goes.
+    pub(super) log: &'a Path,
+    /// What the user sees meanwhile.
+    pub(super) stage: &'a Stage,
+    /// The files that the series touches and the commit has.
+    pub(super) files: Vec<String>,
+    /// Whether this is the series.
+    pub(super) tip: bool,
+}
+
+impl Side<'_> {
+    /// The touched files that end in one of these.
+    pub(super) fn ending(&self, ends: &[&str]) -> Vec<String> {
+        self.files
+            .iter()
+            .filter(|file| ends.iter().any(|end| file.ends_with(end)))
+            .cloned()
+            .collect()
+    }
+
+    /// The file in the tree, for tools that run elsewhere.
+    pub(super) fn path(&self, file: &str) -> PathBuf {
+        self.tree.dir().join(file)
+    }
+
+    /// Writes a file with mistakes, and removes it when dropped.
+    pub(super) fn probe(&self, file: &str, text: &str) -> Result<Probe> {
+        let path = self.path(file);
+        write_whole(&path, text.as_bytes())?;
+        Ok(Probe {
+            path,
+            file: file.to_owned(),
+        })
+    }
+
+    /// As [`Side::probe`], the file in C.
+    pub(super) fn c_probe(&self) -> Result<Probe> {
+        self.probe(PROBE, PROBE_TEXT)
+    }
+}
+
+/// A file with mistakes on purpose.
+pub(super) struct Probe {
+    path: PathBuf,
+    file: String,
+}
+
+impl Probe {
+    /// The findings but those about the probe, of which one must have `word` in it: a
+    /// tool that finds nothing there finds nothing anywhere.
+    pub(super) fn found(&self, findings: BTreeSet<String>, word: &str) -> Result<BTreeSet<String>> {
+        let stem = self.file.rsplit_once('.').map_or("", |(stem, _)| stem);
+        let (own, others): (BTreeSet<_>, BTreeSet<_>) = findings
+            .into_iter()
+            .partition(|finding| finding.contains(stem));
+        if !own.iter().any(|finding| finding.contains(word)) {
+            bail!(
+                "the tool says nothing with \"{word}\" in it about a file that is wrong on purpose ({}), so it checks nothing",
+                self.file
+            );
+        }
+        Ok(others)
+    }
+}
+
+impl Drop for Probe {
+    fn drop(&mut self) {
+        // What stays is removed when the tree goes to its next commit.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// Makes a row of what a tool finds in the series and not in the base.
+///
+/// `inputs` is what the findings depend on besides the commit: the tool's version, the
+/// configuration. They are kept, so that a tool runs once on each commit.
+pub(super) fn row(
+    session: &Session<'_>,
+    (name, claim, inputs): (&str, &str, &str),
+    find: &dyn Fn(&Side<'_>) -> Result<Found>,
+) -> Result<Row> {
+    let log = session.ctx.fresh_log(&log_name("check", name))?;
+    let of = |commit: &str, tip: bool| -> Result<Found> {
+        let git = &session.tree.git;
+        let tree = git.run(["rev-parse", &format!("{commit}^{{tree}}")])?;
+        let touched = touched(session)?;
+        let key = hash(format!("{RECIPE} {name} {inputs} {tree} {}", touched.join(" ")).as_bytes());
+        let kept = session
+            .ctx
+            .build
+            .join(format!("checks/{}.json", &key[..16]));
+        if let Ok(bytes) = fs::read(&kept)
+            && let Ok(found) = serde_json::from_slice(&bytes)
+        {
+            return Ok(found);
+        }
+        let which = if tip { "the series" } else { "the base" };
+        let stage = Stage::begin(&format!("{name}, {which}"), Some(&log));
+        let walk = session.walk()?;
+        walk.force_to(commit)?;
+        let files = touched
+            .into_iter()
+            .filter(|file| walk.dir().join(file).is_file())
+            .collect();
+        let found = find(&Side {
+            tree: &walk,
+            log: &log,
+            stage: &stage,
+            files,
+            tip,
+        })?;
+        write_whole(&kept, &serde_json::to_vec_pretty(&found)?)?;
+        stage.done(&found.tried);
+        Ok(found)
+    };
+    let tip = of(session.tip(), true)?;
+    // What finds nothing in the series needs no comparison.
+    let base = if tip.findings.is_empty() {
+        None
+    } else {
+        Some(of(&session.tree.base, false)?)
+    };
+    let old = base.map_or(Vec::new(), |base| without_places(&base.findings));
+    let failures = new_ones(&old, &tip.findings);
+    let known = tip.findings.len() - failures.len();
+    let tried = match known {
+        0 => tip.tried,
+        _ => format!("{}, {known} findings as in the base", tip.tried),
+    };
+    Ok(Row {
+        claim: claim.to_owned(),
+        tried,
+        failures,
+        log: Some(log),
+    })
+}
+
+/// What a tool said about one commit.
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+pub(super) struct Found {
+    /// What it looked at: "12 files".
+    pub(super) tried: String,
+    /// What it complained about.
+    pub(super) findings: BTreeSet<String>,
+}
+
+/// The files that the series changes or adds.
+pub(super) fn touched(session: &Session<'_>) -> Result<Vec<String>> {
+    let changed = session.tree.git.run([
+        "diff",
+        "--name-only",
+        "--diff-filter=AM",
+        &session.tree.base,
+        session.tip(),
+    ])?;
+    if changed.is_empty() {
+        bail!("the series touches no file");
+    }
+    Ok(changed.lines().map(str::to_owned).collect())
+}
+
+/// The findings whose text, places aside, the base has not, or has fewer times.
+fn new_ones(old: &[String], findings: &BTreeSet<String>) -> Vec<String> {
+    let texts = without_places(findings);
+    let mut new = added(old, texts.clone());
+    findings
+        .iter()
+        .zip(texts)
+        .rev()
+        .filter(
+            |(_, text)| match new.iter().position(|other| other == text) {
+                Some(at) => {
+                    new.swap_remove(at);
+                    true
+                }
+                None => false,
+            },
+        )
+        .map(|(finding, _)| finding.clone())
+        .collect()
+}
+
+/// The findings without line numbers, which move.
+fn without_places(findings: &BTreeSet<String>) -> Vec<String> {
+    // Cannot fail: the pattern is a constant, and a test uses it.
+    #[expect(clippy::unwrap_used, reason = "constant pattern")]
+    let place = Regex::new(r"(\.[a-zA-Z]+):\d+(:\d+)?(-\d+)?\b").unwrap();
+    findings
+        .iter()
+        .map(|finding| place.replace_all(finding, "$1").into_owned())
+        .collect()
+}
+
+/// The lines of `text` with one of the words, below the tree.
+pub(super) fn lines_with(text: &str, words: &[&str], roots: &[&Path]) -> BTreeSet<String> {
+    text.lines()
+        .filter(|line| {
+            let line = line.to_lowercase();
+            words.iter().any(|word| line.contains(word))
+        })
+        .map(|line| {
+            let mut line = line.trim().to_owned();
+            for root in roots {
+                line = line.replace(&format!("{}/", root.display()), "");
+            }
+            line.trim_start_matches("../").to_owned()
+        })
+        .collect()
+}
+
+/// Runs a command that may fail, and returns what it printed.
+pub(super) fn output(side: &Side<'_>, what: &str, cmd: &mut Command) -> Result<(bool, String)> {
+    let mut text = String::new();
+    let status = Logged::new(what, side.log)
+        .limit(LIMIT)
+        .status(cmd, |line| {
+            text.push_str(line);
+            text.push('\n');
+            side.stage.at(what);
+        })?;
+    Ok((status.success(), text))
+}
+
+/// As [`output`], of a command that must not fail.
+pub(super) fn must(side: &Side<'_>, what: &str, cmd: &mut Command) -> Result<String> {
+    match output(side, what, cmd)? {
+        (true, text) => Ok(text),
+        (false, text) => bail!(
+            "`{}` failed\n{}",
+            proc::render(cmd),
+            proc::tail(&text, proc::TAIL)
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(lines: &[&str]) -> BTreeSet<String> {
+        lines.iter().map(|line| (*line).to_owned()).collect()
+    }
+
+    #[test]
+    fn a_finding_that_moved_is_not_new() {
+        let base = without_places(&set(&["fs/namei.c:12:3: warning: x", "a.c:4: y"]));
+        assert!(new_ones(&base, &set(&["fs/namei.c:99:7: warning: x"])).is_empty());
+        assert_eq!(
+            new_ones(&base, &set(&["fs/namei.c:99:7: warning: z"])),
+            ["fs/namei.c:99:7: warning: z"]
+        );
+        // The same words at a second place.
+        assert_eq!(
+            new_ones(
+                &base,
+                &set(&["fs/namei.c:12:3: warning: x", "fs/namei.c:99:7: warning: x"])
+            )
+            .len(),
+            1
+        );
+        // coccicheck's columns.
+        assert_eq!(
+            without_places(&set(&["fs/a.c:12:3-9: WARNING: NULL check"])),
+            ["fs/a.c: WARNING: NULL check"]
+        );
+    }
+
+    #[test]
+    fn a_tool_that_is_silent_about_the_probe_could_not_run() {
+        let probe = Probe {
+            path: PathBuf::from("/nowhere/probe.c"),
+            file: "fs/mayexec_probe.c".to_owned(),
+        };
+        let findings = set(&["fs/mayexec_probe.c:9:1: warning: noderef", "fs/a.c: x"]);
+        assert_eq!(
+            probe.found(findings.clone(), "noderef").unwrap(),
+            set(&["fs/a.c: x"])
+        );
+        assert!(probe.found(findings, "address space").is_err());
+        assert!(probe.found(BTreeSet::new(), "noderef").is_err());
+    }
+
+    #[test]
+    fn lines_are_taken_relative_to_the_tree() {
+        let text = "  CC x\n/t/fs/a.c:1: Warning: b\n../walk/x.h:2: error: c\n";
+        assert_eq!(
+            lines_with(text, &["warning:"], &[Path::new("/t")]),
+            set(&["fs/a.c:1: Warning: b"])
+        );
+    }
+}

@@ -1,0 +1,194 @@
+//! What programs see: the UAPI headers.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use super::sides::{self, Found, Side, lines_with, must, output};
+use crate::apt::Apt;
+use crate::ctx::{Ctx, write_whole};
+use crate::proc;
+use crate::rows::Row;
+use crate::suites::Session;
+
+/// Where the UAPI headers are.
+const DIR: &str = "include/uapi/";
+
+/// Languages in which a program may include them, with the compilers' options.
+const LANGUAGES: [(&str, &[&str], &str); 8] = [
+    ("gcc", &["-std=gnu90"], "c"),
+    ("gcc", &["-std=c99"], "c"),
+    ("gcc", &["-std=gnu17"], "c"),
+    ("clang-19", &["-std=gnu90"], "c"),
+    ("clang-19", &["-std=c23"], "c"),
+    ("g++", &["-std=c++11"], "cc"),
+    ("g++", &["-std=c++20"], "cc"),
+    ("clang-19", &["-xc++", "-std=c++17"], "cc"),
+];
+
+/// A header with a mistake, put beside the installed ones.
+const PROBE: &str = "mayexec_probe.h";
+const PROBE_TEXT: &str = "static inline int mayexec_probe(void) { }\n";
+
+/// check-uapi.sh finds no change to what the base's headers promise.
+pub(super) fn compatible(session: &Session<'_>) -> Result<Row> {
+    let abidiff = abidiff(session.ctx)?;
+    let version = proc::capture(Command::new(&abidiff).arg("--version"))?;
+    let claim = "check-uapi.sh: no UAPI break against the base";
+    let base = session.tree.base.as_str();
+    sides::row(session, ("check-uapi", claim, &version), &|side| {
+        if !side.tip {
+            return Ok(Found {
+                tried: String::new(),
+                findings: BTreeSet::new(),
+            });
+        }
+        let mut cmd = Command::new("scripts/check-uapi.sh");
+        cmd.args(["-b", session.tip(), "-p", base])
+            .env("ABIDIFF", &abidiff)
+            .current_dir(side.tree.dir());
+        let (fine, text) = output(side, "check-uapi.sh", &mut cmd)?;
+        let verdict = text
+            .lines()
+            .rev()
+            .find(|line| line.contains("UAPI headers compatible with"));
+        let (Some(verdict), true) = (verdict, fine || text.contains("error - ")) else {
+            bail!(
+                "check-uapi.sh did not come to a verdict\n{}",
+                proc::tail(&text, proc::TAIL)
+            );
+        };
+        Ok(Found {
+            tried: verdict.trim().to_owned(),
+            findings: if fine {
+                BTreeSet::new()
+            } else {
+                lines_with(&text, &["error - ", "===="], &[])
+            },
+        })
+    })
+}
+
+/// A program in C and one in C++ compile with each touched header alone.
+pub(super) fn programs(session: &Session<'_>) -> Result<Row> {
+    let claim = "each touched UAPI header, installed, is enough for C and C++";
+    let tools = session.tools()?;
+    let obj = session.ctx.slot.join("walk/obj-check-headers");
+    let inputs = format!("{LANGUAGES:?}\n{}", tools.versions);
+    sides::row(session, ("headers_install", claim, &inputs), &|side| {
+        fs::create_dir_all(&obj)?;
+        let installed = obj.join("installed");
+        let _ = fs::remove_dir_all(&installed);
+        let mut make = tools.make(side.tree.dir(), &obj);
+        make.arg("headers_install")
+            .arg(format!("INSTALL_HDR_PATH={}", installed.display()));
+        must(side, "make headers_install", &mut make)?;
+        let headers: Vec<String> = side
+            .files
+            .iter()
+            .filter_map(|file| file.strip_prefix(DIR))
+            .map(str::to_owned)
+            .collect();
+        if headers.is_empty() {
+            bail!("the series touches no UAPI header");
+        }
+        let mut findings = BTreeSet::new();
+        let include_dir = installed.join("include");
+        fs::write(include_dir.join(PROBE), PROBE_TEXT)?;
+        for language in LANGUAGES {
+            if include(side, &include_dir, PROBE, language)?.is_empty() {
+                bail!("{language:?} is silent about a header that is wrong on purpose");
+            }
+            for header in &headers {
+                findings.extend(include(side, &include_dir, header, language)?);
+            }
+        }
+        Ok(Found {
+            tried: format!(
+                "{} headers, {} compilers and languages",
+                headers.len(),
+                LANGUAGES.len()
+            ),
+            findings,
+        })
+    })
+}
+
+/// What a compiler says of a program that includes one header, twice.
+fn include(
+    side: &Side<'_>,
+    headers: &Path,
+    header: &str,
+    (compiler, options, end): (&str, &[&str], &str),
+) -> Result<BTreeSet<String>> {
+    let dir = tempfile::tempdir()?;
+    let program = dir.path().join(format!("program.{end}"));
+    fs::write(
+        &program,
+        format!("#include <{header}>\n#include <{header}>\nint main(void) {{ return 0; }}\n"),
+    )?;
+    let mut cmd = Command::new(compiler);
+    cmd.args(options)
+        .args(["-Wall", "-Wextra", "-fsyntax-only", "-I"])
+        .arg(headers)
+        .arg(&program)
+        .env("LC_ALL", "C");
+    let (fine, text) = output(side, compiler, &mut cmd)?;
+    let label = format!("{compiler} {}: {header}: ", options.join(" "));
+    let mut said = lines_with(&text, &["warning:", "error:"], &[headers, dir.path()]);
+    if !fine && said.is_empty() {
+        said.insert("failed".to_owned());
+    }
+    Ok(said
+        .into_iter()
+        .map(|line| format!("{label}{line}"))
+        .collect())
+}
+
+/// abidiff, as new as check-uapi.sh wants it: that of the next Debian, unpacked below
+/// build/tools with the libraries that it needs, its loader included.
+fn abidiff(ctx: &Ctx) -> Result<PathBuf> {
+    let dir = ctx.build.join("tools/abigail");
+    let program = dir.join("abidiff");
+    if program.is_file() {
+        return Ok(program);
+    }
+    let apt = Apt::of_next(ctx)?;
+    let mut packages = apt.with_dependencies(LIBRARY)?;
+    packages.push(PACKAGE.to_owned());
+    let part = tempfile::Builder::new()
+        .prefix(".unpack-")
+        .tempdir_in(&ctx.build)?;
+    let debs = part.path().join("debs");
+    fs::create_dir(&debs)?;
+    apt.download_into(&debs, &packages)?;
+    for deb in fs::read_dir(&debs)? {
+        proc::capture(
+            Command::new("dpkg-deb")
+                .arg("-x")
+                .arg(deb?.path())
+                .arg(part.path()),
+        )?;
+    }
+    fs::remove_dir_all(&debs)?;
+    let script = part.path().join("abidiff");
+    write_whole(&script, SCRIPT.as_bytes())?;
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755))?;
+    let _ = fs::remove_dir_all(&dir);
+    fs::rename(part.path(), &dir).with_context(|| format!("cannot create {}", dir.display()))?;
+    Ok(program)
+}
+
+/// What has abidiff, and the library that it is made of.
+const PACKAGE: &str = "abigail-tools";
+const LIBRARY: &str = "libabigail5";
+
+const SCRIPT: &str = "#!/bin/sh
+usr=$(dirname \"$0\")/usr
+exec \"$usr/lib64/ld-linux-x86-64.so.2\" --library-path \"$usr/lib/x86_64-linux-gnu\" \\
+\t\"$usr/bin/abidiff\" \"$@\"
+";
