@@ -262,7 +262,7 @@ fn make<'a>(
         None if before.is_some() => addressees(&branch.cover()?),
         _ => Vec::new(),
     };
-    let setting = branch.git.run(["config", "--default", "", MADE])?;
+    let made_of = setting(&branch.git)?;
     branch.git.run(["config", MADE, MAKING])?;
     if let Err(error) = branch.fill(&tree.base, source, &addresses, &stage) {
         match &before {
@@ -270,7 +270,7 @@ fn make<'a>(
                 branch
                     .git
                     .run(["checkout", "-q", "-f", "-B", BRANCH, head])?;
-                branch.git.run(["config", MADE, &setting])?
+                branch.git.run(["config", MADE, &made_of])?
             }
             None => {
                 tree.git.run(removal(branch.git.dir()))?;
@@ -302,7 +302,7 @@ fn removal(dir: &Path) -> [&OsStr; 4] {
 /// The key of what the branch was made of, if `head` is what that became; an empty one
 /// if a run that made it was ended.
 fn made(git: &Git, head: &str) -> Result<Option<String>> {
-    let setting = git.run(["config", "--default", "", MADE])?;
+    let setting = setting(git)?;
     if setting == MAKING {
         return Ok(Some(String::new()));
     }
@@ -310,6 +310,11 @@ fn made(git: &Git, head: &str) -> Result<Option<String>> {
         .split_once(' ')
         .filter(|(became, _)| *became == head)
         .map(|(_, key)| key.to_owned()))
+}
+
+/// The branch's setting [`MADE`]; empty if it has none.
+fn setting(git: &Git) -> Result<String> {
+    git.run(["config", "--default", "", "--get", MADE])
 }
 
 /// As [`Branch::cover_commit`], from any work tree.
@@ -352,6 +357,12 @@ impl<'a> Branch<'a> {
         let dir = with_branch(&list).map_or_else(|| place(ctx), PathBuf::from);
         if dir.exists() {
             let git = Git::at(&dir);
+            if dir == place(ctx) && setting(&git)? == MAKING {
+                // Left by a run that was ended: nobody else has worked there.
+                let _ = git.run(["am", "--quit"]);
+                git.force_to(BRANCH)?;
+                git.run(["checkout", "-q", BRANCH])?;
+            }
             series::refuse_half_done(ctx, &git)?;
             if with_branch(&list).is_none() {
                 bail!(
@@ -550,8 +561,7 @@ impl<'a> Branch<'a> {
                     .to_owned(),
             );
         }
-        let setting = self.git.run(["config", "--default", "", MADE])?;
-        if !setting.ends_with(&source.key) {
+        if !setting(&self.git)?.ends_with(&source.key) {
             problems.push(format!(
                 "patches/ changed since `make prep`: {BRANCH} has an older series"
             ));
