@@ -7,7 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use super::sides::{self, Found, PROBE, Side, must};
+use super::sides::{self, Found, PROBE, Side, UP, must};
 use crate::kernel::{self, Warnings};
 use crate::proc;
 use crate::rows::Row;
@@ -240,13 +240,17 @@ pub(super) fn compile(
     let text = must(side, "make W=1", &mut make)?;
     let mut warnings = Warnings::new(src, obj);
     text.lines().for_each(|line| warnings.line(line));
-    // The host's programs are built once, and tell only then.
-    warnings.found.retain(|warning| {
-        !["scripts/", "tools/"]
-            .iter()
-            .any(|dir| warning.starts_with(dir))
-    });
-    Ok(warnings.found)
+    Ok(warnings
+        .found
+        .iter()
+        .map(|warning| warning.replace(UP, ""))
+        // The host's programs are built once, and tell only then.
+        .filter(|warning| {
+            !["scripts/", "tools/"]
+                .iter()
+                .any(|dir| warning.starts_with(dir))
+        })
+        .collect())
 }
 
 /// What is made of the series' Rust outside its own directory.
