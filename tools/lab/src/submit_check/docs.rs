@@ -16,7 +16,7 @@ const FS: &str = "Documentation/admin-guide/sysctl/fs.rst";
 
 /// A page with a mistake, put beside the real ones.
 const PAGE: &str = "Documentation/userspace-api/mayexec-probe.rst";
-const PAGE_TEXT: &str = "Title\n===\n\n:ref:`mayexec_probe_nowhere`\n";
+const PAGE_TEXT: &str = "Title\n=====\n\n:ref:`mayexec_probe_nowhere`\n";
 
 /// Every sysctl of the series has its place in the page of its table.
 pub(super) fn sysctl(session: &Session<'_>) -> Result<Row> {
@@ -100,7 +100,7 @@ pub(super) fn html(session: &Session<'_>) -> Result<Row> {
         let findings = lines_with(&text, &["warning:", "error:"], &roots);
         Ok(Found {
             tried: format!("{} pages", side.ending(&[".rst"]).len()),
-            findings: probe.found(findings, "Title underline too short")?,
+            findings: probe.found(findings, "mayexec_probe_nowhere")?,
         })
     })
 }

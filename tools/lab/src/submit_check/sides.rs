@@ -230,14 +230,14 @@ fn new_ones(old: &[String], findings: &BTreeSet<String>) -> Vec<String> {
         .collect()
 }
 
-/// The findings without line numbers, which move.
+/// The findings without line numbers, which move, in front or among the words.
 fn without_places(findings: &BTreeSet<String>) -> Vec<String> {
     // Cannot fail: the pattern is a constant, and a test uses it.
     #[expect(clippy::unwrap_used, reason = "constant pattern")]
-    let place = Regex::new(r"(\.[a-zA-Z]+):\d+(:\d+)?(-\d+)?\b").unwrap();
+    let place = Regex::new(r"(\.[a-zA-Z]+):\d+(?::\d+)?(?:-\d+)?\b|\b(line) \d+\b").unwrap();
     findings
         .iter()
-        .map(|finding| place.replace_all(finding, "$1").into_owned())
+        .map(|finding| place.replace_all(finding, "$1$2").into_owned())
         .collect()
 }
 
@@ -312,6 +312,10 @@ mod tests {
         assert_eq!(
             without_places(&set(&["fs/a.c:12:3-9: WARNING: NULL check"])),
             ["fs/a.c: WARNING: NULL check"]
+        );
+        assert_eq!(
+            without_places(&set(&["fs/a.c:9:2-8: preceding lock on line 7"])),
+            ["fs/a.c: preceding lock on line"]
         );
     }
 
