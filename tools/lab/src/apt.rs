@@ -205,15 +205,7 @@ impl<'a> Apt<'a> {
         fs::create_dir_all(&dl)?;
         let part = tempfile::Builder::new().prefix(".part-").tempdir_in(&dl)?;
         let stage = Stage::begin(&format!("download {package} {version}"), Some(&self.log));
-        Logged::new("apt-get download", &self.log)
-            .limit(Duration::from_secs(3600))
-            .run(
-                self.cmd("apt-get")
-                    .arg("download")
-                    .arg(format!("{package}={version}"))
-                    .current_dir(part.path()),
-                |_| stage.at(&format!("{} MB", size(part.path()) / 1_000_000)),
-            )?;
+        self.fetch(part.path(), &[format!("{package}={version}")], &stage)?;
         let deb = only_file(part.path())?;
         let name = deb.file_name().context("a package without a name")?;
         let kept = dl.join(name);
@@ -226,6 +218,12 @@ impl<'a> Apt<'a> {
     pub(crate) fn download_into(&self, dir: &Path, packages: &[String]) -> Result<()> {
         let what = format!("download {} packages", packages.len());
         let stage = Stage::begin(&what, Some(&self.log));
+        self.fetch(dir, packages, &stage)?;
+        stage.done("");
+        Ok(())
+    }
+
+    fn fetch(&self, dir: &Path, packages: &[String], stage: &Stage) -> Result<()> {
         Logged::new("apt-get download", &self.log)
             .limit(Duration::from_secs(3600))
             .run(
@@ -234,9 +232,7 @@ impl<'a> Apt<'a> {
                     .args(packages)
                     .current_dir(dir),
                 |_| stage.at(&format!("{} MB", size(dir) / 1_000_000)),
-            )?;
-        stage.done("");
-        Ok(())
+            )
     }
 
     /// Downloads what upstream released, without Debian's changes, as `kept`.

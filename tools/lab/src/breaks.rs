@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use self::own::Checkout;
-use crate::ctx::Ctx;
+use crate::ctx::{Ctx, with_extension};
 use crate::git::Git;
 use crate::guest::{Boot, complaints};
 use crate::kernel::{self, Kernel, Variant};
@@ -105,7 +105,7 @@ const DROPPED: &str = "consumers-dropped";
 fn headline(file: &Path) -> Result<String> {
     let text =
         fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-    Ok(text.lines().next().unwrap_or_default().to_owned())
+    Ok(first_line(&text))
 }
 
 /// What a break is for: a kernel, or this repository.
@@ -165,24 +165,13 @@ impl Kind {
     }
 }
 
-fn diffs(dir: &Path) -> Result<Vec<PathBuf>> {
-    let mut files: Vec<PathBuf> = fs::read_dir(dir)
-        .with_context(|| format!("cannot list {}", dir.display()))?
-        .flatten()
-        .map(|entry| entry.path())
-        .filter(|path| path.extension().is_some_and(|ext| ext == "diff"))
-        .collect();
-    files.sort();
-    Ok(files)
-}
-
 /// The named breaks, or all.
 fn select(dir: &Path, names: &[String]) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for kind in Kind::ALL {
         let below = dir.join(kind.dir());
         if below.is_dir() {
-            files.extend(diffs(&below)?);
+            files.extend(with_extension(&below, "diff")?);
         }
     }
     for name in names.iter().filter(|name| *name != DROPPED) {
@@ -301,13 +290,7 @@ impl<'a> Kernels<'a> {
             Ok(kernel) => kernel,
             // The compiler noticed; a static assertion is a test too.
             Err(error) => {
-                let why = error
-                    .to_string()
-                    .lines()
-                    .next()
-                    .unwrap_or_default()
-                    .to_owned();
-                return Ok(vec![("build", Some(why))]);
+                return Ok(vec![("build", failed(&error))]);
             }
         };
         let mut noticed = self.notice(kind, &kernel, &name)?;
@@ -350,7 +333,7 @@ impl<'a> Kernels<'a> {
                                 let (cases, trouble) = tap::kunit(&outcome.console);
                                 judge(&cases, trouble, &complaints(&outcome.console))
                             }
-                            Err(error) => first_line(&error),
+                            Err(error) => failed(&error),
                         },
                     ),
                     ("guest", judge_run(selftests())),
@@ -376,7 +359,7 @@ impl<'a> Kernels<'a> {
                     match value {
                         Ok((value, _)) if value == STATIC_VALUE => judge_run(selftests()),
                         Ok((value, _)) => Some(format!("the sysctl is {value}")),
-                        Err(error) => first_line(&error),
+                        Err(error) => failed(&error),
                     },
                 )]
             }
@@ -389,7 +372,7 @@ impl<'a> Kernels<'a> {
                         .iter()
                         .find(|case| case.verdict != Verdict::Skip)
                         .map(|case| format!("{} does not skip", case.full_name())),
-                    Err(error) => first_line(&error),
+                    Err(error) => failed(&error),
                 },
             )],
         })
@@ -423,29 +406,26 @@ impl<'a> Kernels<'a> {
 
 /// What rows say, which may be several lines each.
 fn rows(noticed: Vec<(&'static str, Noticed)>) -> Vec<(&'static str, Noticed)> {
-    let first = |why: String| why.lines().next().unwrap_or_default().to_owned();
     noticed
         .into_iter()
-        .map(|(row, why)| (row, why.map(first)))
+        .map(|(row, why)| (row, why.map(|why| first_line(&why))))
         .collect()
 }
 
 fn judge_run(run: Result<Run>) -> Noticed {
     match run {
         Ok(run) => judge(&run.cases, run.trouble, &run.complaints),
-        Err(error) => first_line(&error),
+        Err(error) => failed(&error),
     }
 }
 
-fn first_line(error: &anyhow::Error) -> Noticed {
-    Some(
-        error
-            .to_string()
-            .lines()
-            .next()
-            .unwrap_or_default()
-            .to_owned(),
-    )
+/// That a step failed is a notice too.
+fn failed(error: &anyhow::Error) -> Noticed {
+    Some(first_line(&error.to_string()))
+}
+
+fn first_line(text: &str) -> String {
+    text.lines().next().unwrap_or_default().to_owned()
 }
 
 /// Why a run is red, if it is.

@@ -120,14 +120,7 @@ mod tests {
         for name in fetched.iter().chain(&["aptitude", "kernels", "cargo"]) {
             fs::create_dir_all(ctx.build.join(name)).unwrap();
         }
-        let left = || -> Vec<String> {
-            let mut names: Vec<String> = fs::read_dir(&ctx.build)
-                .unwrap()
-                .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-                .collect();
-            names.sort();
-            names
-        };
+        let left = || crate::ctx::tests::names(&ctx.build);
         clean(&ctx, false).unwrap();
         let mut right = fetched.to_vec();
         right.insert(4, "cargo");

@@ -140,20 +140,8 @@ impl Builder<'_> {
     }
 
     fn fragment(&self, variant: &Variant) -> Result<String> {
-        let mut text = String::new();
-        for name in [self.tools.arch.fragment(), "guest.config"]
-            .iter()
-            .chain(&variant.fragment)
-        {
-            let path = self.ctx.root.join("scripts/config").join(name);
-            text += &fs::read_to_string(&path)
-                .with_context(|| format!("cannot read {}", path.display()))?;
-        }
-        for line in variant.lines {
-            text.push_str(line);
-            text.push('\n');
-        }
-        Ok(text)
+        let files = [self.tools.arch.fragment(), "guest.config"].into_iter();
+        fragment(self.ctx, files.chain(variant.fragment), variant.lines)
     }
 
     fn boot_policy(&self) -> Result<Vec<u8>> {
@@ -303,6 +291,25 @@ impl Builder<'_> {
         let found = Git::at(&self.src).ok(["grep", "-qE", &pattern, "--", "*Kconfig*"]);
         matches!(found, Ok(false))
     }
+}
+
+/// Files of scripts/config one after the other, and lines after them.
+pub(crate) fn fragment<'a>(
+    ctx: &Ctx,
+    files: impl IntoIterator<Item = &'a str>,
+    lines: &[&str],
+) -> Result<String> {
+    let mut text = String::new();
+    for name in files {
+        let path = ctx.root.join("scripts/config").join(name);
+        text += &fs::read_to_string(&path)
+            .with_context(|| format!("cannot read {}", path.display()))?;
+    }
+    for line in lines {
+        text.push_str(line);
+        text.push('\n');
+    }
+    Ok(text)
 }
 
 /// The configuration that make's `target` gives with a fragment's text merged over it.
@@ -495,6 +502,13 @@ impl Warnings {
             .collect();
         files.dedup();
         files
+    }
+
+    /// Those in a whole output.
+    pub(crate) fn of(src: &Path, obj: &Path, text: &str) -> BTreeSet<String> {
+        let mut warnings = Self::new(src, obj);
+        text.lines().for_each(|line| warnings.line(line));
+        warnings.found
     }
 
     /// Takes one line of output.

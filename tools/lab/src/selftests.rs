@@ -59,9 +59,7 @@ impl Flavour {
             "USERLDFLAGS=-rtlib=compiler-rt -unwindlib=none -fuse-ld=lld",
         ],
     };
-}
 
-impl Flavour {
     /// What is added to make's command line.
     pub(crate) fn options(self) -> &'static [&'static str] {
         self.options

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
-use crate::ctx::{Ctx, hash, write_whole};
+use crate::ctx::{Ctx, hash, with_extension, write_whole};
 use crate::git::Git;
 use crate::proc;
 use crate::tree::Tree;
@@ -27,17 +27,10 @@ pub(crate) const MIRROR: [&str; 7] = [
 
 /// The patches of a directory, in the order in which they apply.
 pub(crate) fn patches(dir: &Path) -> Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    if dir.is_dir() {
-        for entry in fs::read_dir(dir).with_context(|| format!("cannot list {}", dir.display()))? {
-            let path = entry?.path();
-            if path.extension().is_some_and(|ext| ext == "patch") {
-                files.push(path);
-            }
-        }
+    if !dir.is_dir() {
+        return Ok(Vec::new());
     }
-    files.sort();
-    Ok(files)
+    with_extension(dir, "patch")
 }
 
 /// One hash for the names and contents of `files`.

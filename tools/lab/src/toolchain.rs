@@ -93,7 +93,7 @@ pub(crate) struct Toolchain {
 impl Toolchain {
     /// Finds the tools and Rust's library source.
     pub(crate) fn find(ctx: &Ctx) -> Result<Self> {
-        let mut path = format!("{CCACHE_BIN}:{}", ctx.build.join("tools/bin").display());
+        let mut path = CCACHE_BIN.to_owned();
         if let Ok(inherited) = std::env::var("PATH") {
             path.push(':');
             path.push_str(&inherited);

@@ -56,6 +56,13 @@ fn install(prefix: &Path) {
     fs::write(lib.join("pkgconfig/mayexec.pc"), text).unwrap();
 }
 
+fn put(dir: &Path, name: &str, text: &str, mode: u32) -> PathBuf {
+    let path = dir.join(name);
+    fs::write(&path, text).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+    path
+}
+
 /// Compiles a program with what pkg-config says.
 fn compile(prefix: &Path, source: &str, fixed: bool) -> PathBuf {
     let mut ask = Command::new("pkg-config");
@@ -79,9 +86,7 @@ fn compile(prefix: &Path, source: &str, fixed: bool) -> PathBuf {
 fn the_example_runs_with_either_library() {
     let dir = tempfile::tempdir().unwrap();
     install(dir.path());
-    let script = dir.path().join("script");
-    fs::write(&script, "printed\n").unwrap();
-    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    let script = put(dir.path(), "script", "printed\n", 0o755);
     for fixed in [false, true] {
         let program = compile(dir.path(), "examples/runner.c", fixed);
         let run = |arg: &Path| {
@@ -108,9 +113,7 @@ fn the_example_runs_with_either_library() {
 fn options_arrive() {
     let dir = tempfile::tempdir().unwrap();
     install(dir.path());
-    let data = dir.path().join("data");
-    fs::write(&data, "").unwrap();
-    fs::set_permissions(&data, fs::Permissions::from_mode(0o644)).unwrap();
+    let data = put(dir.path(), "data", "", 0o644);
     succeed(Command::new(compile(dir.path(), "tests/options.c", true)).arg(data));
 }
 

@@ -7,11 +7,10 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use super::{Noticed, first_line, stem};
+use super::{Noticed, failed, stem};
 use crate::ctx::Ctx;
 use crate::git::Git;
 use crate::proc::{self, Logged};
-use crate::suites::patches::tool_path;
 use crate::suites::{Session, nextest, userland};
 use crate::ui::Stage;
 
@@ -81,7 +80,7 @@ impl<'a> Checkout<'a> {
                     .problems
                     .first()
                     .map(|first| format!("{what}: {first}")),
-                Err(error) => first_line(&error),
+                Err(error) => failed(&error),
             };
             if guests.is_some() {
                 break;
@@ -110,7 +109,6 @@ impl<'a> Checkout<'a> {
         let log = self.session.ctx.fresh_log(&format!("breaks-host-{name}"))?;
         let what = format!("tests on the host with {name}");
         let mut cmd = self.cargo(&["nextest", "run", "--no-fail-fast", "--color=never"]);
-        cmd.env("PATH", tool_path(&self.session.ctx.build));
         Ok(match nextest(&what, &log, &mut cmd)? {
             Ok(_) => None,
             Err(failures) => Some(failures.join(", ")),
@@ -193,11 +191,9 @@ mod tests {
         assert_eq!(text("c").unwrap(), "3\n");
         assert_eq!(written("a"), a);
         assert!(!git.dir().join("build").exists());
-        let mut left: Vec<_> = fs::read_dir(dir.path())
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name())
-            .collect();
-        left.sort();
-        assert_eq!(left, [".gitignore", "a", "build", "c"]);
+        assert_eq!(
+            crate::ctx::tests::names(dir.path()),
+            [".gitignore", "a", "build", "c"]
+        );
     }
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 
 use super::trailers;
-use crate::ctx::{Ctx, hash, write_whole};
+use crate::ctx::{Ctx, hash, with_extension, write_whole};
 use crate::git::Git;
 use crate::proc::{self, Logged};
 use crate::series;
@@ -675,19 +675,6 @@ fn patches(which: &[usize], total: usize) -> String {
     }
     let numbers: Vec<String> = which.iter().map(usize::to_string).collect();
     format!("patch {}", numbers.join(", "))
-}
-
-/// The files of a directory with that extension, in the order of their names.
-fn with_extension(dir: &Path, wanted: &str) -> Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(dir)? {
-        let path = entry?.path();
-        if path.extension().is_some_and(|ext| ext == wanted) {
-            found.push(path);
-        }
-    }
-    found.sort();
-    Ok(found)
 }
 
 /// A mail as part of a mailbox in the form mboxrd.

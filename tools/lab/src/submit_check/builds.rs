@@ -141,17 +141,7 @@ impl Config {
     }
 
     fn fragment(&self, session: &Session<'_>) -> Result<String> {
-        let mut text = String::new();
-        for name in self.fragments {
-            let path = session.ctx.root.join("scripts/config").join(name);
-            text += &fs::read_to_string(&path)
-                .with_context(|| format!("cannot read {}", path.display()))?;
-        }
-        for line in self.lines {
-            text.push_str(line);
-            text.push('\n');
-        }
-        Ok(text)
+        kernel::fragment(session.ctx, self.fragments.iter().copied(), self.lines)
     }
 
     /// What the findings depend on, besides the commit.
@@ -238,10 +228,7 @@ pub(super) fn compile(
         .args(objects)
         .arg(&probe);
     let text = must(side, "make W=1", &mut make)?;
-    let mut warnings = Warnings::new(src, obj);
-    text.lines().for_each(|line| warnings.line(line));
-    Ok(warnings
-        .found
+    Ok(Warnings::of(src, obj, &text)
         .iter()
         .map(|warning| warning.replace(UP, ""))
         // The host's programs are built once, and tell only then.
@@ -362,9 +349,7 @@ pub(super) fn selftests(session: &Session<'_>) -> Result<Row> {
                 .arg(format!("TARGETS={TARGETS}"))
                 .args(Flavour::NATIVE.options());
             let text = must(side, "make kselftest-all", &mut make)?;
-            let mut warnings = Warnings::new(side.tree.dir(), &obj);
-            text.lines().for_each(|line| warnings.line(line));
-            findings.extend(warnings.found);
+            findings.extend(Warnings::of(side.tree.dir(), &obj, &text));
         }
         Ok(Found {
             tried: format!("{TARGETS}, 2 compilers"),
@@ -382,11 +367,9 @@ pub(super) fn rustdoc(session: &Session<'_>) -> Result<Row> {
         let mut make = tools.make(side.tree.dir(), &obj);
         make.arg("rustdoc");
         let text = must(side, "make rustdoc", &mut make)?;
-        let mut warnings = Warnings::new(side.tree.dir(), &obj);
-        text.lines().for_each(|line| warnings.line(line));
         Ok(Found {
             tried: format!("{} files", side.ending(&[".rs"]).len()),
-            findings: warnings.found,
+            findings: Warnings::of(side.tree.dir(), &obj, &text),
         })
     })
 }

@@ -130,10 +130,10 @@ pub(super) fn row(
     find: &dyn Fn(&Side<'_>) -> Result<Found>,
 ) -> Result<Row> {
     let log = session.ctx.fresh_log(&log_name("check", name))?;
+    let touched = touched(session)?;
     let of = |commit: &str, tip: bool| -> Result<Found> {
         let git = &session.tree.git;
         let tree = git.run(["rev-parse", &format!("{commit}^{{tree}}")])?;
-        let touched = touched(session)?;
         let key = hash(format!("{RECIPE} {name} {inputs} {tree} {}", touched.join(" ")).as_bytes());
         let kept = session
             .ctx
@@ -149,8 +149,9 @@ pub(super) fn row(
         let walk = session.walk()?;
         walk.force_to(commit)?;
         let files = touched
-            .into_iter()
+            .iter()
             .filter(|file| walk.dir().join(file).is_file())
+            .cloned()
             .collect();
         let found = find(&Side {
             tree: &walk,
@@ -196,17 +197,11 @@ pub(super) struct Found {
 
 /// The files that the series changes or adds.
 pub(super) fn touched(session: &Session<'_>) -> Result<Vec<String>> {
-    let changed = session.tree.git.run([
-        "diff",
-        "--name-only",
-        "--diff-filter=AM",
-        &session.tree.base,
-        session.tip(),
-    ])?;
+    let changed = session.touched(&[])?;
     if changed.is_empty() {
         bail!("the series touches no file");
     }
-    Ok(changed.lines().map(str::to_owned).collect())
+    Ok(changed)
 }
 
 /// The findings whose text, places aside, the base has not, or has fewer times.

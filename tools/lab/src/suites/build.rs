@@ -131,20 +131,9 @@ fn judge(
 
 /// The kernel's C files that the series touches.
 fn touched_sources(session: &Session<'_>) -> Result<Vec<String>> {
-    let changed = session.tree.git.run([
-        "diff",
-        "--name-only",
-        "--diff-filter=AM",
-        &session.tree.base,
-        session.tip(),
-        "--",
-        "*.c",
-    ])?;
-    Ok(changed
-        .lines()
-        .filter(|path| !path.starts_with("tools/") && !path.starts_with("samples/"))
-        .map(str::to_owned)
-        .collect())
+    let mut touched = session.touched(&["*.c"])?;
+    touched.retain(|path| !path.starts_with("tools/") && !path.starts_with("samples/"));
+    Ok(touched)
 }
 
 /// The W=1 warnings of one commit, computed once.

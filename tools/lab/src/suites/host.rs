@@ -9,7 +9,6 @@ use anyhow::{Context, Result, bail};
 use regex::Regex;
 use serde::Deserialize;
 
-use super::patches::tool_path;
 use crate::ctx::{Ctx, write_whole};
 use crate::proc::Logged;
 use crate::report::Report;
@@ -41,8 +40,7 @@ fn tests(ctx: &Ctx, report: &mut Report) -> Result<()> {
                 "--manifest-path",
             ])
             .arg(ctx.root.join("tools/Cargo.toml"))
-            .env("CARGO_TARGET_DIR", ctx.build.join("cargo"))
-            .env("PATH", tool_path(&ctx.build)),
+            .env("CARGO_TARGET_DIR", ctx.build.join("cargo")),
     );
     match outcome {
         Ok(Ok(passed)) => report.pass_many(name, passed),
@@ -189,8 +187,7 @@ fn mutants(ctx: &Ctx, report: &mut Report) -> Result<()> {
                 .arg(&out)
                 .arg("--dir")
                 .arg(stage_dir.join("workspace"))
-                .env("CARGO_TARGET_DIR", stage_dir.join("target"))
-                .env("PATH", tool_path(&ctx.build)),
+                .env("CARGO_TARGET_DIR", stage_dir.join("target")),
             |line| step.at(line),
         )?;
     step.done("");
@@ -237,8 +234,7 @@ pub(crate) fn policy_tests(ctx: &Ctx, policy: &Path) -> Result<bool> {
         Command::new("cargo")
             .args(["nextest", "run", "--color=never", "--manifest-path"])
             .arg(stage_dir.join("workspace/Cargo.toml"))
-            .env("CARGO_TARGET_DIR", stage_dir.join("target"))
-            .env("PATH", tool_path(&ctx.build)),
+            .env("CARGO_TARGET_DIR", stage_dir.join("target")),
         |_| {},
     )?;
     Ok(status.success())

@@ -131,6 +131,18 @@ pub(crate) struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
+    /// The files that the series changes or adds, of those that match git's `patterns` if
+    /// there are any.
+    pub(crate) fn touched(&self, patterns: &[&str]) -> Result<Vec<String>> {
+        let range = [self.tree.base.as_str(), self.tip(), "--"];
+        let args = ["diff", "--name-only", "--diff-filter=AM"].into_iter();
+        let changed = self
+            .tree
+            .git
+            .run(args.chain(range).chain(patterns.iter().copied()))?;
+        Ok(changed.lines().map(str::to_owned).collect())
+    }
+
     /// Applies patches/ to the base, which is fetched if it is not there.
     pub(crate) fn open(ctx: &'a Ctx) -> Result<Self> {
         let tree = tree::open(ctx)?;

@@ -420,22 +420,10 @@ fn generated_header(session: &Session<'_>, report: &mut Report) -> Result<()> {
     let script = ctx.root.join("scripts/prototypes.sh");
     let tip = checked_out(session)?;
     let mut cmd = Command::new(&script);
-    cmd.arg("--check")
-        .arg(&tip)
-        .current_dir(&ctx.root)
-        .env("PATH", tool_path(&ctx.build));
+    cmd.arg("--check").arg(&tip).current_dir(&ctx.root);
     let outcome = Logged::new("scripts/prototypes.sh", &log).run(&mut cmd, |_| {});
     report.outcome(name, outcome.map(|()| Vec::new()), Some(&log));
     Ok(())
-}
-
-/// PATH with the tools that setup.sh installed.
-pub(crate) fn tool_path(build: &Path) -> String {
-    format!(
-        "{}:{}",
-        build.join("tools/bin").display(),
-        std::env::var("PATH").unwrap_or_default()
-    )
 }
 
 /// The walk's tree, with the whole series checked out.

@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use super::Session;
-use super::patches::{checked_out, tool_path};
+use super::patches::checked_out;
 use crate::ctx::Ctx;
 use crate::proc::Logged;
 use crate::report::Report;
@@ -17,14 +17,12 @@ pub(crate) fn run(ctx: &Ctx, session: Option<&Session<'_>>, report: &mut Report)
     let log = ctx.fresh_log("style")?;
     let scripts = scripts(&ctx.root)?;
     step(
-        ctx,
         report,
         &log,
         "shellcheck",
         Command::new("shellcheck").args(&scripts),
     );
     step(
-        ctx,
         report,
         &log,
         "shfmt",
@@ -38,14 +36,12 @@ pub(crate) fn run(ctx: &Ctx, session: Option<&Session<'_>>, report: &mut Report)
         cmd
     };
     step(
-        ctx,
         report,
         &log,
         "rustfmt of the tools",
         cargo(&["fmt", "--all"]).args(["--", "--check"]),
     );
     step(
-        ctx,
         report,
         &log,
         "clippy of the tools",
@@ -76,15 +72,7 @@ const RUSTFMT: &str = "rustfmt of the series, with the kernel's settings";
 
 /// Checks the Rust files that the series touches.
 pub(crate) fn rustfmt(session: &Session<'_>, report: &mut Report) -> Result<()> {
-    let changed = session.tree.git.run([
-        "diff",
-        "--name-only",
-        "--diff-filter=AM",
-        &session.tree.base,
-        session.tip(),
-        "--",
-        "*.rs",
-    ])?;
+    let changed = session.touched(&["*.rs"])?;
     if changed.is_empty() {
         report.skip(RUSTFMT, "the series touches no Rust file");
         return Ok(());
@@ -94,15 +82,14 @@ pub(crate) fn rustfmt(session: &Session<'_>, report: &mut Report) -> Result<()> 
     cmd.arg("--check")
         .arg("--config-path")
         .arg(tip.join(".rustfmt.toml"))
-        .args(changed.lines())
+        .args(&changed)
         .current_dir(&tip);
     let log = session.ctx.fresh_log("rustfmt")?;
-    step(session.ctx, report, &log, RUSTFMT, &mut cmd);
+    step(report, &log, RUSTFMT, &mut cmd);
     Ok(())
 }
 
-fn step(ctx: &Ctx, report: &mut Report, log: &Path, name: &str, cmd: &mut Command) {
-    cmd.env("PATH", tool_path(&ctx.build));
+fn step(report: &mut Report, log: &Path, name: &str, cmd: &mut Command) {
     let outcome = Logged::new(name, log).run(cmd, |_| {});
     report.outcome(name, outcome.map(|()| Vec::new()), Some(log));
 }
