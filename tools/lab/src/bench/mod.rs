@@ -66,40 +66,38 @@ pub(crate) fn run(ctx: &Ctx) -> Result<bool> {
         base: session.base_kernel()?.clone(),
         series: session.tip_kernel()?.clone(),
     };
-    let realistic_base = session.kernel("the base, realistic", &base, &REALISTIC)?;
-    let off = session.kernel("the series, realistic, not enabled", &tip, &OFF)?;
-    let realistic = Pair {
-        base: realistic_base,
-        series: session.kernel("the series, realistic", &tip, &REALISTIC)?,
-    };
     let traced = consumers::kernel(&session)?;
-    // The files for git are the same in each run.
-    let walk = session.walk()?;
-    walk.force_to(&tip)?;
-    let tree = walk.dir().join("fs");
     let program = build_program(ctx)?;
 
     let mut results = Results {
         versions: versions(&session.tools()?.versions)?,
         ..Results::default()
     };
-    for (config, pair) in CONFIGS.into_iter().zip([&minimal, &realistic]) {
+    // What can be measured is, before the kernels that take longest are built.
+    let measure = |results: &mut Results, config: &str, pair: &Pair| -> Result<()> {
+        // The files for git are the same in each run.
+        let walk = session.walk()?;
+        walk.force_to(&tip)?;
+        let tree = walk.dir().join("fs");
         for (side, kernel) in [("base", &pair.base), ("series", &pair.series)] {
             let name = format!("count {config} {side}");
-            let lines = boot(
-                Boot::new(
-                    ctx,
-                    kernel,
-                    &name,
-                    &["count", "--tree", &tree.to_string_lossy()],
-                )
-                .program(&program)
-                .counted(),
-            )?;
-            counts(&mut results, config, side, lines)?;
+            let args = ["count", "--tree", &tree.to_string_lossy()];
+            let count = Boot::new(ctx, kernel, &name, &args).program(&program);
+            counts(results, config, side, boot(count.counted())?)?;
         }
-        differences(&mut results, config);
-    }
+        differences(results, config);
+        Ok(())
+    };
+    measure(&mut results, CONFIGS[0], &minimal)?;
+    let traces = boot(Boot::new(ctx, &traced, "trace", &["trace"]).program(&program))?;
+    tracing(&mut results, &traces)?;
+
+    let realistic = Pair {
+        base: session.kernel("the base, realistic", &base, &REALISTIC)?,
+        series: session.kernel("the series, realistic", &tip, &REALISTIC)?,
+    };
+    let off = session.kernel("the series, realistic, not enabled", &tip, &OFF)?;
+    measure(&mut results, CONFIGS[1], &realistic)?;
     for line in boot(
         Boot::new(ctx, &realistic.series, "threads", &["threads"])
             .program(&program)
@@ -111,8 +109,6 @@ pub(crate) fn run(ctx: &Ctx) -> Result<bool> {
             results.threads.insert(ratio.threads, percent.collect());
         }
     }
-    let traces = boot(Boot::new(ctx, &traced, "trace", &["trace"]).program(&program))?;
-    tracing(&mut results, &traces)?;
     let grown = code_figures(&mut results, &realistic, &off)?;
     publish(ctx, &results, &grown)?;
     compare(ctx, &results)
