@@ -54,8 +54,7 @@ pub(crate) fn run() -> Result<()> {
             }
         }
         let best = best.context("no trace")?;
-        if !best.functions.iter().any(|name| name == "do_filp_open") || best.allocations.is_empty()
-        {
+        if !best.functions.iter().any(|name| name == "path_openat") || best.allocations.is_empty() {
             bail!("the trace shows no open: {best:?}");
         }
         tell(&Line::Trace(best))?;
@@ -129,7 +128,7 @@ mod tests {
         let text = "\
            bench-78  [000] .....  1.000001: before <-x
            bench-78  [000] .....  1.000002: tracing_mark_write: bench: mark
-           bench-78  [000] .....  1.000003: do_filp_open <-do_sys_openat2
+           bench-78  [000] .....  1.000003: path_openat <-do_file_open
            bench-78  [000] d.h1.  1.000004: _raw_spin_lock <-tick
            bench-78  [000] .....  1.000005: kmem_cache_alloc: call_site=alloc_empty_file+0x5/0x9 ptr=0 name=filp
            bench-78  [000] .....  1.000006: kmem_cache_free: call_site=x+0x1/0x2 ptr=0
@@ -138,7 +137,7 @@ mod tests {
            bench-78  [000] .....  1.000009: after <-x
 ";
         let trace = read(text).unwrap();
-        assert_eq!(trace.functions, ["do_filp_open", "contention_begin"]);
+        assert_eq!(trace.functions, ["path_openat", "contention_begin"]);
         assert_eq!(trace.allocations, ["kmem_cache_alloc alloc_empty_file"]);
         assert_eq!(read("nothing"), None);
     }

@@ -60,8 +60,8 @@ pub(super) const TINY_GCC: Config = Config {
 pub(super) const X86: Config = Config {
     name: "x86_64 defconfig with its consumers, RUST=n, LLVM",
     target: "defconfig",
-    fragments: &["consumers.config"],
-    lines: &[NO_BOOT_POLICY, "CONFIG_RUST=n"],
+    fragments: &["consumers.config", "check.config"],
+    lines: &["CONFIG_RUST=n"],
     ..ALLNO
 };
 /// The same, by GCC.
@@ -85,7 +85,7 @@ pub(super) const X86_ON: Config = Config {
 /// Rust, and the series off.
 pub(super) const X86_OFF: Config = Config {
     name: "x86_64 defconfig with its consumers, OPEN_MAYEXEC=n, LLVM",
-    lines: &[NO_BOOT_POLICY, "CONFIG_RUST=y", "CONFIG_OPEN_MAYEXEC=n"],
+    lines: &["CONFIG_RUST=y", "CONFIG_OPEN_MAYEXEC=n"],
     ..X86
 };
 /// Everything, the C part by GCC.
@@ -101,11 +101,7 @@ pub(super) const ARM64_ON: Config = Config {
     ..X86_ON
 };
 
-/// The guests have one; here it would be a path that depends on the checkout.
-const NO_BOOT_POLICY: &str = "CONFIG_IPE_BOOT_POLICY=\"\"";
-
-const ON: [&str; 7] = [
-    NO_BOOT_POLICY,
+const ON: [&str; 6] = [
     "CONFIG_RUST=y",
     "CONFIG_OPEN_MAYEXEC=y",
     "CONFIG_KUNIT=y",
