@@ -88,6 +88,29 @@ impl Event {
     }
 }
 
+/// What the kernel prints for a process that has not been off its CPU since the open.
+const UNNAMED: &str = "<...>";
+
+/// The name of a process that was unnamed when its line was read: as the kernel has
+/// noted it since, or as the process has it now.
+fn program(tracefs: &Path, pid: u32) -> Option<String> {
+    let noted = fs::read_to_string(tracefs.join("saved_cmdlines")).unwrap_or_default();
+    if let Some(name) = noted_name(&noted, pid) {
+        return Some(name.to_owned());
+    }
+    let name = fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
+    Some(name.trim_end_matches('\n').to_owned())
+}
+
+/// The name of `pid` in saved_cmdlines, which has lines like "694 python3".
+fn noted_name(noted: &str, pid: u32) -> Option<&str> {
+    noted
+        .lines()
+        .filter_map(|line| line.split_once(' '))
+        .find(|(of, name)| of.parse() == Ok(pid) && *name != UNNAMED)
+        .map(|(_, name)| name)
+}
+
 /// Where tracefs is mounted.
 pub(crate) fn tracefs() -> Option<PathBuf> {
     ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"]
@@ -162,7 +185,7 @@ pub(crate) fn watch(options: &Options) -> Result<u8> {
     let mut pipe = instance.start(options.all)?;
     let _ = writeln!(std::io::stderr(), "watching, Ctrl-C ends it");
     let mut tally = Tally::default();
-    let outcome = follow(&mut pipe, &stop, options, &mut tally);
+    let outcome = follow((&mut pipe, &tracefs), &stop, options, &mut tally);
     // The instance cannot be removed while this is open.
     drop(pipe);
     drop(instance);
@@ -198,7 +221,12 @@ impl Tally {
     }
 }
 
-fn follow(pipe: &mut File, stop: &AtomicBool, options: &Options, tally: &mut Tally) -> Result<()> {
+fn follow(
+    (pipe, tracefs): (&mut File, &Path),
+    stop: &AtomicBool,
+    options: &Options,
+    tally: &mut Tally,
+) -> Result<()> {
     let mut partial = Vec::new();
     let mut chunk = [0; 4096];
     let mut count = 0;
@@ -229,10 +257,15 @@ fn follow(pipe: &mut File, stop: &AtomicBool, options: &Options, tally: &mut Tal
         while let Some(end) = partial.iter().position(|&byte| byte == b'\n') {
             let line: Vec<u8> = partial.drain(..=end).collect();
             let line = String::from_utf8_lossy(&line[..end]);
-            let Some(event) = Event::parse(&line) else {
+            let Some(mut event) = Event::parse(&line) else {
                 tally.unread += 1;
                 continue;
             };
+            if event.program == UNNAMED
+                && let Some(name) = program(tracefs, event.pid)
+            {
+                event.program = name;
+            }
             print(&event, options.json)?;
             let file = format!("{} (dev {}, inode {})", event.name, event.dev, event.ino);
             let key = (event.program.clone(), file, event.why().to_owned());
@@ -288,6 +321,17 @@ mod tests {
             ("0:28", "a b name=c")
         );
         assert_eq!(event.why(), "on a noexec mount");
+    }
+
+    #[test]
+    fn a_process_is_named_as_the_kernel_or_itself_says() {
+        let noted = "694 my prog\n7 <...>\n";
+        assert_eq!(noted_name(noted, 694), Some("my prog"));
+        assert_eq!(noted_name(noted, 7), None);
+        assert_eq!(noted_name(noted, 69), None);
+        let own = program(Path::new("/nonexistent"), std::process::id()).unwrap();
+        assert!(!own.is_empty() && !own.contains('\n'), "{own:?}");
+        assert_eq!(program(Path::new("/nonexistent"), u32::MAX), None);
     }
 
     #[test]

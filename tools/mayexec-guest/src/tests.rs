@@ -265,6 +265,20 @@ fn watch(scene: &Scene, checks: &mut Checks) -> Result<()> {
             [name, reason, "mayexec-guest"],
         );
     }
+    // Ones that are gone at once: how far they have come when they are named depends.
+    let path = mode.to_str().context("a name in UTF-8")?;
+    for _ in 0..4 {
+        scene.command(&["run", "sh", path])?;
+        let event = watch.event()?;
+        let program = event["program"].as_str().unwrap_or("-");
+        let expected = "mayexec or sh";
+        let found = if ["mayexec", "sh"].contains(&program) {
+            expected
+        } else {
+            program
+        };
+        checks.equal("watch names what ends at once", found, expected);
+    }
     watch.interrupt()?;
     let (rest, code) = watch.rest()?;
     checks.equal("watch shows nothing else", rest.as_str(), "");
