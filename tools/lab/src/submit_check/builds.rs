@@ -14,7 +14,7 @@ use crate::rows::Row;
 use crate::selftests::{Flavour, TARGETS};
 use crate::suites::Session;
 use crate::suites::consumers::CONSUMERS;
-use crate::toolchain::{Arch, Toolchain};
+use crate::toolchain::{Arch, LLVM, Toolchain};
 
 /// A configuration, and what builds it.
 pub(super) struct Config {
@@ -343,6 +343,8 @@ pub(super) fn selftests(session: &Session<'_>) -> Result<Row> {
             let mut make = tools.make(side.tree.dir(), &obj);
             make.args(["kselftest-all", "FORCE_TARGETS=1", SELFTEST_WARNINGS])
                 .arg(format!("TARGETS={TARGETS}"))
+                // Where GCC compiles the rest, the kernel's own name for it has no version.
+                .arg(format!("BPF_CLANG=clang{LLVM}"))
                 .args(Flavour::NATIVE.options());
             let text = must(side, "make kselftest-all", &mut make)?;
             findings.extend(Warnings::of(side.tree.dir(), &obj, &text));
