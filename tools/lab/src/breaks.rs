@@ -39,8 +39,10 @@ pub(crate) fn run(ctx: &Ctx, names: &[String]) -> Result<bool> {
     let subjects = Subjects::of(&session, &files, dropped)?;
 
     // A suite that is red without a break would catch everything.
+    let has = |kind| files.iter().any(|file| Kind::of(file) == kind);
     for kind in Kind::ALL {
-        if files.iter().any(|file| Kind::of(file) == kind) {
+        // Proof asks what Plain asks, of the same kernel, and more.
+        if has(kind) && !(kind == Kind::Plain && has(Kind::Proof)) {
             for (suite, noticed) in subjects.unbroken(kind)? {
                 if let Some(why) = noticed {
                     bail!("{suite} fails without any break, so it can show nothing:\n{why}");
