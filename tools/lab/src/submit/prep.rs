@@ -552,7 +552,8 @@ impl<'a> Branch<'a> {
         let mut problems = Vec::new();
         if trailers::is_nowhere(&sender) {
             problems.push(format!(
-                "the sender is a placeholder, {sender}: set user.name and user.email in git"
+                "the sender is a placeholder, {sender}: set user.name and user.email in git \
+                 and run `make prep` again, before you sign off"
             ));
         }
         if self.ctx.kdir.is_none() {
