@@ -42,13 +42,6 @@ static inline int mayexec_permission(struct mnt_idmap *idmap,
  *
  * Return: true if the policy in force for the caller has the FILE check.
  */
-#ifdef CONFIG_OPEN_MAYEXEC
 bool mayexec_asks_file(void);
-#else
-static inline bool mayexec_asks_file(void)
-{
-	return false;
-}
-#endif
 
 #endif /* _LINUX_MAYEXEC_H */
