@@ -196,7 +196,7 @@ fn build_tip(ctx: &Ctx) -> Result<(Tree, Kernel)> {
         src: ctx.linux(),
         obj: ctx.obj(),
         name: "tree",
-        whole: !series::patches(&ctx.patches())?.is_empty(),
+        whole: !series::of(&ctx.patches(), &tree)?.is_empty(),
     };
     let key = kernel::dirty_tree_key(&tree.git)?;
     let kernel = builder.build("the kernel", &key, &Variant::PLAIN)?;

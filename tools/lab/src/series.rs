@@ -1,6 +1,7 @@
 //! patches/ and the tree's commits: applying, keeping in step, exporting.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -8,7 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
-use crate::ctx::{Ctx, hash, with_extension, write_whole};
+use crate::ctx::{Ctx, DEFAULT_BASE, hash, with_extension, write_whole};
 use crate::git::Git;
 use crate::proc;
 use crate::tree::Tree;
@@ -25,12 +26,36 @@ pub(crate) const MIRROR: [&str; 7] = [
     "tools/testing",
 ];
 
+/// How the names of the folders in patches/ begin that hold the patches for a release.
+pub(crate) const FOLDER: &str = "linux-";
+
 /// The patches of a directory, in the order in which they apply.
 pub(crate) fn patches(dir: &Path) -> Result<Vec<PathBuf>> {
     if !dir.is_dir() {
         return Ok(Vec::new());
     }
     with_extension(dir, "patch")
+}
+
+/// The series for a tree: the patches of `dir`, each replaced by its namesake in the
+/// folder of the base's release if there is one.
+pub(crate) fn of(dir: &Path, tree: &Tree) -> Result<Vec<PathBuf>> {
+    of_release(dir, &tree.release()?)
+}
+
+/// As [`of`], for a release by name.
+pub(crate) fn of_release(dir: &Path, release: &str) -> Result<Vec<PathBuf>> {
+    let own = folder(dir, release);
+    let namesake = |patch: &PathBuf| Some(own.join(patch.file_name()?)).filter(|it| it.is_file());
+    Ok(patches(dir)?
+        .into_iter()
+        .map(|patch| namesake(&patch).unwrap_or(patch))
+        .collect())
+}
+
+/// Where the patches are that differ for a release, if any do.
+pub(crate) fn folder(dir: &Path, release: &str) -> PathBuf {
+    dir.join(format!("{FOLDER}{release}"))
 }
 
 /// One hash for the names and contents of `files`.
@@ -153,7 +178,7 @@ pub(crate) fn touched_paths(patch: &str) -> BTreeSet<String> {
 ///
 /// Returns what was done, in a line.
 pub(crate) fn sync(ctx: &Ctx, tree: &Tree) -> Result<String> {
-    let files = patches(&ctx.patches())?;
+    let files = of(&ctx.patches(), tree)?;
     let wanted = content_hash(&files)?;
     refuse_half_done(ctx, &tree.git)?;
     let head = tree.git.run(["rev-parse", "HEAD"])?;
@@ -503,8 +528,7 @@ pub(crate) fn export(ctx: &Ctx) -> Result<()> {
             tree.base
         );
     }
-    let dir = ctx.patches();
-    let old = patches(&dir)?;
+    let old = of(&ctx.patches(), &tree)?;
     if let Some(record) = read_record(ctx)?
         && record.patches != content_hash(&old)?
         && !ctx.force
@@ -518,14 +542,138 @@ pub(crate) fn export(ctx: &Ctx) -> Result<()> {
     let out = tempfile::Builder::new()
         .prefix(".export-")
         .tempdir_in(&ctx.slot)?;
-    let new = format(&tree.git, &tree.base, "HEAD", out.path())?;
-    if new.is_empty() && !old.is_empty() && !ctx.force {
+    if tree.git.commits(&tree.base, "HEAD")?.is_empty() && !old.is_empty() && !ctx.force {
         bail!("the tree holds no commit on top of the base; FORCE=1 empties patches/");
     }
+    let (dir, new) = exported(ctx, &tree, "HEAD", out.path())?;
     let files = added(&tree.git, &tree.base, "HEAD")?;
-    fs::create_dir_all(&dir)?;
+    if dir != ctx.patches() {
+        let differences = mirror_differences(&ctx.root, &files)?;
+        if !differences.is_empty() {
+            bail!(
+                "every release gets the same added files, and these differ from the mirror:\n  {}\n\
+                 they change on Linux {DEFAULT_BASE} first",
+                differences.join("\n  ")
+            );
+        }
+    }
+    write_patches(&dir, &new)?;
+    write_mirror(ctx, &files)?;
+    write_record(
+        ctx,
+        &Record {
+            patches: content_hash(&of(&ctx.patches(), &tree)?)?,
+            head: tree.git.run(["rev-parse", "HEAD"])?,
+        },
+    )?;
+    println!(
+        "{}/: {} patches; mirror: {} files",
+        ctx.show(&dir),
+        new.len(),
+        files.len()
+    );
+    Ok(())
+}
+
+/// What export writes for `base..tip`, as files in `out`, and to which directory: the
+/// whole series, or what the base's release needs in its folder if it has one.
+pub(crate) fn exported(
+    ctx: &Ctx,
+    tree: &Tree,
+    tip: &str,
+    out: &Path,
+) -> Result<(PathBuf, Vec<PathBuf>)> {
+    let written = format(&tree.git, &tree.base, tip, out)?;
+    let own = folder(&ctx.patches(), &tree.release()?);
+    if !own.is_dir() {
+        return Ok((ctx.patches(), written));
+    }
+    let plain = patches(&ctx.patches())?;
+    let names = |files: &[PathBuf]| -> Vec<String> {
+        let names = files.iter().filter_map(|file| file.file_name());
+        names
+            .map(|name| name.to_string_lossy().into_owned())
+            .collect()
+    };
+    if names(&plain) != names(&written) {
+        bail!(
+            "{} replaces patches, so the commits must be those of patches/, in the same order:\n  {}\n\
+             others come to the series, leave it or get a new name on Linux {DEFAULT_BASE} first",
+            ctx.show(&own),
+            names(&plain).join("\n  ")
+        );
+    }
+    let commits = tree.git.commits(&tree.base, tip)?;
+    let mut needed = Vec::new();
+    for ((commit, plain), written) in commits.iter().zip(&plain).zip(written) {
+        if !gives(&tree.git, plain, &written, commit)? {
+            needed.push(written);
+        }
+    }
+    Ok((own, needed))
+}
+
+/// Whether git am makes `commit`, which was `written` as a patch, of `patch` as well.
+fn gives(git: &Git, patch: &Path, written: &Path, commit: &str) -> Result<bool> {
+    let read = |path: &Path| -> Result<String> {
+        let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    };
+    let (old, new) = (read(patch)?, read(written)?);
+    if letter(&old).0 != letter(&new).0 {
+        return Ok(false);
+    }
+    let tree = git.run(["rev-parse", &format!("{commit}^{{tree}}")])?;
+    Ok(on_top(git, &format!("{commit}^"), patch)? == Ok(tree))
+}
+
+/// A patch file's author, date and message, and what follows.
+fn letter(patch: &str) -> (&str, &str) {
+    patch.split_once("\n---\n").unwrap_or((patch, ""))
+}
+
+/// What a patch says and changes, whatever is around it: no line numbers, no context.
+pub(crate) fn change(patch: &str) -> String {
+    let (head, rest) = letter(patch);
+    let changes = rest.lines().filter(|line| {
+        ["+", "-", "diff --git "]
+            .iter()
+            .any(|start| line.starts_with(start))
+    });
+    std::iter::once(head)
+        .chain(changes)
+        .flat_map(|text| [text, "\n"])
+        .collect()
+}
+
+/// The tree that a patch makes of a commit's, or what git says against it.
+pub(crate) fn on_top(
+    git: &Git,
+    commit: &str,
+    patch: &Path,
+) -> Result<std::result::Result<String, String>> {
+    let dir = tempfile::tempdir()?;
+    let index = dir.path().join("index");
+    let indexed = |args: &[&OsStr]| {
+        let mut cmd = git.cmd(args);
+        cmd.env("GIT_INDEX_FILE", &index);
+        cmd
+    };
+    proc::capture(&mut indexed(&["read-tree".as_ref(), commit.as_ref()]))?;
+    let mut apply = indexed(&["apply".as_ref(), "--cached".as_ref(), patch.as_ref()]);
+    let (status, _, errors) = proc::output(&mut apply)?;
+    if !status.success() {
+        return Ok(Err(errors));
+    }
+    let tree = proc::capture(&mut indexed(&["write-tree".as_ref()]))?;
+    Ok(Ok(tree.trim().to_owned()))
+}
+
+/// Makes `new` the patches of a directory.
+fn write_patches(dir: &Path, new: &[PathBuf]) -> Result<()> {
+    let old = patches(dir)?;
     let mut kept = BTreeSet::new();
-    for patch in &new {
+    for patch in new {
         let name = patch.file_name().context("a patch without a name")?;
         let target = dir.join(name);
         let bytes = fs::read(patch)?;
@@ -540,7 +688,11 @@ pub(crate) fn export(ctx: &Ctx) -> Result<()> {
                 .with_context(|| format!("cannot remove {}", patch.display()))?;
         }
     }
+    Ok(())
+}
 
+/// Makes `files` the mirror.
+fn write_mirror(ctx: &Ctx, files: &[Added]) -> Result<()> {
     let wanted: BTreeSet<&str> = files.iter().map(|file| file.path.as_str()).collect();
     for path in mirrored(&ctx.root)? {
         if !wanted.contains(path.as_str()) {
@@ -555,7 +707,7 @@ pub(crate) fn export(ctx: &Ctx) -> Result<()> {
             }
         }
     }
-    for file in &files {
+    for file in files {
         let target = ctx.root.join(&file.path);
         if fs::read(&target).ok().as_deref() != Some(&file.bytes) {
             write_whole(&target, &file.bytes)?;
@@ -565,18 +717,6 @@ pub(crate) fn export(ctx: &Ctx) -> Result<()> {
             fs::Permissions::from_mode(if file.exec { 0o755 } else { 0o644 }),
         )?;
     }
-    write_record(
-        ctx,
-        &Record {
-            patches: content_hash(&patches(&dir)?)?,
-            head: tree.git.run(["rev-parse", "HEAD"])?,
-        },
-    )?;
-    println!(
-        "patches/: {} patches; mirror: {} files",
-        new.len(),
-        files.len()
-    );
     Ok(())
 }
 
@@ -598,6 +738,7 @@ mod tests {
             git.run(["config", key, value]).unwrap();
         }
         fs::write(linux.join("Kbuild"), "obj-y += fs/\n").unwrap();
+        fs::write(linux.join("Makefile"), "VERSION = 7\nPATCHLEVEL = 3\n").unwrap();
         git.run(["add", "."]).unwrap();
         git.run(["commit", "-q", "-m", "base"]).unwrap();
         git.run(["tag", "base"]).unwrap();
@@ -729,6 +870,82 @@ mod tests {
                 .to_string()
                 .contains("outside the mirrored")
         );
+    }
+
+    /// A checkout with a series of two patches, made for 7.3, and a tree of 7.2, on which the
+    /// second does not apply; 7.2 has a folder, which is empty.
+    fn older_release() -> (tempfile::TempDir, Ctx, Tree) {
+        let (dir, ctx, mut tree) = checkout();
+        let git = tree.git.clone();
+        let kconfig = |lines: &str| fs::write(git.dir().join("Kconfig"), lines).unwrap();
+        kconfig("a\nb\nc\nd\n");
+        git.run(["add", "."]).unwrap();
+        git.run(["commit", "-q", "--amend", "--no-edit"]).unwrap();
+        git.run(["tag", "-f", "base"]).unwrap();
+        commit(&tree, "fs/new.rs", "fn a() {}\n", "fs: add a");
+        commit(&tree, "Kconfig", "a\nb\nnew\nc\nd\n", "add new");
+        export(&ctx).unwrap();
+
+        git.run(["checkout", "-q", "-B", "mayexec", "base"])
+            .unwrap();
+        kconfig("a\nb\nd\n");
+        fs::write(git.dir().join("Makefile"), "VERSION = 7\nPATCHLEVEL = 2\n").unwrap();
+        git.run(["commit", "-q", "-a", "-m", "older"]).unwrap();
+        git.run(["tag", "-f", "base"]).unwrap();
+        tree.base = git.commit("base").unwrap().unwrap();
+        fs::remove_file(record_path(&ctx)).unwrap();
+        fs::create_dir(folder(&ctx.patches(), "7.2")).unwrap();
+        (dir, ctx, tree)
+    }
+
+    #[test]
+    fn a_release_s_folder_replaces_namesakes_and_export_writes_only_there() {
+        let (_dir, ctx, tree) = older_release();
+        let plain = patches(&ctx.patches()).unwrap();
+        let hash = content_hash(&plain).unwrap();
+        assert!(sync(&ctx, &tree).unwrap_err().to_string().contains("0002-"));
+
+        let first = plain[0].to_str().unwrap();
+        tree.git.run(["am", "-q", first]).unwrap();
+        commit(&tree, "Kconfig", "a\nb\nnew\nd\n", "add new");
+        export(&ctx).unwrap();
+        let own = folder(&ctx.patches(), "7.2");
+        assert_eq!(crate::ctx::tests::names(&own), ["0002-add-new.patch"]);
+        assert_eq!(
+            content_hash(&patches(&ctx.patches()).unwrap()).unwrap(),
+            hash
+        );
+
+        let series = of(&ctx.patches(), &tree).unwrap();
+        assert_eq!(series, [plain[0].clone(), own.join("0002-add-new.patch")]);
+        assert_eq!(of_release(&ctx.patches(), "7.3").unwrap(), plain);
+        apply(&ctx, &tree.git, &tree.base, &series).unwrap();
+        assert!(sync(&ctx, &tree).unwrap().contains("2 patches"));
+        let change = |path: &Path| change(&fs::read_to_string(path).unwrap());
+        assert!(change(&series[1]).contains("\n+new\n"));
+        assert!(!change(&series[1]).contains("@@"));
+    }
+
+    #[test]
+    fn a_release_s_export_neither_adds_patches_nor_changes_the_mirror() {
+        let (_dir, ctx, tree) = older_release();
+        let mirrored = || fs::read_to_string(ctx.root.join("fs/new.rs")).unwrap();
+        let kept = (
+            content_hash(&patches(&ctx.patches()).unwrap()).unwrap(),
+            mirrored(),
+        );
+        commit(&tree, "fs/new.rs", "fn b() {}\n", "fs: add a");
+        let error = export(&ctx).unwrap_err().to_string();
+        assert!(error.contains("must be those of patches/"), "{error}");
+        commit(&tree, "Kconfig", "a\nb\nnew\nd\n", "add new");
+        let error = export(&ctx).unwrap_err().to_string();
+        assert!(error.contains("fs/new.rs: content differs"), "{error}");
+        let now = (
+            content_hash(&patches(&ctx.patches()).unwrap()).unwrap(),
+            mirrored(),
+        );
+        assert_eq!(kept, now);
+        assert!(patches(&folder(&ctx.patches(), "7.2")).unwrap().is_empty());
     }
 
     #[test]

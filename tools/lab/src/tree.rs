@@ -32,6 +32,16 @@ pub(crate) struct Tree {
     pub(crate) base: String,
 }
 
+impl Tree {
+    /// The release of the base, `7.3`.
+    pub(crate) fn release(&self) -> Result<String> {
+        let makefile = format!("{}:Makefile", self.base);
+        let text = self.git.run(["cat-file", "blob", &makefile])?;
+        parse_release(&text)
+            .with_context(|| format!("the base's Makefile, {makefile}, has no VERSION, PATCHLEVEL"))
+    }
+}
+
 /// Opens the tree, creating it if it is not there.
 pub(crate) fn open(ctx: &Ctx) -> Result<Tree> {
     let made = !ctx.slot.exists();
@@ -336,19 +346,25 @@ fn without_debian(ignore: &str) -> String {
 }
 
 fn parse_version(makefile: &str) -> Option<String> {
-    let field = |name: &str| {
-        makefile.lines().take(20).find_map(|line| {
-            let (key, value) = line.split_once('=')?;
-            (key.trim() == name).then(|| value.trim().to_owned())
-        })
-    };
     Some(format!(
-        "{}.{}.{}{}",
-        field("VERSION")?,
-        field("PATCHLEVEL")?,
-        field("SUBLEVEL")?,
-        field("EXTRAVERSION").unwrap_or_default()
+        "{}.{}{}",
+        parse_release(makefile)?,
+        field(makefile, "SUBLEVEL")?,
+        field(makefile, "EXTRAVERSION").unwrap_or_default()
     ))
+}
+
+fn parse_release(makefile: &str) -> Option<String> {
+    let (version, level) = (field(makefile, "VERSION")?, field(makefile, "PATCHLEVEL")?);
+    Some(format!("{version}.{level}"))
+}
+
+/// What the kernel's Makefile sets a variable to.
+fn field<'a>(makefile: &'a str, name: &str) -> Option<&'a str> {
+    makefile.lines().take(20).find_map(|line| {
+        let (key, value) = line.split_once('=')?;
+        (key.trim() == name).then(|| value.trim())
+    })
 }
 
 #[cfg(test)]
@@ -369,6 +385,7 @@ mod tests {
         let text =
             "# x\nVERSION = 7\nPATCHLEVEL = 3\nSUBLEVEL = 4\nEXTRAVERSION = -rc1\nNAME = Baby\n";
         assert_eq!(parse_version(text).as_deref(), Some("7.3.4-rc1"));
+        assert_eq!(parse_release(text).as_deref(), Some("7.3"));
         assert_eq!(parse_version("all:\n\ttrue\n"), None);
     }
 

@@ -25,10 +25,13 @@ struct Base {
     commit: String,
     plain: Vec<String>,
     merged: Vec<String>,
+    /// With the patches of its own folder, if it has one.
+    own: Option<Vec<String>>,
 }
 
 /// Applies the series to the newest source of each kernel that Debian has, and prints
-/// a table; whether it applies to the one that it is made for.
+/// a table; whether it applies to the one that it is made for and, with the patches of their
+/// own, to those that have a folder.
 pub(crate) fn run(ctx: &Ctx) -> Result<bool> {
     let files = series::patches(&ctx.patches())?;
     let mut touched = BTreeSet::from(["Kbuild".to_owned()]);
@@ -68,6 +71,7 @@ pub(crate) fn run(ctx: &Ctx) -> Result<bool> {
             commit,
             plain: Vec::new(),
             merged: Vec::new(),
+            own: None,
         });
     }
     if bases.is_empty() {
@@ -78,13 +82,17 @@ pub(crate) fn run(ctx: &Ctx) -> Result<bool> {
         let stage = Stage::begin(&format!("apply the series to {}", base.version), None);
         base.plain = refused(&git, &base.commit, "--no-3way", &files)?;
         base.merged = refused(&git, &base.commit, "--3way", &files)?;
+        let own = series::of_release(&ctx.patches(), &base.release)?;
+        if own != files {
+            base.own = Some(refused(&git, &base.commit, "--no-3way", &own)?);
+        }
         stage.done("");
     }
     bases.sort_by_key(|base| std::cmp::Reverse(numbers(&base.release)));
     println!("\n{}", table(&bases, files.len()));
-    Ok(bases
-        .iter()
-        .any(|base| base.release == DEFAULT_BASE && base.plain.is_empty()))
+    let made_for = |base: &Base| base.release == DEFAULT_BASE && base.plain.is_empty();
+    let own = |base: &Base| base.own.as_ref().is_none_or(Vec::is_empty);
+    Ok(bases.iter().any(made_for) && bases.iter().all(own))
 }
 
 fn git_init(git: &Git) -> Result<()> {
@@ -154,14 +162,19 @@ fn refused(git: &Git, start: &str, how: &str, files: &[PathBuf]) -> Result<Vec<S
 }
 
 fn table(bases: &[Base], total: usize) -> String {
-    let mut text = String::from("| kernel | `git am` | `git am -3` |\n|---|---|---|\n");
+    let mut text = String::from(
+        "| kernel | `git am` | `git am -3` | `git am`, with its folder |\n|---|---|---|---|\n",
+    );
     for base in bases {
         text.push_str(&format!(
-            "| {} ({}) | {} | {} |\n",
+            "| {} ({}) | {} | {} | {} |\n",
             base.release,
             base.version,
             outcome(&base.plain, total),
-            outcome(&base.merged, total)
+            outcome(&base.merged, total),
+            base.own
+                .as_ref()
+                .map_or("has none".to_owned(), |own| outcome(own, total))
         ));
     }
     text

@@ -49,7 +49,7 @@ struct Branch<'a> {
 /// Makes the branch of patches/.
 pub(crate) fn prep(ctx: &Ctx) -> Result<()> {
     let tree = tree::repository(ctx)?;
-    let source = Source::read(ctx)?;
+    let source = Source::read(ctx, &tree)?;
     let old = Branch::find(ctx, &tree)?;
     if let Some(branch) = &old
         && branch.made()?.is_none()
@@ -80,7 +80,7 @@ pub(crate) fn prep(ctx: &Ctx) -> Result<()> {
 /// Writes the mails, and checks that they apply.
 pub(crate) fn dry_run(ctx: &Ctx) -> Result<bool> {
     let tree = tree::repository(ctx)?;
-    let source = Source::read(ctx)?;
+    let source = Source::read(ctx, &tree)?;
     let branch = match Branch::find(ctx, &tree)? {
         None => make(ctx, &tree, &source, None)?,
         Some(branch) => match branch.made()? {
@@ -110,7 +110,7 @@ pub(crate) fn send(ctx: &Ctx) -> Result<bool> {
     let tree = tree::repository(ctx)?;
     let branch = Branch::find(ctx, &tree)?
         .with_context(|| format!("there is no branch {BRANCH} to send: `make prep` makes it"))?;
-    let problems = branch.problems(&Source::read(ctx)?)?;
+    let problems = branch.problems(&Source::read(ctx, &tree)?)?;
     if !problems.is_empty() {
         eprint!("not sent:\n{}", indented(&problems));
         return Ok(false);
@@ -144,7 +144,7 @@ pub(crate) fn range_diff(ctx: &Ctx) -> Result<()> {
         );
     }
     let (tag, dir) = tagged_patches(ctx)?;
-    let apply = |dir: &Path| series::apply(ctx, &tree.git, &tree.base, &series::patches(dir)?);
+    let apply = |dir: &Path| series::apply(ctx, &tree.git, &tree.base, &series::of(dir, &tree)?);
     let then = apply(dir.path()).with_context(|| format!("the patches of {tag}"))?;
     let now = apply(&ctx.patches())?;
     now.git.run([
@@ -182,12 +182,12 @@ fn tagged_patches(ctx: &Ctx) -> Result<(String, tempfile::TempDir)> {
         "no version to compare with: b4 has sent none (it tags sent/*), and this repository has no tag v1, v2, ...",
     )?;
     let dir = tempfile::tempdir()?;
-    let names = own.run(["ls-tree", "--name-only", tag, "patches/"])?;
+    let names = own.run(["ls-tree", "-r", "--name-only", tag, "patches/"])?;
     for path in names.lines().filter(|path| path.ends_with(".patch")) {
-        let name = path.rsplit('/').next().unwrap_or(path);
+        let name = path.trim_start_matches("patches/");
         // Not `run`, which trims: a patch ends as it ends.
         let text = proc::capture(&mut own.cmd(["show", &format!("{tag}:{path}")]))?;
-        fs::write(dir.path().join(name), text)?;
+        write_whole(&dir.path().join(name), text.as_bytes())?;
     }
     Ok((tag.to_owned(), dir))
 }
@@ -228,8 +228,8 @@ struct Source {
 }
 
 impl Source {
-    fn read(ctx: &Ctx) -> Result<Self> {
-        let files = series::patches(&ctx.patches())?;
+    fn read(ctx: &Ctx, tree: &Tree) -> Result<Self> {
+        let files = series::of(&ctx.patches(), tree)?;
         let path = ctx.patches().join("cover-letter.txt");
         let text = fs::read_to_string(&path)
             .with_context(|| format!("cannot read {}", ctx.show(&path)))?;

@@ -146,7 +146,7 @@ impl<'a> Session<'a> {
     /// Applies patches/ to the base, which is fetched if it is not there.
     pub(crate) fn open(ctx: &'a Ctx) -> Result<Self> {
         let tree = tree::open(ctx)?;
-        let files = series::patches(&ctx.patches())?;
+        let files = series::of(&ctx.patches(), &tree)?;
         if files.is_empty() {
             bail!("patches/ holds no patch");
         }

@@ -46,6 +46,11 @@ pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
         None,
     );
     report.outcome(
+        "a release's own patches change what their namesakes change",
+        namesakes(&ctx.patches()),
+        None,
+    );
+    report.outcome(
         "the mirror agrees with the patches",
         series::added(&tree.git, &tree.base, session.tip())
             .and_then(|added| series::mirror_differences(&ctx.root, &added)),
@@ -96,19 +101,10 @@ fn independent(session: &Session<'_>) -> Result<Vec<String>> {
         bail!("no patch follows {CORE}");
     }
     let git = &session.tree.git;
-    let dir = tempfile::tempdir()?;
-    let index = dir.path().join("index");
-    proc::capture(
-        git.cmd(["read-tree", &session.commits[core]])
-            .env("GIT_INDEX_FILE", &index),
-    )?;
     let mut problems = Vec::new();
     for number in optional {
-        let mut cmd = git.cmd(["apply", "--cached", "--check"]);
-        cmd.arg(&session.files[number])
-            .env("GIT_INDEX_FILE", &index);
-        let (status, _, errors) = proc::output(&mut cmd)?;
-        if !status.success() {
+        let applied = series::on_top(git, &session.commits[core], &session.files[number])?;
+        if let Err(errors) = applied {
             problems.push(format!("{}: {errors}", session.patch_name(number)));
         }
     }
@@ -161,12 +157,8 @@ fn exported(session: &Session<'_>) -> Result<Vec<String>> {
     let out = tempfile::Builder::new()
         .prefix(".export-")
         .tempdir_in(&session.ctx.slot)?;
-    let written = series::format(
-        &session.tree.git,
-        &session.tree.base,
-        session.tip(),
-        out.path(),
-    )?;
+    let (dir, written) = series::exported(session.ctx, &session.tree, session.tip(), out.path())?;
+    let kept = series::patches(&dir)?;
     let names = |files: &[std::path::PathBuf]| -> BTreeSet<String> {
         files
             .iter()
@@ -174,20 +166,17 @@ fn exported(session: &Session<'_>) -> Result<Vec<String>> {
             .map(|name| name.to_string_lossy().into_owned())
             .collect()
     };
-    let (have, want) = (names(&session.files), names(&written));
+    let (have, want) = (names(&kept), names(&written));
     let mut problems: Vec<String> = have
         .difference(&want)
         .map(|name| format!("{name}: not written by export"))
         .collect();
     problems.extend(
         want.difference(&have)
-            .map(|name| format!("{name}: missing in patches/")),
+            .map(|name| format!("{name}: missing in {}/", session.ctx.show(&dir))),
     );
     for name in have.intersection(&want) {
-        let (old, new) = (
-            fs::read(session.ctx.patches().join(name))?,
-            fs::read(out.path().join(name))?,
-        );
+        let (old, new) = (fs::read(dir.join(name))?, fs::read(out.path().join(name))?);
         if old != new {
             let at = String::from_utf8_lossy(&old)
                 .lines()
@@ -201,6 +190,43 @@ fn exported(session: &Session<'_>) -> Result<Vec<String>> {
         problems.push("`make kernel`, then `make export`".to_owned());
     }
     Ok(problems)
+}
+
+/// How the patches in the releases' folders differ from those that they replace by more
+/// than what is around the change.
+fn namesakes(dir: &Path) -> Result<Vec<String>> {
+    let mut problems = Vec::new();
+    for entry in fs::read_dir(dir).with_context(|| format!("cannot list {}", dir.display()))? {
+        let folder = entry?.file_name().to_string_lossy().into_owned();
+        if !is_release(&folder) {
+            continue;
+        }
+        for file in series::patches(&dir.join(&folder))? {
+            let name = file.file_name().unwrap_or_default();
+            let shown = format!("{folder}/{}", name.to_string_lossy());
+            let Ok(plain) = fs::read_to_string(dir.join(name)) else {
+                problems.push(format!("{shown}: patches/ has no patch of this name"));
+                continue;
+            };
+            let (plain, own) = (
+                series::change(&plain),
+                series::change(&fs::read_to_string(&file)?),
+            );
+            if plain != own {
+                let mut lines = plain.lines().zip(own.lines());
+                let line = lines.find(|(a, b)| a != b).map_or("its end", |(_, b)| b);
+                problems.push(format!("{shown}: changes something else, at: {line}"));
+            }
+        }
+    }
+    Ok(problems)
+}
+
+/// Whether a folder of patches/ is that of a release, not of another project.
+fn is_release(folder: &str) -> bool {
+    folder
+        .strip_prefix(series::FOLDER)
+        .is_some_and(|release| release.starts_with(|first: char| first.is_ascii_digit()))
 }
 
 fn trailers(session: &Session<'_>) -> Result<Vec<String>> {
@@ -445,6 +471,35 @@ mod tests {
         assert_eq!(
             vouching(message),
             ["Signed-off-by: A <a@b>", "  acked-by: B"]
+        );
+    }
+
+    #[test]
+    fn a_release_s_patch_changes_what_its_namesake_changes() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |path: &str, text: &str| {
+            let path = dir.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        let patch = "Subject: x\n\nWhy.\n---\n f | 1 +\n\ndiff --git a/f b/f\nindex 1..2\n@@ -1 +1,2 @@\n a\n+new\n";
+        let moved = patch.replace("1..2", "3..4").replace("\n a\n", "\n b\n");
+        write("0001-x.patch", patch);
+        write("linux-7.2/0001-x.patch", &moved);
+        write("linux-raw-sys/0001-another-project.patch", "");
+        assert!(namesakes(dir.path()).unwrap().is_empty());
+        write("linux-7.2/0001-x.patch", &moved.replace("+new", "+newer"));
+        write("linux-7.1/0001-x.patch", &moved.replace("Why.", "Because."));
+        write("linux-7.1/0002-y.patch", &moved);
+        let mut problems = namesakes(dir.path()).unwrap();
+        problems.sort();
+        assert_eq!(
+            problems,
+            [
+                "linux-7.1/0001-x.patch: changes something else, at: Because.",
+                "linux-7.1/0002-y.patch: patches/ has no patch of this name",
+                "linux-7.2/0001-x.patch: changes something else, at: +newer",
+            ]
         );
     }
 
