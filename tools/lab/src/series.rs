@@ -214,7 +214,7 @@ pub(crate) fn sync(ctx: &Ctx, tree: &Tree) -> Result<String> {
     if !pristine && !exported {
         bail!(
             "patches/ changed, and {linux} holds work that patches/ does not have:\n{}\n\
-             to keep the work: commit it, then `make export FORCE=1` (overwrites patches/), or save it with\n\
+             to keep the work: commit it, then `make export FORCE=1` (overwrites the patch files), or save it with\n\
              \x20 git -C {linux} branch my-work && git -C {linux} reset --hard {}\n\
              and run the command again",
             describe_work(tree, &record.head, &dirt)?,
@@ -535,7 +535,7 @@ pub(crate) fn export(ctx: &Ctx) -> Result<()> {
     {
         bail!(
             "patches/ changed since the tree was made from it, and export would overwrite that\n\
-             `make kernel` says how to bring them together; FORCE=1 overwrites patches/"
+             `make kernel` says how to bring them together; FORCE=1 overwrites the patch files"
         );
     }
 

@@ -230,6 +230,33 @@ mod tests {
     }
 
     #[test]
+    fn a_release_s_folder_has_a_column() {
+        let base = |release: &str, plain: &[&str], own| Base {
+            release: release.to_owned(),
+            version: "1".to_owned(),
+            commit: String::new(),
+            plain: plain.iter().map(|&name| name.to_owned()).collect(),
+            merged: Vec::new(),
+            own,
+        };
+        let text = table(
+            &[
+                base("7.3", &[], None),
+                base("7.2", &["5"], Some(Vec::new())),
+            ],
+            17,
+        );
+        let rows: Vec<&str> = text.lines().skip(2).collect();
+        assert_eq!(
+            rows,
+            [
+                "| 7.3 (1) | all | all | has none |",
+                "| 7.2 (1) | all but 5 | all | all |"
+            ]
+        );
+    }
+
+    #[test]
     fn a_patch_after_a_refused_one_is_still_tried() {
         let (dir, git) = crate::git::tests::scratch();
         let write = |text: &str, name: &str| {
