@@ -42,6 +42,8 @@ static inline int mayexec_permission(struct mnt_idmap *idmap,
  *
  * Return: true if the policy in force for the caller has the FILE check.
  */
+#ifdef CONFIG_OPEN_MAYEXEC
 bool mayexec_asks_file(void);
+#endif
 
 #endif /* _LINUX_MAYEXEC_H */

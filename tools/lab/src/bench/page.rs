@@ -98,6 +98,10 @@ pub(crate) fn page(results: &Results, targets: &[Target], grown: &[(String, i64)
             if target.met { "met" } else { "missed" }
         );
     }
+    text.push_str(
+        "\nWhich function takes how many of these instructions, and why the missed ones are missed: the cover letter\n\
+         (`patches/cover-letter.txt`), section \"Performance\".\n",
+    );
 
     text.push_str(
         "\n## Opens without the flag\n\nCommand in the guest: `bench count --only unflagged`\n\n",
