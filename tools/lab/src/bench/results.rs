@@ -11,6 +11,9 @@ const TOLERATED: i64 = 100;
 /// instruction on each side.
 const SLACK: i64 = 2;
 
+/// By which part of itself a figure may differ from boot to boot.
+const VARIES: i64 = 200;
+
 /// Everything that a run has found.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Results {
@@ -64,6 +67,23 @@ impl Results {
         Some(self.get(more)? - self.get(less)?)
     }
 
+    /// What a difference may always grow by. Opens of one file in a row are counted to
+    /// the instruction. Others depend on where their memory happens to lie, as chains of
+    /// hashes do, and that on the boot: by a two-hundredth of what they take.
+    fn slack(&self, name: &str) -> i64 {
+        let of = match (name.split_once("/added/"), name.split_once("/flag/")) {
+            (Some((config, what)), _) if !what.starts_with("unflagged/") => {
+                format!("{config}/series/{what}")
+            }
+            (_, Some((config, what @ ("ring" | "start")))) => {
+                format!("{config}/series/{what}/flagged")
+            }
+            _ => return SLACK,
+        };
+        self.get(&of)
+            .map_or(SLACK, |whole| SLACK.max(whole / VARIES))
+    }
+
     /// How these differ from earlier ones.
     pub(crate) fn compare(&self, old: &Self) -> Comparison {
         let mut found = Comparison::default();
@@ -74,7 +94,8 @@ impl Results {
             found.figure(name, was, now.and_then(median), noise);
         }
         for (name, &was) in &old.differences {
-            found.figure(name, was, self.differences.get(name).copied(), SLACK);
+            let now = self.differences.get(name).copied();
+            found.figure(name, was, now, self.slack(name));
         }
         let names: std::collections::BTreeSet<&String> =
             self.versions.keys().chain(old.versions.keys()).collect();
@@ -181,6 +202,25 @@ mod tests {
         );
         let new = results(&[("locks", &[0])], &[("unflagged", 2), ("flag", 102)]);
         assert_eq!(new.compare(&old), Comparison::default());
+    }
+
+    #[test]
+    fn differences_of_two_boots_vary() {
+        let figures: [(&str, &[i64]); 2] = [
+            ("minimal/series/growth/depth/8/plain", &[8000; 3]),
+            ("minimal/series/unflagged/open", &[8000; 3]),
+        ];
+        let [depth, open] = [
+            "minimal/added/growth/depth/8/plain",
+            "minimal/added/unflagged/open",
+        ];
+        let old = results(&figures, &[(depth, -6), (open, 1)]);
+        for (now, worse) in [(34, None), (35, Some(depth))] {
+            let found = results(&figures, &[(depth, now), (open, 3)]).compare(&old);
+            assert_eq!(found.worse.len(), usize::from(worse.is_some()), "{found:?}");
+        }
+        let found = results(&figures, &[(depth, -6), (open, 4)]).compare(&old);
+        assert_eq!(found.worse, [format!("{open}: 4, was 1 (+300.0%)")]);
     }
 
     #[test]
