@@ -58,6 +58,14 @@ pub(crate) fn folder(dir: &Path, release: &str) -> PathBuf {
     dir.join(format!("{FOLDER}{release}"))
 }
 
+/// The names of `files`, in their order.
+pub(crate) fn names(files: &[PathBuf]) -> Vec<String> {
+    let names = files.iter().filter_map(|file| file.file_name());
+    names
+        .map(|name| name.to_string_lossy().into_owned())
+        .collect()
+}
+
 /// One hash for the names and contents of `files`.
 pub(crate) fn content_hash(files: &[PathBuf]) -> Result<String> {
     let mut all = String::new();
@@ -589,18 +597,13 @@ pub(crate) fn exported(
         return Ok((ctx.patches(), written));
     }
     let plain = patches(&ctx.patches())?;
-    let names = |files: &[PathBuf]| -> Vec<String> {
-        let names = files.iter().filter_map(|file| file.file_name());
-        names
-            .map(|name| name.to_string_lossy().into_owned())
-            .collect()
-    };
-    if names(&plain) != names(&written) {
+    let expected = names(&plain);
+    if expected != names(&written) {
         bail!(
             "{} replaces patches, so the commits must be those of patches/, in the same order:\n  {}\n\
              others come to the series, leave it or get a new name on Linux {DEFAULT_BASE} first",
             ctx.show(&own),
-            names(&plain).join("\n  ")
+            expected.join("\n  ")
         );
     }
     let commits = tree.git.commits(&tree.base, tip)?;

@@ -185,7 +185,7 @@ pub(crate) fn watch(options: &Options) -> Result<u8> {
     let mut pipe = instance.start(options.all)?;
     let _ = writeln!(std::io::stderr(), "watching, Ctrl-C ends it");
     let mut tally = Tally::default();
-    let outcome = follow((&mut pipe, &tracefs), &stop, options, &mut tally);
+    let outcome = follow(&mut pipe, &tracefs, &stop, options, &mut tally);
     // The instance cannot be removed while this is open.
     drop(pipe);
     drop(instance);
@@ -222,7 +222,8 @@ impl Tally {
 }
 
 fn follow(
-    (pipe, tracefs): (&mut File, &Path),
+    pipe: &mut File,
+    tracefs: &Path,
     stop: &AtomicBool,
     options: &Options,
     tally: &mut Tally,

@@ -159,14 +159,8 @@ fn exported(session: &Session<'_>) -> Result<Vec<String>> {
         .tempdir_in(&session.ctx.slot)?;
     let (dir, written) = series::exported(session.ctx, &session.tree, session.tip(), out.path())?;
     let kept = series::patches(&dir)?;
-    let names = |files: &[std::path::PathBuf]| -> BTreeSet<String> {
-        files
-            .iter()
-            .filter_map(|file| file.file_name())
-            .map(|name| name.to_string_lossy().into_owned())
-            .collect()
-    };
-    let (have, want) = (names(&kept), names(&written));
+    let [have, want]: [BTreeSet<String>; 2] =
+        [&kept, &written].map(|files| series::names(files).into_iter().collect());
     let mut problems: Vec<String> = have
         .difference(&want)
         .map(|name| format!("{name}: not written by export"))
