@@ -1,5 +1,8 @@
 //! Counting the instructions of an operation.
 
+use std::thread::sleep;
+use std::time::Duration;
+
 use anyhow::{Context, Result};
 use bench::{Count, Line, REPEATS, median};
 use uapi::time_stamp;
@@ -15,6 +18,10 @@ const SAMPLES: usize = 101;
 
 /// Operations of one repeat where there are many kinds of them.
 const FEW: usize = 25;
+
+/// Before each figure: what the one before it left to RCU and to kernel threads is done.
+/// The guest's clock does not wait for it.
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// Takes figures whose names begin with what the host asked for.
 pub(crate) struct Meter<'a> {
@@ -63,6 +70,7 @@ impl<'a> Meter<'a> {
         if !self.wants(name) {
             return Ok(());
         }
+        sleep(PAUSE);
         let mut take = || -> Result<Vec<u64>> {
             for _ in 0..warm_up {
                 operation()?;
@@ -88,6 +96,7 @@ impl<'a> Meter<'a> {
         if !self.wants(name) {
             return Ok(());
         }
+        sleep(PAUSE);
         let mut runs = Vec::new();
         for _ in 0..REPEATS {
             let mut sum = 0;
