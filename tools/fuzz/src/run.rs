@@ -9,9 +9,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use fuzz::call::{Call, Generator};
 use fuzz::shrink::shrink;
-use fuzz::trace::{BLOCK, Block, Tally, Trace};
+use fuzz::trace::{BLOCK, Block, Tally, Trace, short_digest};
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
-use sha2::{Digest, Sha256};
 
 use crate::caller::{Caller, Descriptors};
 use crate::fixture::Fixture;
@@ -176,7 +175,7 @@ pub(crate) fn differential_block(
         caller.become_it()?;
         policy.restrict_caller()?;
         let mut opener = Opener::new();
-        let mut digest = Sha256::new();
+        let mut digests = Vec::new();
         let (mut opened, mut changed) = (0, 0);
         let mut record = record.map(BufWriter::new);
         for number in number * BLOCK..end {
@@ -199,8 +198,7 @@ pub(crate) fn differential_block(
                     text.push_str(&changes);
                 }
             }
-            digest.update(&text);
-            digest.update(b"\n");
+            digests.push(short_digest(&text));
             if let Some(record) = &mut record {
                 let error = error.map_or(String::new(), |error| {
                     format!(": {}", std::io::Error::from(error))
@@ -210,23 +208,19 @@ pub(crate) fn differential_block(
         }
         // What a call changed that cannot change anything.
         let changes = line.ask()?;
-        digest.update(&changes);
+        digests.push(short_digest(&changes));
         if let Some(record) = &mut record {
             if !changes.is_empty() {
                 writeln!(record, "in the end: {changes}")?;
             }
             record.flush()?;
         }
-        let digest = digest.finalize();
         let block = Block {
             number,
             calls: end - number * BLOCK,
             opened,
             changed,
-            digest: digest[..16]
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect(),
+            seen: digests,
         };
         Ok(serde_json::to_string(&block)?)
     })?;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
-use fuzz::trace::{BLOCK, Tally, Trace, differing_blocks, first_difference};
+use fuzz::trace::{BLOCK, Differing, Tally, Trace, differing_blocks, first_difference};
 
 use super::{Extent, Row};
 use crate::ctx::Ctx;
@@ -60,19 +60,16 @@ pub(crate) fn differential(ctx: &Ctx, base: &Kernel, tip: &Kernel, extent: Exten
             one.blocks.len()
         ));
     }
-    // A guest that had to wait for its host answers late once: what the kernels do
-    // differently, they do again.
-    let mut once = 0;
-    for block in blocks.into_iter().take(LOOKED_AT) {
-        match look_at(ctx, base, tip, seed, block)? {
-            Some(difference) => failures.push(difference),
-            None => once += 1,
+    let mut once = String::new();
+    for differing in blocks.into_iter().take(LOOKED_AT) {
+        match look_at(ctx, base, tip, seed, differing)? {
+            Look::Again(difference) => failures.push(difference),
+            Look::Once(call) => {
+                once += "; differed once and not again: ";
+                once += &call;
+            }
         }
     }
-    let once = match once {
-        0 => String::new(),
-        blocks => format!(", {blocks} blocks differed once and not again"),
-    };
     Ok(Row {
         claim: "opens without the flag answer and act as on the base".to_owned(),
         tried: format!(
@@ -101,14 +98,22 @@ fn incomplete(trace: &Trace, calls: u64) -> Vec<String> {
     failures
 }
 
-/// Runs a block on both kernels again, and finds the first call that differs, if one does.
+/// What a second run of a block shows.
+enum Look {
+    /// The first call that differs: what the kernels do differently, they do again.
+    Again(String),
+    /// Nothing; the call that differed before.
+    Once(String),
+}
+
+/// Runs a block that differs on both kernels again.
 fn look_at(
     ctx: &Ctx,
     base: &Kernel,
     tip: &Kernel,
     seed: u64,
-    block: u64,
-) -> Result<Option<String>> {
+    Differing { block, call }: Differing,
+) -> Result<Look> {
     let again = format!("replay --seed {seed} --block {block}");
     let args = words(&again);
     let (on_base, on_tip) = beside(
@@ -124,8 +129,17 @@ fn look_at(
         || run(ctx, tip, &format!("block {block}"), &args, false),
     )?;
     let (one, other) = (text(&on_base)?, text(&on_tip)?);
-    let difference = first_difference(("base", &one), ("series", &other));
-    Ok(difference.map(|difference| format!("{difference}again, in a guest: fuzz {again}")))
+    Ok(match first_difference(("base", &one), ("series", &other)) {
+        Some(difference) => Look::Again(format!("{difference}again, in a guest: fuzz {again}")),
+        None => Look::Once(words_of(call, &one)),
+    })
+}
+
+/// What a verbose record says of a call.
+fn words_of(call: u64, record: &str) -> String {
+    let start = format!("{call} ");
+    let line = record.lines().find(|line| line.starts_with(&start));
+    line.map_or_else(|| format!("the tree before call {call}"), str::to_owned)
 }
 
 /// Makes calls with the flag, half of them in each of two guests.
@@ -279,7 +293,7 @@ mod tests {
             calls: 1000,
             opened,
             changed,
-            digest: String::new(),
+            seen: Vec::new(),
         };
         let trace = |opened, changed| Trace {
             seed: 1,
@@ -288,6 +302,13 @@ mod tests {
         assert!(incomplete(&trace(300, 10), 1000).is_empty());
         assert_eq!(incomplete(&trace(300, 10), 2000).len(), 1);
         assert_eq!(incomplete(&trace(9, 0), 1000).len(), 2);
+    }
+
+    #[test]
+    fn a_call_is_found_in_the_record() {
+        let record = "11 root: open(x) = 3\n1 root: open(y) = 4\nin the end: z\n";
+        assert_eq!(words_of(1, record), "1 root: open(y) = 4");
+        assert_eq!(words_of(2, record), "the tree before call 2");
     }
 
     #[test]
