@@ -364,6 +364,7 @@ impl<'a> Boot<'a> {
                 "max,pauth-impdef=on",
                 "ttyAMA0",
             ),
+            Arch::Riscv64 => ("qemu-system-riscv64", "virt", "rv64", "ttyS0"),
         };
         let mut cmd = Command::new(qemu);
         cmd.args([
@@ -411,7 +412,7 @@ impl<'a> Boot<'a> {
             format!("console={tty}"),
             match self.arch {
                 Arch::X86 => format!("earlyprintk={tty}"),
-                Arch::Arm64 => "earlycon".to_owned(),
+                Arch::Arm64 | Arch::Riscv64 => "earlycon".to_owned(),
             },
             "root=/dev/root".to_owned(),
             "rootfstype=9p".to_owned(),

@@ -17,6 +17,7 @@ use crate::rows::{self, Row};
 use crate::selftests::{self, OWN, Plan, Run};
 use crate::suites::Session;
 use crate::tap::Verdict;
+use crate::toolchain::Arch;
 
 /// How much is tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,7 +62,7 @@ enum Make {
 }
 
 /// The rows, in order, by the names under which `make verify` takes them.
-const ROWS: [(&str, Make); 12] = [
+const ROWS: [(&str, Make); 13] = [
     (
         "opens without the flag",
         Make::Series(|session, kernel, extent| {
@@ -95,7 +96,14 @@ const ROWS: [(&str, Make); 12] = [
     ),
     ("uml", Make::Other(ports::uml)),
     ("i386", Make::Other(ports::compat)),
-    ("arm64", Make::Other(ports::arm64)),
+    (
+        "arm64",
+        Make::Other(|session| ports::cross(session, Arch::Arm64)),
+    ),
+    (
+        "riscv64",
+        Make::Other(|session| ports::cross(session, Arch::Riscv64)),
+    ),
     ("gcc", Make::Other(ports::gcc)),
 ];
 

@@ -22,20 +22,20 @@ const DIRS: [&str; 6] = ["bin", "dev", "proc", "run", "sys", "tmp"];
 /// The directory that a guest of this architecture has as its root, made unless it
 /// is there.
 pub(crate) fn open(ctx: &Ctx, arch: Arch) -> Result<PathBuf> {
-    let root = ctx.build.join(format!("root-{}", arch.name()));
+    let root = ctx.build.join(format!("root-{}", arch.debian()));
     let busybox = root.join("busybox");
     if !busybox.is_file() {
         fs::create_dir_all(&ctx.build)?;
         let part = tempfile::Builder::new()
             .prefix(".part-")
             .tempdir_in(&ctx.build)?;
-        let of_arch = format!("_{}.deb", arch.name());
+        let of_arch = format!("_{}.deb", arch.debian());
         let kept = crate::tree::downloaded(&ctx.build.join("dl"), BUSYBOX)?
             .map(|(deb, _)| deb)
             .filter(|deb| deb.to_string_lossy().ends_with(&of_arch));
         let deb = match kept {
             Some(deb) => deb,
-            None => Apt::of_arch(ctx, arch.name())?.download_newest(BUSYBOX)?,
+            None => Apt::of_arch(ctx, arch.debian())?.download_newest(BUSYBOX)?,
         };
         let unpacked = part.path().join("unpacked");
         proc::capture(Command::new("dpkg-deb").arg("-x").arg(&deb).arg(&unpacked))?;

@@ -25,6 +25,8 @@ pub(crate) enum Arch {
     X86,
     /// Built by LLVM, which needs no other compiler for it.
     Arm64,
+    /// Likewise.
+    Riscv64,
 }
 
 impl Arch {
@@ -33,6 +35,7 @@ impl Arch {
         match self {
             Self::X86 => "x86_64",
             Self::Arm64 => "arm64",
+            Self::Riscv64 => "riscv",
         }
     }
 
@@ -41,6 +44,16 @@ impl Arch {
         match self {
             Self::X86 => "x86",
             Self::Arm64 => "arm64",
+            Self::Riscv64 => "riscv",
+        }
+    }
+
+    /// What Debian calls it.
+    pub(crate) const fn debian(self) -> &'static str {
+        match self {
+            Self::X86 => "amd64",
+            Self::Arm64 => "arm64",
+            Self::Riscv64 => "riscv64",
         }
     }
 
@@ -49,6 +62,7 @@ impl Arch {
         match self {
             Self::X86 => "",
             Self::Arm64 => "aarch64-linux-gnu-",
+            Self::Riscv64 => "riscv64-linux-gnu-",
         }
     }
 
@@ -57,6 +71,7 @@ impl Arch {
         match self {
             Self::X86 => "x86.config",
             Self::Arm64 => "arm64.config",
+            Self::Riscv64 => "riscv64.config",
         }
     }
 
@@ -65,7 +80,7 @@ impl Arch {
     pub(crate) const fn image(self) -> &'static str {
         match self {
             Self::X86 => "bzImage",
-            Self::Arm64 => "Image",
+            Self::Arm64 | Self::Riscv64 => "Image",
         }
     }
 }

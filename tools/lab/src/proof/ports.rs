@@ -1,5 +1,5 @@
-//! The series elsewhere: on arm64, compiled by GCC, under 32-bit programs, and in
-//! user-mode Linux.
+//! The series elsewhere: on arm64 and riscv64, compiled by GCC, under 32-bit programs,
+//! and in user-mode Linux.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -30,25 +30,26 @@ const TEST_LOG: &str = "test.log";
 /// A race of the kernel's own against a clock, which a busy host loses.
 const RACE: &str = "filesystems/openat2:rename_attack_test";
 
-/// The cases of system calls that arm64 never had.
-const NOT_ON_ARM64: [&str; 2] = ["legacy.creat_ignores_it", "legacy.open_ignores_it"];
+/// The cases of system calls that only old architectures have.
+const NOT_ON_NEW: [&str; 2] = ["legacy.creat_ignores_it", "legacy.open_ignores_it"];
 
 /// Cross-built by LLVM and booted: KUnit passes, and every selftest ends as on x86.
-pub(crate) fn arm64(session: &Session<'_>) -> Result<Row> {
-    let tools = session.tools()?.cross(Arch::Arm64);
-    let kernel = build(session, &tools, "arm64")?;
+pub(crate) fn cross(session: &Session<'_>, arch: Arch) -> Result<Row> {
+    let tools = session.tools()?.cross(arch);
+    let name = arch.debian();
+    let kernel = build(session, &tools, name)?;
     let bundle = selftests::build(
         session.ctx,
         &tools,
         &Git::at(checked_out(session)?),
-        &obj(session, "arm64"),
+        &obj(session, name),
         Flavour::STATIC,
     )?;
     let mut found = Found::default();
     found.warnings(&own_warnings(session, &kernel)?);
-    found.kunit(session, &kernel, "arm64")?;
-    found.selftests(session, &kernel, &bundle, "arm64", &NOT_ON_ARM64)?;
-    Ok(found.row("the series works on arm64"))
+    found.kunit(session, &kernel, name)?;
+    found.selftests(session, &kernel, &bundle, name, &NOT_ON_NEW)?;
+    Ok(found.row(&format!("the series works on {name}")))
 }
 
 /// Compiled by GCC, with Rust: no warning in what the series touches, KUnit passes,
