@@ -5,8 +5,8 @@
 //! policy itself is broken, its tests on the host must notice. Those in a directory
 //! below are for another kernel: with all `consumers`, with the policy fixed when it
 //! is built (`static`), with the feature `off`; or for the rows of `make verify`, those
-//! of the kernel that all suites use (`proof`) and those of the one for `debug`. Those
-//! in `tools` are for a copy of this repository.
+//! of the kernel that all suites use (`proof`) and the one of faults (`debug`). Those in
+//! `tools` are for a copy of this repository.
 
 mod own;
 
