@@ -21,9 +21,10 @@ use crate::ctx::{Ctx, with_extension};
 use crate::git::Git;
 use crate::guest::{Boot, complaints};
 use crate::kernel::{self, Kernel, Variant};
+use crate::proc;
 use crate::proof;
 use crate::selftests::{self, Plan, Run};
-use crate::series::touched_paths;
+use crate::series::{Trial, touched_paths};
 use crate::suites::consumers::{self, CONSUMERS};
 use crate::suites::{self, OFF, STATIC, STATIC_VALUE, Session};
 use crate::tap::{self, Case, Verdict};
@@ -91,6 +92,25 @@ pub(crate) fn run(ctx: &Ctx, names: &[String]) -> Result<bool> {
         survivors.len()
     );
     Ok(survivors.is_empty())
+}
+
+/// The breaks that do not apply to what they break: git's words.
+pub(crate) fn stale(session: &Session<'_>) -> Result<Vec<String>> {
+    let root = &session.ctx.root;
+    let series = Trial::of(&session.tree.git, session.tip())?;
+    let mut problems = Vec::new();
+    for file in select(&root.join("scripts/breaks"), &[])? {
+        let objection = match Kind::of(&file) {
+            Kind::Tools => {
+                let args = ["apply".as_ref(), "--check".as_ref(), file.as_os_str()];
+                let (status, _, errors) = proc::output(&mut Git::at(root).cmd(args))?;
+                (!status.success()).then_some(errors)
+            }
+            _ => series.objection(&file)?,
+        };
+        problems.extend(objection.map(|errors| format!("{}: {errors}", stem(&file))));
+    }
+    Ok(problems)
 }
 
 fn stem(file: &Path) -> String {

@@ -5,6 +5,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
@@ -627,7 +628,7 @@ fn gives(git: &Git, patch: &Path, written: &Path, commit: &str) -> Result<bool> 
         return Ok(false);
     }
     let tree = git.run(["rev-parse", &format!("{commit}^{{tree}}")])?;
-    Ok(on_top(git, &format!("{commit}^"), patch)? == Ok(tree))
+    Ok(Trial::of(git, &format!("{commit}^"))?.tree(patch)? == Some(tree))
 }
 
 /// A patch file's author, date and message, and what follows.
@@ -649,27 +650,46 @@ pub(crate) fn change(patch: &str) -> String {
         .collect()
 }
 
-/// The tree that a patch makes of a commit's, or what git says against it.
-pub(crate) fn on_top(
-    git: &Git,
-    commit: &str,
-    patch: &Path,
-) -> Result<std::result::Result<String, String>> {
-    let dir = tempfile::tempdir()?;
-    let index = dir.path().join("index");
-    let indexed = |args: &[&OsStr]| {
-        let mut cmd = git.cmd(args);
-        cmd.env("GIT_INDEX_FILE", &index);
-        cmd
-    };
-    proc::capture(&mut indexed(&["read-tree".as_ref(), commit.as_ref()]))?;
-    let mut apply = indexed(&["apply".as_ref(), "--cached".as_ref(), patch.as_ref()]);
-    let (status, _, errors) = proc::output(&mut apply)?;
-    if !status.success() {
-        return Ok(Err(errors));
+/// A commit's tree, to try patches on without touching a checkout.
+pub(crate) struct Trial<'a> {
+    git: &'a Git,
+    dir: tempfile::TempDir,
+}
+
+impl<'a> Trial<'a> {
+    /// The tree of `commit`.
+    pub(crate) fn of(git: &'a Git, commit: &str) -> Result<Self> {
+        let dir = tempfile::tempdir()?;
+        let trial = Self { git, dir };
+        proc::capture(&mut trial.cmd(&["read-tree".as_ref(), commit.as_ref()]))?;
+        Ok(trial)
     }
-    let tree = proc::capture(&mut indexed(&["write-tree".as_ref()]))?;
-    Ok(Ok(tree.trim().to_owned()))
+
+    /// What git says against the patch, if it says anything.
+    pub(crate) fn objection(&self, patch: &Path) -> Result<Option<String>> {
+        self.apply(&["--check".as_ref(), patch.as_ref()])
+    }
+
+    /// The tree that the patch makes, unless git has an objection.
+    fn tree(self, patch: &Path) -> Result<Option<String>> {
+        if self.apply(&[patch.as_ref()])?.is_some() {
+            return Ok(None);
+        }
+        let tree = proc::capture(&mut self.cmd(&["write-tree".as_ref()]))?;
+        Ok(Some(tree.trim().to_owned()))
+    }
+
+    fn apply(&self, args: &[&OsStr]) -> Result<Option<String>> {
+        let apply: [&OsStr; 2] = ["apply".as_ref(), "--cached".as_ref()];
+        let (status, _, errors) = proc::output(&mut self.cmd(&[&apply, args].concat()))?;
+        Ok((!status.success()).then_some(errors))
+    }
+
+    fn cmd(&self, args: &[&OsStr]) -> Command {
+        let mut cmd = self.git.cmd(args);
+        cmd.env("GIT_INDEX_FILE", self.dir.path().join("index"));
+        cmd
+    }
 }
 
 /// Makes `new` the patches of a directory.

@@ -9,11 +9,12 @@ use anyhow::{Context, Result, bail};
 use regex::Regex;
 
 use super::Session;
+use crate::breaks;
 use crate::git::Git;
 use crate::kernel::Variant;
 use crate::proc::{self, Logged};
 use crate::report::Report;
-use crate::series;
+use crate::series::{self, Trial};
 
 /// Debian's values of two variables of fs/namei.c, which mainline leaves at 0.
 const DEBIAN_LINES: [&str; 2] = [
@@ -76,6 +77,17 @@ pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
         independent(session),
         None,
     );
+    // The breaks are those of the series itself, not of what differs on a release.
+    if files
+        .iter()
+        .all(|file| file.parent() == Some(&ctx.patches()))
+    {
+        report.outcome(
+            "each of the breaks applies to what it breaks",
+            breaks::stale(session),
+            None,
+        );
+    }
     let log = session.ctx.fresh_log("example")?;
     report.outcome(
         "the documentation's example compiles",
@@ -100,11 +112,10 @@ fn independent(session: &Session<'_>) -> Result<Vec<String>> {
     if optional.is_empty() {
         bail!("no patch follows {CORE}");
     }
-    let git = &session.tree.git;
+    let core = Trial::of(&session.tree.git, &session.commits[core])?;
     let mut problems = Vec::new();
     for number in optional {
-        let applied = series::on_top(git, &session.commits[core], &session.files[number])?;
-        if let Err(errors) = applied {
+        if let Some(errors) = core.objection(&session.files[number])? {
             problems.push(format!("{}: {errors}", session.patch_name(number)));
         }
     }
