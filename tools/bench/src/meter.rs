@@ -67,23 +67,14 @@ impl<'a> Meter<'a> {
         samples: usize,
         mut operation: impl FnMut() -> Result<()>,
     ) -> Result<()> {
-        if !self.wants(name) {
-            return Ok(());
-        }
-        sleep(PAUSE);
-        let mut take = || -> Result<Vec<u64>> {
+        self.figure(name, || {
             for _ in 0..warm_up {
                 operation()?;
             }
             (0..REPEATS)
                 .map(|_| Ok(self.repeat(samples, &mut operation)? / each))
                 .collect()
-        };
-        let runs = take().with_context(|| name.to_owned())?;
-        tell(&Line::Count(Count {
-            name: name.to_owned(),
-            runs,
-        }))
+        })
     }
 
     /// Takes the sum of an operation's figures for each of `items`.
@@ -93,20 +84,25 @@ impl<'a> Meter<'a> {
         items: &[T],
         operation: impl Fn(&T) -> Result<()>,
     ) -> Result<()> {
-        if !self.wants(name) {
-            return Ok(());
-        }
-        sleep(PAUSE);
-        let mut runs = Vec::new();
-        for _ in 0..REPEATS {
+        let sum = |_| -> Result<u64> {
             let mut sum = 0;
             for item in items {
                 let mut one = || operation(item);
                 one()?;
                 sum += self.repeat(FEW, &mut one)?;
             }
-            runs.push(sum);
+            Ok(sum)
+        };
+        self.figure(name, || (0..REPEATS).map(sum).collect())
+    }
+
+    /// Tells the host the runs of a figure, if it is wanted.
+    fn figure(&self, name: &str, take: impl FnOnce() -> Result<Vec<u64>>) -> Result<()> {
+        if !self.wants(name) {
+            return Ok(());
         }
+        sleep(PAUSE);
+        let runs = take().with_context(|| name.to_owned())?;
         tell(&Line::Count(Count {
             name: name.to_owned(),
             runs,

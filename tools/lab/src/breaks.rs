@@ -361,7 +361,7 @@ impl<'a> Kernels<'a> {
                     ("guest", judge_run(selftests())),
                 ];
                 if kind == Kind::Proof {
-                    noticed.extend(rows(proof::notice(session, kernel, false)));
+                    noticed.extend(rows(proof::notice(session, kernel)));
                 }
                 noticed
             }
@@ -385,7 +385,7 @@ impl<'a> Kernels<'a> {
                     },
                 )]
             }
-            Kind::Debug => rows(proof::notice(session, kernel, true)),
+            Kind::Debug => rows(vec![proof::notice_faults(session, kernel)]),
             Kind::Off => vec![(
                 "guest",
                 match selftests() {

@@ -110,27 +110,34 @@ const ROWS: [(&str, Make); 13] = [
 /// The row that only the debug kernel can have.
 const FAULTS: &str = "debug: faults";
 
-/// What the shortened rows, or on the `debug` kernel that of faults, hold against a kernel
-/// that is broken on purpose: a row's name, and its first failure if it has one. The other
-/// rows of the debug kernel ask what those of the other kernels ask, for much longer.
+/// What the shortened rows hold against a kernel that is broken on purpose: a row's name,
+/// and its first failure if it has one.
 pub(crate) fn notice(
     session: &Session<'_>,
     kernel: &Kernel,
-    debug: bool,
 ) -> Vec<(&'static str, Option<String>)> {
-    let made = ROWS.iter().filter_map(|(name, make)| {
-        let row = match make {
-            Make::Series(make) if !debug => make(session, kernel, Extent::Short),
-            Make::Debug(make) if debug && *name == FAULTS => make(session, kernel),
-            _ => return None,
-        };
-        let failure = match row {
-            Ok(row) => row.failures.into_iter().next(),
-            Err(error) => Some(format!("{error:#}")),
-        };
-        Some((*name, failure))
+    let made = ROWS.iter().filter_map(|(name, make)| match make {
+        Make::Series(make) => Some((*name, first_failure(make(session, kernel, Extent::Short)))),
+        _ => None,
     });
     made.collect()
+}
+
+/// As [`notice`], for a debug kernel. Its other rows ask what those of the other kernels
+/// ask, for much longer.
+pub(crate) fn notice_faults(
+    session: &Session<'_>,
+    kernel: &Kernel,
+) -> (&'static str, Option<String>) {
+    let row = stress::faults(session.ctx, kernel);
+    (FAULTS, first_failure(row))
+}
+
+fn first_failure(row: Result<Row>) -> Option<String> {
+    match row {
+        Ok(row) => row.failures.into_iter().next(),
+        Err(error) => Some(format!("{error:#}")),
+    }
 }
 
 /// The kernel of the rows that look for its own mistakes.
