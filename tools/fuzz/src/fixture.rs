@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use fuzz::tree::{
-    CHAIN, Kind, MOUNTS, Mount, NODES, Node, Restriction, SHARED, SHARED_AT, Source, USER,
+    CHAIN, Kind, MOUNTS, Mount, NODES, Node, Restriction, SHARED, SHARED_AT, Source, USER, chained,
 };
 use rustix::fs::{CWD, FileType, XattrFlags, makedev, mknodat, setxattr};
 use rustix::mount::{
@@ -92,9 +92,9 @@ impl Fixture {
             let target = if number + 1 == CHAIN {
                 "../f755".to_owned()
             } else {
-                (number + 1).to_string()
+                chained(number + 1)
             };
-            symlink(target, root.join(format!("chain/{number}")))?;
+            symlink(target, root.join("chain").join(chained(number)))?;
         }
         for mount in MOUNTS {
             make(mount).with_context(|| format!("cannot mount {}", mount.path))?;

@@ -123,6 +123,13 @@ pub const NODES: &[Node] = &[
 /// How many links follow each other in `chain`: one more than the kernel follows.
 pub const CHAIN: usize = 41;
 
+/// The name of a link in `chain`. No number: a random path may go on from /proc, where
+/// a number is a process that one guest has and another has not.
+#[must_use]
+pub fn chained(number: usize) -> String {
+    format!("link{number}")
+}
+
 /// The files of the directory that is mounted in several ways.
 pub const SHARED: &[Node] = &[
     node("x755", Kind::File("x"), 0o755, 0),
@@ -326,11 +333,26 @@ pub fn is_dir(path: &str) -> bool {
 pub fn paths() -> Vec<String> {
     let mut paths: Vec<String> = vec![String::new(), "bin/fuzz".to_owned()];
     paths.extend(NODES.iter().map(|node| node.path.to_owned()));
-    paths.extend((0..CHAIN).map(|link| format!("chain/{link}")));
+    paths.extend((0..CHAIN).map(|number| format!("chain/{}", chained(number))));
     for at in SHARED_AT {
         paths.push((*at).to_owned());
         paths.extend(SHARED.iter().map(|node| format!("{at}/{}", node.path)));
     }
     paths.push("file-noexec".to_owned());
     paths
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_name_is_a_process_below_proc() {
+        for path in paths() {
+            assert!(
+                path.split('/').all(|name| name.parse::<u32>().is_err()),
+                "{path}"
+            );
+        }
+    }
 }
