@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use guest::{
     BUNDLE, BUNDLE_TAG, JOB_FILE, Job, PATH, READY, SHARE, SHARE_TAG, STATUS_FILE, Status,
 };
@@ -432,6 +432,21 @@ impl<'a> Boot<'a> {
 /// The guest's first process, built beside this program.
 fn init_program() -> Result<PathBuf> {
     sibling("guest-init")
+}
+
+/// Does two things at a time, with a guest each: a guest of one CPU keeps one core busy.
+pub(crate) fn beside<T: Send>(
+    one: impl FnOnce() -> Result<T> + Send,
+    other: impl FnOnce() -> Result<T>,
+) -> Result<(T, T)> {
+    std::thread::scope(|scope| {
+        let one = scope.spawn(one);
+        let other = other();
+        let one = one
+            .join()
+            .map_err(|_| anyhow!("the thread of a guest panicked"))?;
+        Ok((one?, other?))
+    })
 }
 
 /// A program of this workspace, built beside this one.

@@ -11,6 +11,7 @@ pub(crate) use stress::DEBUG;
 use anyhow::Result;
 
 use crate::ctx::Ctx;
+use crate::guest::beside;
 use crate::kernel::Kernel;
 use crate::report::Report;
 use crate::rows::{self, Row};
@@ -156,51 +157,59 @@ fn attacks(session: &Session<'_>, kernel: &Kernel) -> Result<Row> {
     let run = selftests::run(session.ctx, kernel, plan)?;
     Ok(row_of(
         "the attacks of the catalogue fail",
-        run,
+        vec![run],
         &[Verdict::Pass],
     ))
 }
 
-/// The series' selftests on a kernel that looks for its own mistakes. Those of what it
-/// lacks skip.
+/// The series' selftests on a kernel that looks for its own mistakes, half of them in each
+/// of two guests. Those of what it lacks skip.
 fn debugged(session: &Session<'_>, kernel: &Kernel) -> Result<Row> {
     let bundle = session.selftests()?;
-    let plan = Plan {
-        only: &selftests::own(&bundle)?,
-        ..Plan::all("selftests debug", &bundle)
+    let own = selftests::own(&bundle)?;
+    let half = |name, from, quiet| {
+        let only: Vec<String> = own.iter().skip(from).step_by(2).cloned().collect();
+        let plan = Plan {
+            only: &only,
+            quiet,
+            ..Plan::all(name, &bundle)
+        };
+        selftests::run(session.ctx, kernel, plan)
     };
-    let run = selftests::run(session.ctx, kernel, plan)?;
+    let (first, second) = beside(
+        || half("selftests debug, first half", 0, true),
+        || half("selftests debug, second half", 1, false),
+    )?;
     Ok(row_of(
         "the selftests pass under sanitizers and lockdep, which stay silent",
-        run,
+        vec![first, second],
         &[Verdict::Pass, Verdict::Skip],
     ))
 }
 
-/// A run of selftests as a row.
-fn row_of(claim: &str, run: Run, fine: &[Verdict]) -> Row {
-    let count = |verdict| {
-        run.cases
-            .iter()
-            .filter(|case| case.verdict == verdict)
-            .count()
-    };
-    let (passed, skipped) = (count(Verdict::Pass), count(Verdict::Skip));
-    let mut failures: Vec<String> = run
-        .cases
-        .iter()
-        .filter(|case| !fine.contains(&case.verdict))
-        .map(|case| format!("{}: {}", case.full_name(), case.detail))
-        .collect();
-    failures.extend(run.trouble);
-    failures.extend(run.complaints);
-    if passed == 0 {
+/// Runs of selftests as a row.
+fn row_of(claim: &str, runs: Vec<Run>, fine: &[Verdict]) -> Row {
+    let (mut cases, mut failures, mut log) = (Vec::new(), Vec::new(), None);
+    for run in runs {
+        failures.extend(run.trouble);
+        failures.extend(run.complaints);
+        log = Some(run.log);
+        cases.extend(run.cases);
+    }
+    let wrong = cases.iter().filter(|case| !fine.contains(&case.verdict));
+    failures.extend(wrong.map(|case| format!("{}: {}", case.full_name(), case.detail)));
+    let count = |verdict| cases.iter().filter(|case| case.verdict == verdict).count();
+    if count(Verdict::Pass) == 0 {
         failures.push("no case passed".to_owned());
     }
     Row {
         claim: claim.to_owned(),
-        tried: format!("{} selftest cases, {skipped} skipped", run.cases.len()),
+        tried: format!(
+            "{} selftest cases, {} skipped",
+            cases.len(),
+            count(Verdict::Skip)
+        ),
         failures,
-        log: Some(run.log),
+        log,
     }
 }

@@ -8,7 +8,7 @@ use fuzz::trace::{BLOCK, Differing, Tally, Trace, differing_blocks, first_differ
 
 use super::{Extent, Row};
 use crate::ctx::Ctx;
-use crate::guest::{Boot, Outcome, complaints, sibling};
+use crate::guest::{Boot, Outcome, beside, complaints, sibling};
 use crate::kernel::Kernel;
 
 /// What the calls are made from, unless the environment's `SEED` says otherwise.
@@ -207,21 +207,6 @@ fn unsettled(tally: &Tally, calls: u64) -> Vec<String> {
 
 fn words(args: &str) -> Vec<String> {
     args.split(' ').map(str::to_owned).collect()
-}
-
-/// Two guests at a time: one guest keeps one core busy.
-fn beside(
-    one: impl FnOnce() -> Result<Outcome> + Send,
-    other: impl FnOnce() -> Result<Outcome>,
-) -> Result<(Outcome, Outcome)> {
-    std::thread::scope(|scope| {
-        let one = scope.spawn(one);
-        let other = other();
-        let one = one
-            .join()
-            .map_err(|_| anyhow!("the thread of a guest panicked"))?;
-        Ok((one?, other?))
-    })
 }
 
 fn run(ctx: &Ctx, kernel: &Kernel, name: &str, args: &[String], quiet: bool) -> Result<Outcome> {

@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 
 use super::Row;
 use crate::git::Git;
-use crate::guest::{Boot, complaints};
+use crate::guest::{Boot, beside, complaints};
 use crate::kernel::{self, Builder, Kernel, Variant};
 use crate::proc::{self, Logged, file_tail};
 use crate::selftests::{self, Flavour, Plan, Run, is_own};
@@ -244,27 +244,27 @@ impl Found {
             format!("selftests {name}"),
             format!("selftests beside {name}"),
         );
-        let (known, run) = std::thread::scope(|scope| {
-            let known = scope.spawn(|| {
+        let (mut known, run) = beside(
+            || {
                 let plan = Plan {
                     quiet: true,
                     only: &only,
                     ..Plan::all(&known_label, &known)
                 };
                 selftests::run(ctx, known_kernel, plan)
-            });
-            let plan = Plan {
-                only: &only,
-                ..Plan::all(&label, bundle)
-            };
-            let run = selftests::run(ctx, kernel, plan);
-            (known.join(), run)
-        });
-        let mut known = known.map_err(|_| anyhow!("the thread of the second guest panicked"))??;
+            },
+            || {
+                let plan = Plan {
+                    only: &only,
+                    ..Plan::all(&label, bundle)
+                };
+                selftests::run(ctx, kernel, plan)
+            },
+        )?;
         known
             .cases
             .retain(|case| !absent.contains(&case.name.as_str()));
-        self.compared(&known, &run?, name);
+        self.compared(&known, &run, name);
         Ok(())
     }
 

@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 
 use super::Session;
 use super::build::{OFF, STATIC, STATIC_VALUE};
 use crate::ctx::Ctx;
-use crate::guest::Boot;
+use crate::guest::{Boot, beside};
 use crate::kernel::Kernel;
 use crate::report::Report;
 use crate::selftests::{self, Plan, Run, differences, is_own};
@@ -21,20 +21,16 @@ pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
     let bundle = session.selftests()?;
 
     report.start();
-    // One guest keeps one core busy: the two kernels run beside each other.
-    let (base, tip) = std::thread::scope(|scope| {
-        let base = scope.spawn(|| {
+    let (base, tip) = beside(
+        || {
             let plan = Plan {
                 quiet: true,
                 ..Plan::all("selftests on the base", &bundle)
             };
             selftests::run(ctx, base_kernel, plan)
-        });
-        let tip = selftests::run(ctx, tip_kernel, Plan::all("selftests", &bundle));
-        (base.join(), tip)
-    });
-    let base = base.map_err(|_| anyhow!("the thread of the base's guest panicked"))??;
-    let tip = tip?;
+        },
+        || selftests::run(ctx, tip_kernel, Plan::all("selftests", &bundle)),
+    )?;
     sound(report, "on the base", &base);
     report.cases("", &excuse(&tip.cases, &base.cases), &tip.log);
     sound(report, "with the series", &tip);

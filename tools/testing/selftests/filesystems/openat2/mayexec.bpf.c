@@ -48,6 +48,9 @@ int BPF_PROG(deny_owner, struct inode *inode, int mask, int ret)
 		return ret;
 	if (mask & MAY_OPENEXEC && inode->i_uid.val == DENIED_OWNER)
 		return -EPERM;
+	/* Whether it may be executed cannot be found out. */
+	if (mask & MAY_EXEC && inode->i_uid.val == UNCHECKED_OWNER)
+		return -ENOMEM;
 	return 0;
 }
 

@@ -55,6 +55,8 @@ FIXTURE_SETUP(bpf)
 	make_file(_metadata, "file", 0755);
 	make_file(_metadata, "owned", 0755);
 	ASSERT_EQ(0, chown("owned", DENIED_OWNER, 0));
+	make_file(_metadata, "unchecked", 0755);
+	ASSERT_EQ(0, chown("unchecked", UNCHECKED_OWNER, 0));
 	make_file(_metadata, DENIED_NAME, 0755);
 	make_file(_metadata, DENIED_NAME "-not", 0755);
 
@@ -103,6 +105,18 @@ TEST_F(bpf, denies_under_every_policy)
 		EXPECT_EQ(-EPERM, try_open("owned", O_MAYEXEC));
 		EXPECT_EQ(-EBUSY, try_open(DENIED_NAME, O_MAYEXEC));
 		EXPECT_EQ(0, try_open("file", O_MAYEXEC));
+	}
+}
+
+/* FILE asks the security modules as well, and keeps their error. */
+TEST_F(bpf, error_of_the_file_check_is_kept)
+{
+	EXPECT_EQ(-ENOMEM, try_execve_check(AT_FDCWD, "unchecked", 0));
+	for (int policy = 0; policy <= OPEN_MAYEXEC_ENFORCE_BOTH; policy++) {
+		int error = policy & OPEN_MAYEXEC_ENFORCE_FILE ? -ENOMEM : 0;
+
+		ASSERT_TRUE(set_policy(_metadata, policy));
+		EXPECT_EQ(error, try_open("unchecked", O_MAYEXEC));
 	}
 }
 
