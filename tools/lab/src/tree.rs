@@ -162,12 +162,7 @@ fn fetch_debian(ctx: &Ctx, linux: &Path) -> Result<()> {
 
     let git = Git::at(&tree);
     git.run(["init", "-q", "-b", "mayexec"])?;
-    for (name, value) in [
-        // The objects are written once, on this machine: speed before size.
-        ("core.compression", "0"),
-        ("gc.auto", "0"),
-        ("core.hooksPath", "/dev/null"),
-    ] {
+    for (name, value) in [("gc.auto", "0"), ("core.hooksPath", "/dev/null")] {
         git.run(["config", name, value])?;
     }
     stage.at("committing the base");
