@@ -153,18 +153,14 @@ fn build(session: &Session<'_>, tools: &Toolchain, name: &'static str) -> Result
 /// Warnings about files that the series touches. Those of other files are the
 /// base's, which nobody builds this way.
 fn own_warnings(session: &Session<'_>, kernel: &Kernel) -> Result<Vec<String>> {
-    let range = format!("{}..{}", session.tree.base, session.tip());
-    let touched = session
-        .tree
-        .git
-        .run(["diff", "--name-only", range.as_str()])?;
+    let touched = session.touched(&[])?;
     Ok(warnings_in(&kernel.facts.warnings, &touched))
 }
 
 /// The warnings about one of the files, or about the object made from it.
-fn warnings_in(warnings: &BTreeSet<String>, files: &str) -> Vec<String> {
-    let stem = |file| Path::new(file).with_extension("");
-    let stems: BTreeSet<PathBuf> = files.lines().map(stem).collect();
+fn warnings_in(warnings: &BTreeSet<String>, files: &[String]) -> Vec<String> {
+    let stem = |file: &str| Path::new(file).with_extension("");
+    let stems: BTreeSet<PathBuf> = files.iter().map(|file| stem(file)).collect();
     warnings
         .iter()
         .filter(|warning| {
@@ -402,7 +398,8 @@ mod tests {
             "fs/openother.c: warning: x".to_owned(),
             "warning: a lint".to_owned(),
         ]);
-        assert_eq!(warnings_in(&warnings, "fs/namei.c\nfs/open.c\n").len(), 2);
-        assert!(warnings_in(&warnings, "fs/namei.c\n").is_empty());
+        let files = ["fs/namei.c", "fs/open.c"].map(str::to_owned);
+        assert_eq!(warnings_in(&warnings, &files).len(), 2);
+        assert!(warnings_in(&warnings, &files[..1]).is_empty());
     }
 }
