@@ -340,6 +340,7 @@ impl<'a> Kernels<'a> {
                 kernel,
                 Plan {
                     only: &own,
+                    first_failure: true,
                     ..Plan::all(&format!("selftests {name}"), bundle)
                 },
             )
@@ -370,8 +371,10 @@ impl<'a> Kernels<'a> {
                 judge_run(consumers::tests(
                     session,
                     kernel,
-                    bundle,
-                    &format!("consumers {name}"),
+                    Plan {
+                        first_failure: true,
+                        ..Plan::all(&format!("consumers {name}"), bundle)
+                    },
                 )),
             )],
             Kind::Static => {
@@ -409,7 +412,7 @@ impl<'a> Kernels<'a> {
             &commit,
             &CONSUMERS,
         )?;
-        let run = consumers::tests(session, &kernel, bundle, DROPPED)?;
+        let run = consumers::tests(session, &kernel, Plan::all(DROPPED, bundle))?;
         Ok(names
             .into_iter()
             .map(|name| {

@@ -59,6 +59,7 @@ pub(crate) struct Boot<'a> {
     limit: Duration,
     stream: bool,
     quiet: bool,
+    until: Option<fn(&str) -> bool>,
     cpus: usize,
     results: Vec<String>,
     counted: bool,
@@ -104,6 +105,7 @@ impl<'a> Boot<'a> {
             limit: Duration::from_secs(300),
             stream: false,
             quiet: false,
+            until: None,
             cpus: 1,
             results: Vec::new(),
             counted: false,
@@ -175,6 +177,13 @@ impl<'a> Boot<'a> {
     /// Shows no progress: another boot beside this one does.
     pub(crate) fn quiet(mut self, quiet: bool) -> Self {
         self.quiet = quiet;
+        self
+    }
+
+    /// Stops the guest when the job prints a line that `decides`: nobody needs the rest.
+    /// The run is an error then, which has that line in its first.
+    pub(crate) fn until(mut self, decides: fn(&str) -> bool) -> Self {
+        self.until = Some(decides);
         self
     }
 
@@ -254,7 +263,13 @@ impl<'a> Boot<'a> {
             for line in output.lines()? {
                 if !ready {
                     ready = line == READY;
-                } else if self.stream {
+                    continue;
+                }
+                if self.until.is_some_and(|decides| decides(&line)) {
+                    child.end();
+                    bail!(failure(&format!("stopped at `{line}`")));
+                }
+                if self.stream {
                     match &stage {
                         Some(stage) => stage.aside(|| println!("{line}")),
                         None => println!("{line}"),

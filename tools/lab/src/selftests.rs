@@ -219,6 +219,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) tools: Option<&'a Path>,
     /// Whether to show no progress.
     pub(crate) quiet: bool,
+    /// Whether the first failure ends the run, as an error.
+    pub(crate) first_failure: bool,
 }
 
 impl<'a> Plan<'a> {
@@ -231,8 +233,14 @@ impl<'a> Plan<'a> {
             only: &[],
             tools: None,
             quiet: false,
+            first_failure: false,
         }
     }
+}
+
+/// Whether a line of the kernel's runner is the failure of a case.
+fn is_failure(line: &str) -> bool {
+    line.trim_start_matches("# ").starts_with("not ok ")
 }
 
 /// Runs selftests in a guest.
@@ -245,6 +253,9 @@ pub(crate) fn run(ctx: &Ctx, kernel: &Kernel, plan: Plan<'_>) -> Result<Run> {
     let mut boot = Boot::new(ctx, kernel, plan.name, &argv);
     if let Some(tools) = plan.tools {
         boot = boot.tools(tools);
+    }
+    if plan.first_failure {
+        boot = boot.until(is_failure);
     }
     let outcome = boot
         .bundle(plan.bundle)
@@ -328,6 +339,17 @@ mod tests {
         ));
         assert!(!is_test("exec:"));
         assert!(!is_test(""));
+    }
+
+    #[test]
+    fn a_failure_is_told_from_the_rest() {
+        assert!(is_failure(
+            "not ok 1 selftests: openat2: mayexec_test # exit=1"
+        ));
+        assert!(is_failure("# not ok 4 flags.none"));
+        for line in ["ok 1 x # SKIP not ok 2", "# ok 1 x", "# # not yet", ""] {
+            assert!(!is_failure(line), "{line}");
+        }
     }
 
     #[test]

@@ -30,19 +30,14 @@ pub(crate) fn kernel(session: &Session<'_>) -> Result<Kernel> {
     session.kernel("the kernel with all consumers", session.tip(), &CONSUMERS)
 }
 
-/// Runs the tests of those consumers that the bundle has tests of.
-pub(crate) fn tests(
-    session: &Session<'_>,
-    kernel: &Kernel,
-    bundle: &Path,
-    name: &str,
-) -> Result<Run> {
-    let (there, _) = wanted(bundle)?;
+/// Runs the tests of those consumers that the bundle has tests of, otherwise as planned.
+pub(crate) fn tests(session: &Session<'_>, kernel: &Kernel, plan: Plan<'_>) -> Result<Run> {
+    let (there, _) = wanted(plan.bundle)?;
     let plan = Plan {
         cmdline: &CMDLINE,
         only: &there,
         tools: Some(&tools(session)?),
-        ..Plan::all(name, bundle)
+        ..plan
     };
     selftests::run(session.ctx, kernel, plan)
 }
@@ -99,7 +94,7 @@ pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
     let bundle = session.selftests()?;
     let (_, missing) = wanted(&bundle)?;
     report.check("every consumer has its test", &missing, None);
-    let run = tests(session, &kernel, &bundle, "consumers")?;
+    let run = tests(session, &kernel, Plan::all("consumers", &bundle))?;
     report.cases("", &run.cases, &run.log);
     super::guest::sound(report, "with all consumers", &run);
     let skipped: Vec<String> = run
