@@ -13,7 +13,7 @@ use mayexec::Guarantee;
 use mayexec::facts::Acl;
 use rustix::fs::XattrFlags;
 use rustix::io::Errno;
-use rustix::mount::{UnmountFlags, mount_bind, unmount};
+use rustix::mount::{MountFlags, UnmountFlags, mount, mount_bind, unmount};
 use rustix::process::{Gid, Uid};
 use serde_json::Value;
 
@@ -70,11 +70,26 @@ pub(crate) fn all(scene: &Scene, guarantee: Guarantee, checks: &mut Checks) -> R
     let dirs = [scene.exec.join("agree"), scene.noexec.join("agree")];
     let mut files = tree(&dirs[0], true)?;
     files.extend(tree(&dirs[1], false)?);
+    files.extend(mounted(scene, &dirs[0])?);
     let outcome = [Who::Root, Who::User]
         .into_iter()
         .try_for_each(|who| agree(scene, guarantee, who, &dirs, &files, checks));
     unmount("/etc/group", UnmountFlags::empty())?;
     outcome
+}
+
+/// Mounts below `dir`: a noexec file system, and one file of another.
+fn mounted(scene: &Scene, dir: &Path) -> Result<Vec<PathBuf>> {
+    let below = dir.join("below");
+    fs::create_dir(&below)?;
+    mount("tmpfs", &below, "tmpfs", MountFlags::NOEXEC, c"mode=0755")
+        .with_context(|| format!("cannot mount {}", below.display()))?;
+    let mut files = tree(&below.join("files"), false)?;
+    let alone = dir.join("alone.sh");
+    put(&alone, "", 0o755)?;
+    mount_bind(scene.noexec.join("755"), &alone).context("cannot bind a file")?;
+    files.push(alone);
+    Ok(files)
 }
 
 /// Makes a tree of files that everybody may read; without `whole`, a few.
