@@ -20,6 +20,9 @@ const MARKS: [&str; 4] = [
     "include/uapi/linux/openat2.h",
 ];
 
+/// What a first `make test` writes below build/, in GiB; `make demo` writes half of it.
+const ROOM: u64 = 9;
+
 /// In a work tree of the user's repository: the commit that it was made for.
 const KDIR_BASE: &str = "refs/worktree/mayexec-base";
 
@@ -102,7 +105,20 @@ fn open_debian(ctx: &Ctx) -> Result<Tree> {
     }
 }
 
+/// A warning, if a first run needs more than the file system of build/ has to give.
+fn short_of_room(free: u64) -> Option<String> {
+    let gib = free >> 30;
+    (gib < ROOM).then(|| {
+        format!("{gib} GiB are free for build/; a first `make test` takes {ROOM}, `make demo` half")
+    })
+}
+
 fn fetch_debian(ctx: &Ctx, linux: &Path) -> Result<()> {
+    let stat = rustix::fs::statvfs(&ctx.build)
+        .with_context(|| format!("cannot look at {}", ctx.build.display()))?;
+    if let Some(warning) = short_of_room(stat.f_bavail * stat.f_frsize) {
+        eprintln!("warning: {warning}");
+    }
     let package = format!("linux-source-{}", ctx.base);
     let (deb, version) = match downloaded(&ctx.build.join("dl"), &package)? {
         Some(found) => found,
@@ -365,6 +381,16 @@ fn field<'a>(makefile: &'a str, name: &str) -> Option<&'a str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn little_room_is_said_before_it_is_used() {
+        assert_eq!(short_of_room(ROOM << 30), None);
+        assert!(
+            short_of_room((ROOM << 30) - 1)
+                .unwrap()
+                .starts_with("8 GiB ")
+        );
+    }
 
     #[test]
     fn debian_s_rule_is_cut_from_the_ignored() {
