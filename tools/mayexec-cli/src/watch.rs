@@ -77,6 +77,15 @@ impl Event {
         })
     }
 
+    /// Names an unnamed program, if `program` still finds out what its process is called.
+    fn name_program(&mut self, program: impl FnOnce(u32) -> Option<String>) {
+        if self.program == UNNAMED
+            && let Some(name) = program(self.pid)
+        {
+            self.program = name;
+        }
+    }
+
     fn why(&self) -> &str {
         match self.reason.as_str() {
             "type" => "not a regular file",
@@ -262,11 +271,7 @@ fn follow(
                 tally.unread += 1;
                 continue;
             };
-            if event.program == UNNAMED
-                && let Some(name) = program(tracefs, event.pid)
-            {
-                event.program = name;
-            }
+            event.name_program(|pid| program(tracefs, pid));
             print(&event, options.json)?;
             let file = format!("{} (dev {}, inode {})", event.name, event.dev, event.ino);
             let key = (event.program.clone(), file, event.why().to_owned());
@@ -333,6 +338,23 @@ mod tests {
         let own = program(Path::new("/nonexistent"), std::process::id()).unwrap();
         assert!(!own.is_empty() && !own.contains('\n'), "{own:?}");
         assert_eq!(program(Path::new("/nonexistent"), u32::MAX), None);
+    }
+
+    #[test]
+    fn only_the_unnamed_are_named() {
+        let line = "<...>-694 [000] 1.0: open_mayexec: dev=0:28 ino=2 policy=1 ret=0 strict=0 \
+                    reason=none name=a";
+        let named = |line: &str, name: Option<&str>| {
+            let mut event = Event::parse(line).unwrap();
+            event.name_program(|pid| {
+                assert_eq!(pid, 694);
+                name.map(str::to_owned)
+            });
+            event.program
+        };
+        assert_eq!(named(line, Some("sh")), "sh");
+        assert_eq!(named(line, None), UNNAMED);
+        assert_eq!(named(&line.replace(UNNAMED, "cron"), Some("sh")), "cron");
     }
 
     #[test]
