@@ -17,7 +17,7 @@ use crate::report::Report;
 use crate::rows::{self, Row};
 use crate::selftests::{self, OWN, Plan, Run};
 use crate::suites::Session;
-use crate::tap::Verdict;
+use crate::tap::{Case, Verdict};
 use crate::toolchain::Arch;
 
 /// How much is tried.
@@ -187,17 +187,24 @@ fn debugged(session: &Session<'_>, kernel: &Kernel) -> Result<Row> {
     ))
 }
 
-/// Runs of selftests as a row.
+/// Runs of selftests as a row, which names the log of the first run that failed.
 fn row_of(claim: &str, runs: Vec<Run>, fine: &[Verdict]) -> Row {
     let (mut cases, mut failures, mut log) = (Vec::new(), Vec::new(), None);
     for run in runs {
+        if failures.is_empty() {
+            log = Some(run.log);
+        }
         failures.extend(run.trouble);
         failures.extend(run.complaints);
-        log = Some(run.log);
+        let wrong = |case: &&Case| !fine.contains(&case.verdict);
+        failures.extend(
+            run.cases
+                .iter()
+                .filter(wrong)
+                .map(|case| format!("{}: {}", case.full_name(), case.detail)),
+        );
         cases.extend(run.cases);
     }
-    let wrong = cases.iter().filter(|case| !fine.contains(&case.verdict));
-    failures.extend(wrong.map(|case| format!("{}: {}", case.full_name(), case.detail)));
     let count = |verdict| cases.iter().filter(|case| case.verdict == verdict).count();
     if count(Verdict::Pass) == 0 {
         failures.push("no case passed".to_owned());
@@ -211,5 +218,45 @@ fn row_of(claim: &str, runs: Vec<Run>, fine: &[Verdict]) -> Row {
         ),
         failures,
         log,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+
+    /// A run of one case, with `log` as its log.
+    fn run(verdict: Verdict, log: &str) -> Run {
+        let case = Case {
+            group: "program".to_owned(),
+            name: "case".to_owned(),
+            verdict,
+            detail: "why".to_owned(),
+        };
+        Run {
+            cases: vec![case],
+            trouble: None,
+            complaints: vec![],
+            log: PathBuf::from(log),
+        }
+    }
+
+    #[test]
+    fn the_log_is_that_of_the_failure() {
+        let row = |first, second| {
+            let runs = vec![run(first, "first"), run(second, "second")];
+            row_of("claim", runs, &[Verdict::Pass, Verdict::Skip])
+        };
+        let failed = row(Verdict::Fail, Verdict::Pass);
+        assert_eq!(failed.failures, ["program case: why"]);
+        assert_eq!(failed.log, Some(PathBuf::from("first")));
+        let failed = row(Verdict::Pass, Verdict::Fail);
+        assert_eq!(failed.log, Some(PathBuf::from("second")));
+        let passed = row(Verdict::Pass, Verdict::Skip);
+        assert_eq!(passed.failures, [""; 0]);
+        assert_eq!(passed.tried, "2 selftest cases, 1 skipped");
+        assert_eq!(row(Verdict::Skip, Verdict::Skip).failures.len(), 1);
     }
 }

@@ -75,7 +75,7 @@ impl<'a> Checkout<'a> {
         let mut guests = None;
         for (what, kernel, words) in userland::turns(session)? {
             let boot = format!("userland {what} {name}");
-            guests = match userland::boot(ctx, bundle.path(), &kernel, &boot, words) {
+            guests = match userland::boot(ctx, bundle.path(), &boot, (&kernel, words), true) {
                 Ok(outcome) => outcome
                     .problems
                     .first()

@@ -17,6 +17,9 @@ use crate::report::Report;
 /// The walk through a rollout starts interpreters and package managers by the dozen.
 const LIMIT: Duration = Duration::from_secs(1200);
 
+/// What the line of a check that failed starts with.
+const FAILED: &str = "not ok ";
+
 /// A boot: what it shows, on which kernel, and the words that tell the tests.
 type Turn = (&'static str, Kernel, &'static [&'static str]);
 
@@ -48,7 +51,7 @@ pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
     let bundle = bundle(ctx, programs, &ctx.root)?;
     for (what, kernel, words) in turns(session)? {
         let name = format!("userland {what}");
-        let outcome = boot(ctx, bundle.path(), &kernel, &name, words)?;
+        let outcome = boot(ctx, bundle.path(), &name, (&kernel, words), false)?;
         if outcome.problems.is_empty() {
             report.pass_many(&name, outcome.passed);
         } else {
@@ -95,16 +98,21 @@ pub(crate) struct Outcome {
     log: PathBuf,
 }
 
-/// Runs the tests once and takes their word for it, line by line.
+/// Runs the tests once, on a kernel and with words of a turn, and takes their word for it,
+/// line by line. If asked to, the first failure ends the run, as an error.
 pub(crate) fn boot(
     ctx: &Ctx,
     bundle: &Path,
-    kernel: &Kernel,
     name: &str,
-    words: &[&str],
+    (kernel, words): (&Kernel, &[&str]),
+    first_failure: bool,
 ) -> Result<Outcome> {
     let argv = [&["./mayexec-guest"], words].concat();
-    let outcome = Boot::new(ctx, kernel, name, &argv)
+    let mut boot = Boot::new(ctx, kernel, name, &argv);
+    if first_failure {
+        boot = boot.until(|line| line.starts_with(FAILED));
+    }
+    let outcome = boot
         .bundle(bundle)
         .cmdline(&["kunit.enable=0"])
         .limit(LIMIT)
@@ -157,7 +165,7 @@ fn read(output: &str) -> (usize, Vec<String>) {
         .count();
     let mut problems: Vec<String> = output
         .lines()
-        .filter_map(|line| line.strip_prefix("not ok "))
+        .filter_map(|line| line.strip_prefix(FAILED))
         .map(str::to_owned)
         .collect();
     let closing = format!("{passed} passed, {} failed", problems.len());
