@@ -352,13 +352,21 @@ enum caller {
 	NR_CALLERS,
 };
 
-static inline void drop_capabilities(struct __test_metadata *_metadata)
+/* Drops all capabilities but those of @mask, which become effective. */
+static inline void keep_capabilities(struct __test_metadata *_metadata,
+				     __u64 mask)
 {
 	struct __user_cap_header_struct header = {
 		.version = _LINUX_CAPABILITY_VERSION_3,
 	};
-	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {};
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
 
+	ASSERT_EQ(0, syscall(__NR_capget, &header, data));
+	for (int i = 0; i < _LINUX_CAPABILITY_U32S_3; i++) {
+		data[i].permitted &= mask >> 32 * i;
+		data[i].effective = data[i].permitted;
+		data[i].inheritable = 0;
+	}
 	ASSERT_EQ(0, syscall(__NR_capset, &header, data));
 }
 
@@ -499,7 +507,7 @@ static inline pid_t fork_as(struct __test_metadata *_metadata,
 		become_user(_metadata);
 	if (caller == CALLER_NOCAP) {
 		ASSERT_EQ(0, setgroups(0, NULL));
-		drop_capabilities(_metadata);
+		keep_capabilities(_metadata, 0);
 	}
 	return 0;
 }

@@ -375,16 +375,9 @@ TEST_F(attack, userns_securebit)
 /* Drops all capabilities but @cap, which lets an unprivileged user keep it. */
 static void become_user_with(struct __test_metadata *_metadata, int cap)
 {
-	struct __user_cap_header_struct header = {
-		.version = _LINUX_CAPABILITY_VERSION_3,
-	};
-	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {};
-
 	ASSERT_EQ(0, prctl(PR_SET_KEEPCAPS, 1));
 	become_user(_metadata);
-	data[CAP_TO_INDEX(cap)].permitted = CAP_TO_MASK(cap);
-	data[CAP_TO_INDEX(cap)].effective = CAP_TO_MASK(cap);
-	ASSERT_EQ(0, syscall(__NR_capset, &header, data));
+	keep_capabilities(_metadata, 1ULL << cap);
 }
 
 /*
