@@ -42,6 +42,7 @@ enum What {
 }
 
 fn main() -> Result<()> {
+    guest::require()?;
     match Args::parse().what {
         What::Count { tree, only } => count::run(&only, tree.as_deref()),
         What::Threads => threads::run(),

@@ -10,7 +10,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use rustix::mount::{MountFlags, mount};
 
 use caller::{Opener, UNKNOWN_FLAG};
@@ -62,10 +62,7 @@ impl Score {
 }
 
 fn play() -> Result<i32> {
-    // The scene changes the system's policy: it belongs in the guest.
-    if !Path::new(guest::SHARE).join(guest::JOB_FILE).is_file() {
-        bail!("the scene plays in a guest; `make demo` starts one");
-    }
+    guest::require()?;
     let stage = Stage::set()?;
     let mut score = Score::default();
     probe(&stage, &mut score)?;

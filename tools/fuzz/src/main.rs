@@ -102,10 +102,7 @@ fn main() -> ExitCode {
 }
 
 fn act(args: &Args) -> Result<bool> {
-    // The calls create, truncate and wait; the policy is the system's.
-    if !Path::new(guest::SHARE).join(guest::JOB_FILE).is_file() {
-        bail!("the calls are made in a guest; `make verify` starts it");
-    }
+    guest::require()?;
     if std::env::current_exe()? != Path::new(PROGRAM) {
         fixture::prepare()?;
         // A copy of the program is part of the tree; this process becomes it.

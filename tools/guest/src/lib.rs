@@ -1,7 +1,8 @@
 //! What the host hands to the guest's first process, and what it gets back.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +22,23 @@ pub const STATUS_FILE: &str = "status.json";
 pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// What the first process prints on the job's console when it is ready.
 pub const READY: &str = "guest: ready";
+
+/// Refuses to go on outside a guest.
+///
+/// What calls it changes the policy, the mounts or the trace buffers of the system that
+/// it runs on.
+///
+/// # Errors
+///
+/// There is no job here, so this is no guest.
+pub fn require() -> io::Result<()> {
+    if Path::new(SHARE).join(JOB_FILE).is_file() {
+        return Ok(());
+    }
+    Err(io::Error::other(
+        "this changes the system that it runs on and is for a guest, which `make` starts",
+    ))
+}
 
 /// A command to run in the guest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

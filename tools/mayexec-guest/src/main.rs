@@ -54,6 +54,7 @@ fn run() -> Result<Checks> {
         "kernel" => Guarantee::Kernel,
         _ => bail!(USAGE),
     };
+    guest::require()?;
     let scene = scene::Scene::set()?;
     let mut checks = Checks::default();
     if rollout {

@@ -238,7 +238,7 @@ struct Tally {
 /// Runs all kinds under all policies, and returns whether every answer was right and
 /// nothing has leaked.
 pub(crate) fn run() -> Result<bool> {
-    crate::in_guest()?;
+    guest::require()?;
     scene::set()?;
     scene::probe()?;
     set_overlay()?;

@@ -274,7 +274,7 @@ struct Shared<'a> {
 
 /// Runs all scenarios, and returns whether every answer was possible.
 pub(crate) fn run(args: &Args) -> Result<bool> {
-    crate::in_guest()?;
+    guest::require()?;
     scene::set()?;
     scene::probe()?;
     let cpus = thread::available_parallelism()?.get();
