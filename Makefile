@@ -5,7 +5,8 @@
 
 # The kernel release that the series is applied to, or a revision in KDIR.
 BASE ?= 7.3
-# A git clone of Linux to use instead of Debian's source; it is not changed.
+# A git clone of Linux to use instead of Debian's source: it gets work trees of its
+# own below build/ and, from prep, a branch; what is checked out there stays.
 KDIR ?=
 # Set FORCE=1 to overwrite or remove work that patches/ does not have.
 FORCE ?=

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # Installs what a verb of the Makefile needs and is not there yet. With nothing
 # missing it takes a fraction of a second. Only Debian packages, named before
-# they are installed, go outside this checkout; the rest goes to build/.
+# they are installed, and components of the Rust that rustup has installed go
+# outside this checkout; the rest goes to build/.
 #
 # Usage: scripts/setup.sh VERB
 set -eu
@@ -181,12 +182,13 @@ cargo_tool cbindgen $cbindgen_version cbindgen --version
 rust_component clippy-driver clippy
 rust_component rustfmt rustfmt
 case $verb in
-test | verify | breaks)
+test | breaks)
 	unpack_guest_tools
 	# Any recent version gives the same verdicts; the pin is for a fresh install.
 	cargo nextest --version >/dev/null 2>&1 ||
 		cargo_tool cargo-nextest $nextest_version false
-	cargo_tool cargo-mutants $mutants_version cargo mutants --version
+	[ "$verb" = breaks ] ||
+		cargo_tool cargo-mutants $mutants_version cargo mutants --version
 	;;
 shell)
 	python_tool virtme-ng $virtme_version vng

@@ -55,7 +55,7 @@ pub(crate) fn clean(ctx: &Ctx, all: bool) -> Result<()> {
         return Ok(());
     }
     if let Some(tree) = tree::existing(ctx)?
-        && let Some(work) = series::unexported(ctx, &tree)?
+        && let Some(work) = series::at_risk(ctx, &tree)?
         && !ctx.force
     {
         bail!(
@@ -71,13 +71,8 @@ pub(crate) fn clean(ctx: &Ctx, all: bool) -> Result<()> {
     if let Some(kdir) = &ctx.kdir {
         let user = Git::at(kdir);
         for worktree in [ctx.linux(), ctx.walk(), submit::place(ctx)] {
-            if worktree.exists() {
-                fs::remove_dir_all(&worktree)
-                    .with_context(|| format!("cannot remove {}", worktree.display()))?;
-            }
+            user.remove_worktree(&worktree)?;
         }
-        // The user's repository forgets the work trees that are gone.
-        user.run(["worktree", "prune"])?;
         return remove(&ctx.slot);
     }
     for entry in

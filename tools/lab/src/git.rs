@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use crate::proc;
 
@@ -113,6 +113,24 @@ impl Git {
         self.run(["log", "-1", "--format=%s", commit])
     }
 
+    /// Removes the work tree at `dir`, if it is there, with what it holds.
+    ///
+    /// `git worktree prune` would also forget the user's work trees on a disk that is
+    /// away.
+    pub(crate) fn remove_worktree(&self, dir: &Path) -> Result<()> {
+        let known = self.ok([
+            "worktree".as_ref(),
+            "remove".as_ref(),
+            "--force".as_ref(),
+            dir.as_os_str(),
+        ])?;
+        if !known && dir.exists() {
+            std::fs::remove_dir_all(dir)
+                .with_context(|| format!("cannot remove {}", dir.display()))?;
+        }
+        Ok(())
+    }
+
     /// Takes a work tree of the tools' own to `commit`, whatever state it was left in.
     pub(crate) fn force_to(&self, commit: &str) -> Result<()> {
         // A run that was ended may have left its lock; nobody else works here.
@@ -157,5 +175,35 @@ pub(crate) mod tests {
         assert_eq!(git.subject("HEAD").unwrap(), "more");
         git.force_to("base").unwrap();
         assert!(!dir.path().join("new").exists());
+    }
+
+    #[test]
+    fn a_work_tree_goes_alone() {
+        let (dir, git) = scratch();
+        let place = tempfile::tempdir().unwrap();
+        let [mine, gone, away, stray] =
+            ["mine", "gone", "away", "stray"].map(|name| place.path().join(name));
+        for work_tree in [&mine, &gone, &away] {
+            let args = ["worktree", "add", "-q", "--detach"].map(OsStr::new);
+            git.run(args.into_iter().chain([work_tree.as_os_str()]))
+                .unwrap();
+        }
+        std::fs::write(mine.join("f"), "changed\n").unwrap();
+        std::fs::remove_dir_all(&gone).unwrap();
+        std::fs::rename(&away, place.path().join("elsewhere")).unwrap();
+        std::fs::create_dir(&stray).unwrap();
+        for work_tree in [&mine, &gone, &stray] {
+            git.remove_worktree(work_tree).unwrap();
+            assert!(!work_tree.exists());
+        }
+        let known = git.run(["worktree", "list", "--porcelain"]).unwrap();
+        let known: Vec<&str> = known
+            .lines()
+            .filter_map(|line| line.strip_prefix("worktree "))
+            .collect();
+        assert_eq!(
+            known,
+            [dir.path(), &away].map(|path| path.to_str().unwrap())
+        );
     }
 }

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::ctx::{Ctx, DEFAULT_BASE, hash, with_extension, write_whole};
 use crate::git::Git;
 use crate::proc;
+use crate::submit::BRANCH;
 use crate::tree::Tree;
 use crate::ui::Stage;
 
@@ -88,6 +89,9 @@ struct Record {
 fn record_path(ctx: &Ctx) -> PathBuf {
     ctx.slot.join("applied.json")
 }
+
+/// What a record has instead of a hash while an export writes.
+const EXPORTING: &str = "exporting";
 
 fn read_record(ctx: &Ctx) -> Result<Option<Record>> {
     match fs::read(record_path(ctx)) {
@@ -196,6 +200,12 @@ pub(crate) fn sync(ctx: &Ctx, tree: &Tree) -> Result<String> {
         patches: content_hash(&[])?,
         head: tree.base.clone(),
     });
+    if record.patches == EXPORTING {
+        bail!(
+            "an export was ended while it wrote patches/: `make export` again (from {} as it is)",
+            ctx.show(&ctx.linux())
+        );
+    }
     let pristine = dirt.is_empty() && head == record.head;
     if wanted == record.patches {
         if pristine {
@@ -317,6 +327,26 @@ pub(crate) fn unexported(ctx: &Ctx, tree: &Tree) -> Result<Option<String>> {
         return Ok(None);
     }
     describe_work(tree, known, &dirt).map(Some)
+}
+
+/// What goes with the tree and is nowhere else, described; nothing if there is nothing.
+pub(crate) fn at_risk(ctx: &Ctx, tree: &Tree) -> Result<Option<String>> {
+    let mut work = Vec::from_iter(unexported(ctx, tree)?);
+    // A repository of the user's keeps these, whatever becomes of the tree.
+    if ctx.kdir.is_none() {
+        let branches = tree.git.run([
+            "for-each-ref",
+            "--format=%(refname:short)",
+            "--no-merged=HEAD",
+            "refs/heads",
+        ])?;
+        // The branch to send is judged where it is made.
+        let others = branches.lines().filter(|branch| *branch != BRANCH);
+        work.extend(others.map(|branch| format!("  branch {branch}")));
+        let stashes = tree.git.run(["stash", "list"])?;
+        work.extend(stashes.lines().map(|stash| format!("  {stash}")));
+    }
+    Ok((!work.is_empty()).then(|| work.join("\n")))
 }
 
 /// Writes the series of `base..tip` as patch files into `out`.
@@ -538,7 +568,9 @@ pub(crate) fn export(ctx: &Ctx) -> Result<()> {
         );
     }
     let old = of(&ctx.patches(), &tree)?;
-    if let Some(record) = read_record(ctx)?
+    let record = read_record(ctx)?;
+    if let Some(record) = &record
+        && record.patches != EXPORTING
         && record.patches != content_hash(&old)?
         && !ctx.force
     {
@@ -566,6 +598,13 @@ pub(crate) fn export(ctx: &Ctx) -> Result<()> {
             );
         }
     }
+    write_record(
+        ctx,
+        &Record {
+            patches: EXPORTING.to_owned(),
+            head: record.map_or_else(|| tree.base.clone(), |record| record.head),
+        },
+    )?;
     write_patches(&dir, &new)?;
     write_mirror(ctx, &files)?;
     write_record(
@@ -848,6 +887,50 @@ mod tests {
             "3\n"
         );
         assert!(unexported(&ctx, &tree).unwrap().is_none());
+    }
+
+    #[test]
+    fn branches_and_stashes_are_work() {
+        let (_dir, ctx, tree) = checkout();
+        commit(&tree, "Kbuild", "1\n", "one");
+        export(&ctx).unwrap();
+        assert_eq!(at_risk(&ctx, &tree).unwrap(), None);
+        // What sync() advises when both sides have changed.
+        commit(&tree, "Kbuild", "2\n", "two");
+        tree.git.run(["branch", "my-work"]).unwrap();
+        tree.git.run(["reset", "-q", "--hard", "HEAD~1"]).unwrap();
+        let work = || at_risk(&ctx, &tree).unwrap().unwrap_or_default();
+        assert_eq!(work(), "  branch my-work");
+        tree.git.run(["branch", "-q", "-D", "my-work"]).unwrap();
+        fs::write(tree.git.dir().join("Kbuild"), "3\n").unwrap();
+        tree.git.run(["stash", "-q"]).unwrap();
+        assert!(work().contains("stash@{0}"), "{}", work());
+        tree.git.run(["stash", "drop", "-q"]).unwrap();
+        assert_eq!(work(), "");
+    }
+
+    #[test]
+    fn an_export_that_was_ended_is_done_again() {
+        let (_dir, ctx, tree) = checkout();
+        commit(&tree, "Kbuild", "1\n", "one");
+        export(&ctx).unwrap();
+        let before = read_record(&ctx).unwrap().unwrap();
+        commit(&tree, "fs/new.rs", "fn a() {}\n", "two");
+        // A file in the mirror's way ends the export after it has begun.
+        fs::write(ctx.root.join("fs"), "").unwrap();
+        assert!(export(&ctx).is_err());
+        fs::remove_file(ctx.root.join("fs")).unwrap();
+        assert!(
+            sync(&ctx, &tree)
+                .unwrap_err()
+                .to_string()
+                .contains("`make export` again")
+        );
+        assert_eq!(read_record(&ctx).unwrap().unwrap().head, before.head);
+        assert!(unexported(&ctx, &tree).unwrap().unwrap().contains("two"));
+        export(&ctx).unwrap();
+        assert_eq!(patches(&ctx.patches()).unwrap().len(), 2);
+        assert!(sync(&ctx, &tree).unwrap().contains("2 patches applied"));
     }
 
     #[test]

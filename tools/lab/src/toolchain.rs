@@ -190,7 +190,6 @@ impl Toolchain {
             ("KBUILD_BUILD_VERSION", "1"),
             // Checkouts at other paths find the same objects.
             ("CCACHE_NOHASHDIR", "1"),
-            ("CCACHE_MAXSIZE", "5G"),
         ] {
             cmd.env(name, value);
         }

@@ -291,8 +291,6 @@ fn open_kdir(ctx: &Ctx, kdir: &Path) -> Result<Tree> {
         fs::remove_dir_all(&linux).with_context(|| format!("cannot remove {}", linux.display()))?;
     }
     if !linux.exists() {
-        // A worktree whose directory was removed by hand still claims its path.
-        user.run(["worktree", "prune"])?;
         let log = ctx.fresh_log("worktree")?;
         let stage = Stage::begin(
             &format!(
@@ -302,6 +300,7 @@ fn open_kdir(ctx: &Ctx, kdir: &Path) -> Result<Tree> {
             Some(&log),
         );
         Logged::new("git worktree add", &log).run(
+            // One whose directory was removed by hand still claims its path.
             user.cmd(["worktree", "add", "--detach", "--force"])
                 .arg(&linux)
                 .arg(&base),

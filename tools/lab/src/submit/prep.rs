@@ -19,7 +19,7 @@ use crate::tree::{self, Tree};
 use crate::ui::Stage;
 
 /// What b4 makes of [`NAME`].
-const BRANCH: &str = "b4/mayexec";
+pub(crate) const BRANCH: &str = "b4/mayexec";
 const NAME: &str = "mayexec";
 /// b4 makes its branch from a branch: one that is gone again when it has.
 const START: &str = "mayexec-prep-start";
@@ -273,7 +273,7 @@ fn make<'a>(
                 branch.git.run(["config", MADE, &made_of])?
             }
             None => {
-                tree.git.run(removal(branch.git.dir()))?;
+                tree.git.remove_worktree(branch.git.dir())?;
                 tree.git.run(["branch", "-q", "-D", BRANCH])?
             }
         };
@@ -287,16 +287,6 @@ fn make<'a>(
 /// Where the branch is checked out unless the user has it elsewhere.
 pub(crate) fn place(ctx: &Ctx) -> PathBuf {
     ctx.slot.join("prep")
-}
-
-/// The arguments that remove a work tree which holds nothing.
-fn removal(dir: &Path) -> [&OsStr; 4] {
-    [
-        OsStr::new("worktree"),
-        OsStr::new("remove"),
-        OsStr::new("--force"),
-        dir.as_os_str(),
-    ]
 }
 
 /// The key of what the branch was made of, if `head` is what that became; an empty one
@@ -352,9 +342,9 @@ impl<'a> Branch<'a> {
             return Ok(None);
         }
         cover_commit(&tree.git)?;
-        tree.git.run(["worktree", "prune"])?;
         let list = tree.git.run(["worktree", "list", "--porcelain"])?;
-        let dir = with_branch(&list).map_or_else(|| place(ctx), PathBuf::from);
+        let found = with_branch(&list).map(PathBuf::from);
+        let dir = found.clone().unwrap_or_else(|| place(ctx));
         if dir.exists() {
             let git = Git::at(&dir);
             if dir == place(ctx) && setting(&git)? == MAKING {
@@ -364,7 +354,7 @@ impl<'a> Branch<'a> {
                 git.run(["checkout", "-q", BRANCH])?;
             }
             series::refuse_half_done(ctx, &git)?;
-            if with_branch(&list).is_none() {
+            if found.is_none() {
                 bail!(
                     "{dir} has something else than {BRANCH} checked out: `git -C {dir} switch {BRANCH}`",
                     dir = ctx.show(&dir)
@@ -377,6 +367,8 @@ impl<'a> Branch<'a> {
                 );
             }
         } else {
+            // A work tree that is gone still claims its path and the branch.
+            tree.git.remove_worktree(&dir)?;
             check_out(ctx, tree, &dir, &[BRANCH]).context(
                 "is a rebase under way where the branch is checked out? Finish or abort it first",
             )?;
@@ -387,20 +379,19 @@ impl<'a> Branch<'a> {
     /// b4's new branch on the base, in a work tree of its own.
     fn create(ctx: &'a Ctx, tree: &Tree) -> Result<Self> {
         let dir = place(ctx);
-        tree.git.run(["worktree", "prune"])?;
         if dir.exists() {
             // Left by a run that was ended here, or something of the user's.
             let head = Git::at(&dir).run(["symbolic-ref", "--short", "-q", "HEAD"]);
             if head.ok().as_deref() != Some(START) {
                 bail!("{} is in the way: move it elsewhere", ctx.show(&dir));
             }
-            tree.git.run(removal(&dir))?;
         }
+        tree.git.remove_worktree(&dir)?;
         check_out(ctx, tree, &dir, &["-B", START, &tree.base])?;
         let branch = Self::at(ctx, &dir)?;
         let made = branch.run_b4(&["prep", "-n", NAME, "-f", &tree.base]);
         if made.is_err() {
-            tree.git.run(removal(&dir))?;
+            tree.git.remove_worktree(&dir)?;
         }
         tree.git.run(["branch", "-q", "-D", START])?;
         made.map(|()| branch)

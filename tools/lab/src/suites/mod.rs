@@ -200,11 +200,7 @@ impl<'a> Session<'a> {
         if dir.join(".git").exists() && git.ok(["rev-parse", "--verify", "-q", "HEAD"])? {
             return Ok(git);
         }
-        if dir.exists() {
-            std::fs::remove_dir_all(&dir)
-                .with_context(|| format!("cannot remove {}", dir.display()))?;
-        }
-        self.tree.git.run(["worktree", "prune"])?;
+        self.tree.git.remove_worktree(&dir)?;
         self.tree.git.run([
             "worktree".as_ref(),
             "add".as_ref(),
