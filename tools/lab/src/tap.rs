@@ -143,12 +143,18 @@ impl Program {
             detail,
         };
         if self.cases.is_empty() {
-            let detail = if verdict == Verdict::Fail {
-                format!("{reason}\n{}", self.said.join("\n"))
-            } else {
-                reason.to_owned()
-            };
-            return vec![own("", verdict, detail)];
+            let planned = self.plan.unwrap_or(0);
+            return vec![match verdict {
+                Verdict::Fail => {
+                    let detail = format!("{reason}\n{}", self.said.join("\n"));
+                    own("", verdict, detail)
+                }
+                Verdict::Pass if planned > 0 => {
+                    let detail = format!("0 of {planned} cases reported");
+                    own("(plan)", Verdict::Fail, detail)
+                }
+                _ => own("", verdict, reason.to_owned()),
+            }];
         }
         let failed = self.cases.iter().any(|case| case.verdict == Verdict::Fail);
         if let Some(planned) = self.plan.filter(|&planned| planned > self.cases.len()) {
@@ -403,6 +409,23 @@ ok 3 selftests: exec: skipped # SKIP
             ]
         );
         assert!(cases[1].detail.contains("Expected 1 (1) == 2 (2)"));
+    }
+
+    #[test]
+    fn a_plan_without_a_case_is_no_success() {
+        let text =
+            "TAP version 13\n1..1\n# selftests: exec: empty\n# 1..5\nok 1 selftests: exec: empty\n";
+        let (cases, _) = kselftest(text);
+        assert_eq!(
+            brief(&cases),
+            [("exec:empty (plan)".to_owned(), Verdict::Fail)]
+        );
+        // A program may find out after its plan that it can test nothing.
+        let skipped = text.replace(
+            "ok 1 selftests: exec: empty",
+            "ok 1 selftests: exec: empty # SKIP",
+        );
+        assert_eq!(kselftest(&skipped).0[0].verdict, Verdict::Skip);
     }
 
     #[test]

@@ -20,6 +20,7 @@ pub(crate) const POLICY: &str = "fs/mayexec/policy.rs";
 /// Runs the workspace's tests, then mutates the policy under its own.
 pub(crate) fn run(ctx: &Ctx, report: &mut Report) -> Result<()> {
     tests(ctx, report)?;
+    examples(ctx, report)?;
     mutants(ctx, report)
 }
 
@@ -50,6 +51,38 @@ fn tests(ctx: &Ctx, report: &mut Report) -> Result<()> {
             }
         }
         Err(error) => report.fail(name, &format!("{error:#}"), Some(&log)),
+    }
+    Ok(())
+}
+
+/// Runs the examples in the documentation of the crates, which nextest does not.
+fn examples(ctx: &Ctx, report: &mut Report) -> Result<()> {
+    let log = ctx.fresh_log("doctests")?;
+    let name = "cargo test --doc: the examples of the documentation";
+    let stage = Stage::begin("examples of the documentation", Some(&log));
+    let status = Logged::new("cargo test --doc", &log)
+        .limit(Duration::from_secs(600))
+        .status(
+            Command::new("cargo")
+                .args([
+                    "test",
+                    "--doc",
+                    "--locked",
+                    "--workspace",
+                    "--manifest-path",
+                ])
+                .arg(ctx.root.join("tools/Cargo.toml"))
+                .env("CARGO_TARGET_DIR", ctx.build.join("cargo")),
+            |_| stage.at(""),
+        )?;
+    stage.done("");
+    let text = fs::read_to_string(&log)?;
+    let ran = text
+        .lines()
+        .any(|line| line.starts_with("test ") && line.ends_with("... ok"));
+    match status.success() && ran {
+        true => report.pass(name),
+        false => report.fail(name, &crate::proc::tail(&text, 20), Some(&log)),
     }
     Ok(())
 }
@@ -225,19 +258,26 @@ fn mutants(ctx: &Ctx, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// Runs the policy's tests on another version of it; whether they pass.
-pub(crate) fn policy_tests(ctx: &Ctx, policy: &Path) -> Result<bool> {
+/// Runs the policy's tests on another version of it; the names of those that fail.
+pub(crate) fn policy_tests(ctx: &Ctx, policy: &Path) -> Result<Vec<String>> {
     let log = ctx.fresh_log("policy-tests")?;
     let stage_dir = ctx.build.join("mutants");
     stage(ctx, &ctx.root.join("tools/policy"), policy, &stage_dir)?;
-    let status = Logged::new("cargo nextest", &log).status(
+    let outcome = nextest(
+        "the policy's tests",
+        &log,
         Command::new("cargo")
-            .args(["nextest", "run", "--color=never", "--manifest-path"])
+            .args([
+                "nextest",
+                "run",
+                "--no-fail-fast",
+                "--color=never",
+                "--manifest-path",
+            ])
             .arg(stage_dir.join("workspace/Cargo.toml"))
             .env("CARGO_TARGET_DIR", stage_dir.join("target")),
-        |_| {},
     )?;
-    Ok(status.success())
+    Ok(outcome.err().unwrap_or_default())
 }
 
 /// Copies the crate with policy.rs inside it: cargo-mutants works on a copy of a
