@@ -47,7 +47,7 @@ struct Args {
     /// The kernel release that the series is applied to; with KDIR, a revision there
     #[arg(long, default_value = ctx::DEFAULT_BASE, global = true)]
     base: String,
-    /// A git clone of Linux to use instead of Debian's source; it is not changed
+    /// A git clone of Linux to use instead of Debian's source; what is checked out there stays
     #[arg(long, global = true)]
     kdir: Option<PathBuf>,
     /// Overwrite or remove work that patches/ does not have
@@ -67,7 +67,7 @@ enum Verb {
     Export,
     /// Run every test, or the named suites
     Test {
-        /// series, style, host, build, kunit, guest, consumers, proof, userland, demo
+        /// series, style, host, build, kunit, guest, consumers, proof, userland, others, demo
         suites: Vec<suites::Suite>,
     },
     /// Run what takes longer than a test may, and print a table of evidence

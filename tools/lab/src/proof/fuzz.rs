@@ -22,11 +22,16 @@ const LOOKED_AT: usize = 3;
 
 /// How many calls, and from which seed.
 fn amount(extent: Extent) -> Result<(u64, u64)> {
-    let seed = seed(std::env::var("SEED").ok().as_deref())?;
+    let seed = given_seed()?;
     Ok(match extent {
         Extent::Short => (seed, 50_000),
         Extent::Long => (seed, 1_000_000),
     })
+}
+
+/// The seed of what is random in the guests.
+pub(super) fn given_seed() -> Result<u64> {
+    seed(std::env::var("SEED").ok().as_deref())
 }
 
 fn seed(text: Option<&str>) -> Result<u64> {

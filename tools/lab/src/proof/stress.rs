@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
+use super::fuzz::given_seed;
 use super::{Extent, Row};
 use crate::ctx::Ctx;
 use crate::guest::{Boot, Outcome, complaints, sibling};
@@ -41,7 +42,16 @@ pub(crate) fn races(ctx: &Ctx, kernel: &Kernel, extent: Extent) -> Result<Row> {
         Extent::Long => 600,
     };
     let (threads, time) = (THREADS.to_string(), seconds.to_string());
-    let argv = ["races", "--seconds", &time, "--threads", &threads];
+    let seed = given_seed()?.to_string();
+    let argv = [
+        "races",
+        "--seconds",
+        &time,
+        "--threads",
+        &threads,
+        "--seed",
+        &seed,
+    ];
     let outcome = Boot::new(ctx, kernel, "races", &argv)
         .program(&sibling("stress")?)
         .cmdline(&CMDLINE)
