@@ -20,7 +20,8 @@ const MARKS: [&str; 4] = [
     "include/uapi/linux/openat2.h",
 ];
 
-/// What a first `make test` writes below build/, in GiB; `make demo` writes half of it.
+/// What a first `make test` writes below build/, in GiB, rounded up from the sum of what it keeps
+/// there; `make demo` writes half of it.
 const ROOM: u64 = 9;
 
 /// In a work tree of the user's repository: the commit that it was made for.

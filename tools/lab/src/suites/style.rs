@@ -28,6 +28,11 @@ pub(crate) fn run(ctx: &Ctx, session: Option<&Session<'_>>, report: &mut Report)
         "shfmt",
         Command::new("shfmt").arg("-d").args(&scripts),
     );
+    let mut unlicensed = Vec::new();
+    for dir in ["scripts", "tools"] {
+        without_licence(&ctx.root.join(dir), &mut unlicensed)?;
+    }
+    report.check("each source file names its licence", &unlicensed, None);
     let manifest = ctx.root.join("tools/Cargo.toml");
     let cargo = |args: &[&str]| {
         let mut cmd = Command::new("cargo");
@@ -94,6 +99,31 @@ fn step(report: &mut Report, log: &Path, name: &str, cmd: &mut Command) {
     report.outcome(name, outcome.map(|()| Vec::new()), Some(log));
 }
 
+/// Adds the source files below `dir` that have no SPDX line where the kernel wants it, in
+/// the first line or after the one that names the interpreter.
+fn without_licence(dir: &Path, found: &mut Vec<String>) -> Result<()> {
+    for entry in fs::read_dir(dir).with_context(|| format!("cannot list {}", dir.display()))? {
+        let path = entry?.path();
+        if path.is_dir() {
+            without_licence(&path, found)?;
+        } else if path
+            .extension()
+            .is_some_and(|kind| ["c", "h", "rs", "sh"].iter().any(|known| kind == *known))
+        {
+            let text = fs::read_to_string(&path)
+                .with_context(|| format!("cannot read {}", path.display()))?;
+            if !text
+                .lines()
+                .take(2)
+                .any(|line| line.contains("SPDX-License-Identifier: "))
+            {
+                found.push(path.display().to_string());
+            }
+        }
+    }
+    Ok(())
+}
+
 /// The shell scripts of the repository.
 fn scripts(root: &Path) -> Result<Vec<PathBuf>> {
     let mut found = vec![root.join(".ci/run")];
@@ -121,6 +151,20 @@ fn scripts(root: &Path) -> Result<Vec<PathBuf>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_source_file_without_a_licence_is_found() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("src")).unwrap();
+        let put = |name: &str, text: &str| fs::write(dir.path().join(name), text).unwrap();
+        put("src/a.rs", "// SPDX-License-Identifier: GPL-2.0\n");
+        put("b.sh", "#!/bin/sh\n# SPDX-License-Identifier: GPL-2.0\n");
+        put("c.md", "text\n");
+        put("src/d.rs", "fn main() {}\n\n// SPDX-License-Identifier: GPL-2.0\n");
+        let mut found = Vec::new();
+        without_licence(dir.path(), &mut found).unwrap();
+        assert_eq!(found, [dir.path().join("src/d.rs").display().to_string()]);
+    }
 
     #[test]
     fn scripts_are_told_by_their_first_line() {
