@@ -37,7 +37,8 @@ enum mayexec_why {
   MAYEXEC_WHY_NOT_EXECUTABLE = 4,
   // Somebody has it open for writing.
   MAYEXEC_WHY_BUSY = 5,
-  // A security module or a fanotify listener has refused it.
+  // None of these, as far as can be seen: a security module or a fanotify listener, as
+  // a rule.
   MAYEXEC_WHY_OTHER = 6,
   // The guarantee that was demanded, or an option, is impossible here.
   MAYEXEC_WHY_IMPOSSIBLE = 7,
@@ -68,7 +69,8 @@ extern "C" {
 #endif // __cplusplus
 
 // Opens a file that is about to be executed, for reading and closed on exec, with
-// whatever guarantee there is. Returns a descriptor or a negative errno.
+// whatever guarantee there is. Returns a descriptor or a negative errno; the answer is
+// written in either case.
 //
 // # Safety
 //
@@ -94,7 +96,7 @@ int mayexec_reopen(int fd,
                    const struct mayexec_options *options,
                    struct mayexec_answer *answer);
 
-// The best guarantee that this process can get.
+// The best guarantee that the calling thread can get.
 enum mayexec_guarantee mayexec_best(void);
 
 #ifdef __cplusplus

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use ladder::{Error, Guarantee, Open, Opened, Support, Why};
 use rustix::fs::ResolveFlags;
+use rustix::io::Errno;
 
 /// How a file was looked at before it was handed out, weakest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +37,8 @@ pub enum MayexecWhy {
     NotExecutable = 4,
     /// Somebody has it open for writing.
     Busy = 5,
-    /// A security module or a fanotify listener has refused it.
+    /// None of these, as far as can be seen: a security module or a fanotify listener, as
+    /// a rule.
     Other = 6,
     /// The guarantee that was demanded, or an option, is impossible here.
     Impossible = 7,
@@ -71,7 +73,7 @@ pub struct MayexecAnswer {
 }
 
 impl MayexecAnswer {
-    fn new(outcome: &Result<Opened, Error>) -> Self {
+    fn new(outcome: &Result<Opened, Failure>) -> Self {
         let mut answer = Self {
             guarantee: MayexecGuarantee::Plain,
             why: MayexecWhy::Opened,
@@ -79,19 +81,47 @@ impl MayexecAnswer {
         };
         match outcome {
             Ok(opened) => answer.guarantee = guarantee(opened.guarantee),
-            Err(error) => {
-                answer.why = why(error.why);
+            Err(failure) => {
+                answer.why = failure.why;
                 // The last byte stays 0.
-                let text = error.to_string();
                 for (to, from) in answer.message[..MAYEXEC_MESSAGE_SIZE - 1]
                     .iter_mut()
-                    .zip(text.bytes())
+                    .zip(failure.text.bytes())
                 {
-                    *to = from.cast_signed();
+                    // Signed or not, as the architecture has it.
+                    *to = from as c_char;
                 }
             }
         }
         answer
+    }
+}
+
+/// Why there is no descriptor.
+struct Failure {
+    errno: Errno,
+    why: MayexecWhy,
+    text: String,
+}
+
+impl Failure {
+    /// An argument with which the kernel could only fail.
+    fn argument(errno: Errno) -> Self {
+        Self {
+            errno,
+            why: MayexecWhy::Open,
+            text: std::io::Error::from(errno).to_string(),
+        }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self {
+            errno: error.errno,
+            why: why(error.why),
+            text: error.to_string(),
+        }
     }
 }
 
@@ -115,50 +145,66 @@ fn why(why: Why) -> MayexecWhy {
     }
 }
 
-/// The options in Rust; none if they mean nothing.
-fn options(options: Option<&MayexecOptions>) -> Option<Open> {
+/// The options in Rust.
+fn options(options: Option<&MayexecOptions>) -> Result<Open, Failure> {
     let Some(given) = options else {
-        return Some(Open::new());
+        return Ok(Open::new());
+    };
+    let invalid = |what| Failure {
+        errno: Errno::INVAL,
+        why: MayexecWhy::Impossible,
+        text: format!("invalid options: {what}"),
     };
     let require = match given.require {
         0 => Guarantee::Plain,
         1 => Guarantee::Securebits,
         2 => Guarantee::Kernel,
-        _ => return None,
+        _ => return Err(invalid("no such guarantee")),
     };
     let open = Open::new()
         .require(require)
-        .resolve(ResolveFlags::from_bits(given.resolve)?);
+        // Which ones there are is for the kernel to say.
+        .resolve(ResolveFlags::from_bits_retain(given.resolve));
     match given.flags {
-        0 => Some(open),
-        MAYEXEC_CHECK_ALWAYS => Some(open.check_always()),
-        _ => None,
+        0 => Ok(open),
+        MAYEXEC_CHECK_ALWAYS => Ok(open.check_always()),
+        _ => Err(invalid("unknown flags")),
     }
+}
+
+/// A descriptor of the caller.
+///
+/// # Safety
+///
+/// As [`BorrowedFd::borrow_raw`] has it. If it is not open, the kernel says so.
+unsafe fn borrow<'fd>(fd: c_int) -> Result<BorrowedFd<'fd>, Failure> {
+    if fd < 0 {
+        return Err(Failure::argument(Errno::BADF));
+    }
+    // SAFETY: Not negative; the rest is the caller's promise.
+    Ok(unsafe { BorrowedFd::borrow_raw(fd) })
 }
 
 /// The descriptor or the negative errno.
-fn finish(outcome: Result<Opened, Error>, answer: Option<&mut MayexecAnswer>) -> c_int {
-    if let Some(answer) = answer {
-        *answer = MayexecAnswer::new(&outcome);
+///
+/// # Safety
+///
+/// `answer` is null or can be written.
+unsafe fn finish(outcome: Result<Opened, Failure>, answer: *mut MayexecAnswer) -> c_int {
+    if !answer.is_null() {
+        // SAFETY: The caller's promise. What is there yet need not be an answer, so there
+        // is no reference to it.
+        unsafe { answer.write(MayexecAnswer::new(&outcome)) };
     }
     match outcome {
         Ok(opened) => opened.file.into_raw_fd(),
-        Err(error) => -error.errno.raw_os_error(),
+        Err(failure) => -failure.errno.raw_os_error(),
     }
-}
-
-/// Tells of options that mean nothing.
-fn invalid(answer: Option<&mut MayexecAnswer>) -> c_int {
-    if let Some(answer) = answer {
-        answer.guarantee = MayexecGuarantee::Plain;
-        answer.why = MayexecWhy::Impossible;
-        answer.message = [0; MAYEXEC_MESSAGE_SIZE];
-    }
-    -libc::EINVAL
 }
 
 /// Opens a file that is about to be executed, for reading and closed on exec, with
-/// whatever guarantee there is. Returns a descriptor or a negative errno.
+/// whatever guarantee there is. Returns a descriptor or a negative errno; the answer is
+/// written in either case.
 ///
 /// # Safety
 ///
@@ -181,26 +227,24 @@ pub unsafe extern "C" fn mayexec_openat(
     options: *const MayexecOptions,
     answer: *mut MayexecAnswer,
 ) -> c_int {
+    let open = || {
+        // SAFETY: The caller lets us read `options`, if it is not null.
+        let open = self::options(unsafe { options.as_ref() })?;
+        if path.is_null() {
+            return Err(Failure::argument(Errno::FAULT));
+        }
+        // SAFETY: The caller guarantees that `path` is a C string.
+        let path = unsafe { CStr::from_ptr(path) };
+        let path = Path::new(OsStr::from_bytes(path.to_bytes()));
+        Ok(match dir {
+            libc::AT_FDCWD => open.open(path),
+            // SAFETY: Whether it is open is for the kernel to say; nothing here depends on
+            // it.
+            dir => open.open_at(unsafe { borrow(dir) }?, path),
+        }?)
+    };
     // SAFETY: The caller lets us write to `answer`, if it is not null.
-    let answer = unsafe { answer.as_mut() };
-    if path.is_null() {
-        return -libc::EFAULT;
-    }
-    // SAFETY: The caller lets us read `options`, if it is not null.
-    let Some(open) = self::options(unsafe { options.as_ref() }) else {
-        return invalid(answer);
-    };
-    // SAFETY: The caller guarantees that `path` is a C string.
-    let path = unsafe { CStr::from_ptr(path) };
-    let path = Path::new(OsStr::from_bytes(path.to_bytes()));
-    let outcome = match dir {
-        libc::AT_FDCWD => open.open(path),
-        ..0 => return -libc::EBADF,
-        // SAFETY: Not negative. Whether it is open is for the kernel to say; nothing here
-        // depends on it.
-        dir => open.open_at(unsafe { BorrowedFd::borrow_raw(dir) }, path),
-    };
-    finish(outcome, answer)
+    unsafe { finish(open(), answer) }
 }
 
 /// Opens what a descriptor holds again, under the policy; `options` may be NULL.
@@ -214,21 +258,17 @@ pub unsafe extern "C" fn mayexec_reopen(
     options: *const MayexecOptions,
     answer: *mut MayexecAnswer,
 ) -> c_int {
-    // SAFETY: The caller lets us write to `answer`, if it is not null.
-    let answer = unsafe { answer.as_mut() };
-    // SAFETY: The caller lets us read `options`, if it is not null.
-    let Some(open) = self::options(unsafe { options.as_ref() }) else {
-        return invalid(answer);
+    let reopen = || {
+        // SAFETY: The caller lets us read `options`, if it is not null.
+        let open = self::options(unsafe { options.as_ref() })?;
+        // SAFETY: Whether it is open is for the kernel to say; nothing here depends on it.
+        Ok(open.reopen(unsafe { borrow(fd) }?)?)
     };
-    if fd < 0 {
-        return -libc::EBADF;
-    }
-    // SAFETY: Not negative. Whether it is open is for the kernel to say; nothing here
-    // depends on it.
-    finish(open.reopen(unsafe { BorrowedFd::borrow_raw(fd) }), answer)
+    // SAFETY: The caller lets us write to `answer`, if it is not null.
+    unsafe { finish(reopen(), answer) }
 }
 
-/// The best guarantee that this process can get.
+/// The best guarantee that the calling thread can get.
 #[unsafe(no_mangle)]
 pub extern "C" fn mayexec_best() -> MayexecGuarantee {
     guarantee(Support::get().guarantee())

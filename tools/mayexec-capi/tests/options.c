@@ -9,10 +9,22 @@
 #include <unistd.h>
 #include <mayexec.h>
 
+static struct mayexec_answer answer;
+
+/* Whether a call has failed like this, and said so in an answer that was garbage before. */
+static int failed(int ret, int error, enum mayexec_why why, const char *text)
+{
+	int right = ret == -error && answer.guarantee == MAYEXEC_GUARANTEE_PLAIN &&
+		    answer.why == why && memchr(answer.message, 0, sizeof(answer.message)) &&
+		    strstr(answer.message, text);
+
+	memset(&answer, 0xff, sizeof(answer));
+	return right;
+}
+
 int main(int argc, char **argv)
 {
 	struct mayexec_options options = { 0 };
-	struct mayexec_answer answer;
 	int held = argc == 2 ? open(argv[1], O_RDONLY) : -1;
 	int fd;
 
@@ -29,16 +41,32 @@ int main(int argc, char **argv)
 			assert(strlen(answer.message) > 0);
 		}
 	}
-	assert(mayexec_openat(AT_FDCWD, argv[1], &options, &answer) == -EINVAL);
+	memset(&answer, 0xff, sizeof(answer));
+	assert(failed(mayexec_openat(AT_FDCWD, argv[1], &options, &answer), EINVAL,
+		      MAYEXEC_WHY_IMPOSSIBLE, "no such guarantee"));
 
 	options = (struct mayexec_options){ .flags = 2 };
-	assert(mayexec_reopen(held, &options, &answer) == -EINVAL);
+	assert(failed(mayexec_reopen(held, &options, &answer), EINVAL, MAYEXEC_WHY_IMPOSSIBLE,
+		      "unknown flags"));
 	options.flags = MAYEXEC_CHECK_ALWAYS;
 	fd = mayexec_reopen(held, &options, &answer);
 	assert(fd == (mayexec_best() ? -EACCES : -EOPNOTSUPP));
 	assert(strlen(answer.message) > 0);
 
+	memset(&answer, 0xff, sizeof(answer));
+	assert(failed(mayexec_open(NULL, &answer), EFAULT, MAYEXEC_WHY_OPEN, "Bad address"));
+	assert(failed(mayexec_openat(-1, "x", NULL, &answer), EBADF, MAYEXEC_WHY_OPEN,
+		      "Bad file descriptor"));
+	assert(failed(mayexec_openat(1 << 20, "x", NULL, &answer), EBADF, MAYEXEC_WHY_OPEN,
+		      "Bad file descriptor"));
+	assert(failed(mayexec_reopen(-1, NULL, &answer), EBADF, MAYEXEC_WHY_OPEN,
+		      "Bad file descriptor"));
+	assert(mayexec_open(NULL, NULL) == -EFAULT);
+
 	options = (struct mayexec_options){ .resolve = RESOLVE_BENEATH };
 	assert(mayexec_openat(AT_FDCWD, argv[1], &options, NULL) == -EXDEV);
+	options.resolve = 1ULL << 63;
+	assert(failed(mayexec_openat(AT_FDCWD, argv[1], &options, &answer), EINVAL,
+		      MAYEXEC_WHY_OPEN, "Invalid argument"));
 	return 0;
 }

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use pyo3::exceptions::PyOSError;
 use pyo3::ffi::PyObject;
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 
 /// A hook returns a new reference, or null with an exception set.
 type Hook = unsafe extern "C" fn(path: *mut PyObject, data: *mut c_void) -> *mut PyObject;
@@ -18,14 +19,23 @@ unsafe extern "C" {
     fn PyFile_SetOpenCodeHook(hook: Hook, data: *mut c_void) -> c_int;
 }
 
-/// What `io.open_code` does from now on.
-fn open_code<'py>(path: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+/// Opens for `_io.open`, which owns the descriptor from then on, also if it fails.
+#[pyfunction]
+fn opener(path: Bound<'_, PyAny>, _flags: c_int) -> PyResult<c_int> {
     let opened = mayexec::open(path.extract::<PathBuf>()?).map_err(|error| {
         let what = (error.errno.raw_os_error(), error.to_string());
-        PyOSError::new_err((what.0, what.1, path.clone().unbind()))
+        PyOSError::new_err((what.0, what.1, path.unbind()))
     })?;
-    let io = path.py().import("_io")?;
-    io.call_method1("open", (opened.file.into_raw_fd(), "rb"))
+    Ok(opened.file.into_raw_fd())
+}
+
+/// What `io.open_code` does from now on.
+fn open_code<'py>(path: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let python = path.py();
+    let options = PyDict::new(python);
+    options.set_item("opener", wrap_pyfunction!(opener, python)?)?;
+    let io = python.import("_io")?;
+    io.call_method("open", (path, "rb"), Some(&options))
 }
 
 unsafe extern "C" fn hook(path: *mut PyObject, _data: *mut c_void) -> *mut PyObject {

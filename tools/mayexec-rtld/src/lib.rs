@@ -6,7 +6,9 @@
 //! what was opened, before any of its code runs.
 
 use std::ffi::{CStr, CString, OsStr, c_char, c_uint, c_void};
+use std::fmt::Display;
 use std::fs::File;
+use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Mutex;
 
@@ -54,7 +56,7 @@ pub unsafe extern "C" fn la_objsearch(
     let opened = mayexec::open(path).inspect_err(|error| {
         // While it searches, the loader tries names that do not exist.
         if error.is_denial() {
-            eprintln!("mayexec-rtld: {}: {error}", path.display());
+            tell(text, error);
         }
     });
     let opened = opened.ok().map(|opened| (text.to_owned(), opened.file));
@@ -89,15 +91,28 @@ pub unsafe extern "C" fn la_objopen(
         // The program, the loader and the vDSO were there before, and nothing is mapped for
         // what is found to be loaded already: then this is not what was opened last.
         if own == name.as_c_str() {
-            let expected = identity(&file);
-            if expected.is_none() || mapped(dynamic) != expected {
-                eprintln!("mayexec-rtld: a shared object was replaced while it was loaded");
-                std::process::abort();
-            }
+            let what = match (identity(&file), mapped(dynamic)) {
+                (Some(expected), Some(found)) if expected == found => return 0,
+                (Some(_), Some(_)) => "it was replaced while it was loaded",
+                _ => "cannot tell what was loaded, /proc/self/maps or mmap(2) has failed",
+            };
+            tell(own, what);
+            std::process::abort();
         }
     }
     // No calls between objects are to be audited.
     0
+}
+
+/// Says something of an object, if there is somebody to read it. A name that could act on a
+/// terminal, or end the line, is escaped.
+fn tell(name: &CStr, what: impl Display) {
+    let name = name.to_bytes();
+    let name = match str::from_utf8(name) {
+        Ok(text) if !text.chars().any(char::is_control) => text.to_owned(),
+        _ => name.escape_ascii().to_string(),
+    };
+    let _ = writeln!(std::io::stderr(), "mayexec-rtld: {name}: {what}");
 }
 
 /// The device and the inode of the file that is mapped at an address, as text.

@@ -22,7 +22,8 @@ pub enum Why {
     NotExecutable,
     /// Somebody has it open for writing (`AT_EXECVE_CHECK` only).
     Busy,
-    /// None of these: a security module or a fanotify listener has refused it.
+    /// None of these, as far as can be seen: a security module or a fanotify listener, as
+    /// a rule.
     Other,
     /// The kernel cannot give the guarantee that was demanded.
     Guarantee {
@@ -81,7 +82,7 @@ impl fmt::Display for Error {
             Why::Noexec => "on a noexec mount",
             Why::NotExecutable => "no execute permission",
             Why::Busy => "open for writing by somebody",
-            Why::Other => "refused by a security module or a fanotify listener",
+            Why::Other => "refused, perhaps by a security module or a fanotify listener",
         };
         write!(f, "{reason} ({})", self.policy)
     }

@@ -2,6 +2,9 @@
 
 mod error;
 pub mod facts;
+#[cfg(test)]
+#[path = "../tests/filter/mod.rs"]
+mod filter;
 mod open;
 mod policy;
 mod support;

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use rustix::fs::{OFlags, ResolveFlags};
+use rustix::fs::{FileType, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use uapi::{O_EMPTYPATH, O_MAYEXEC, OpenHow};
 
@@ -161,9 +161,9 @@ impl Open {
             Ok(opened) => return Ok(opened),
         };
         // A filter may have come since the kernel was asked; the answer to that does not
-        // depend on any file.
-        if matches!(error.errno, Errno::NOSYS | Errno::PERM) {
-            let now = Support::probe();
+        // depend on any file. One that answers with another errno ends in a failed open.
+        if matches!(error.errno, Errno::NOSYS | Errno::PERM | Errno::INVAL) {
+            let now = Support::renew();
             if now != support {
                 return self.with(now, &target);
             }
@@ -198,13 +198,12 @@ impl Open {
             return Err(failed(Why::Unresolved, Errno::NOSYS));
         }
         let fd = target.open(support, support.mayexec).map_err(|errno| {
-            let why = if support.mayexec && matches!(errno, Errno::ACCESS | Errno::PERM) {
+            let why = if support.mayexec && refuses(errno) {
                 target.explain(support, policy)
             } else {
-                Ok(Why::Open)
+                Why::Open
             };
-            // What an ordinary open says is what is wrong, if it fails too.
-            why.map_or_else(|errno| failed(Why::Open, errno), |why| failed(why, errno))
+            failed(why, errno)
         })?;
         let checked = support.execve_check && (policy.securebit || self.always);
         if checked {
@@ -273,17 +272,30 @@ impl Target {
         }
     }
 
-    /// Why the kernel has refused this with the flag; the error of an ordinary open, if
-    /// that fails too.
-    fn explain(&self, support: Support, policy: Policy) -> Result<Why, Errno> {
+    /// Why the kernel has refused this with the flag. An ordinary open that fails for
+    /// another reason, such as a lack of descriptors or a lease, explains nothing.
+    fn explain(&self, support: Support, policy: Policy) -> Why {
+        let seen = match self.open_with(support, OFlags::PATH, 0) {
+            Ok(seen) => seen,
+            Err(errno) if refuses(errno) => return Why::Open,
+            Err(_) => return Why::Other,
+        };
         // A device or a FIFO is not opened for the sake of a message.
-        let seen = self.open_with(support, OFlags::PATH, 0)?;
-        let stat = rustix::fs::fstat(&seen)?;
-        if rustix::fs::FileType::from_raw_mode(stat.st_mode) == rustix::fs::FileType::RegularFile {
-            self.open_with(support, OFlags::RDONLY | OFlags::NONBLOCK, 0)?;
+        let regular = rustix::fs::fstat(&seen)
+            .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile);
+        if regular {
+            let flags = OFlags::RDONLY | OFlags::NONBLOCK;
+            if self.open_with(support, flags, 0).is_err_and(refuses) {
+                return Why::Open;
+            }
         }
-        Ok(judge(&seen, policy.mount(), policy.file()))
+        judge(&seen, policy.mount(), policy.file())
     }
+}
+
+/// Whether an open that fails like this was refused.
+fn refuses(errno: Errno) -> bool {
+    matches!(errno, Errno::ACCESS | Errno::PERM)
 }
 
 /// Which check refuses this file, of those that are in force.
@@ -302,5 +314,39 @@ fn judge(file: impl AsFd, mount: bool, permission: bool) -> Why {
         Why::NotExecutable
     } else {
         Why::Other
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::filter::filtered;
+
+    #[test]
+    fn what_cannot_be_explained_stays_a_denial() {
+        let support = Support {
+            mayexec: true,
+            ..Support::probe()
+        };
+        let policy = Policy {
+            system: Some(uapi::ENFORCE_FILE),
+            securebit: false,
+        };
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x");
+        std::fs::write(&path, "").unwrap();
+        let explain = || {
+            let path = CString::new(path.as_os_str().as_bytes()).unwrap();
+            Target::Path(libc::AT_FDCWD, path, ResolveFlags::empty()).explain(support, policy)
+        };
+        assert_eq!(explain(), Why::NotExecutable);
+        for (errno, why) in [
+            (Errno::MFILE, Why::Other),
+            (Errno::AGAIN, Why::Other),
+            (Errno::ACCESS, Why::Open),
+            (Errno::PERM, Why::Open),
+        ] {
+            filtered(&[libc::SYS_openat2], errno, || assert_eq!(explain(), why));
+        }
     }
 }

@@ -1,6 +1,6 @@
-//! What the kernel, and a seccomp filter before it, let this process use.
+//! What the kernel, and a seccomp filter before it, let this thread use.
 
-use std::sync::OnceLock;
+use std::cell::Cell;
 
 use rustix::io::Errno;
 use uapi::{O_EMPTYPATH, O_MAYEXEC, OpenHow};
@@ -42,19 +42,33 @@ pub struct Support {
     pub execve_check: bool,
 }
 
+thread_local! {
+    /// What was found. Of the thread, as filters are: what one thread is refused says
+    /// nothing of the others.
+    static FOUND: Cell<Option<Support>> = const { Cell::new(None) };
+}
+
 impl Support {
-    /// Asks the kernel, once for the life of the process.
+    /// Asks the kernel, once for the life of the thread. A no to `O_MAYEXEC` is not kept:
+    /// each call then asks again, by one openat2(2) that fails before it looks at a path.
     #[must_use]
     pub fn get() -> Self {
-        static SUPPORT: OnceLock<Support> = OnceLock::new();
-        *SUPPORT.get_or_init(Self::probe)
+        match FOUND.get() {
+            Some(found) if found.mayexec || !known(O_MAYEXEC) => found,
+            _ => Self::renew(),
+        }
+    }
+
+    /// Asks the kernel again, for later calls of [`Support::get`] too.
+    pub(crate) fn renew() -> Self {
+        let found = Self::probe();
+        FOUND.set(Some(found));
+        found
     }
 
     /// Asks the kernel. No file is touched, so no file system has a say.
     #[must_use]
     pub fn probe() -> Self {
-        // Flags are checked before the path: an empty one is ENOENT if they are known.
-        let known = |flags| openat2(c"", flags) == Some(Errno::NOENT);
         let openat2_works = known(0);
         Self {
             openat2: openat2_works,
@@ -80,6 +94,12 @@ impl Support {
 }
 
 const O_PATH: u64 = libc::O_PATH as u64;
+
+/// Whether openat2(2) takes these flags. They are checked before the path: an empty one is
+/// ENOENT if they are known.
+fn known(flags: u64) -> bool {
+    openat2(c"", flags) == Some(Errno::NOENT)
+}
 
 /// The error of openat2(2) on `path` seen from the working directory.
 fn openat2(path: &std::ffi::CStr, flags: u64) -> Option<Errno> {

@@ -1,6 +1,7 @@
 //! The ladder on whatever kernel runs the tests, and below a seccomp filter.
 
-use std::collections::BTreeMap;
+mod filter;
+
 use std::fs;
 use std::io::Read;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -9,10 +10,11 @@ use std::path::{Path, PathBuf};
 use mayexec::{Guarantee, Open, Policy, Support, Why};
 use rustix::fs::ResolveFlags;
 use rustix::io::Errno;
-use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, TargetArch};
 
-const OPENAT2: i64 = 437;
-const EXECVEAT: i64 = 322;
+use filter::{apart, filter, filtered};
+
+const OPENAT2: i64 = libc::SYS_openat2;
+const EXECVEAT: i64 = libc::SYS_execveat;
 
 /// Makes a file that only modes can make executable.
 fn file(dir: &Path, name: &str, mode: u32) -> PathBuf {
@@ -20,30 +22,6 @@ fn file(dir: &Path, name: &str, mode: u32) -> PathBuf {
     fs::write(&path, "content").unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
     path
-}
-
-/// Runs `work` in a thread in which some system calls fail.
-fn filtered(calls: &[i64], errno: Errno, work: impl FnOnce() + Send) {
-    let rules: BTreeMap<_, _> = calls.iter().map(|&call| (call, vec![])).collect();
-    let errno = errno.raw_os_error().cast_unsigned();
-    let filter: BpfProgram = SeccompFilter::new(
-        rules,
-        SeccompAction::Allow,
-        SeccompAction::Errno(errno),
-        TargetArch::x86_64,
-    )
-    .unwrap()
-    .try_into()
-    .unwrap();
-    std::thread::scope(|threads| {
-        let worker = threads.spawn(move || {
-            seccompiler::apply_filter(&filter).unwrap();
-            work();
-        });
-        if let Err(panic) = worker.join() {
-            std::panic::resume_unwind(panic);
-        }
-    });
 }
 
 #[test]
@@ -167,9 +145,7 @@ fn a_held_file_is_opened_again_from_its_start() {
 fn below_a_filter_the_ladder_is_climbed_down() {
     let dir = tempfile::tempdir().unwrap();
     let path = file(dir.path(), "x", 0o755);
-    // As a program that has asked before the filter came.
-    let _ = Support::get();
-    for errno in [Errno::NOSYS, Errno::PERM] {
+    for errno in [Errno::NOSYS, Errno::PERM, Errno::INVAL] {
         filtered(&[OPENAT2], errno, || {
             assert!(!Support::probe().openat2);
             let opened = mayexec::open(&path).unwrap();
@@ -189,5 +165,43 @@ fn below_a_filter_the_ladder_is_climbed_down() {
                 .open(&path)
                 .unwrap_err();
         });
+    }
+}
+
+#[test]
+fn a_filter_that_comes_later_is_noticed_or_the_open_fails() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = file(dir.path(), "x", 0o755);
+    for errno in [Errno::NOSYS, Errno::PERM, Errno::INVAL, Errno::ACCESS] {
+        apart(|| {
+            assert!(Support::get().openat2);
+            filter(&[OPENAT2, EXECVEAT], errno);
+            match mayexec::open(&path) {
+                // This may as well be the file's error.
+                Err(error) => assert_eq!((error.errno, errno), (Errno::ACCESS, Errno::ACCESS)),
+                Ok(opened) => {
+                    assert_eq!(opened.guarantee, Guarantee::Plain);
+                    assert_eq!(Support::get(), Support::probe());
+                }
+            }
+        });
+    }
+}
+
+#[test]
+fn what_one_thread_is_refused_says_nothing_of_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = file(dir.path(), "x", 0o755);
+    for errno in [Errno::NOSYS, Errno::INVAL] {
+        // Where tests share a process, others may have asked before.
+        filtered(&[OPENAT2, EXECVEAT], errno, || {
+            assert_eq!(Support::get().guarantee(), Guarantee::Plain);
+            mayexec::open(&path).unwrap();
+        });
+        assert_eq!(Support::get(), Support::probe());
+        assert_eq!(
+            mayexec::open(&path).unwrap().guarantee,
+            Support::probe().guarantee()
+        );
     }
 }

@@ -1,0 +1,137 @@
+//! The audit library in a program of this system.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use rustix::thread::{
+    CapabilitiesSecureBits, capabilities_secure_bits, set_capabilities_secure_bits,
+};
+
+/// SIGABRT.
+const ABORTED: Option<i32> = Some(6);
+
+/// Builds the library, which cargo does not do for tests.
+fn library() -> PathBuf {
+    // TARGET/debug/deps/NAME
+    let exe = std::env::current_exe().unwrap();
+    let target = exe.ancestors().nth(3).unwrap();
+    let built = Command::new(env!("CARGO"))
+        .args(["build", "--locked", "--offline", "--manifest-path"])
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"))
+        .arg("--target-dir")
+        .arg(target)
+        .output()
+        .unwrap();
+    assert!(built.status.success(), "{built:?}");
+    target.join("debug/libmayexec_rtld.so")
+}
+
+/// A program with the libraries that it needs, which are executable.
+struct Stage {
+    dir: PathBuf,
+    audit: PathBuf,
+}
+
+impl Stage {
+    fn set(name: &str) -> Self {
+        let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        let _ = fs::remove_dir_all(&dir);
+        fs::create_dir_all(dir.join("lib")).unwrap();
+        let trace = Command::new("true")
+            .env("LD_TRACE_LOADED_OBJECTS", "1")
+            .output()
+            .unwrap();
+        // libc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x00007f0000000000)
+        for line in String::from_utf8(trace.stdout).unwrap().lines() {
+            if let [name, "=>", path, ..] = line.split_whitespace().collect::<Vec<_>>()[..] {
+                let copy = dir.join("lib").join(name);
+                fs::copy(path, &copy).unwrap();
+                fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).unwrap();
+            }
+        }
+        Self {
+            audit: library(),
+            dir,
+        }
+    }
+
+    /// Preloads what may not be executed, under the securebit; none where there is no such
+    /// bit, or no check that obeys it.
+    fn preload(&self, name: &str, stderr: Stdio) -> Option<Output> {
+        let object = self.dir.join(name);
+        fs::write(&object, "").unwrap();
+        fs::set_permissions(&object, fs::Permissions::from_mode(0o644)).unwrap();
+        let mut command = Command::new("true");
+        command
+            .env("LD_AUDIT", &self.audit)
+            .env("LD_LIBRARY_PATH", self.dir.join("lib"))
+            .env("LD_PRELOAD", object)
+            .stderr(stderr);
+        if !mayexec::Support::get().execve_check {
+            return None;
+        }
+        // Securebits are a thread's own, and its children's.
+        std::thread::scope(|threads| {
+            let worker = threads.spawn(|| {
+                let restrict = CapabilitiesSecureBits::from_bits_retain(1 << 8);
+                let bits = capabilities_secure_bits().unwrap() | restrict;
+                set_capabilities_secure_bits(bits).ok()?;
+                Some(command.output().unwrap())
+            });
+            worker.join().unwrap()
+        })
+    }
+}
+
+#[test]
+fn a_message_that_cannot_be_written_does_not_end_the_program() {
+    let stage = Stage::set("full");
+    let full = fs::OpenOptions::new()
+        .write(true)
+        .open("/dev/full")
+        .unwrap();
+    if let Some(output) = stage.preload("refused.so", full.into()) {
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+    }
+}
+
+#[test]
+fn a_name_does_not_act_on_the_terminal() {
+    let stage = Stage::set("control");
+    if let Some(output) = stage.preload("a\n\u{1b}[2J", Stdio::piped()) {
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        let own = text.lines().find(|line| line.starts_with("mayexec-rtld: "));
+        assert!(
+            own.is_some_and(|line| line.contains(r"/a\n\x1b[2J: no execute permission")),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn what_cannot_be_compared_is_not_called_replaced() {
+    // Hides /proc from a command.
+    let hidden = |command: &[&OsStr]| {
+        Command::new("unshare")
+            .args(["-rm", "sh", "-c"])
+            .arg("mount -t tmpfs none /proc && exec env \"$@\"")
+            .arg("sh")
+            .args(command)
+            .output()
+    };
+    if !hidden(&["true".as_ref()]).is_ok_and(|output| output.status.success()) {
+        return;
+    }
+    let mut audit = std::ffi::OsString::from("LD_AUDIT=");
+    audit.push(library());
+    let output = hidden(&[&audit, "true".as_ref()]).unwrap();
+    assert_eq!(output.status.signal(), ABORTED, "{output:?}");
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(text.contains("cannot tell what was loaded"), "{text}");
+    assert!(!text.contains("replaced"), "{text}");
+}
