@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
 # Writes the prototypes of what fs/mayexec/mayexec.rs exports into
 # include/linux/mayexec.h, or with --check compares them with what is there.
 # Usage: prototypes.sh [--check] KERNEL-TREE

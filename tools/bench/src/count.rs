@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! What opens cost, and what users have instead of the flag.
 
 use std::ffi::CStr;

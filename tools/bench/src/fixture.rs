@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! Files, mounts and policies to measure with.
 
 use std::ffi::{CStr, CString};

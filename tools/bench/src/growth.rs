@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! Whether what the flag costs grows with anything that an open's own cost grows with.
 
 use std::fs;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! What the bench program in the guest tells the host, one JSON object a line.
 
 use serde::{Deserialize, Serialize};

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! Counts in the guest the instructions that opens take. The host boots qemu with
 //! `-icount shift=0`, where the time stamp counter counts instructions.
 

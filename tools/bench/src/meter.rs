@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! Counting the instructions of an operation.
 
 use std::thread::sleep;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! An interpreter's start: the files that Python opens, opened again.
 
 use std::ffi::CString;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! Opens by several threads at once. Time, not instructions: only the ratio of two
 //! kinds of opens that take turns in one run means something.
 

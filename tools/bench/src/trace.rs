@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! What an open calls and allocates, as the kernel's tracers see it.
 
 use std::ffi::CStr;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! Whole programs, as a check that nothing else got slower.
 
 use std::fs;

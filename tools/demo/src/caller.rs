@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! The process that opens: this program started again, as the caller in question.
 //!
 //! Credentials, securebits and a call that might block belong in a process of

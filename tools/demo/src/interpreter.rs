@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! An interpreter small enough to read, which opens its script one way or the other.
 //!
 //! Its language has two commands, `print TEXT` and `create PATH`.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! The scene of `make demo`: runs in the guest, shows what the kernel answers and
 //! beside it what the semantics table says, and exits non-zero if they differ once.
 

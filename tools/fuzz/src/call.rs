@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! One random call: how it is made from a seed and a number, and how it reads.
 
 use std::fmt;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! Who calls: processes with other credentials and the same descriptors.
 
 use std::fs::{self, File, OpenOptions};

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! Builds the tree, tells what calls have changed in it, and undoes that.
 
 use std::collections::{BTreeMap, BTreeSet};

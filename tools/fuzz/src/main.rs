@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! Runs in the guest: makes random calls that open, without O_MAYEXEC to compare two
 //! kernels, with it to compare the answers with what the table says.
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! Makes calls, and observes what they have opened.
 
 use std::collections::{HashMap, HashSet};

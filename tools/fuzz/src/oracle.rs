@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! Predicts the answer to a call with O_MAYEXEC from what can be observed without it:
 //! the plain open, execveat(2) with AT_EXECVE_CHECK, faccessat2(2), the mount's flags.
 

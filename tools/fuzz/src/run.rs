@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! Runs blocks of calls, each in a process of its own, and collects what they report.
 
 use std::fs::{self, File};

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! Makes a failing call smaller while it goes on failing.
 
 use crate::call::{Call, Entry};

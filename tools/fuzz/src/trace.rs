@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! The compact record of a run: a few bytes for a call.
 
 use std::fmt::Write as _;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! The tree in which the calls open: one list, for who builds it and for who picks
 //! paths from it.
 

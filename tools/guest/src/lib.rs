@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! What the host hands to the guest's first process, and what it gets back.
 
 use std::collections::BTreeMap;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! The guest's first process: mounts what programs expect, runs one job with its
 //! output on a console of its own, leaves how it ended in the shared directory and
 //! turns the machine off.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! Debian's packages through apt's ordinary client, beside the host's own state.
 //!
 //! The host's sources stay as they are: a private list of sources, with its own

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! Breaking the code on purpose: tests that cannot fail show nothing.
 //!
 //! Each file in scripts/breaks is a diff against the kernel with the series. It is

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! Where things are, and what the user asked for.
 
 use std::fs::{self, File};

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! Debian 12's own kernel: older than `AT_EXECVE_CHECK`, and built by nobody here.
 //!
 //! The package is unpacked below `build/` and never installed. What the guest's root

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! git, run as a command.
 
 use std::ffi::OsStr;

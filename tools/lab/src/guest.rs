@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! Booting a kernel under qemu and running one job in it.
 //!
 //! The guest's root is the host's file system over 9p, read-only, so that the

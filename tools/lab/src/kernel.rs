@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! Configuring and building kernels, each only once.
 
 use std::collections::BTreeSet;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! `lab`: fetches, applies, builds, boots, demonstrates, tests and exports the
 //! O_MAYEXEC series. The repository's Makefile calls it, one subcommand a verb.
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! Child processes: logged, limited in time, and never left behind.
 //!
 //! Each child leads a process group of its own, so that ending it also ends what

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! `make verify`: evidence, a row a claim. What it tries, how often, what failed.
 //!
 //! The suite `proof` of `make test` makes the first rows with less of everything.

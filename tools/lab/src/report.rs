@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! The checks of a test run: printed as they finish, counted for the closing line.
 
 use std::path::Path;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! The root of guests in which the host's programs do not run: busybox, and a
 //! script as the first process.
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! Tables of evidence, a row a claim: what was tried, how often, what failed.
 
 use std::path::PathBuf;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! The kernel's selftests: built on the host, run in the guest.
 
 use std::collections::BTreeMap;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! patches/ and the tree's commits: applying, keeping in step, exporting.
 
 use std::collections::BTreeSet;

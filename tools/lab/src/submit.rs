@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! From patches/ to the lists: which kernels the series applies to, and what b4 makes of it.
 
 mod bases;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! Reading TAP and KTAP: the guest's selftests and KUnit's suites.
 //!
 //! Both formats nest. run_kselftest.sh prints one result per test program and

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! The compilers, and make set up to use them.
 
 use std::fs;

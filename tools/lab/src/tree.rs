@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! The kernel tree: fetched as one base commit, or the user's own.
 
 use std::fs;

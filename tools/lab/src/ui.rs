@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! What the user sees while a long step runs.
 
 use std::cell::Cell;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! The library `mayexec` for C: see `include/mayexec.h`, which cbindgen makes of this file.
 
 use std::ffi::{CStr, OsStr, c_char, c_int};

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! The C API as a C program sees it.
 
 use std::fs;

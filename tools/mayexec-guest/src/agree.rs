@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! What the command says of files beside the kernel's own answer, for a tree with every
 //! combination of owner, group, execute bits and ACL, as root and as somebody else.
 

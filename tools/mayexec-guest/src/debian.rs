@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! A Debian system that can be changed: the guest's root below an overlay in memory, with
 //! a web server, a package and cron jobs, and the mounts of the examples of a rollout.
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! Interpreters and the dynamic loader that open by the library: every way of running code
 //! that the table in `tools/mayexec/INTERPRETERS.md` names.
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! The ladder's rungs, for Rust and for C.
 
 use std::process::Command;

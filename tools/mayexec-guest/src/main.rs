@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! Tests of the library and of the command `mayexec` in a guest, as root.
 //!
 //! `mayexec-guest kernel|securebits|plain` names the guarantee that the guest's kernel

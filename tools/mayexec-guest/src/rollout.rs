@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! The guide of Documentation/admin-guide/mayexec.rst, walked on a Debian system: observe,
 //! fix, enforce. What the system does all day must still be done in the end, and what an
 //! attacker drops must not be executed.

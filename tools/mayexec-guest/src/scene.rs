@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! The files and the policies.
 
 use std::collections::BTreeSet;

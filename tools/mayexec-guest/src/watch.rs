@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! The command's `watch`, running beside what it watches.
 
 use std::io::{BufRead, BufReader, Read};

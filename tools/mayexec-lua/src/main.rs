@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! `mayexec-lua SCRIPT [ARGUMENT]...`: Lua that opens scripts and modules with the library.
 
 use std::ffi::OsString;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! The hook in the Python of this system.
 
 use std::fs;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! The audit library in a program of this system.
 
 use std::ffi::OsStr;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! Why a file was not opened.
 
 use std::fmt;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! What user space can see of a file, without opening it.
 //!
 //! This estimates what the kernel would say: modes, ACLs and the capability to

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 #![doc = include_str!("../README.md")]
 
 mod error;

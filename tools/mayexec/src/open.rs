@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! The ladder.
 
 use std::ffi::{CStr, CString};

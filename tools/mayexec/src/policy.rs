@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! The policy in force, and who has set it.
 
 use std::fmt;

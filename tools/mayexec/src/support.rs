@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! What the kernel, and a seccomp filter before it, let this thread use.
 
 use std::cell::Cell;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! The ladder on whatever kernel runs the tests, and below a seccomp filter.
 
 mod filter;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! Tests of `fs/mayexec/policy.rs`, the kernel's decision on an `O_MAYEXEC` open, compiled here
 //! as it is there.
 //!

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! Which values a variable of the kernel may have had during a call, told by the
 //! thread that changes it.
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! Opens while the kernel's allocations and copies from user space fail, one after the
 //! other: the first that the call makes, then the second, until the call makes no more.
 //!

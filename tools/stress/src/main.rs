@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! Opens with O_MAYEXEC under conditions in which a mistake in the kernel would show:
 //! `races` while other threads change everything that the answer depends on, `faults`
 //! while the kernel's allocations and copies fail. Runs in the guest, prints what was

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! What the semantics table says, written from the table and not from the code.
 
 use uapi::{ENFORCE_FILE, ENFORCE_MOUNT};

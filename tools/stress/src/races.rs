@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! Opens while everything that the answer depends on changes.
 //!
 //! Each variable has one thread that changes it, and an [`Epoch`] by which that thread

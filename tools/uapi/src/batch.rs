@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! openat2(2) through io_uring, many at a time.
 
 use std::ffi::CStr;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! What the series adds to the kernel's interface, and the calls beside it that
 //! neither libc nor rustix can express: openat2(2) with flags in the upper half of
 //! `how->flags`, execveat(2) with `AT_EXECVE_CHECK`, the securebits.

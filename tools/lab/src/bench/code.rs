@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! The size of the kernel's code and what the policy's own code looks like.
 
 use std::collections::BTreeMap;

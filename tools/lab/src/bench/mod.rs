@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! `make bench`: what an open costs, with the series and without, in instructions.
 
 mod code;

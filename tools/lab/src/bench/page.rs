@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! The page of results, in Markdown.
 
 use std::fmt::Write as _;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! The plots of the page, as SVG.
 
 use anyhow::{Result, anyhow};

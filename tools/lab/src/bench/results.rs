@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! The figures of a run, kept in bench/results.json, and how two runs differ.
 
 use std::collections::BTreeMap;

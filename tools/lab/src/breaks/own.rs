@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! Breaks of this repository's own tools: the library, the command, the interpreters.
 
 use std::ffi::OsStr;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! Random opens: without the flag nothing changes, with it the table holds.
 
 use std::path::PathBuf;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! The series elsewhere: on arm64 and riscv64, compiled by GCC, under 32-bit programs,
 //! and in user-mode Linux.
 

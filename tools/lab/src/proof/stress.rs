@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! Races and faults: the program `stress` in a guest, and what the kernel says meanwhile.
 
 use std::time::Duration;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! To which kernels does the series apply?
 
 use std::collections::BTreeSet;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! The series as a branch of b4's, and the mails that b4 makes of it.
 
 use std::collections::BTreeMap;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! What must be true of a series before it may be sent.
 
 /// Words that a cover letter has while somebody still means to write there.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! The objects that the series touches, in the configurations that people build.
 
 use std::collections::BTreeSet;

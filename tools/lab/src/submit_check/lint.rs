@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! What reads C: kernel-doc and Coccinelle.
 
 use std::process::Command;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! `make submit-check`: the tools that a maintainer runs on a series, a row a tool.
 //!
 //! A tool is run on the base and on the series, and what it says of the series alone is a

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! Who gets the patches.
 
 use std::collections::BTreeSet;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! What a tool says about the base, and about the series.
 
 use std::collections::BTreeSet;

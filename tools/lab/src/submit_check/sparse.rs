@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! sparse, as new as the kernel needs it.
 //!
 //! The sparse of Debian 12 knows no `__typeof_unqual__`: it stops at the first header and

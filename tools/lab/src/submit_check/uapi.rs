@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! What programs see: the UAPI headers.
 
 use std::collections::BTreeSet;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! Every patch builds without new warnings and boots; so does every configuration.
 
 use std::collections::BTreeSet;

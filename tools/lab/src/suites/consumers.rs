@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! The kernel's other subsystems as consumers of the flag, in one guest.
 
 use std::path::{Path, PathBuf};

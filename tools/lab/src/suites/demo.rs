@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! The scene that `make demo` plays.
 
 use crate::ctx::Ctx;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! The kernel's selftests, with the series and without.
 
 use std::path::PathBuf;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! KUnit, which runs while the kernel boots.
 
 use anyhow::Result;

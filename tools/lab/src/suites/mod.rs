@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! The suites of `make test`, in the order of their cost.
 
 mod build;

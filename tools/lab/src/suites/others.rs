@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! The patches for other projects, on the releases that they were made for.
 
 use std::fs;

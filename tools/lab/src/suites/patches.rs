@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! The patch files themselves.
 
 use std::collections::BTreeSet;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! Formatting and lints.
 
 use std::fs;
@@ -160,7 +162,10 @@ mod tests {
         put("src/a.rs", "// SPDX-License-Identifier: GPL-2.0\n");
         put("b.sh", "#!/bin/sh\n# SPDX-License-Identifier: GPL-2.0\n");
         put("c.md", "text\n");
-        put("src/d.rs", "fn main() {}\n\n// SPDX-License-Identifier: GPL-2.0\n");
+        put(
+            "src/d.rs",
+            "fn main() {}\n\n// SPDX-License-Identifier: GPL-2.0\n",
+        );
         let mut found = Vec::new();
         without_licence(dir.path(), &mut found).unwrap();
         assert_eq!(found, [dir.path().join("src/d.rs").display().to_string()]);

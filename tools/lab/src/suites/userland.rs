@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! The library and the command `mayexec` on kernels with the flag and without.
 
 use std::fs;

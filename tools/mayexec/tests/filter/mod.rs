@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! Threads below a seccomp filter.
 
 use std::collections::BTreeMap;
