@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! `mayexec check`.
 
 use std::io::Write;
@@ -7,7 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use mayexec::facts::{Facts, Who};
 use mayexec::{Policy, Support, Why};
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{Access, AtFlags, CWD, FileType, Mode, OFlags};
 use rustix::io::Errno;
 use serde::Serialize;
 
@@ -46,7 +48,7 @@ fn words(why: Why) -> &'static str {
         Why::Busy => "open for writing by somebody",
         Why::Open => "an ordinary open fails too",
         Why::Guarantee { .. } | Why::Filtered | Why::Unresolved => "the check cannot be made",
-        _ => "refused by a security module or a fanotify listener",
+        _ => "refused, perhaps by a security module or a fanotify listener",
     }
 }
 
@@ -82,6 +84,53 @@ fn asked(seen: &OwnedFd, facts: &Facts) -> Option<Why> {
     }
 }
 
+/// What was said when a regular file was tried.
+#[derive(Debug, Clone, Copy)]
+struct Tried {
+    /// Under the policy in force.
+    in_force: Option<Why>,
+    /// By AT_EXECVE_CHECK, where the kernel has it.
+    both: Option<Option<Why>>,
+}
+
+impl Tried {
+    /// Whether something refuses what the policy in force allows. Security modules have rules
+    /// of their own, some of them for O_MAYEXEC without a policy.
+    fn module(&self) -> bool {
+        self.in_force == Some(Why::Other)
+    }
+}
+
+/// The answers under the sysctl at 0, 1, 2 and 3.
+fn foretell(facts: &Facts, tried: Option<Tried>, policy: Policy) -> Vec<Answer> {
+    let answer = |bits| match tried {
+        Some(tried) if policy.system == Some(bits) && !policy.securebit => {
+            Answer::new(tried.in_force, true)
+        }
+        // An ordinary open has succeeded.
+        Some(tried) if bits == 0 => Answer::new(None, !tried.module()),
+        // O_MAYEXEC does not mind writers.
+        Some(tried) if bits == 3 && tried.both.is_some_and(|both| both != Some(Why::Busy)) => {
+            let both = tried.both.flatten();
+            // Nor does it ask all security modules that AT_EXECVE_CHECK asks.
+            Answer::new(both, both != Some(Why::Other) && !tried.module())
+        }
+        _ => Answer::new(estimate(facts, bits), false),
+    };
+    (0..=3).map(answer).collect()
+}
+
+/// The answer under the securebit, where the kernel has AT_EXECVE_CHECK.
+fn restricted(facts: &Facts, tried: Option<Tried>, policy: Policy) -> Answer {
+    match tried {
+        Some(tried) if policy.securebit => Answer::new(tried.in_force, true),
+        Some(Tried {
+            both: Some(both), ..
+        }) => Answer::new(both, both.is_some() || !tried.is_some_and(|t| t.module())),
+        _ => Answer::new(estimate(facts, 3), false),
+    }
+}
+
 fn examine(file: &Path, who: &Who) -> Report {
     let mut report = Report {
         file: file.to_owned(),
@@ -90,47 +139,51 @@ fn examine(file: &Path, who: &Who) -> Report {
         policies: Vec::new(),
         securebit: None,
     };
-    if let Err(errno) = fill(&mut report, who) {
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    let outcome =
+        rustix::fs::open(file, flags, Mode::empty()).and_then(|seen| fill(&mut report, &seen, who));
+    if let Err(errno) = outcome {
         report.error = Some(std::io::Error::from(errno).to_string());
     }
     report
 }
 
-fn fill(report: &mut Report, who: &Who) -> Result<(), Errno> {
-    let flags = OFlags::CLOEXEC | OFlags::NOCTTY;
-    let seen = rustix::fs::open(&report.file, OFlags::PATH | flags, Mode::empty())?;
-    let facts = Facts::of(&seen, who)?;
-    if facts.is_regular() {
-        // What cannot be read is not opened under any policy.
-        let reopened = format!("/proc/self/fd/{}", seen.as_raw_fd());
-        rustix::fs::open(reopened, OFlags::RDONLY | flags, Mode::empty())?;
-    }
+/// Says all of what was seen, whatever its path leads to by now.
+fn fill(report: &mut Report, seen: &OwnedFd, who: &Who) -> Result<(), Errno> {
+    let facts = Facts::of(seen, who)?;
+    readable(seen, &facts)?;
+    let policy = Policy::read();
     let support = Support::get();
-    // Only a regular file is opened: a FIFO would block, a device might act.
-    let in_force = if facts.is_regular() {
-        let opened = mayexec::Open::new().open(&report.file);
-        Answer::new(opened.err().map(|error| error.why), true)
-    } else {
-        Answer::new(estimate(&facts, Policy::read().bits()), false)
-    };
-    report.in_force = Some(in_force);
-    let both = (support.execve_check && facts.is_regular()).then(|| asked(&seen, &facts));
-    for bits in 0..=3 {
-        let guess = estimate(&facts, bits);
-        report.policies.push(match (bits, both) {
-            (0, _) => Answer::new(None, true),
-            // O_MAYEXEC does not mind writers.
-            (3, Some(answer)) if answer != Some(Why::Busy) => Answer::new(answer, true),
-            _ => Answer::new(guess, false),
-        });
-    }
-    if support.execve_check {
-        report.securebit = Some(both.map_or_else(
-            || Answer::new(estimate(&facts, 3), false),
-            |answer| Answer::new(answer, true),
-        ));
-    }
+    let tried = facts.is_regular().then(|| Tried {
+        in_force: mayexec::Open::new()
+            .reopen(seen)
+            .err()
+            .map(|error| error.why),
+        both: support.execve_check.then(|| asked(seen, &facts)),
+    });
+    report.in_force = Some(match tried {
+        Some(tried) => Answer::new(tried.in_force, true),
+        None => Answer::new(estimate(&facts, policy.bits()), false),
+    });
+    report.policies = foretell(&facts, tried, policy);
+    report.securebit = support
+        .execve_check
+        .then(|| restricted(&facts, tried, policy));
     Ok(())
+}
+
+/// What cannot be read is not opened under any policy.
+fn readable(seen: &OwnedFd, facts: &Facts) -> Result<(), Errno> {
+    let link = format!("/proc/self/fd/{}", seen.as_raw_fd());
+    match FileType::from_raw_mode(facts.stat.st_mode) {
+        FileType::RegularFile => {
+            let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+            rustix::fs::open(link, flags, Mode::empty()).map(drop)
+        }
+        FileType::Socket => Err(Errno::NXIO),
+        // It is not opened: a FIFO would block, a device might act.
+        _ => rustix::fs::accessat(CWD, link, Access::READ_OK, AtFlags::EACCESS),
+    }
 }
 
 fn print(out: &mut impl Write, report: &Report, policy: Policy) -> std::io::Result<()> {
@@ -186,4 +239,127 @@ pub(crate) fn check(files: &[PathBuf], json: bool) -> Result<u8> {
     } else {
         FINE
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn put(path: &Path, mode: u32) -> OwnedFd {
+        fs::write(path, "").unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        see(path)
+    }
+
+    fn see(path: &Path) -> OwnedFd {
+        rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).unwrap()
+    }
+
+    fn report(file: PathBuf) -> Report {
+        Report {
+            file,
+            error: None,
+            in_force: None,
+            policies: Vec::new(),
+            securebit: None,
+        }
+    }
+
+    #[test]
+    fn the_file_that_was_seen_is_judged() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x");
+        let seen = put(&path, 0o755);
+        fs::remove_file(&path).unwrap();
+        let mut report = report(path);
+        fill(&mut report, &seen, &Who::caller().unwrap()).unwrap();
+        let answer = report.in_force.unwrap();
+        assert!(answer.exact && answer.allowed, "{answer:?}");
+    }
+
+    #[test]
+    fn what_is_not_tried_is_estimated() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x");
+        let mode = Mode::from_raw_mode(0o755);
+        rustix::fs::mknodat(CWD, &path, FileType::Fifo, mode, 0).unwrap();
+        let who = Who::caller().unwrap();
+        let found = examine(&path, &who);
+        assert!(found.policies[0].allowed && !found.policies[0].exact);
+        assert!(!found.policies[3].allowed && !found.policies[3].exact);
+
+        let socket = dir.path().join("socket");
+        let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        assert!(examine(&socket, &who).error.is_some());
+
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).unwrap();
+        let seen = see(&path);
+        // Of this thread only, and without root's capabilities.
+        uapi::set_fs_ids(65534, 65534);
+        let mut report = report(path);
+        let outcome = fill(&mut report, &seen, &Who::caller().unwrap());
+        assert_eq!(outcome, Err(Errno::ACCESS));
+    }
+
+    #[test]
+    fn what_only_another_check_was_asked_is_an_estimate() {
+        let dir = tempfile::tempdir().unwrap();
+        let seen = put(&dir.path().join("x"), 0o755);
+        let facts = Facts::of(&seen, &Who::caller().unwrap()).unwrap();
+        let policy = |system, securebit| Policy { system, securebit };
+        let none = policy(Some(0), false);
+        let answers = |in_force, both, policy| {
+            let tried = Tried {
+                in_force,
+                both: Some(both),
+            };
+            foretell(&facts, Some(tried), policy)
+                .iter()
+                .map(|answer| (answer.allowed, answer.exact))
+                .collect::<Vec<_>>()
+        };
+        let (other, mode) = (Some(Why::Other), Some(Why::NotExecutable));
+        let (exact, estimate) = ((true, true), (true, false));
+        assert_eq!(
+            answers(None, None, none),
+            [exact, estimate, estimate, exact]
+        );
+        assert_eq!(
+            answers(None, other, none),
+            [exact, estimate, estimate, (false, false)],
+            "a hook that only an execution has"
+        );
+        assert_eq!(answers(None, mode, none)[3], (false, true));
+        assert_eq!(answers(None, Some(Why::Busy), none)[3], estimate);
+        assert_eq!(
+            answers(other, None, none),
+            [(false, true), estimate, estimate, estimate],
+            "a module refuses whatever the policy is"
+        );
+        assert_eq!(
+            answers(other, other, policy(Some(3), false)),
+            [estimate, estimate, estimate, (false, true)]
+        );
+        assert_eq!(
+            answers(mode, mode, policy(Some(0), true))[0],
+            exact,
+            "the securebit's answer is not the sysctl's"
+        );
+
+        let answer = |in_force, both, securebit| {
+            let tried = Tried {
+                in_force,
+                both: Some(both),
+            };
+            let answer = restricted(&facts, Some(tried), policy(Some(0), securebit));
+            (answer.allowed, answer.exact)
+        };
+        assert_eq!(answer(None, None, false), exact);
+        assert_eq!(answer(None, other, false), (false, true));
+        assert_eq!(answer(other, None, false), estimate);
+        assert_eq!(answer(other, None, true), (false, true));
+    }
 }

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! Which of an interpreter's arguments is the script.
 
 use std::ffi::{OsStr, OsString};
@@ -62,9 +64,21 @@ impl Kind {
         })
     }
 
-    /// Whether `-c '. SCRIPT' NAME` runs SCRIPT with $0 as NAME.
-    pub(crate) fn sources(self) -> bool {
+    fn is_shell(self) -> bool {
         matches!(self, Self::Shell | Self::Bash)
+    }
+
+    /// Whether `-c '. SCRIPT' NAME`, after these options, runs SCRIPT with $0 as NAME.
+    pub(crate) fn sources(self, program: &OsStr, options: &[OsString]) -> bool {
+        // A shell that only reads does not read SCRIPT then, a restricted one refuses to,
+        // and one that ends after one command has it as that one.
+        let changes = |option: &OsString| match option.as_bytes() {
+            b"--restricted" | b"noexec" | b"onecmd" | b"restricted_shell" => true,
+            [b'-', b'-', ..] => false,
+            [b'-', letters @ ..] => letters.iter().any(|letter| b"Dnrt".contains(letter)),
+            _ => false,
+        };
+        self.is_shell() && !is_restricted(program) && !options.iter().any(changes)
     }
 
     /// Looks through the arguments after the program's name.
@@ -80,7 +94,7 @@ impl Kind {
                     index += 1;
                     break;
                 }
-                b"-" if self == Self::Shell || self == Self::Bash => {
+                b"-" if self.is_shell() => {
                     index += 1;
                     break;
                 }
@@ -93,7 +107,7 @@ impl Kind {
                     Ok(words) => index += words,
                     Err(why) => return Found::None(why),
                 },
-                [b'+', rest @ ..] if self.sources() => match self.short(rest) {
+                [b'+', rest @ ..] if self.is_shell() => match self.short(rest) {
                     Ok(words) => index += words,
                     Err(why) => return Found::None(why),
                 },
@@ -102,7 +116,7 @@ impl Kind {
         }
         match args.get(index).map(|arg| arg.as_bytes()) {
             None => Found::None(MISSING),
-            Some(b"-") if !self.sources() => Found::None(STDIN),
+            Some(b"-") if !self.is_shell() => Found::None(STDIN),
             Some(_) => Found::Scripts(vec![Place { index, offset: 0 }]),
         }
     }
@@ -155,6 +169,13 @@ impl Kind {
         }
         Ok(words)
     }
+}
+
+/// Whether this is bash by the name that restricts it.
+fn is_restricted(program: &OsStr) -> bool {
+    Path::new(program)
+        .file_name()
+        .is_some_and(|name| name.as_bytes().starts_with(b"rbash"))
 }
 
 /// awk takes its scripts with -f, several if it is told so.
@@ -283,6 +304,39 @@ mod tests {
             find("awk -f a -f b c"),
             Ok(vec!["a".to_owned(), "b".to_owned()])
         );
+    }
+
+    #[test]
+    fn shells_that_would_not_source_are_known() {
+        let sources = |line: &str| {
+            let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+            Kind::of(&words[0]).unwrap().sources(&words[0], &words[1..])
+        };
+        for line in [
+            "sh -e",
+            "bash -eux -o noglob --posix",
+            "bash --norc --",
+            "dash +x -",
+        ] {
+            assert!(sources(line), "{line}");
+        }
+        for line in [
+            "sh -n",
+            "dash -xn",
+            "sh -eo noexec",
+            "bash -no noglob --",
+            "bash -r",
+            "bash -rn",
+            "bash --restricted",
+            "bash -O restricted_shell",
+            "bash -t",
+            "bash -eo onecmd",
+            "bash -D",
+            "/bin/rbash -e",
+            "perl -w",
+        ] {
+            assert!(!sources(line), "{line}");
+        }
     }
 
     #[test]

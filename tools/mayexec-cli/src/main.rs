@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! `mayexec`: what the execution policy says and would say, and scripts run under it.
 
 mod check;
@@ -74,7 +76,8 @@ enum Verb {
     /// The interpreter gets the script as /dev/fd/N and does not look the path up again.
     /// Known are sh, dash, bash, perl, python, awk (-f) and lua, by their names. For another
     /// interpreter put `--` before the script: mayexec run other -x -- script arguments.
-    /// In shells, $0 is the script's path; in the others it is /dev/fd/N.
+    /// In shells, $0 is the script's path; in the others, and in shells that are restricted
+    /// or have -n, -t or -D, it is /dev/fd/N.
     #[command(after_help = EXIT_CODES)]
     Run {
         /// Apply both checks whatever the policy is, and fail where the kernel has none
@@ -95,6 +98,11 @@ enum Verb {
     /// a module or a script. Symbolic links are not followed.
     Scan(scan::Options),
     /// Show what would be denied as it is opened, until interrupted
+    ///
+    /// Opens that came too fast and are lost, and lines of the trace that are not understood,
+    /// are said on standard error, and make the exit code 3. With --json they are objects of
+    /// their own: "lost" opens at least, "unread" lines, and the first such "line".
+    /// A second interruption ends it at once; the tracing instance mayexec-watch-PID is left.
     Watch(watch::Options),
     /// Write the manual pages and the completions of shells to a directory
     #[command(hide = true)]

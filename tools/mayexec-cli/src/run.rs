@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! `mayexec run`.
 
 use std::ffi::OsString;
@@ -85,7 +87,9 @@ fn prepare(strict: bool, words: &[OsString]) -> Result<(Command, Vec<OwnedFd>), 
         let path = format!("/dev/fd/{}", script.as_raw_fd());
         scripts.push(script);
         match kind {
-            Some(kind) if kind.sources() => source(&mut args, place, &path, &name),
+            Some(kind) if kind.sources(program, &args[..place.index]) => {
+                source(&mut args, place, &path, &name);
+            }
             _ => args[place.index] = interpreter::replaced(&args[place.index], place, &path),
         }
     }

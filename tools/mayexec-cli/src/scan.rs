@@ -1,8 +1,11 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! `mayexec scan`: code that both checks would deny.
 //!
 //! Every name is opened below the descriptor of its directory and without following
 //! symbolic links, so nobody who changes the tree meanwhile leads the scan out of it.
 
+use std::collections::HashSet;
 use std::ffi::{CStr, OsStr};
 use std::io::{IsTerminal, Write};
 use std::mem::MaybeUninit;
@@ -81,7 +84,7 @@ struct Finding {
 }
 
 /// Which file it was.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Identity {
     dev: (u32, u32),
     ino: u64,
@@ -92,6 +95,22 @@ impl Identity {
         Self {
             dev: (stat.stx_dev_major, stat.stx_dev_minor),
             ino: stat.stx_ino,
+        }
+    }
+}
+
+/// Which directory it is, and on which mount.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Place {
+    mount: u64,
+    identity: Identity,
+}
+
+impl Place {
+    fn of(stat: &Statx) -> Self {
+        Self {
+            mount: stat.stx_mnt_id,
+            identity: Identity::of(stat),
         }
     }
 }
@@ -115,6 +134,8 @@ struct Mount {
 struct Scan {
     who: Who,
     one_file_system: bool,
+    /// The directories that the user has named; one is not read as part of another.
+    roots: HashSet<Place>,
     files: AtomicU64,
     executable: AtomicU64,
     findings: Mutex<Vec<Finding>>,
@@ -281,7 +302,8 @@ impl Scan {
                 Err(errno) => return self.complain(&path, errno),
             }
         };
-        if self.one_file_system && mount.dev != parent.mount.dev {
+        let elsewhere = self.one_file_system && mount.dev != parent.mount.dev;
+        if elsewhere || self.roots.contains(&Place::of(&stat)) {
             return;
         }
         let dir = Arc::new(Dir { fd, path, mount });
@@ -388,22 +410,32 @@ pub(crate) fn scan(options: &Options) -> Result<u8> {
         None => Who::caller().context("cannot tell who the caller is")?,
     };
     allow_many_files();
-    let scan = Scan {
+    let mut scan = Scan {
         who,
         one_file_system: options.one_file_system,
+        roots: HashSet::new(),
         files: AtomicU64::new(0),
         executable: AtomicU64::new(0),
         findings: Mutex::new(Vec::new()),
         trouble: Mutex::new(Vec::new()),
     };
     let started = Instant::now();
+    let mut dirs = Vec::new();
+    for path in &options.dirs {
+        match root(path) {
+            // One that is named twice, or by a link too, is read once.
+            Ok((place, dir)) => {
+                if scan.roots.insert(place) {
+                    dirs.push(Arc::new(dir));
+                }
+            }
+            Err(errno) => scan.complain(path, errno),
+        }
+    }
     progress(&scan, || {
         rayon::scope(|scope| {
-            for path in &options.dirs {
-                match root(path) {
-                    Ok(dir) => scan.walk(scope, &Arc::new(dir)),
-                    Err(errno) => scan.complain(path, errno),
-                }
+            for dir in &dirs {
+                scan.walk(scope, dir);
             }
         });
     });
@@ -447,16 +479,17 @@ pub(crate) fn scan(options: &Options) -> Result<u8> {
 }
 
 /// A directory that the user has named, through links if it is named so.
-fn root(path: &Path) -> Result<Dir, Errno> {
+fn root(path: &Path) -> Result<(Place, Dir), Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let fd = rustix::fs::open(path, flags, Mode::empty())?;
     let stat = statx(&fd, c"", AtFlags::EMPTY_PATH)?;
     let mount = mount_of(&fd, &stat)?;
-    Ok(Dir {
+    let dir = Dir {
         fd,
         path: path.to_owned(),
         mount,
-    })
+    };
+    Ok((Place::of(&stat), dir))
 }
 
 /// Every directory whose children wait holds a descriptor.
@@ -504,7 +537,7 @@ fn apply(finding: &Finding, dirs: &[PathBuf]) -> Result<(), Errno> {
         .max_by_key(|dir| dir.as_os_str().len())
         .ok_or(Errno::NOENT)?;
     let below = finding.path.strip_prefix(top).map_err(|_| Errno::NOENT)?;
-    let mut fd = root(top)?.fd;
+    let mut fd = root(top)?.1.fd;
     let mut names = below.iter().peekable();
     while let Some(name) = names.next() {
         let name = std::ffi::CString::new(name.as_bytes()).map_err(|_| Errno::INVAL)?;
@@ -516,9 +549,13 @@ fn apply(finding: &Finding, dirs: &[PathBuf]) -> Result<(), Errno> {
         fd = open_below(&fd, &name, flags)?;
     }
     let stat = statx(&fd, c"", AtFlags::EMPTY_PATH)?;
-    let same = Identity::of(&stat) == finding.identity
-        && u32::from(stat.stx_mode) & 0o7777 == finding.mode;
-    if !same {
+    let now = u32::from(stat.stx_mode) & 0o7777;
+    let same = Identity::of(&stat) == finding.identity;
+    // Another of its hard links may have been fixed before.
+    if same && now == mode {
+        return Ok(());
+    }
+    if !same || now != finding.mode {
         return Err(Errno::STALE);
     }
     // chmod(2) of an O_PATH descriptor, which fchmod(2) refuses.
@@ -559,9 +596,8 @@ fn print(out: &mut impl Write, report: &Report<'_>, fix: bool) -> std::io::Resul
         }
         match finding.fixed_mode {
             Some(fixed) => {
-                write!(out, "chmod {} -- ", added(finding.mode, fixed))?;
-                out.write_all(&show::quoted(finding.path.as_os_str()))?;
-                writeln!(out)?;
+                let command = format!("chmod {} --", added(finding.mode, fixed));
+                writeln!(out, "{}", show::shell(&command, &finding.path))?;
             }
             None => writeln!(out, "# not fixed: {}: {why}", show::name(&finding.path))?,
         }
@@ -657,6 +693,7 @@ mod tests {
         set_mode(&path, 0o644);
         assert_eq!(apply(&finding, &dirs), Ok(()));
         assert_eq!(mode(&path), 0o755);
+        assert_eq!(apply(&finding, &dirs), Ok(()), "nothing is left to do");
         assert_eq!(mode(&safe), 0o644);
     }
 }

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! `mayexec watch`: the tracepoint `open_mayexec` as it fires.
 
 use std::collections::BTreeMap;
@@ -5,6 +7,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::process::exit;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -13,9 +16,9 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
 use serde::Serialize;
 
-use crate::FINE;
 use crate::show;
 use crate::status::policy_name;
+use crate::{FINE, TROUBLE};
 
 /// The tracepoint, below `events`.
 pub(crate) const EVENT: &str = "mayexec/open_mayexec";
@@ -35,6 +38,8 @@ pub(crate) struct Options {
 }
 
 /// An open on which the policy has decided.
+///
+/// The program's name and the file's are chosen by whoever opens it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 struct Event {
     program: String,
@@ -51,28 +56,57 @@ struct Event {
     name: String,
 }
 
+/// What a program's name is padded to in a line of trace_pipe.
+const PROGRAM_WIDTH: usize = 16;
+
 impl Event {
-    /// Reads a line of trace_pipe.
-    fn parse(line: &str) -> Option<Self> {
+    /// Reads a line of trace_pipe, in which only the program's name and the file's may hold
+    /// line breaks.
+    fn parse(line: &[u8]) -> Option<Self> {
+        const MARK: &[u8] = b": open_mayexec: ";
         // A program's name has 15 bytes, too few for this mark and what comes before it.
-        let (head, fields) = line.split_once(": open_mayexec: ")?;
-        let (task, _) = head.split_once(" [")?;
-        let (program, pid) = task.trim().rsplit_once('-')?;
-        let mut rest = fields;
+        let mark = line.windows(MARK.len()).position(|found| found == MARK)?;
+        let (head, fields) = (&line[..mark], &line[mark + MARK.len()..]);
+        // From the right: what follows the name cannot look like this.
+        let cpu = head.windows(2).rposition(|found| found == b" [")?;
+        if !head[cpu + 2..].first()?.is_ascii_digit() {
+            return None;
+        }
+        let mut task = head[..cpu].trim_ascii_end();
+        if task.ends_with(b")") {
+            // The thread group, if somebody has asked for record-tgid.
+            let group = task.iter().rposition(|&byte| byte == b'(')?;
+            task = task[..group].trim_ascii_end();
+        }
+        let dash = task.iter().rposition(|&byte| byte == b'-')?;
+        let (program, pid) = (&task[..dash], &task[dash + 1..]);
+        if program.contains(&b'\n') && dash != PROGRAM_WIDTH {
+            return None;
+        }
+        let program = String::from_utf8_lossy(program);
+        let fields = String::from_utf8_lossy(fields);
+        let mut rest = fields.as_ref();
         let mut field = |key: &str| -> Option<&str> {
             let (value, after) = rest.strip_prefix(key)?.split_once(' ')?;
             rest = after;
             Some(value)
         };
+        // A line break in a file's name can bring anything here.
+        let is_dev = |dev: &&str| {
+            dev.split_once(':').is_some_and(|(major, minor)| {
+                major.parse::<u32>().is_ok() && minor.parse::<u32>().is_ok()
+            })
+        };
+        let is_word = |word: &&str| word.bytes().all(|byte| byte.is_ascii_lowercase());
         Some(Self {
-            program: program.to_owned(),
-            pid: pid.parse().ok()?,
-            dev: field("dev=")?.to_owned(),
+            program: program.trim_start_matches(' ').to_owned(),
+            pid: str::from_utf8(pid).ok()?.parse().ok()?,
+            dev: field("dev=").filter(is_dev)?.to_owned(),
             ino: field("ino=")?.parse().ok()?,
             policy: field("policy=")?.parse().ok()?,
             ret: field("ret=")?.parse().ok()?,
             strict: field("strict=")?.parse().ok()?,
-            reason: field("reason=")?.to_owned(),
+            reason: field("reason=").filter(is_word)?.to_owned(),
             name: rest.strip_prefix("name=")?.to_owned(),
         })
     }
@@ -97,27 +131,105 @@ impl Event {
     }
 }
 
+/// A piece of trace_pipe.
+#[derive(Debug, PartialEq, Eq)]
+enum Piece {
+    Event(Event),
+    /// The kernel had no room for at least this many events.
+    Lost(u64),
+    /// A line that is not understood.
+    Unread(String),
+}
+
+impl Piece {
+    /// Takes the first piece off what was read, if it is there as a whole.
+    fn take(read: &mut Vec<u8>) -> Option<Self> {
+        let end = |from: usize| {
+            let found = read.get(from..)?.iter().position(|&byte| byte == b'\n')?;
+            Some(from + found)
+        };
+        let first = end(0)?;
+        // A line break before this is in the program's name, or ends the line.
+        let whole = match end(PROGRAM_WIDTH) {
+            None if first < PROGRAM_WIDTH && read[0] == b' ' => return None,
+            end => end.unwrap_or(first),
+        };
+        if let Some(event) = Event::parse(&read[..whole]) {
+            read.drain(..=whole);
+            return Some(Self::Event(event));
+        }
+        let line: Vec<u8> = read.drain(..=first).collect();
+        let line = String::from_utf8_lossy(&line[..first]);
+        Some(match lost(&line) {
+            Some(events) => Self::Lost(events),
+            None => Self::Unread(line.into_owned()),
+        })
+    }
+}
+
+/// How many events are gone, by a line such as `CPU:0 [LOST 3 EVENTS]`, in which the number
+/// may be missing.
+fn lost(line: &str) -> Option<u64> {
+    let (cpu, what) = line.strip_prefix("CPU:")?.split_once(" [LOST ")?;
+    cpu.parse::<u32>().ok()?;
+    match what.strip_suffix("EVENTS]")? {
+        "" => Some(1),
+        events => events.strip_suffix(' ')?.parse().ok(),
+    }
+}
+
+/// What of the trace was not shown.
+#[derive(Debug, Default, PartialEq, Eq, Serialize)]
+struct Missed {
+    /// At least this many opens are gone.
+    lost: u64,
+    /// So many lines were not understood.
+    unread: u64,
+    /// The first of them.
+    line: Option<String>,
+}
+
+impl Missed {
+    fn unread(&mut self, line: String) {
+        self.unread = self.unread.saturating_add(1);
+        self.line.get_or_insert(line);
+    }
+
+    fn is_nothing(&self) -> bool {
+        self.lost == 0 && self.unread == 0
+    }
+
+    /// The sum, without a line.
+    fn add(&mut self, more: &Self) {
+        self.lost = self.lost.saturating_add(more.lost);
+        self.unread = self.unread.saturating_add(more.unread);
+    }
+}
+
 /// What the kernel prints for a process that has not been off its CPU since the open.
 const UNNAMED: &str = "<...>";
 
 /// The name of a process that was unnamed when its line was read: as the kernel has
 /// noted it since, or as the process has it now.
 fn program(tracefs: &Path, pid: u32) -> Option<String> {
-    let noted = fs::read_to_string(tracefs.join("saved_cmdlines")).unwrap_or_default();
-    if let Some(name) = noted_name(&noted, pid) {
+    let noted = fs::read(tracefs.join("saved_cmdlines")).unwrap_or_default();
+    if let Some(name) = noted_name(&String::from_utf8_lossy(&noted), pid) {
         return Some(name.to_owned());
     }
-    let name = fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
-    Some(name.trim_end_matches('\n').to_owned())
+    let name = fs::read(format!("/proc/{pid}/comm")).ok()?;
+    let name = name.strip_suffix(b"\n").unwrap_or(&name);
+    Some(String::from_utf8_lossy(name).into_owned())
 }
 
 /// The name of `pid` in saved_cmdlines, which has lines like "694 python3".
 fn noted_name(noted: &str, pid: u32) -> Option<&str> {
-    noted
-        .lines()
+    let mut names = noted
+        .split('\n')
         .filter_map(|line| line.split_once(' '))
-        .find(|(of, name)| of.parse() == Ok(pid) && *name != UNNAMED)
-        .map(|(_, name)| name)
+        .filter(|(of, name)| of.parse() == Ok(pid) && *name != UNNAMED);
+    let (_, name) = names.next()?;
+    // The kernel has one line for each. Another is in the name of a program.
+    names.next().is_none().then_some(name)
 }
 
 /// Where tracefs is mounted.
@@ -128,6 +240,9 @@ pub(crate) fn tracefs() -> Option<PathBuf> {
         .find(|dir| dir.join("instances").is_dir())
 }
 
+/// Whether an instance records; "0" is written to it to end that.
+const RECORDING: &str = "tracing_on";
+
 /// A tracing instance of our own, so that nobody else's tracing is touched; it goes away
 /// with this value.
 struct Instance {
@@ -135,10 +250,13 @@ struct Instance {
 }
 
 impl Instance {
-    fn new(tracefs: &Path) -> Result<Self> {
-        let dir = tracefs
+    fn path(tracefs: &Path) -> PathBuf {
+        tracefs
             .join("instances")
-            .join(format!("mayexec-watch-{}", std::process::id()));
+            .join(format!("mayexec-watch-{}", std::process::id()))
+    }
+
+    fn new(dir: PathBuf) -> Result<Self> {
         fs::create_dir(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
         Ok(Self { dir })
     }
@@ -186,139 +304,329 @@ pub(crate) fn watch(options: &Options) -> Result<u8> {
     if !tracefs.join("events").join(EVENT).is_dir() {
         bail!("this kernel does not have the tracepoint mayexec:open_mayexec");
     }
+    let dir = Instance::path(&tracefs);
     let stop = Arc::new(AtomicBool::new(false));
-    let stopping = Arc::clone(&stop);
-    ctrlc::set_handler(move || stopping.store(true, Ordering::Relaxed))
-        .context("cannot handle signals")?;
-    let instance = Instance::new(&tracefs)?;
-    let mut pipe = instance.start(options.all)?;
+    let (stopping, recording) = (Arc::clone(&stop), dir.join(RECORDING));
+    ctrlc::set_handler(move || {
+        if stopping.swap(true, Ordering::Relaxed) {
+            // The first did not help: nobody reads the output, as a rule. The instance
+            // cannot be removed as long as this process has it open.
+            let _ = fs::write(&recording, "0");
+            exit(TROUBLE.into());
+        }
+    })
+    .context("cannot handle signals")?;
+    let instance = Instance::new(dir)?;
+    let pipe = instance.start(options.all)?;
+    let mut trace = Trace {
+        pipe,
+        instance,
+        tracefs,
+    };
     let _ = writeln!(std::io::stderr(), "watching, Ctrl-C ends it");
-    let mut tally = Tally::default();
-    let outcome = follow(&mut pipe, &tracefs, &stop, options, &mut tally);
-    // The instance cannot be removed while this is open.
-    drop(pipe);
-    drop(instance);
+    let mut view = View {
+        json: options.json,
+        out: std::io::stdout(),
+        err: std::io::stderr(),
+        tally: Tally::default(),
+        missed: Missed::default(),
+    };
+    let outcome = follow(&mut trace, &stop, options.count, &mut view);
+    drop(trace);
     outcome?;
-    if !options.json {
-        tally.print(&mut std::io::stdout().lock())?;
+    view.end()
+}
+
+/// How long to wait for opens before looking whether to stop.
+const WAIT: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 200_000_000,
+};
+
+/// How many bytes are read after the recording has ended, so that an end is certain.
+const REST: usize = 16 << 20;
+
+/// Where events come from.
+trait Source {
+    /// Reads what is there, without waiting.
+    fn read(&mut self, chunk: &mut [u8]) -> std::io::Result<usize>;
+
+    /// Waits for something to read; for a while if that would not wait.
+    fn wait(&mut self, ready: bool) -> Result<()>;
+
+    /// Ends the recording. What was recorded is still to be read.
+    fn end(&mut self) -> Result<()>;
+
+    /// The name of a process that has none in its event.
+    fn program(&self, pid: u32) -> Option<String>;
+}
+
+/// The instance and its stream, which is closed before that is removed.
+struct Trace {
+    pipe: File,
+    instance: Instance,
+    tracefs: PathBuf,
+}
+
+impl Source for Trace {
+    fn read(&mut self, chunk: &mut [u8]) -> std::io::Result<usize> {
+        self.pipe.read(chunk)
     }
-    Ok(FINE)
+
+    fn wait(&mut self, ready: bool) -> Result<()> {
+        let mut fds = [PollFd::new(&self.pipe, PollFlags::IN)];
+        let fds = if ready { &mut [] } else { &mut fds[..] };
+        match poll(fds, Some(&WAIT)) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+            Err(errno) => Err(std::io::Error::from(errno).into()),
+        }
+    }
+
+    fn end(&mut self) -> Result<()> {
+        self.instance.write(RECORDING, "0")
+    }
+
+    fn program(&self, pid: u32) -> Option<String> {
+        program(&self.tracefs, pid)
+    }
+}
+
+/// Shows what comes until there are `count` events, or `stop` is set and the rest is read.
+fn follow(
+    source: &mut impl Source,
+    stop: &AtomicBool,
+    count: Option<u64>,
+    view: &mut View<impl Write, impl Write>,
+) -> Result<()> {
+    let mut read = Vec::new();
+    let mut chunk = [0; 4096];
+    let mut seen = 0;
+    let mut rest = None;
+    while count.is_none_or(|wanted| seen < wanted) {
+        if rest.is_none() && stop.load(Ordering::Relaxed) {
+            source.end()?;
+            rest = Some(REST);
+        }
+        let length = match source.read(&mut chunk) {
+            Ok(0) if rest.is_none() => {
+                source.wait(true)?;
+                continue;
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock && rest.is_none() => {
+                source.wait(false)?;
+                continue;
+            }
+            Ok(length) => length,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => 0,
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error).context("cannot read the trace"),
+        };
+        read.extend_from_slice(&chunk[..length]);
+        let mut missed = Missed::default();
+        while count.is_none_or(|wanted| seen < wanted)
+            && let Some(piece) = Piece::take(&mut read)
+        {
+            match piece {
+                Piece::Event(mut event) => {
+                    event.name_program(|pid| source.program(pid));
+                    view.event(&event)?;
+                    seen += 1;
+                }
+                Piece::Lost(events) => missed.lost = missed.lost.saturating_add(events),
+                Piece::Unread(line) => missed.unread(line),
+            }
+        }
+        // What has come since the interruption, up to the end or as much as is read of it.
+        let left = rest.map(|rest: usize| rest.saturating_sub(length));
+        let ends = left.is_some() && (length == 0 || left == Some(0));
+        if ends && !read.is_empty() {
+            missed.unread(String::from_utf8_lossy(&read).trim_end().to_owned());
+        }
+        if left == Some(0) {
+            missed.lost = missed.lost.saturating_add(1);
+        }
+        view.missed(&missed)?;
+        if ends {
+            break;
+        }
+        rest = left;
+    }
+    Ok(())
+}
+
+/// How a trace is shown.
+struct View<O, E> {
+    json: bool,
+    out: O,
+    err: E,
+    tally: Tally,
+    /// All that was missed.
+    missed: Missed,
+}
+
+impl<O: Write, E: Write> View<O, E> {
+    fn event(&mut self, event: &Event) -> Result<()> {
+        if self.json {
+            writeln!(self.out, "{}", serde_json::to_string(event)?)?;
+        } else {
+            let verdict = match (event.ret, event.strict) {
+                (0, 0) => "allowed",
+                (0, _) => "would be denied",
+                _ => "denied",
+            };
+            writeln!(
+                self.out,
+                "{verdict}: {}[{}] opened {} (dev {}, inode {}): {} (policy {})",
+                show::name(&event.program),
+                event.pid,
+                show::name(&event.name),
+                event.dev,
+                event.ino,
+                event.why(),
+                policy_name(event.policy)
+            )?;
+            self.tally.add(event);
+        }
+        self.out.flush()?;
+        Ok(())
+    }
+
+    /// Says at once that the list has holes; once for all that is read at a time, as a file's
+    /// name can have very many lines.
+    fn missed(&mut self, missed: &Missed) -> Result<()> {
+        if missed.is_nothing() {
+            return Ok(());
+        }
+        self.missed.add(missed);
+        if self.json {
+            writeln!(self.out, "{}", serde_json::to_string(missed)?)?;
+            self.out.flush()?;
+            return Ok(());
+        }
+        if missed.lost > 0 {
+            let _ = writeln!(
+                self.err,
+                "mayexec: at least {} opens are lost: they came faster than they were read",
+                missed.lost
+            );
+        }
+        if let Some(line) = &missed.line {
+            let _ = writeln!(
+                self.err,
+                "mayexec: {} lines of the trace were not understood, the first: {}",
+                missed.unread,
+                show::name(line)
+            );
+        }
+        Ok(())
+    }
+
+    /// The summary and the exit code.
+    fn end(&mut self) -> Result<u8> {
+        if !self.json {
+            self.tally.print(&mut self.out)?;
+            let Missed { lost, unread, .. } = self.missed;
+            if lost > 0 {
+                writeln!(self.out, "at least {lost} opens are lost")?;
+            }
+            if unread > 0 {
+                writeln!(self.out, "{unread} lines were not understood")?;
+            }
+        }
+        Ok(if self.missed.is_nothing() {
+            FINE
+        } else {
+            TROUBLE
+        })
+    }
 }
 
 /// How often a program has opened a file that would be denied, and why it would.
 #[derive(Debug, Default)]
 struct Tally {
     seen: BTreeMap<(String, String, String), u64>,
-    unread: u64,
+    /// Opens that are in none of these, as there were too many.
+    others: u64,
 }
 
 impl Tally {
+    /// Programs choose names and files, so there is no end to them.
+    const MOST: usize = 10_000;
+
+    fn add(&mut self, event: &Event) {
+        let file = format!(
+            "{} (dev {}, inode {})",
+            show::name(&event.name),
+            event.dev,
+            event.ino
+        );
+        let key = (event.program.clone(), file, event.why().to_owned());
+        let full = self.seen.len() >= Self::MOST;
+        match self.seen.get_mut(&key) {
+            Some(times) => *times += 1,
+            None if full => self.others += 1,
+            None => {
+                self.seen.insert(key, 1);
+            }
+        }
+    }
+
     fn print(&self, out: &mut impl Write) -> std::io::Result<()> {
         writeln!(out, "\ntimes  program           file")?;
         for ((program, file, why), times) in &self.seen {
             writeln!(
                 out,
-                "{times:>5}  {:<16}  {}: {why}",
-                show::name(program),
-                show::name(file)
+                "{times:>5}  {:<16}  {file}: {why}",
+                show::name(program)
             )?;
         }
-        if self.unread > 0 {
-            writeln!(out, "{} lines were not understood", self.unread)?;
+        if self.others > 0 {
+            writeln!(
+                out,
+                "{:>5}  others, as only {} lines are kept",
+                self.others,
+                Self::MOST
+            )?;
         }
         Ok(())
     }
-}
-
-fn follow(
-    pipe: &mut File,
-    tracefs: &Path,
-    stop: &AtomicBool,
-    options: &Options,
-    tally: &mut Tally,
-) -> Result<()> {
-    let mut partial = Vec::new();
-    let mut chunk = [0; 4096];
-    let mut count = 0;
-    loop {
-        // What came before the interruption is still to be read.
-        let last = stop.load(Ordering::Relaxed);
-        let wait = Timespec {
-            tv_sec: 0,
-            tv_nsec: if last { 0 } else { 200_000_000 },
-        };
-        let mut fds = [PollFd::new(&*pipe, PollFlags::IN)];
-        match poll(&mut fds, Some(&wait)) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            Err(errno) => return Err(std::io::Error::from(errno).into()),
-        }
-        match pipe.read(&mut chunk) {
-            Ok(length) => partial.extend_from_slice(&chunk[..length]),
-            Err(error)
-                if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) =>
-            {
-                if last {
-                    return Ok(());
-                }
-                continue;
-            }
-            Err(error) => return Err(error).context("cannot read the trace"),
-        }
-        while let Some(end) = partial.iter().position(|&byte| byte == b'\n') {
-            let line: Vec<u8> = partial.drain(..=end).collect();
-            let line = String::from_utf8_lossy(&line[..end]);
-            let Some(mut event) = Event::parse(&line) else {
-                tally.unread += 1;
-                continue;
-            };
-            event.name_program(|pid| program(tracefs, pid));
-            print(&event, options.json)?;
-            let file = format!("{} (dev {}, inode {})", event.name, event.dev, event.ino);
-            let key = (event.program.clone(), file, event.why().to_owned());
-            *tally.seen.entry(key).or_default() += 1;
-            count += 1;
-            if options.count.is_some_and(|wanted| count >= wanted) {
-                return Ok(());
-            }
-        }
-    }
-}
-
-fn print(event: &Event, json: bool) -> Result<()> {
-    let mut out = std::io::stdout().lock();
-    if json {
-        writeln!(out, "{}", serde_json::to_string(event)?)?;
-    } else {
-        let verdict = match (event.ret, event.strict) {
-            (0, 0) => "allowed",
-            (0, _) => "would be denied",
-            _ => "denied",
-        };
-        writeln!(
-            out,
-            "{verdict}: {}[{}] opened {} (dev {}, inode {}): {} (policy {})",
-            show::name(&event.program),
-            event.pid,
-            show::name(&event.name),
-            event.dev,
-            event.ino,
-            event.why(),
-            policy_name(event.policy)
-        )?;
-    }
-    out.flush()?;
-    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const FIELDS: &str = "dev=0:28 ino=2 policy=1 ret=0 strict=-13 reason=mount";
+
+    /// A line as the kernel prints it.
+    fn line(program: &str, pid: u32, name: &str) -> String {
+        format!(
+            "{program:>16}-{pid:<7} [000] .....    15.915303: open_mayexec: {FIELDS} name={name}\n"
+        )
+    }
+
+    fn parse(line: &str) -> Option<Event> {
+        Event::parse(line.strip_suffix('\n').unwrap_or(line).as_bytes())
+    }
+
+    /// Of all pieces, who opened what, or what else it is.
+    fn pieces(text: &str) -> Vec<String> {
+        let mut read = text.as_bytes().to_vec();
+        let mut pieces = Vec::new();
+        while let Some(piece) = Piece::take(&mut read) {
+            pieces.push(match piece {
+                Piece::Event(event) => format!("{}[{}] {}", event.program, event.pid, event.name),
+                Piece::Lost(events) => format!("lost {events}"),
+                Piece::Unread(line) => format!("unread {line}"),
+            });
+        }
+        assert_eq!(read, b"", "{pieces:?}");
+        pieces
+    }
+
     #[test]
     fn a_line_is_read() {
-        let line = "         my prog-1-694     [000] .....    15.915303: open_mayexec: dev=0:28 \
-                    ino=2 policy=1 ret=0 strict=-13 reason=mount name=a b name=c";
-        let event = Event::parse(line).unwrap();
+        let event = parse(&line("my prog-1", 694, "a b name=c")).unwrap();
         assert_eq!(event.program, "my prog-1");
         assert_eq!((event.pid, event.ino), (694, 2));
         assert_eq!((event.policy, event.ret, event.strict), (1, 0, -13));
@@ -330,41 +638,290 @@ mod tests {
     }
 
     #[test]
+    fn a_program_is_called_what_it_likes() {
+        for program in [
+            "a [000] b",
+            "x-1 [001] .",
+            "sshd-1     [0",
+            " [",
+            "a\nb",
+            "a\n",
+            "\n\n",
+            "x\n   y-7 [0",
+            "a) (b",
+            "-",
+            ": open_mayexec",
+            "\u{1b}[2J",
+            "",
+        ] {
+            let text = line(program, 694, "x");
+            let right = format!("{}[694] x", program.trim_start_matches(' '));
+            assert_eq!(pieces(&text).join("|"), right, "{program:?}");
+            assert_eq!(pieces(&text.repeat(2)), [&*right, &*right]);
+            for group in ["(    690)", "(-------)"] {
+                let text = text.replace("694     [000]", &format!("694     {group} [000]"));
+                assert_eq!(pieces(&text).join("|"), right, "{text:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_in_between_is_said() {
+        let (one, two) = (line("sh", 1, "x"), line("a\nb", 22, "y"));
+        for rest in [
+            "z",
+            "",
+            " z",
+            "- [0] : open_mayexec: dev=0",
+            "      -1 [0] 1: ",
+        ] {
+            let name = line("sh", 1, &format!("x\n{rest}"));
+            let unread = format!("unread {rest}");
+            let right = ["sh[1] x", &unread, "a\nb[22] y"];
+            assert_eq!(pieces(&format!("{name}{two}")), right, "{rest:?}");
+        }
+        let text = format!("{one}CPU:1 [LOST 3 EVENTS]\n{two}CPU:0 [LOST EVENTS]\n{one}");
+        assert_eq!(
+            pieces(&text),
+            ["sh[1] x", "lost 3", "a\nb[22] y", "lost 1", "sh[1] x"]
+        );
+        assert_eq!(pieces("[LINE TOO BIG]\n"), ["unread [LINE TOO BIG]"]);
+        for (text, lines) in [(one, 0), (two, 0), ("a\nb".to_owned(), 1)] {
+            let mut read = text.as_bytes()[..text.len() - 1].to_vec();
+            assert_eq!(
+                std::iter::from_fn(|| Piece::take(&mut read)).count(),
+                lines,
+                "{text:?}"
+            );
+        }
+    }
+
+    #[test]
     fn a_process_is_named_as_the_kernel_or_itself_says() {
-        let noted = "694 my prog\n7 <...>\n";
+        let noted = "694 my prog\n7 <...>\n8 x\n694\u{85} y\n";
         assert_eq!(noted_name(noted, 694), Some("my prog"));
         assert_eq!(noted_name(noted, 7), None);
         assert_eq!(noted_name(noted, 69), None);
+        assert_eq!(noted_name("8 x\n694 sshd\n694 sh\n", 694), None);
         let own = program(Path::new("/nonexistent"), std::process::id()).unwrap();
         assert!(!own.is_empty() && !own.contains('\n'), "{own:?}");
         assert_eq!(program(Path::new("/nonexistent"), u32::MAX), None);
+        let dir = tempfile::tempdir().unwrap();
+        let noted = b"5 \xff\n4294967295 x\n";
+        fs::write(dir.path().join("saved_cmdlines"), noted).unwrap();
+        assert_eq!(program(dir.path(), u32::MAX), Some("x".to_owned()));
     }
 
     #[test]
     fn only_the_unnamed_are_named() {
-        let line = "<...>-694 [000] 1.0: open_mayexec: dev=0:28 ino=2 policy=1 ret=0 strict=0 \
-                    reason=none name=a";
-        let named = |line: &str, name: Option<&str>| {
-            let mut event = Event::parse(line).unwrap();
+        let named = |program: &str, name: Option<&str>| {
+            let mut event = parse(&line(program, 694, "a")).unwrap();
             event.name_program(|pid| {
                 assert_eq!(pid, 694);
                 name.map(str::to_owned)
             });
             event.program
         };
-        assert_eq!(named(line, Some("sh")), "sh");
-        assert_eq!(named(line, None), UNNAMED);
-        assert_eq!(named(&line.replace(UNNAMED, "cron"), Some("sh")), "cron");
+        assert_eq!(named(UNNAMED, Some("sh")), "sh");
+        assert_eq!(named(UNNAMED, None), UNNAMED);
+        assert_eq!(named("cron", Some("sh")), "cron");
     }
 
     #[test]
     fn other_lines_are_not() {
-        for line in [
-            "",
-            "CPU:0 [LOST 3 EVENTS]",
-            "x-1 [000] 1.0: open_mayexec: dev=0:1 ino=x",
+        let good = line("x", 1, "y");
+        for bad in [
+            String::new(),
+            "CPU:0 [LOST 3 EVENTS]".to_owned(),
+            "x-1 [000] 1.0: open_mayexec: dev=0:1 ino=x".to_owned(),
+            good.replace("0:28", "\u{1b}[2J"),
+            good.replace("=mount", "=\u{1b}[2J"),
+            good.replace("[000]", "[no]"),
         ] {
-            assert_eq!(Event::parse(line), None, "{line}");
+            assert_eq!(parse(&bad), None, "{bad}");
         }
+        assert!(parse(&good).is_some());
+    }
+
+    /// A trace of lines that are all the same.
+    #[derive(Default)]
+    struct Lines {
+        /// How many, before the end of the recording and after.
+        left: [usize; 2],
+        /// What there is before them.
+        before: Vec<Vec<u8>>,
+        /// Whether that there is nothing is said by an end of file.
+        zero: bool,
+        stop: Arc<AtomicBool>,
+        /// What was waited for.
+        waits: Vec<bool>,
+        ended: usize,
+    }
+
+    impl Source for Lines {
+        fn read(&mut self, chunk: &mut [u8]) -> std::io::Result<usize> {
+            let text = if self.before.is_empty() {
+                let left = &mut self.left[self.ended];
+                if *left == 0 {
+                    let nothing = ErrorKind::WouldBlock.into();
+                    return if self.zero { Ok(0) } else { Err(nothing) };
+                }
+                *left -= 1;
+                line("sh", 1, "x").into_bytes()
+            } else {
+                self.before.remove(0)
+            };
+            chunk[..text.len()].copy_from_slice(&text);
+            Ok(text.len())
+        }
+
+        fn wait(&mut self, ready: bool) -> Result<()> {
+            self.waits.push(ready);
+            // Somebody interrupts it when it waits the third time.
+            self.stop.store(self.waits.len() == 3, Ordering::Relaxed);
+            Ok(())
+        }
+
+        fn end(&mut self) -> Result<()> {
+            assert_eq!(self.ended, 0);
+            self.ended = 1;
+            Ok(())
+        }
+
+        fn program(&self, _: u32) -> Option<String> {
+            None
+        }
+    }
+
+    fn view(json: bool) -> View<Vec<u8>, Vec<u8>> {
+        View {
+            json,
+            out: Vec::new(),
+            err: Vec::new(),
+            tally: Tally::default(),
+            missed: Missed::default(),
+        }
+    }
+
+    fn text(bytes: &[u8]) -> &str {
+        std::str::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn an_interruption_ends_the_recording_and_then_the_list() {
+        for zero in [false, true] {
+            let mut lines = Lines {
+                left: [5, 2],
+                zero,
+                ..Lines::default()
+            };
+            let stop = Arc::clone(&lines.stop);
+            let mut view = view(false);
+            follow(&mut lines, &stop, None, &mut view).unwrap();
+            assert_eq!(lines.waits, [zero; 3], "it waits, whatever says nothing");
+            assert_eq!(text(&view.out).lines().count(), 7);
+            assert_eq!(view.end().unwrap(), FINE);
+            assert!(text(&view.out).contains("    7  sh  "), "{:?}", view.tally);
+        }
+    }
+
+    #[test]
+    fn an_interruption_is_heeded_while_there_is_more() {
+        let mut lines = Lines {
+            left: [usize::MAX, 2],
+            stop: Arc::new(AtomicBool::new(true)),
+            ..Lines::default()
+        };
+        let stop = Arc::clone(&lines.stop);
+        let mut shown = view(true);
+        follow(&mut lines, &stop, None, &mut shown).unwrap();
+        assert_eq!(text(&shown.out).lines().count(), 2);
+
+        // Somebody has turned the recording on again.
+        let chunk = [vec![b'x'; 4095], vec![b'\n']].concat();
+        let mut lines = Lines {
+            before: vec![chunk; REST / 4096 + 1],
+            stop: Arc::clone(&stop),
+            ..Lines::default()
+        };
+        let mut shown = view(true);
+        follow(&mut lines, &stop, None, &mut shown).unwrap();
+        assert_eq!((lines.before.len(), shown.missed.lost), (1, 1));
+        assert_eq!(shown.end().unwrap(), TROUBLE);
+    }
+
+    #[test]
+    fn the_number_of_opens_is_kept_to() {
+        let mut lines = Lines {
+            before: vec![line("sh", 1, "x").repeat(3).into_bytes()],
+            left: [usize::MAX, 0],
+            ..Lines::default()
+        };
+        let stop = Arc::clone(&lines.stop);
+        for count in [2, 4] {
+            let mut view = view(false);
+            follow(&mut lines, &stop, Some(count), &mut view).unwrap();
+            assert_eq!(text(&view.out).lines().count() as u64, count);
+            assert_eq!(view.end().unwrap(), FINE);
+        }
+    }
+
+    #[test]
+    fn what_is_missed_is_said_at_once() {
+        let source = |stop: &Arc<AtomicBool>| Lines {
+            before: vec![
+                b"CPU:0 [LOST 3 EVENTS]\n\x1b[2J\nx\nCPU:0 [LOST EVENTS]\n".to_vec(),
+                line("sh", 1, "x").into_bytes(),
+                b"  end".to_vec(),
+            ],
+            stop: Arc::clone(stop),
+            ..Lines::default()
+        };
+        let stop = Arc::new(AtomicBool::new(false));
+        let mut shown = view(false);
+        follow(&mut source(&stop), &stop, None, &mut shown).unwrap();
+        let said: Vec<&str> = text(&shown.err).lines().collect();
+        assert_eq!(said.len(), 3, "{said:?}");
+        assert!(said[0].contains("at least 4 opens are lost"), "{said:?}");
+        assert!(
+            said[1]
+                .ends_with(r#"2 lines of the trace were not understood, the first: "\u{1b}[2J""#)
+        );
+        assert!(said[2].ends_with("1 lines of the trace were not understood, the first:   end"));
+        assert_eq!(shown.end().unwrap(), TROUBLE);
+        assert!(
+            text(&shown.out).ends_with("at least 4 opens are lost\n3 lines were not understood\n")
+        );
+
+        let mut shown = view(true);
+        stop.store(false, Ordering::Relaxed);
+        follow(&mut source(&stop), &stop, None, &mut shown).unwrap();
+        let said: Vec<&str> = text(&shown.out).lines().collect();
+        assert_eq!(said[0], "{\"lost\":4,\"unread\":2,\"line\":\"\\u001b[2J\"}");
+        assert!(said[1].contains("\"program\":\"sh\""), "{said:?}");
+        assert_eq!(said[2..], ["{\"lost\":0,\"unread\":1,\"line\":\"  end\"}"]);
+        assert_eq!(text(&shown.err), "");
+        assert_eq!(shown.end().unwrap(), TROUBLE);
+    }
+
+    #[test]
+    fn the_summary_has_an_end() {
+        let mut kept = view(false);
+        let mut event = parse(&line("sh", 1, "x")).unwrap();
+        for number in 0..Tally::MOST as u64 + 3 {
+            event.ino = number;
+            kept.event(&event).unwrap();
+        }
+        event.ino = 0;
+        kept.event(&event).unwrap();
+        kept.out.clear();
+        kept.end().unwrap();
+        let said = text(&kept.out);
+        assert!(said.contains("\n    2  sh                x (dev 0:28, inode 0): "));
+        assert!(said.ends_with("    3  others, as only 10000 lines are kept\n"));
+
+        let mut json = view(true);
+        json.event(&event).unwrap();
+        assert!(json.tally.seen.is_empty());
     }
 }

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! The command on whatever kernel runs the tests.
 
 use std::collections::BTreeMap;
@@ -62,6 +64,55 @@ fn a_shell_script_finds_its_name_and_its_arguments() {
         let start = format!("{}|-x|2|", script.display());
         assert!(said.out.starts_with(&start), "{shell}: {said:?}");
         assert!(said.out[start.len()..].contains('u'), "{shell}: {said:?}");
+    }
+}
+
+#[test]
+fn a_shell_that_only_reads_reads_the_script() {
+    let dir = dir();
+    let bad = put(dir.path(), "bad", "echo ran\nif\n", 0o755);
+    let good = put(dir.path(), "good", "echo ran\n", 0o755);
+    for shell in ["sh", "dash", "bash"] {
+        for options in [
+            &["-n"][..],
+            &["-xn"],
+            &["-n", "--"],
+            &["-o", "noexec"],
+            &["-eo", "noexec"],
+        ] {
+            let run =
+                |script: &Path| said(mayexec().args(["run", shell]).args(options).arg(script));
+            let (bad, good) = (run(&bad), run(&good));
+            assert_eq!((bad.code, bad.out.as_str()), (Some(2), ""), "{bad:?}");
+            assert!(bad.err.to_lowercase().contains("syntax error"), "{bad:?}");
+            assert_eq!(good.code, Some(0), "{shell} {options:?}: {good:?}");
+            assert_eq!(good.out + &good.err, "", "{shell} {options:?}");
+        }
+    }
+    let said = said(mayexec().args(["run", "bash", "-t"]).arg(&bad));
+    assert_eq!(
+        (said.code, said.out.as_str()),
+        (Some(0), "ran\n"),
+        "{said:?}"
+    );
+}
+
+#[test]
+fn a_restricted_shell_runs_the_script() {
+    let dir = dir();
+    let script = put(dir.path(), "x", "echo \"ran $1\"\ncd /\n", 0o755);
+    let rbash = dir.path().join("rbash");
+    symlink("/bin/bash", &rbash).unwrap();
+    let rbash = rbash.to_str().unwrap();
+    for words in [
+        &[rbash][..],
+        &["bash", "-r"],
+        &["bash", "-ur"],
+        &["bash", "--restricted", "--"],
+    ] {
+        let said = said(mayexec().arg("run").args(words).arg(&script).arg("one"));
+        assert_eq!(said.out, "ran one\n", "{words:?}: {said:?}");
+        assert!(said.err.contains("cd: restricted"), "{words:?}: {said:?}");
     }
 }
 
@@ -221,8 +272,18 @@ fn check_says_what_cannot_be_opened() {
         assert_eq!(said.code, Some(3), "{said:?}");
         assert!(said.out.contains("cannot be opened"), "{said:?}");
     }
+    let socket = dir.path().join("socket");
+    let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    let refused = said(mayexec().arg("check").arg(&socket));
+    assert_eq!(refused.code, Some(3), "{refused:?}");
+    assert!(refused.out.contains("cannot be opened"), "{refused:?}");
     let said = said(mayexec().arg("check").arg(dir.path()));
     assert!(said.out.contains("denied: not a regular file"), "{said:?}");
+    let none = said.out.lines().find(|line| line.contains("sysctl 0"));
+    assert!(
+        none.is_some_and(|line| line.ends_with("allowed (estimate)")),
+        "{said:?}"
+    );
 }
 
 #[test]
@@ -296,6 +357,73 @@ fn scan_finds_code_that_is_not_executable() {
         said(mayexec().arg("scan").arg(top.join("script"))).code,
         Some(3)
     );
+}
+
+#[test]
+fn scan_reads_each_directory_once() {
+    let dir = dir();
+    let top = dir.path();
+    let inner = top.join("a/b");
+    fs::create_dir_all(&inner).unwrap();
+    let outer = put(&top.join("a"), "outer.sh", "", 0o644);
+    let script = put(&inner, "x.sh", "", 0o644);
+    let twin = top.join("a/twin.sh");
+    fs::hard_link(&script, &twin).unwrap();
+    let link = top.join("link");
+    symlink("a/b", &link).unwrap();
+
+    let all = [&inner, &top.join("a"), &link, &top.join("a/b/.")];
+    let found = said(mayexec().args(["scan", "--json"]).args(all));
+    let report: serde_json::Value = serde_json::from_str(&found.out).unwrap();
+    assert_eq!(report["files"], 3, "{found:?}");
+    let names: Vec<&Path> = report["denied"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|finding| Path::new(finding["path"].as_str().unwrap()))
+        .collect();
+    assert_eq!(names, [&script, &outer, &twin]);
+
+    // The link comes first, so what is below it is named by it.
+    let all = [&link, &top.join("a"), &inner];
+    let apply = said(mayexec().args(["scan", "--fix", "--apply"]).args(all));
+    assert_eq!(
+        (apply.code, apply.err.as_str()),
+        (Some(1), ""),
+        "a second hard link is no trouble: {apply:?}"
+    );
+    let line = format!("chmod a+x -- '{}/x.sh'\n", link.display());
+    assert!(apply.out.contains(&line), "{apply:?}");
+    assert_eq!([&outer, &script, &twin].map(|path| mode(path)), [0o755; 3]);
+    assert_eq!(said(mayexec().arg("scan").args(all)).code, Some(0));
+}
+
+#[test]
+fn scan_prints_commands_that_are_safe_to_read() {
+    let dir = dir();
+    let names: [&[u8]; 4] = [
+        b"\x1b[2K\rsafe.sh",
+        b"x\nchmod 777 y.sh",
+        b"\xff\n",
+        "\u{202e}hs.x".as_bytes(),
+    ];
+    for name in names {
+        put(dir.path(), OsStr::from_bytes(name), "#!/bin/sh\n", 0o644);
+    }
+    let fix = mayexec()
+        .args(["scan", "--fix"])
+        .arg(dir.path())
+        .output()
+        .unwrap()
+        .stdout;
+    let graphic = |byte: &u8| matches!(byte, b' '..=b'~' | b'\n');
+    assert!(fix.iter().all(graphic), "{fix:?}");
+    assert_eq!(fix.split(|&byte| byte == b'\n').count(), names.len() + 2);
+    let done = said(Command::new("sh").write_stdin(fix));
+    assert_eq!((done.code, done.err.as_str()), (Some(0), ""), "{done:?}");
+    for name in names {
+        assert_eq!(mode(&dir.path().join(OsStr::from_bytes(name))), 0o755);
+    }
 }
 
 #[test]

@@ -1,8 +1,12 @@
+// SPDX-License-Identifier: GPL-2.0
+
 //! The tests.
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::process::Command;
 
 use anyhow::{Context, Result, anyhow};
 use mayexec::{Guarantee, Open, Why};
@@ -274,6 +278,14 @@ fn watch(scene: &Scene, checks: &mut Checks) -> Result<()> {
         let right = if program == "sh" { "sh" } else { "mayexec" };
         checks.equal("watch names what ends at once", program, right);
     }
+    // One that is called like the next field of a line.
+    let odd = scene.exec.join("x [9] y");
+    symlink(&scene.mayexec, &odd)?;
+    Command::new(&odd).args(["run", "sh", path]).output()?;
+    let event = watch.event()?;
+    let program = event["program"].as_str().unwrap_or("-");
+    let right = if program == "sh" { "sh" } else { "x [9] y" };
+    checks.equal("watch names what has an odd name", program, right);
     watch.interrupt()?;
     let (rest, code) = watch.rest()?;
     checks.equal("watch shows nothing else", rest.as_str(), "");
