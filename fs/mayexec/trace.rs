@@ -46,7 +46,7 @@ declare_trace! {
 }
 
 /// A file about which nobody is to be asked for the sake of a trace: neither a security module,
-/// which would log a denial, nor a server.
+/// which would log a denial, nor what the file system has in place of the usual check.
 pub(crate) struct Unasked<'a>(pub(crate) &'a Found<'a>);
 
 impl Candidate for Unasked<'_> {

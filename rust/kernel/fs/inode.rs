@@ -102,9 +102,10 @@ impl Inode {
         self.0.get()
     }
 
-    /// Returns the type of the file, as stat(2) shows it.
+    /// Returns the type of the file.
     ///
-    /// Anonymous inodes have none, even those of pidfs, which keep `S_IFREG` in their mode.
+    /// Anonymous inodes have none, even those that keep `S_IFREG` in their mode, as those of
+    /// pidfs do.
     #[inline]
     pub fn file_type(&self) -> FileType {
         let inode = self.as_ptr();

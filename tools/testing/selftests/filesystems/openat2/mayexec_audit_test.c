@@ -18,7 +18,7 @@
 
 /* The rule and the pattern in Documentation/userspace-api/mayexec.rst. */
 #define DENIED	"-a always,exit -F arch=b64 -S openat2 -F exit=-EACCES -k " KEY
-#define FLAGGED	"grep -qE 'oflag=01[0-7]{11} '"
+#define FLAGGED	"grep -qE 'oflag=0[0-7]*[1357][0-7]{11} '"
 
 /* A command's output, cut off where the buffer ends. */
 static int run(char *output, size_t size, const char *format, ...)

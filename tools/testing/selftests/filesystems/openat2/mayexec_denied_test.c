@@ -59,20 +59,6 @@ TEST_F(denied, leaves_no_descriptor)
 	close(fd);
 }
 
-TEST_F(denied, leaves_the_file_alone)
-{
-	struct stat before, after;
-
-	ASSERT_EQ(0, stat("0644", &before));
-	EXPECT_EQ(-EACCES, try_open("0644", O_MAYEXEC));
-	ASSERT_EQ(0, stat("0644", &after));
-	EXPECT_EQ(before.st_size, after.st_size);
-	EXPECT_EQ(before.st_atim.tv_sec, after.st_atim.tv_sec);
-	EXPECT_EQ(before.st_atim.tv_nsec, after.st_atim.tv_nsec);
-	EXPECT_EQ(before.st_mtim.tv_nsec, after.st_mtim.tv_nsec);
-	EXPECT_EQ(before.st_ctim.tv_nsec, after.st_ctim.tv_nsec);
-}
-
 TEST_F(denied, does_not_block_on_a_fifo)
 {
 	EXPECT_EQ(-EACCES, try_open("fifo", O_MAYEXEC));

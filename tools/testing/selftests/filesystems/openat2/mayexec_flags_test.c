@@ -291,7 +291,6 @@ TEST_F(legacy, openat_ignores_it)
 {
 	check_legacy(_metadata, syscall(__NR_openat, AT_FDCWD, "0644",
 					LEGACY_FLAGS, 0));
-	check_legacy(_metadata, openat(AT_FDCWD, "0644", (int)O_MAYEXEC));
 }
 
 #ifdef __NR_open

@@ -81,23 +81,6 @@ TEST_F(uring, openat2_rejects_what_is_not_for_reading)
 				   0));
 }
 
-/* The field is a __u32, the flag is above it. */
-TEST_F(uring, openat_cannot_carry_it)
-{
-	const struct io_uring_sqe sqe = {
-		.opcode = IORING_OP_OPENAT,
-		.flags = variant->sqe_flags,
-		.fd = AT_FDCWD,
-		.addr = (unsigned long)"0644",
-		.open_flags = (__u32)(O_RDONLY | O_MAYEXEC),
-	};
-
-	if (!set_policy(_metadata, OPEN_MAYEXEC_ENFORCE_BOTH))
-		SKIP(return, STATIC_POLICY);
-	EXPECT_EQ(-EACCES, try_open("0644", O_MAYEXEC));
-	EXPECT_EQ(0, submit(_metadata, &self->ring, &sqe));
-}
-
 TEST_F(uring, securebit_of_the_submitter)
 {
 	if (!set_policy(_metadata, 0))
