@@ -9,7 +9,7 @@ mod opener;
 mod oracle;
 mod run;
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -19,6 +19,7 @@ use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
 use fuzz::call::{Call, Generator};
 use fuzz::trace::BLOCK;
+use serde::Serialize;
 
 use caller::Caller;
 use fixture::{Fixture, PROGRAM};
@@ -103,6 +104,12 @@ fn main() -> ExitCode {
     }
 }
 
+/// Writes a report for the host, in few pieces: each crosses the file system that is shared.
+fn write(path: &Path, report: &impl Serialize) -> Result<()> {
+    fs::write(path, serde_json::to_vec(report)?)
+        .with_context(|| format!("cannot write {}", path.display()))
+}
+
 fn act(args: &Args) -> Result<bool> {
     guest::require()?;
     if std::env::current_exe()? != Path::new(PROGRAM) {
@@ -124,7 +131,7 @@ fn act(args: &Args) -> Result<bool> {
                 trace.opened(),
                 trace.changed()
             );
-            serde_json::to_writer(File::create(out)?, &trace)?;
+            write(out, &trace)?;
             true
         }
         Verb::Replay {
@@ -165,7 +172,7 @@ fn act(args: &Args) -> Result<bool> {
             for surprise in &tally.surprises {
                 println!("{surprise}");
             }
-            serde_json::to_writer(File::create(out)?, &tally)?;
+            write(out, &tally)?;
             tally.surprises.is_empty()
         }
         Verb::One {
