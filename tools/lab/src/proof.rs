@@ -87,11 +87,15 @@ const ROWS: [(&str, Make); 13] = [
     ("debug: selftests", Make::Debug(debugged)),
     (
         "debug: opens with the flag",
-        Make::Debug(|session, kernel| fuzz::oracle(session.ctx, kernel, Extent::Short)),
+        Make::Debug(|session, kernel| {
+            fuzz::oracle(session.ctx, kernel, Extent::Short).map(on_the_debug_kernel)
+        }),
     ),
     (
         "debug: races",
-        Make::Debug(|session, kernel| stress::races(session.ctx, kernel, Extent::Short)),
+        Make::Debug(|session, kernel| {
+            stress::races(session.ctx, kernel, Extent::Short).map(on_the_debug_kernel)
+        }),
     ),
     (
         FAULTS,
@@ -109,6 +113,14 @@ const ROWS: [(&str, Make); 13] = [
     ),
     ("gcc", Make::Other(ports::gcc)),
 ];
+
+/// Tells a row from that of the other kernel.
+fn on_the_debug_kernel(row: Row) -> Row {
+    Row {
+        claim: format!("{}, on the debug kernel", row.claim),
+        ..row
+    }
+}
 
 /// The row that only the debug kernel can have.
 const FAULTS: &str = "debug: faults";

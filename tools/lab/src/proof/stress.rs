@@ -41,7 +41,7 @@ const CMDLINE: [&str; 2] = ["kunit.enable=0", "rcupdate.rcu_cpu_stall_timeout=30
 pub(crate) fn races(ctx: &Ctx, kernel: &Kernel, extent: Extent) -> Result<Row> {
     let seconds: u64 = match extent {
         Extent::Short => 45,
-        Extent::Long => 600,
+        Extent::Long => 300,
     };
     let (threads, time) = (THREADS.to_string(), seconds.to_string());
     let seed = given_seed()?.to_string();
