@@ -2,10 +2,15 @@
 
 //! The C API as a C program sees it.
 
+#[path = "../../mayexec/tests/built/mod.rs"]
+mod built;
+
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+
+use built::built;
 
 const HERE: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -22,24 +27,9 @@ fn succeed(command: &mut Command) -> Output {
     output
 }
 
-/// Builds the libraries, which cargo does not do for tests, and returns their directory.
-fn libraries() -> PathBuf {
-    // TARGET/debug/deps/NAME
-    let exe = std::env::current_exe().unwrap();
-    let target = exe.ancestors().nth(3).unwrap();
-    succeed(
-        Command::new(env!("CARGO"))
-            .args(["build", "--locked", "--offline", "--manifest-path"])
-            .arg(format!("{HERE}/Cargo.toml"))
-            .arg("--target-dir")
-            .arg(target),
-    );
-    target.join("debug")
-}
-
 /// Makes an installation with its pkg-config file.
 fn install(prefix: &Path) {
-    let built = libraries();
+    let built = built();
     let lib = prefix.join("lib");
     fs::create_dir_all(lib.join("pkgconfig")).unwrap();
     fs::create_dir_all(prefix.join("include")).unwrap();

@@ -41,15 +41,10 @@ struct Report {
 
 /// A reason in a few words.
 fn words(why: Why) -> &'static str {
-    match why {
-        Why::NotRegular => "not a regular file",
-        Why::Noexec => "on a noexec mount",
-        Why::NotExecutable => "no execute permission",
-        Why::Busy => "open for writing by somebody",
+    why.denial().unwrap_or(match why {
         Why::Open => "an ordinary open fails too",
-        Why::Guarantee { .. } | Why::Filtered | Why::Unresolved => "the check cannot be made",
-        _ => "refused, perhaps by a security module or a fanotify listener",
-    }
+        _ => "the check cannot be made",
+    })
 }
 
 impl Answer {
@@ -124,9 +119,11 @@ fn foretell(facts: &Facts, tried: Option<Tried>, policy: Policy) -> Vec<Answer> 
 fn restricted(facts: &Facts, tried: Option<Tried>, policy: Policy) -> Answer {
     match tried {
         Some(tried) if policy.securebit => Answer::new(tried.in_force, true),
-        Some(Tried {
-            both: Some(both), ..
-        }) => Answer::new(both, both.is_some() || !tried.is_some_and(|t| t.module())),
+        Some(
+            tried @ Tried {
+                both: Some(both), ..
+            },
+        ) => Answer::new(both, both.is_some() || !tried.module()),
         _ => Answer::new(estimate(facts, 3), false),
     }
 }

@@ -2,9 +2,14 @@
 
 //! The hook in the Python of this system.
 
+#[path = "../../mayexec/tests/built/mod.rs"]
+mod built;
+
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+
+use built::built;
 
 /// A failed open leaves no descriptor behind, one that works has its file's name.
 const SCRIPT: &str = "
@@ -31,17 +36,6 @@ print('done')
 
 /// Makes the package, with the extension that cargo does not build for tests.
 fn package(site: &Path) {
-    // TARGET/debug/deps/NAME
-    let exe = std::env::current_exe().unwrap();
-    let target = exe.ancestors().nth(3).unwrap();
-    let built = Command::new(env!("CARGO"))
-        .args(["build", "--lib", "--locked", "--offline", "--manifest-path"])
-        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"))
-        .arg("--target-dir")
-        .arg(target)
-        .output()
-        .unwrap();
-    assert!(built.status.success(), "{built:?}");
     let package = site.join("mayexec");
     let _ = fs::remove_dir_all(&package);
     fs::create_dir_all(&package).unwrap();
@@ -51,7 +45,7 @@ fn package(site: &Path) {
     )
     .unwrap();
     fs::copy(
-        target.join("debug/libmayexec_python.so"),
+        built().join("libmayexec_python.so"),
         package.join("_hook.abi3.so"),
     )
     .unwrap();

@@ -2,6 +2,9 @@
 
 //! The audit library in a program of this system.
 
+#[path = "../../mayexec/tests/built/mod.rs"]
+mod built;
+
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -9,6 +12,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use built::built;
 use rustix::thread::{
     CapabilitiesSecureBits, capabilities_secure_bits, set_capabilities_secure_bits,
 };
@@ -16,20 +20,9 @@ use rustix::thread::{
 /// SIGABRT.
 const ABORTED: Option<i32> = Some(6);
 
-/// Builds the library, which cargo does not do for tests.
+/// The audit library.
 fn library() -> PathBuf {
-    // TARGET/debug/deps/NAME
-    let exe = std::env::current_exe().unwrap();
-    let target = exe.ancestors().nth(3).unwrap();
-    let built = Command::new(env!("CARGO"))
-        .args(["build", "--locked", "--offline", "--manifest-path"])
-        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"))
-        .arg("--target-dir")
-        .arg(target)
-        .output()
-        .unwrap();
-    assert!(built.status.success(), "{built:?}");
-    target.join("debug/libmayexec_rtld.so")
+    built().join("libmayexec_rtld.so")
 }
 
 /// A program with the libraries that it needs, which are executable.

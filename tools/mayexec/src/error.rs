@@ -40,6 +40,22 @@ pub enum Why {
     Unresolved,
 }
 
+impl Why {
+    /// What is said of a file that was refused as code, in a few words; none if it was not
+    /// opened for another reason.
+    #[must_use]
+    pub fn denial(self) -> Option<&'static str> {
+        Some(match self {
+            Self::NotRegular => "not a regular file",
+            Self::Noexec => "on a noexec mount",
+            Self::NotExecutable => "no execute permission",
+            Self::Busy => "open for writing by somebody",
+            Self::Other => "refused, perhaps by a security module or a fanotify listener",
+            Self::Open | Self::Guarantee { .. } | Self::Filtered | Self::Unresolved => return None,
+        })
+    }
+}
+
 /// A file was not opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Error {
@@ -55,38 +71,28 @@ impl Error {
     /// Whether the file was refused as code, rather than not opened for another reason.
     #[must_use]
     pub fn is_denial(&self) -> bool {
-        matches!(
-            self.why,
-            Why::NotRegular | Why::Noexec | Why::NotExecutable | Why::Busy | Why::Other
-        )
+        self.why.denial().is_some()
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let reason = match self.why {
-            Why::Open => return write!(f, "{}", std::io::Error::from(self.errno)),
-            Why::Guarantee { needed, had } => {
-                return write!(
-                    f,
-                    "the guarantee demanded is {}, possible is {}",
-                    needed.describe(),
-                    had.describe()
-                );
-            }
-            Why::Filtered => {
-                return f.write_str(
-                    "SECBIT_EXEC_RESTRICT_FILE demands a check, but execveat(2) is filtered",
-                );
-            }
-            Why::Unresolved => return f.write_str("RESOLVE_* flags need openat2(2)"),
-            Why::NotRegular => "not a regular file",
-            Why::Noexec => "on a noexec mount",
-            Why::NotExecutable => "no execute permission",
-            Why::Busy => "open for writing by somebody",
-            Why::Other => "refused, perhaps by a security module or a fanotify listener",
-        };
-        write!(f, "{reason} ({})", self.policy)
+        match self.why {
+            Why::Guarantee { needed, had } => write!(
+                f,
+                "the guarantee demanded is {}, possible is {}",
+                needed.describe(),
+                had.describe()
+            ),
+            Why::Filtered => f.write_str(
+                "SECBIT_EXEC_RESTRICT_FILE demands a check, but execveat(2) is filtered",
+            ),
+            Why::Unresolved => f.write_str("RESOLVE_* flags need openat2(2)"),
+            why => match why.denial() {
+                Some(reason) => write!(f, "{reason} ({})", self.policy),
+                None => write!(f, "{}", std::io::Error::from(self.errno)),
+            },
+        }
     }
 }
 

@@ -26,24 +26,29 @@ pub(crate) fn run(ctx: &Ctx, report: &mut Report) -> Result<()> {
     mutants(ctx, report)
 }
 
+/// cargo with a command for the workspace of the tools.
+pub(crate) fn cargo(ctx: &Ctx, command: &[&str]) -> Command {
+    let mut cargo = Command::new("cargo");
+    cargo
+        .args(command)
+        .arg("--manifest-path")
+        .arg(ctx.root.join("tools/Cargo.toml"))
+        .env("CARGO_TARGET_DIR", ctx.build.join("cargo"));
+    cargo
+}
+
 fn tests(ctx: &Ctx, report: &mut Report) -> Result<()> {
     let log = ctx.fresh_log("nextest")?;
     let name = "cargo nextest";
     let outcome = nextest(
         "tests on the host",
         &log,
-        Command::new("cargo")
-            .args([
-                "nextest",
-                "run",
-                "--locked",
-                "--workspace",
-                "--no-fail-fast",
-                "--color=never",
-                "--manifest-path",
-            ])
-            .arg(ctx.root.join("tools/Cargo.toml"))
-            .env("CARGO_TARGET_DIR", ctx.build.join("cargo")),
+        cargo(ctx, &["nextest", "run"]).args([
+            "--locked",
+            "--workspace",
+            "--no-fail-fast",
+            "--color=never",
+        ]),
     );
     match outcome {
         Ok(Ok(passed)) => report.pass_many(name, passed),
@@ -65,16 +70,7 @@ fn examples(ctx: &Ctx, report: &mut Report) -> Result<()> {
     let status = Logged::new("cargo test --doc", &log)
         .limit(Duration::from_secs(600))
         .status(
-            Command::new("cargo")
-                .args([
-                    "test",
-                    "--doc",
-                    "--locked",
-                    "--workspace",
-                    "--manifest-path",
-                ])
-                .arg(ctx.root.join("tools/Cargo.toml"))
-                .env("CARGO_TARGET_DIR", ctx.build.join("cargo")),
+            cargo(ctx, &["test", "--doc"]).args(["--locked", "--workspace"]),
             |_| stage.at(""),
         )?;
     stage.done("");

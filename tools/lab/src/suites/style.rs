@@ -9,6 +9,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use super::Session;
+use super::host::cargo;
 use super::patches::checked_out;
 use crate::ctx::Ctx;
 use crate::proc::Logged;
@@ -35,30 +36,26 @@ pub(crate) fn run(ctx: &Ctx, session: Option<&Session<'_>>, report: &mut Report)
         without_licence(&ctx.root.join(dir), &mut unlicensed)?;
     }
     report.check("each source file names its licence", &unlicensed, None);
-    let manifest = ctx.root.join("tools/Cargo.toml");
-    let cargo = |args: &[&str]| {
-        let mut cmd = Command::new("cargo");
-        cmd.args(args).arg("--manifest-path").arg(&manifest);
-        cmd.env("CARGO_TARGET_DIR", ctx.build.join("cargo"));
-        cmd
-    };
     step(
         report,
         &log,
         "rustfmt of the tools",
-        cargo(&["fmt", "--all"]).args(["--", "--check"]),
+        cargo(ctx, &["fmt", "--all"]).args(["--", "--check"]),
     );
     step(
         report,
         &log,
         "clippy of the tools",
-        cargo(&[
-            "clippy",
-            "--quiet",
-            "--locked",
-            "--workspace",
-            "--all-targets",
-        ])
+        cargo(
+            ctx,
+            &[
+                "clippy",
+                "--quiet",
+                "--locked",
+                "--workspace",
+                "--all-targets",
+            ],
+        )
         .args(["--", "-D", "warnings"]),
     );
     match session {
