@@ -21,7 +21,7 @@ use anyhow::{Context, Result, bail};
 use self::own::Checkout;
 use crate::ctx::{Ctx, with_extension};
 use crate::git::Git;
-use crate::guest::{Boot, complaints};
+use crate::guest::{Boot, HostFault, complaints};
 use crate::kernel::{self, Kernel, Variant};
 use crate::proc;
 use crate::proof;
@@ -353,13 +353,13 @@ impl<'a> Kernels<'a> {
                                 let (cases, trouble) = tap::kunit(&outcome.console);
                                 judge(&cases, trouble, &complaints(&outcome.console))
                             }
-                            Err(error) => failed(&error),
+                            Err(error) => failed(error)?,
                         },
                     ),
-                    ("guest", judge_run(selftests())),
+                    ("guest", judge_run(selftests())?),
                 ];
                 if kind == Kind::Proof {
-                    noticed.extend(rows(proof::notice(session, kernel)));
+                    noticed.extend(rows(proof::notice(session, kernel)?));
                 }
                 noticed
             }
@@ -372,20 +372,20 @@ impl<'a> Kernels<'a> {
                         first_failure: true,
                         ..Plan::all(&format!("consumers {name}"), bundle)
                     },
-                )),
+                ))?,
             )],
             Kind::Static => {
                 let value = suites::sysctl_value(ctx, kernel, &format!("sysctl {name}"), &[]);
                 vec![(
                     "guest",
                     match value {
-                        Ok((value, _)) if value == STATIC_VALUE => judge_run(selftests()),
+                        Ok((value, _)) if value == STATIC_VALUE => judge_run(selftests())?,
                         Ok((value, _)) => Some(format!("the sysctl is {value}")),
-                        Err(error) => failed(&error),
+                        Err(error) => failed(error)?,
                     },
                 )]
             }
-            Kind::Debug => rows(vec![proof::notice_faults(session, kernel)]),
+            Kind::Debug => rows(vec![proof::notice_faults(session, kernel)?]),
             Kind::Off => vec![(
                 "guest",
                 match selftests() {
@@ -394,7 +394,7 @@ impl<'a> Kernels<'a> {
                         .iter()
                         .find(|case| case.verdict != Verdict::Skip)
                         .map(|case| format!("{} does not skip", case.full_name())),
-                    Err(error) => failed(&error),
+                    Err(error) => failed(error)?,
                 },
             )],
         })
@@ -434,16 +434,19 @@ fn rows(noticed: Vec<(&'static str, Noticed)>) -> Vec<(&'static str, Noticed)> {
         .collect()
 }
 
-fn judge_run(run: Result<Run>) -> Noticed {
+fn judge_run(run: Result<Run>) -> Result<Noticed> {
     match run {
-        Ok(run) => judge(&run.cases, run.trouble, &run.complaints),
-        Err(error) => failed(&error),
+        Ok(run) => Ok(judge(&run.cases, run.trouble, &run.complaints)),
+        Err(error) => failed(error),
     }
 }
 
-/// That a step failed is a notice too.
-fn failed(error: &anyhow::Error) -> Noticed {
-    Some(first_line(&error.to_string()))
+/// That a step failed is a notice too, unless it is the host's fault.
+fn failed(error: anyhow::Error) -> Result<Noticed> {
+    if error.is::<HostFault>() {
+        return Err(error);
+    }
+    Ok(Some(first_line(&error.to_string())))
 }
 
 fn first_line(text: &str) -> String {
@@ -471,7 +474,12 @@ fn judge(cases: &[Case], trouble: Option<String>, complaints: &[String]) -> Noti
 
 #[cfg(test)]
 mod tests {
+    use anyhow::anyhow;
+
     use super::*;
+    use crate::ctx::tests::at;
+    use crate::kernel::Facts;
+    use crate::toolchain::Arch;
 
     fn case(verdict: Verdict) -> Case {
         Case {
@@ -493,6 +501,25 @@ mod tests {
         assert!(judge(&[case(Verdict::Pass), case(Verdict::Fail)], None, &[]).is_some());
         assert!(judge(&[case(Verdict::Pass)], Some("cut".to_owned()), &[]).is_some());
         assert!(judge(&[case(Verdict::Pass)], None, &["BUG: x".to_owned()]).is_some());
+    }
+
+    #[test]
+    fn what_the_host_fails_at_is_no_notice() {
+        let guest = anyhow!("the guest did not come up");
+        let noticed = failed(guest).unwrap();
+        assert_eq!(noticed.as_deref(), Some("the guest did not come up"));
+
+        let dir = tempfile::tempdir().unwrap();
+        let kernel = Kernel {
+            dir: dir.path().to_owned(),
+            facts: Facts::default(),
+            arch: Arch::X86,
+        };
+        let host = Boot::new(&at(dir.path()), &kernel, "none", &[])
+            .program(&dir.path().join("missing"))
+            .run()
+            .context("selftests");
+        assert!(failed(host.unwrap_err()).is_err());
     }
 
     #[test]

@@ -8,6 +8,7 @@
 //! it may hang, and the tests must not depend on it.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -83,6 +84,17 @@ pub(crate) struct Outcome {
     /// What the job left in the files asked for with [`Boot::result`]; one that is not
     /// there is missing here.
     pub(crate) results: BTreeMap<String, Vec<u8>>,
+}
+
+/// In the chain of an error: the host could not run this guest, which says nothing of
+/// the kernel in it.
+#[derive(Debug)]
+pub(crate) struct HostFault(String);
+
+impl fmt::Display for HostFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the host could not run the guest `{}`", self.0)
+    }
 }
 
 impl<'a> Boot<'a> {
@@ -202,7 +214,18 @@ impl<'a> Boot<'a> {
     }
 
     /// Boots, runs the job and waits for the guest to turn itself off.
+    ///
+    /// An error is the guest's doing unless it has [`HostFault`] in its chain.
     pub(crate) fn run(self) -> Result<Outcome> {
+        let name = self.name.clone();
+        self.attempt()
+            .with_context(|| HostFault(name))?
+            .map_err(|fault| anyhow!(fault))
+    }
+
+    /// As [`Boot::run`]: the outer error is the host's, the inner one says what the
+    /// guest did.
+    fn attempt(self) -> Result<Result<Outcome, String>> {
         let base = crate::kernel::log_name("guest", &self.name);
         let console_log = self.ctx.fresh_log(&format!("{base}-console"))?;
         let output_log = self.ctx.fresh_log(&format!("{base}-output"))?;
@@ -269,7 +292,7 @@ impl<'a> Boot<'a> {
                 }
                 if self.until.is_some_and(|decides| decides(&line)) {
                     child.end();
-                    bail!(failure(&format!("stopped at `{line}`")));
+                    return Ok(Err(failure(&format!("stopped at `{line}`"))));
                 }
                 if self.stream {
                     match &stage {
@@ -287,7 +310,7 @@ impl<'a> Boot<'a> {
             let limit = if ready { self.limit } else { BOOT_LIMIT };
             if started.elapsed() > limit {
                 child.end();
-                bail!(failure(&format!(
+                return Ok(Err(failure(&format!(
                     "{} after {} s, stopped",
                     if ready {
                         "the job did not end"
@@ -295,7 +318,7 @@ impl<'a> Boot<'a> {
                         "the guest did not come up"
                     },
                     limit.as_secs()
-                )));
+                ))));
             }
             std::thread::sleep(Duration::from_millis(50));
         };
@@ -315,23 +338,23 @@ impl<'a> Boot<'a> {
         }
         let console = read_text(&console_log)?;
         if let Some(line) = console.lines().find(|line| line.contains("Kernel panic")) {
-            bail!(failure(&format!(
+            return Ok(Err(failure(&format!(
                 "the guest's kernel panicked: {}",
                 line.trim()
-            )));
+            ))));
         }
         let Ok(status) = fs::read(share.path().join(STATUS_FILE)) else {
-            bail!(failure(
-                "the guest turned itself off without saying how the job ended"
-            ));
+            return Ok(Err(failure(
+                "the guest turned itself off without saying how the job ended",
+            )));
         };
         let status: Status = serde_json::from_slice(&status)?;
         let Some(code) = status.code else {
-            bail!(failure(
+            return Ok(Err(failure(
                 &status
                     .trouble
-                    .unwrap_or_else(|| "the job did not exit".to_owned())
-            ));
+                    .unwrap_or_else(|| "the job did not exit".to_owned()),
+            )));
         };
         let output = read_text(&output_log)?;
         let results = self
@@ -339,7 +362,7 @@ impl<'a> Boot<'a> {
             .iter()
             .filter_map(|name| Some((name.clone(), fs::read(share.path().join(name)).ok()?)))
             .collect();
-        Ok(Outcome {
+        Ok(Ok(Outcome {
             output: output
                 .split_once(&format!("{READY}\n"))
                 .map_or(output.clone(), |(_, job)| job.to_owned()),
@@ -348,7 +371,7 @@ impl<'a> Boot<'a> {
             output_log,
             console_log,
             results,
-        })
+        }))
     }
 
     /// The job for a guest whose first process is a shell.

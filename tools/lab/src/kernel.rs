@@ -98,7 +98,7 @@ impl Kernel {
 }
 
 /// What is kept beside an image.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Facts {
     /// What the image was made from.
     pub(crate) inputs: String,

@@ -13,7 +13,7 @@ pub(crate) use stress::DEBUG;
 use anyhow::Result;
 
 use crate::ctx::Ctx;
-use crate::guest::beside;
+use crate::guest::{HostFault, beside};
 use crate::kernel::Kernel;
 use crate::report::Report;
 use crate::rows::{self, Row};
@@ -130,9 +130,12 @@ const FAULTS: &str = "debug: faults";
 pub(crate) fn notice(
     session: &Session<'_>,
     kernel: &Kernel,
-) -> Vec<(&'static str, Option<String>)> {
+) -> Result<Vec<(&'static str, Option<String>)>> {
     let made = ROWS.iter().filter_map(|(name, make)| match make {
-        Make::Series(make) => Some((*name, first_failure(make(session, kernel, Extent::Short)))),
+        Make::Series(make) => {
+            let row = make(session, kernel, Extent::Short);
+            Some(first_failure(row).map(|failure| (*name, failure)))
+        }
         _ => None,
     });
     made.collect()
@@ -143,15 +146,16 @@ pub(crate) fn notice(
 pub(crate) fn notice_faults(
     session: &Session<'_>,
     kernel: &Kernel,
-) -> (&'static str, Option<String>) {
+) -> Result<(&'static str, Option<String>)> {
     let row = stress::faults(session.ctx, kernel);
-    (FAULTS, first_failure(row))
+    Ok((FAULTS, first_failure(row)?))
 }
 
-fn first_failure(row: Result<Row>) -> Option<String> {
+fn first_failure(row: Result<Row>) -> Result<Option<String>> {
     match row {
-        Ok(row) => row.failures.into_iter().next(),
-        Err(error) => Some(format!("{error:#}")),
+        Ok(row) => Ok(row.failures.into_iter().next()),
+        Err(error) if error.is::<HostFault>() => Err(error),
+        Err(error) => Ok(Some(format!("{error:#}"))),
     }
 }
 

@@ -82,7 +82,7 @@ impl<'a> Checkout<'a> {
                     .problems
                     .first()
                     .map(|first| format!("{what}: {first}")),
-                Err(error) => failed(&error),
+                Err(error) => failed(error)?,
             };
             if guests.is_some() {
                 break;
