@@ -18,13 +18,25 @@ use crate::ui::Stage;
 
 /// What the sysctl says in [`STATIC`].
 pub(crate) const STATIC_VALUE: &str = "3";
-/// The policy fixed when the kernel is built.
+/// The policy fixed when the kernel is built, to the strictest.
 pub(crate) const STATIC: Variant = Variant {
     name: "static",
     fragment: None,
     lines: &[
         "CONFIG_OPEN_MAYEXEC_STATIC=y",
         "CONFIG_OPEN_MAYEXEC_ENFORCE=3",
+    ],
+};
+/// What the sysctl says in [`STATIC_MOUNT`].
+pub(crate) const STATIC_MOUNT_VALUE: &str = "1";
+/// The same fixed to a policy which tests that need another one must not mistake for
+/// theirs.
+pub(crate) const STATIC_MOUNT: Variant = Variant {
+    name: "static-mount",
+    fragment: None,
+    lines: &[
+        "CONFIG_OPEN_MAYEXEC_STATIC=y",
+        "CONFIG_OPEN_MAYEXEC_ENFORCE=1",
     ],
 };
 /// The series applied and switched off.

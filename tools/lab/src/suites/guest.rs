@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 
 use super::Session;
-use super::build::{OFF, STATIC, STATIC_VALUE};
+use super::build::{OFF, STATIC, STATIC_MOUNT, STATIC_MOUNT_VALUE, STATIC_VALUE};
 use crate::ctx::Ctx;
 use crate::guest::{Boot, beside};
 use crate::kernel::Kernel;
@@ -54,27 +54,25 @@ pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
     let own = selftests::own(&bundle)?;
     all_skip(report, "the series' tests skip on the base", &base);
 
-    let fixed = session.kernel("CONFIG_OPEN_MAYEXEC_STATIC=y", session.tip(), &STATIC)?;
-    sysctl(
-        session,
-        report,
-        &fixed,
-        "static sysctl",
-        "CONFIG_OPEN_MAYEXEC_STATIC=y sets the sysctl",
-        &[],
-        STATIC_VALUE,
-    )?;
-    let plan = Plan {
-        only: &own,
-        ..Plan::all("selftests static", &bundle)
-    };
-    variant(
-        session,
-        report,
-        &fixed,
-        "with CONFIG_OPEN_MAYEXEC_STATIC=y",
-        plan,
-    )?;
+    for (fixed, value) in [(STATIC, STATIC_VALUE), (STATIC_MOUNT, STATIC_MOUNT_VALUE)] {
+        let how = format!("CONFIG_OPEN_MAYEXEC_STATIC=y, value {value}");
+        let kernel = session.kernel(&how, session.tip(), &fixed)?;
+        sysctl(
+            session,
+            report,
+            &kernel,
+            &format!("{} sysctl", fixed.name),
+            &format!("{how}: the sysctl says so"),
+            &[],
+            value,
+        )?;
+        let boot = format!("selftests {}", fixed.name);
+        let plan = Plan {
+            only: &own,
+            ..Plan::all(&boot, &bundle)
+        };
+        variant(session, report, &kernel, &how, plan)?;
+    }
 
     let parameter = ["sysctl.fs.open_mayexec_enforce=2"];
     sysctl(
