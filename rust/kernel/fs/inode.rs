@@ -111,7 +111,8 @@ impl Inode {
         let inode = self.as_ptr();
 
         // These `read_volatile` are intended to correspond to READ_ONCE calls: other bits of both
-        // fields may change meanwhile, those that are looked at here do not.
+        // fields may change meanwhile. The type changes only in make_bad_inode(), to S_IFREG, and
+        // every operation on such an inode fails.
         //
         // SAFETY: By the type invariant, the inode is valid.
         //

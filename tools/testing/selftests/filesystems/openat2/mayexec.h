@@ -172,8 +172,8 @@ static void mayexec_start(void)
 }
 
 /*
- * Skips where there is no O_MAYEXEC at all.  One half of the feature without
- * the other is a defect and fails.
+ * Skips where there is no O_MAYEXEC at all, and where no sysctl tells the policy.
+ * One half of the feature without the other is a defect and fails.
  */
 static inline bool mayexec_available(struct __test_metadata *_metadata)
 {
@@ -185,11 +185,11 @@ static inline bool mayexec_available(struct __test_metadata *_metadata)
 	ASSERT_TRUE(flag_accepted) {
 		TH_LOG("%s is there, openat2(2) rejects O_MAYEXEC", SYSCTL_FILE);
 	}
-	if (!access(SYSCTL_DIR, F_OK)) {
-		ASSERT_LE(0, start_policy) {
-			TH_LOG("openat2(2) takes O_MAYEXEC, %s: %s",
-			       SYSCTL_FILE, strerror(-start_policy));
-		}
+	if (access(SYSCTL_DIR, F_OK))
+		SKIP(return false, "needs CONFIG_SYSCTL");
+	ASSERT_LE(0, start_policy) {
+		TH_LOG("openat2(2) takes O_MAYEXEC, %s: %s", SYSCTL_FILE,
+		       strerror(-start_policy));
 	}
 	return true;
 }
@@ -221,7 +221,10 @@ static inline void mayexec_teardown(struct __test_metadata *_metadata)
 
 #define STATIC_POLICY	"needs another value of a read-only " SYSCTL_FILE
 
-/* False where the policy is a constant and another one. */
+/*
+ * False where the policy is a constant and another one.  A loop over the values
+ * goes on then, as SKIP() would forget what has failed with the ones before.
+ */
 static inline bool set_policy(struct __test_metadata *_metadata, int policy)
 {
 	if (read_policy() == policy)
@@ -347,6 +350,25 @@ enum caller {
 	CALLER_USERNS_ROOT,	/* the same user, as root of a user namespace */
 	NR_CALLERS,
 };
+
+#define NO_USERNS	"needs user namespaces"
+
+/* False where CONFIG_USER_NS or user.max_user_namespaces forbids them. */
+static inline bool have_userns(void)
+{
+	int status;
+	pid_t pid;
+
+	pid = fork();
+	if (!pid)
+		_exit(unshare(CLONE_NEWUSER) ? 1 : 0);
+	return pid > 0 && waitpid(pid, &status, 0) == pid && !status;
+}
+
+static inline bool have_caller(enum caller caller)
+{
+	return caller != CALLER_USERNS_ROOT || have_userns();
+}
 
 /* Drops all capabilities but those of @mask, which become effective. */
 static inline void keep_capabilities(struct __test_metadata *_metadata,

@@ -129,7 +129,7 @@ TEST_F(apparmor, rules_for_reading_apply)
 {
 	for (int policy = 0; policy <= OPEN_MAYEXEC_ENFORCE_BOTH; policy++) {
 		if (!set_policy(_metadata, policy))
-			SKIP(return, STATIC_POLICY);
+			continue;
 		check_confined(_metadata, 0);
 	}
 }

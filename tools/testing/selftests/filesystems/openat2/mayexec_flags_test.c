@@ -94,9 +94,9 @@ static void check_rejected(struct __test_metadata *_metadata, size_t i)
 
 TEST_F(flags, rejects_what_is_not_for_reading)
 {
-	for (int policy = 0; policy <= strictest; policy += strictest) {
+	for (int policy = 0; policy <= strictest; policy++) {
 		if (!set_policy(_metadata, policy))
-			SKIP(return, STATIC_POLICY);
+			continue;
 		for (size_t i = 0; i < ARRAY_SIZE(rejected); i++)
 			check_rejected(_metadata, i);
 	}
@@ -235,9 +235,9 @@ TEST_F(flags, composes_with_largefile)
 /* Whoever asks for a regular file learns of the type first. */
 TEST_F(flags, regular_has_its_own_error)
 {
-	for (int policy = 0; policy <= strictest; policy += strictest) {
+	for (int policy = 0; policy <= strictest; policy++) {
 		if (!set_policy(_metadata, policy))
-			SKIP(return, STATIC_POLICY);
+			continue;
 		EXPECT_EQ(-EFTYPE, try_open("directory", O_MAYEXEC |
 					    OPENAT2_REGULAR));
 		EXPECT_EQ(-EFTYPE, try_open("fifo", O_MAYEXEC |
@@ -546,7 +546,7 @@ TEST_F(emptypath, held_file)
 
 	for (int policy = 0; policy <= strictest; policy++) {
 		if (!set_policy(_metadata, policy))
-			SKIP(return, STATIC_POLICY);
+			continue;
 		for (size_t i = 0; i < ARRAY_SIZE(held_files); i++) {
 			for (size_t j = 0; j < ARRAY_SIZE(modes); j++) {
 				int fd = open(held_files[i].path,
@@ -583,7 +583,7 @@ TEST_F(emptypath, standard_input)
 	ASSERT_EQ(0, pipe2(pipes, O_CLOEXEC));
 	for (int policy = 0; policy <= strictest; policy++) {
 		if (!set_policy(_metadata, policy))
-			SKIP(return, STATIC_POLICY);
+			continue;
 		for (size_t i = 0; i < ARRAY_SIZE(held_files); i++) {
 			int fd = open(held_files[i].path, O_RDONLY | O_CLOEXEC);
 

@@ -7,6 +7,7 @@
 
 #include "mayexec.h"
 
+#include <linux/memfd.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/sysmacros.h>
@@ -480,6 +481,16 @@ static bool make_message_queues(struct __test_metadata *_metadata,
 	return true;
 }
 
+static bool have_executable_memfd(void)
+{
+	int fd = syscall(__NR_memfd_create, "mayexec", MFD_EXEC);
+
+	if (fd < 0)
+		return false;
+	close(fd);
+	return true;
+}
+
 /* A descriptor of @type, which stays open and is the file of a magic link. */
 static void make_magic_link(struct __test_metadata *_metadata,
 			    struct matrix *matrix, enum type type,
@@ -490,7 +501,8 @@ static void make_magic_link(struct __test_metadata *_metadata,
 
 	switch (type) {
 	case TYPE_MEMFD:
-		fds[0] = syscall(__NR_memfd_create, sample->name, 0);
+		fds[0] = syscall(__NR_memfd_create, sample->name,
+				 MFD_EXEC);
 		break;
 	case TYPE_PIPE:
 		ASSERT_EQ(0, pipe(fds));
@@ -530,6 +542,8 @@ FIXTURE_SETUP(decision)
 {
 	if (!mayexec_setup(_metadata))
 		return;
+	if (!have_caller(variant->caller))
+		SKIP(return, NO_USERNS);
 
 	self->matrix.caller = variant->caller;
 	self->matrix.place = variant->place;
@@ -547,6 +561,8 @@ FIXTURE_SETUP(decision)
 			SKIP(return, "needs POSIX message queues");
 		break;
 	case PLACE_MAGIC_LINK:
+		if (!have_executable_memfd())
+			SKIP(return, "needs vm.memfd_noexec below 2");
 		make_magic_links(_metadata, &self->matrix);
 		break;
 	}

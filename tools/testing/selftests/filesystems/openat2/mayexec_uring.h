@@ -28,6 +28,21 @@ static inline void *map_ring(struct __test_metadata *_metadata, int fd,
 	return map;
 }
 
+#define RING_FOR_ROOT	"needs kernel.io_uring_disabled to be 0"
+
+/* Whether the sysctl, if there is one, lets the test user have a ring. */
+static inline bool user_may_have_ring(void)
+{
+	FILE *file = fopen("/proc/sys/kernel/io_uring_disabled", "re");
+	int c;
+
+	if (!file)
+		return true;
+	c = fgetc(file);
+	fclose(file);
+	return c == '0';
+}
+
 static inline bool setup_ring(struct __test_metadata *_metadata,
 			      struct ring *ring)
 {

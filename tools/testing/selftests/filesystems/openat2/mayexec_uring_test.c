@@ -83,6 +83,8 @@ TEST_F(uring, openat2_rejects_what_is_not_for_reading)
 
 TEST_F(uring, securebit_of_the_submitter)
 {
+	if (!user_may_have_ring())
+		SKIP(return, RING_FOR_ROOT);
 	if (!set_policy(_metadata, 0))
 		SKIP(return, STATIC_POLICY);
 	EXPECT_EQ(0, uring_openat2(_metadata, &self->ring, "0644",
