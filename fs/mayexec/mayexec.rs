@@ -65,7 +65,7 @@ impl Candidate for Found<'_> {
 /// Returns the policy of the system, the sysctl `fs.open_mayexec_enforce`.
 fn system_policy() -> Policy {
     let bits = if cfg!(CONFIG_OPEN_MAYEXEC_STATIC) {
-        bindings::CONFIG_OPEN_MAYEXEC_ENFORCE
+        bindings::MAYEXEC_BOOT_POLICY
     } else {
         // SAFETY: The variable is always there, and the sysctl handler writes it atomically.
         (unsafe { atomic_load(&raw mut bindings::sysctl_open_mayexec_enforce, Relaxed) }) as u32

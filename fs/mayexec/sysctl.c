@@ -8,7 +8,7 @@
 #include <linux/mayexec.h>
 #include <linux/sysctl.h>
 
-int sysctl_open_mayexec_enforce __read_mostly = CONFIG_OPEN_MAYEXEC_ENFORCE;
+int sysctl_open_mayexec_enforce __read_mostly = MAYEXEC_BOOT_POLICY;
 
 /*
  * The file mode admits every process with the UID of root; one that lacks the

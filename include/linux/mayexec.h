@@ -9,6 +9,13 @@ struct inode;
 struct mnt_idmap;
 struct path;
 
+/*
+ * The system's policy at boot, and for good if CONFIG_OPEN_MAYEXEC_STATIC. Rust
+ * cannot use the symbol itself: bindings are not made anew when one changes
+ * that no header names.
+ */
+#define MAYEXEC_BOOT_POLICY	CONFIG_OPEN_MAYEXEC_ENFORCE
+
 /* Fixed if CONFIG_OPEN_MAYEXEC_STATIC, else written by the sysctl alone. */
 extern int sysctl_open_mayexec_enforce;
 
