@@ -16,6 +16,9 @@ const DEPTHS: [usize; 6] = [1, 2, 4, 8, 16, 32];
 /// How many mounts there are.
 const MOUNTS: [usize; 4] = [10, 100, 1_000, 10_000];
 
+/// How many of the mounts are looked at.
+const LOOKED_AT: usize = 301;
+
 /// How many files the directory has.
 const ENTRIES: [usize; 5] = [10, 100, 1_000, 10_000, 100_000];
 
@@ -69,7 +72,14 @@ pub(crate) fn run(meter: &Meter<'_>, flag: bool) -> Result<()> {
                 bind(&source, &target)?;
             }
             made = mounts;
-            pair("mounts", mounts, &format!("{dir}/{}/script", mounts - 1))?;
+            let paths = (0..mounts)
+                .rev()
+                .take(LOOKED_AT)
+                .map(|at| c_path(format!("{dir}/{at}/script")))
+                .collect::<Result<Vec<_>>>()?;
+            for (name, flags) in both(&format!("growth/mounts/{mounts}"), flag) {
+                meter.count_typical(&name, &paths, |path| opens(openat2(path, flags)))?;
+            }
         }
     }
     Ok(())

@@ -98,6 +98,28 @@ impl<'a> Meter<'a> {
         self.figure(name, || (0..REPEATS).map(sum).collect())
     }
 
+    /// Takes the median of an operation's figures for each of `items`: where addresses
+    /// decide how far the kernel has to look, one item says little.
+    pub(crate) fn count_typical<T>(
+        &self,
+        name: &str,
+        items: &[T],
+        operation: impl Fn(&T) -> Result<()>,
+    ) -> Result<()> {
+        let typical = |_| -> Result<u64> {
+            let each: Vec<u64> = items
+                .iter()
+                .map(|item| {
+                    let mut one = || operation(item);
+                    one()?;
+                    self.repeat(FEW, &mut one)
+                })
+                .collect::<Result<_>>()?;
+            Ok(median(&each))
+        };
+        self.figure(name, || (0..REPEATS).map(typical).collect())
+    }
+
     /// Tells the host the runs of a figure, if it is wanted.
     fn figure(&self, name: &str, take: impl FnOnce() -> Result<Vec<u64>>) -> Result<()> {
         if !self.wants(name) {
