@@ -24,8 +24,8 @@ median of 101, less the cost of an empty one. The spread is that of 3 repeats. I
 they leave out what caches and branch predictors do.
 
 The host's processor has no part in them. On 2026-11-26, the same qemu as a program for arm64 (Debian's package, run by
-`qemu-aarch64` of qemu-user) counted 198 figures of this page: 163 are the same, the others, of AT_EXECVE_CHECK, io_uring
-and the growth, within 0.4%. What the flag adds is the same in 41 of 43 places; the two are io_uring's.
+`qemu-aarch64` of qemu-user) counted 199 figures of this page: 163 are the same, the others, of AT_EXECVE_CHECK, io_uring,
+git and the growth, within 0.4%. What the flag adds is the same in 41 of 43 places; the two are io_uring's.
 
 `minimal` is the kernel of `make test` (`scripts/config/guest.config`), made for size and without mitigations.
 `realistic` adds `scripts/config/bench.config`: optimised for speed, mitigations, control groups, audit,
