@@ -86,16 +86,11 @@ impl<'a> Meter<'a> {
         items: &[T],
         operation: impl Fn(&T) -> Result<()>,
     ) -> Result<()> {
-        let sum = |_| -> Result<u64> {
-            let mut sum = 0;
-            for item in items {
-                let mut one = || operation(item);
-                one()?;
-                sum += self.repeat(FEW, &mut one)?;
-            }
-            Ok(sum)
-        };
-        self.figure(name, || (0..REPEATS).map(sum).collect())
+        self.figure(name, || {
+            (0..REPEATS)
+                .map(|_| Ok(self.each(items, &operation)?.iter().sum()))
+                .collect()
+        })
     }
 
     /// Takes the median of an operation's figures for each of `items`: where addresses
@@ -106,18 +101,21 @@ impl<'a> Meter<'a> {
         items: &[T],
         operation: impl Fn(&T) -> Result<()>,
     ) -> Result<()> {
-        let typical = |_| -> Result<u64> {
-            let each: Vec<u64> = items
-                .iter()
-                .map(|item| {
-                    let mut one = || operation(item);
-                    one()?;
-                    self.repeat(FEW, &mut one)
-                })
-                .collect::<Result<_>>()?;
-            Ok(median(&each))
+        self.figure(name, || {
+            (0..REPEATS)
+                .map(|_| Ok(median(&self.each(items, &operation)?)))
+                .collect()
+        })
+    }
+
+    /// The medians of an operation for each of `items`.
+    fn each<T>(&self, items: &[T], operation: &impl Fn(&T) -> Result<()>) -> Result<Vec<u64>> {
+        let figure = |item| {
+            let mut one = || operation(item);
+            one()?;
+            self.repeat(FEW, &mut one)
         };
-        self.figure(name, || (0..REPEATS).map(typical).collect())
+        items.iter().map(figure).collect()
     }
 
     /// Tells the host the runs of a figure, if it is wanted.

@@ -25,6 +25,7 @@ use crate::guest::{Boot, HostFault, complaints};
 use crate::kernel::{self, Kernel, Variant};
 use crate::proc;
 use crate::proof;
+use crate::rows::Row;
 use crate::selftests::{self, Plan, Run};
 use crate::series::{Trial, touched_paths};
 use crate::suites::consumers::{self, CONSUMERS};
@@ -359,7 +360,7 @@ impl<'a> Kernels<'a> {
                     ("guest", judge_run(selftests())?),
                 ];
                 if kind == Kind::Proof {
-                    noticed.extend(rows(proof::notice(session, kernel)?));
+                    noticed.extend(rows(proof::notice(session, kernel))?);
                 }
                 noticed
             }
@@ -385,7 +386,7 @@ impl<'a> Kernels<'a> {
                     },
                 )]
             }
-            Kind::Debug => rows(vec![proof::notice_faults(session, kernel)?]),
+            Kind::Debug => rows([proof::notice_faults(session, kernel)])?,
             Kind::Off => vec![(
                 "guest",
                 match selftests() {
@@ -426,11 +427,18 @@ impl<'a> Kernels<'a> {
     }
 }
 
-/// What rows say, which may be several lines each.
-fn rows(noticed: Vec<(&'static str, Noticed)>) -> Vec<(&'static str, Noticed)> {
-    noticed
-        .into_iter()
-        .map(|(row, why)| (row, why.map(|why| first_line(&why))))
+/// What rows hold against a kernel: the first failure of each.
+fn rows(
+    made: impl IntoIterator<Item = (&'static str, Result<Row>)>,
+) -> Result<Vec<(&'static str, Noticed)>> {
+    made.into_iter()
+        .map(|(name, row)| {
+            let noticed = match row {
+                Ok(row) => row.failures.first().map(|why| first_line(why)),
+                Err(error) => failed(error)?,
+            };
+            Ok((name, noticed))
+        })
         .collect()
 }
 
@@ -446,7 +454,7 @@ fn failed(error: anyhow::Error) -> Result<Noticed> {
     if error.is::<HostFault>() {
         return Err(error);
     }
-    Ok(Some(first_line(&error.to_string())))
+    Ok(Some(first_line(&format!("{error:#}"))))
 }
 
 fn first_line(text: &str) -> String {

@@ -13,7 +13,7 @@ pub(crate) use stress::DEBUG;
 use anyhow::Result;
 
 use crate::ctx::Ctx;
-use crate::guest::{HostFault, beside};
+use crate::guest::beside;
 use crate::kernel::Kernel;
 use crate::report::Report;
 use crate::rows::{self, Row};
@@ -125,38 +125,22 @@ fn on_the_debug_kernel(row: Row) -> Row {
 /// The row that only the debug kernel can have.
 const FAULTS: &str = "debug: faults";
 
-/// What the shortened rows hold against a kernel that is broken on purpose: a row's name,
-/// and its first failure if it has one.
+/// The shortened rows for a kernel that is broken on purpose, with their names, one after
+/// the other as they are asked for.
 pub(crate) fn notice(
     session: &Session<'_>,
     kernel: &Kernel,
-) -> Result<Vec<(&'static str, Option<String>)>> {
-    let made = ROWS.iter().filter_map(|(name, make)| match make {
-        Make::Series(make) => {
-            let row = make(session, kernel, Extent::Short);
-            Some(first_failure(row).map(|failure| (*name, failure)))
-        }
+) -> impl Iterator<Item = (&'static str, Result<Row>)> {
+    ROWS.iter().filter_map(move |(name, make)| match make {
+        Make::Series(make) => Some((*name, make(session, kernel, Extent::Short))),
         _ => None,
-    });
-    made.collect()
+    })
 }
 
 /// As [`notice`], for a debug kernel. Its other rows ask what those of the other kernels
 /// ask, for much longer.
-pub(crate) fn notice_faults(
-    session: &Session<'_>,
-    kernel: &Kernel,
-) -> Result<(&'static str, Option<String>)> {
-    let row = stress::faults(session.ctx, kernel);
-    Ok((FAULTS, first_failure(row)?))
-}
-
-fn first_failure(row: Result<Row>) -> Result<Option<String>> {
-    match row {
-        Ok(row) => Ok(row.failures.into_iter().next()),
-        Err(error) if error.is::<HostFault>() => Err(error),
-        Err(error) => Ok(Some(format!("{error:#}"))),
-    }
+pub(crate) fn notice_faults(session: &Session<'_>, kernel: &Kernel) -> (&'static str, Result<Row>) {
+    (FAULTS, stress::faults(session.ctx, kernel))
 }
 
 /// The kernel of the rows that look for its own mistakes.
