@@ -10,10 +10,11 @@ use anyhow::{Result, bail};
 use bench::Line;
 use rustix::fs::{Access, AtFlags, CWD, FileType, Mode, OFlags, StatVfsMountFlags};
 use rustix::io::Errno;
-use uapi::OpenRing;
-use uapi::{O_MAYEXEC, OpenHow, SECBIT_EXEC_RESTRICT_FILE};
+use uapi::{
+    ENFORCE_FILE, ENFORCE_MOUNT, O_MAYEXEC, OpenHow, OpenRing, Policy, SECBIT_EXEC_RESTRICT_FILE,
+};
 
-use crate::fixture::{self, NOEXEC_SCRIPT, Policy, SCRIPT, TEXT, c_path, openat2};
+use crate::fixture::{self, NOEXEC_SCRIPT, SCRIPT, TEXT, both, c_path, openat2, opens};
 use crate::meter::Meter;
 use crate::{growth, start, tell, whole};
 
@@ -33,7 +34,7 @@ pub(crate) fn run(only: &str, tree: Option<&Path>) -> Result<()> {
     if flag {
         flagged(&meter)?;
         // What follows compares under the strictest policy.
-        Policy::System(3).enforce()?;
+        fixture::enforce(Policy::system(3))?;
     }
     today(&meter)?;
     if meter.wants("ring") {
@@ -89,17 +90,17 @@ fn flagged(meter: &Meter<'_>) -> Result<()> {
     let text = c_path(TEXT)?;
     let noexec = c_path(NOEXEC_SCRIPT)?;
     for policy in Policy::EVERY {
-        policy.enforce()?;
-        let name = policy.name();
-        let (mount, file) = policy.refuses();
+        fixture::enforce(policy)?;
+        let name = fixture::name(policy);
+        let checks = policy.enforced();
         let open = |path: &CStr| openat2(path, O_MAYEXEC);
         meter.count(&format!("flagged/{name}/allowed"), || opens(open(&script)))?;
-        if mount {
+        if checks & ENFORCE_MOUNT != 0 {
             meter.count(&format!("flagged/{name}/denied-mount"), || {
                 refused(open(&noexec))
             })?;
         }
-        if file {
+        if checks & ENFORCE_FILE != 0 {
             meter.count(&format!("flagged/{name}/denied-file"), || {
                 refused(open(&text))
             })?;
@@ -166,19 +167,6 @@ fn places(meter: &Meter<'_>, flag: bool) -> Result<()> {
             meter.count(&name, || opens(openat2(&path, flags)))?;
         }
     }
-    Ok(())
-}
-
-/// The names and flags of the pair that shows what the flag adds.
-pub(crate) fn both(name: &str, flag: bool) -> impl Iterator<Item = (String, u64)> {
-    let plain = (format!("{name}/plain"), 0);
-    let flagged = (format!("{name}/flagged"), O_MAYEXEC);
-    [plain, flagged].into_iter().take(if flag { 2 } else { 1 })
-}
-
-/// An open that is expected to succeed; the file is closed.
-pub(crate) fn opens(opened: Result<OwnedFd, Errno>) -> Result<()> {
-    opened?;
     Ok(())
 }
 

@@ -16,7 +16,7 @@ use rustix::io::Errno;
 use rustix::mount::{
     MountFlags, MoveMountFlags, OpenTreeFlags, mount, mount_bind, move_mount, open_tree,
 };
-use uapi::{O_MAYEXEC, OpenHow, SECBIT_EXEC_RESTRICT_FILE, SYSCTL};
+use uapi::{O_MAYEXEC, OpenHow, Policy, SECBIT_EXEC_RESTRICT_FILE};
 
 /// Where everything is, in the guest's memory.
 pub(crate) const ROOT: &str = "/run/bench";
@@ -193,53 +193,37 @@ pub(crate) fn has_flag() -> bool {
     openat2(c"/", O_MAYEXEC).map(drop) != Err(Errno::INVAL)
 }
 
-/// A policy, for a figure's name and to be put in force.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Policy {
-    /// Of the system: a sum of `ENFORCE_*`.
-    System(u32),
-    /// Of the calling thread.
-    Securebit,
+/// The name of a policy in a figure's name.
+pub(crate) fn name(policy: Policy) -> String {
+    if policy == Policy::SECUREBIT {
+        "securebit".to_owned()
+    } else {
+        format!("policy-{policy}")
+    }
 }
 
-impl Policy {
-    /// All that are measured.
-    pub(crate) const EVERY: [Self; 5] = [
-        Self::System(0),
-        Self::System(1),
-        Self::System(2),
-        Self::System(3),
-        Self::Securebit,
-    ];
+/// Puts a policy, and no other, in force. This is root, whose securebit counts.
+pub(crate) fn enforce(policy: Policy) -> Result<()> {
+    let bits = if policy.securebit {
+        SECBIT_EXEC_RESTRICT_FILE
+    } else {
+        0
+    };
+    policy.set_system()?;
+    uapi::set_securebits(bits).context("cannot set the securebits")
+}
 
-    /// Its name in a figure's name.
-    pub(crate) fn name(self) -> String {
-        match self {
-            Self::System(bits) => format!("policy-{bits}"),
-            Self::Securebit => "securebit".to_owned(),
-        }
-    }
+/// The names and flags of the pair that shows what the flag adds.
+pub(crate) fn both(name: &str, flag: bool) -> impl Iterator<Item = (String, u64)> {
+    let plain = (format!("{name}/plain"), 0);
+    let flagged = (format!("{name}/flagged"), O_MAYEXEC);
+    [plain, flagged].into_iter().take(if flag { 2 } else { 1 })
+}
 
-    /// Whether it refuses files by their mount or by their mode.
-    pub(crate) fn refuses(self) -> (bool, bool) {
-        match self {
-            Self::System(bits) => (
-                bits & uapi::ENFORCE_MOUNT != 0,
-                bits & uapi::ENFORCE_FILE != 0,
-            ),
-            Self::Securebit => (true, true),
-        }
-    }
-
-    /// Puts it, and no other, in force.
-    pub(crate) fn enforce(self) -> Result<()> {
-        let (system, bits) = match self {
-            Self::System(policy) => (policy, 0),
-            Self::Securebit => (0, SECBIT_EXEC_RESTRICT_FILE),
-        };
-        fs::write(SYSCTL, system.to_string()).with_context(|| format!("cannot write {SYSCTL}"))?;
-        uapi::set_securebits(bits).context("cannot set the securebits")
-    }
+/// An open that is expected to succeed; the file is closed.
+pub(crate) fn opens(opened: Result<OwnedFd, Errno>) -> Result<()> {
+    opened?;
+    Ok(())
 }
 
 /// openat2(2) for reading.

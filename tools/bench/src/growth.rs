@@ -6,8 +6,7 @@ use std::fs;
 
 use anyhow::Result;
 
-use crate::count::{both, opens};
-use crate::fixture::{ROOT, bind, c_path, file, openat2};
+use crate::fixture::{ROOT, bind, both, c_path, file, openat2, opens};
 use crate::meter::Meter;
 
 /// How deep the file is.

@@ -11,8 +11,7 @@ use anyhow::{Context, Result, bail};
 use bench::Line;
 use uapi::O_MAYEXEC;
 
-use crate::count::opens;
-use crate::fixture::{ROOT, c_path, file, openat2};
+use crate::fixture::{ROOT, c_path, file, openat2, opens};
 use crate::meter::Meter;
 use crate::tell;
 

@@ -9,10 +9,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use bench::{Line, REPEATS, Ratio};
-use uapi::O_MAYEXEC;
+use uapi::{O_MAYEXEC, Policy};
 
-use crate::count::opens;
-use crate::fixture::{self, Policy, ROOT, c_path, file, openat2};
+use crate::fixture::{self, ROOT, c_path, file, openat2, opens};
 use crate::tell;
 
 /// How many threads there are.
@@ -55,7 +54,7 @@ fn turn(paths: &[CString], flags: u64) -> Result<Duration> {
 /// Tells the ratio for each number of threads.
 pub(crate) fn run() -> Result<()> {
     fixture::make()?;
-    Policy::System(3).enforce()?;
+    fixture::enforce(Policy::system(3))?;
     for threads in THREADS {
         let paths: Vec<CString> = (0..threads)
             .map(|at| {

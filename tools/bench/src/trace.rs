@@ -9,10 +9,9 @@ use std::io::Write;
 use anyhow::{Context, Result, bail};
 use bench::{Line, Trace};
 use rustix::mount::{MountFlags, mount};
-use uapi::O_MAYEXEC;
+use uapi::{O_MAYEXEC, Policy};
 
-use crate::count::opens;
-use crate::fixture::{self, Policy, SCRIPT, c_path, openat2};
+use crate::fixture::{self, SCRIPT, c_path, openat2, opens};
 use crate::tell;
 
 /// Where the tracers' files are.
@@ -33,7 +32,7 @@ fn set(name: &str, value: &str) -> Result<()> {
 /// Traces an open without the flag and one with it, under the strictest policy.
 pub(crate) fn run() -> Result<()> {
     fixture::make()?;
-    Policy::System(3).enforce()?;
+    fixture::enforce(Policy::system(3))?;
     // It may be mounted.
     let _ = mount("tracefs", TRACING, "tracefs", MountFlags::empty(), c"");
     let own = std::process::id().to_string();

@@ -46,8 +46,12 @@ pub(crate) fn openat2(path: &Path, flags: u64) -> Opened {
         .map_err(rustix::io::Errno::raw_os_error)
 }
 
-/// Sets SECBIT_EXEC_RESTRICT_FILE on the calling process.
-pub(crate) fn restrict_file() -> Result<()> {
+/// Sets SECBIT_EXEC_RESTRICT_FILE on the calling process, so that the kernel enforces it.
+fn restrict_file() -> Result<()> {
+    // Of root, who has CAP_SETPCAP, the bit counts as it is.
+    if !rustix::process::geteuid().is_root() {
+        rustix::thread::set_no_new_privs(true).context("prctl(PR_SET_NO_NEW_PRIVS)")?;
+    }
     uapi::set_securebits(uapi::SECBIT_EXEC_RESTRICT_FILE).context("prctl(PR_SET_SECUREBITS)")
 }
 

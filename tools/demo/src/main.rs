@@ -16,8 +16,8 @@ use anyhow::{Context, Result};
 use rustix::mount::{MountFlags, mount};
 
 use caller::{Opener, UNKNOWN_FLAG};
-use model::{Answer, Caller, Policy, Target, table};
-use uapi::{O_MAYEXEC, SYSCTL};
+use model::{Answer, Caller, Target, name, table};
+use uapi::{O_MAYEXEC, Policy, SYSCTL};
 
 const STAGE: &str = "/run/scene";
 
@@ -124,11 +124,6 @@ fn write(path: &Path, text: &str, mode: u32) -> Result<()> {
     Ok(())
 }
 
-fn set_policy(policy: Policy) -> Result<()> {
-    fs::write(SYSCTL, policy.sysctl().to_string())
-        .with_context(|| format!("cannot set {SYSCTL} to {}", policy.sysctl()))
-}
-
 fn probe(stage: &Stage, score: &mut Score) -> Result<()> {
     println!("probe: does this kernel know the flag?");
     let file = script(false, 0o755);
@@ -151,8 +146,8 @@ fn matrix(stage: &Stage, score: &mut Score) -> Result<()> {
         "  {:<19} {:<7} {:<5} {:<6} {:<8} {:<10} {:<8}",
         "policy", "mount", "mode", "caller", "without", "O_MAYEXEC", "table"
     );
-    for policy in Policy::ALL {
-        set_policy(policy)?;
+    for policy in Policy::EVERY {
+        policy.set_system()?;
         for noexec in [false, true] {
             for mode in [0o755, 0o644] {
                 for caller in [Caller::Root, Caller::User] {
@@ -162,7 +157,7 @@ fn matrix(stage: &Stage, score: &mut Score) -> Result<()> {
                         noexec,
                         mode,
                     };
-                    let bit = policy == Policy::Securebit;
+                    let bit = policy.securebit;
                     let without = stage.opener.open(caller, bit, &path, 0)?;
                     let with = stage.opener.open(caller, bit, &path, O_MAYEXEC)?;
                     let expected = table(policy, target, caller);
@@ -170,13 +165,14 @@ fn matrix(stage: &Stage, score: &mut Score) -> Result<()> {
                     let verdict = score.verdict(without == Answer::Opened && with == expected);
                     let mount = if noexec { "noexec" } else { "exec" };
                     println!(
-                        "  {policy:<19} {mount:<7} {mode:04o}  {caller:<6} {without:<8} {with:<10} {expected:<8} {verdict}"
+                        "  {:<19} {mount:<7} {mode:04o}  {caller:<6} {without:<8} {with:<10} {expected:<8} {verdict}",
+                        name(policy)
                     );
                 }
             }
         }
     }
-    set_policy(Policy::Sysctl(0))
+    Ok(Policy::NONE.set_system()?)
 }
 
 fn fifo(stage: &Stage, score: &mut Score) -> Result<()> {
@@ -195,9 +191,9 @@ fn fifo(stage: &Stage, score: &mut Score) -> Result<()> {
         noexec: false,
         mode: 0o755,
     };
-    for policy in Policy::ALL {
-        set_policy(policy)?;
-        let bit = policy == Policy::Securebit;
+    for policy in Policy::EVERY {
+        policy.set_system()?;
+        let bit = policy.securebit;
         let expected = table(policy, target, Caller::Root);
         // Where the table lets it through, an open without a writer would wait.
         let (flags, shown) = match expected {
@@ -208,9 +204,13 @@ fn fifo(stage: &Stage, score: &mut Score) -> Result<()> {
             _ => (O_MAYEXEC, "O_MAYEXEC"),
         };
         let answer = stage.opener.open(Caller::Root, bit, &path, flags)?;
-        score.line(&format!("policy {policy}: {shown}"), answer, expected);
+        score.line(
+            &format!("policy {}: {shown}", name(policy)),
+            answer,
+            expected,
+        );
     }
-    set_policy(Policy::Sysctl(0))
+    Ok(Policy::NONE.set_system()?)
 }
 
 fn combinations(stage: &Stage, score: &mut Score) -> Result<()> {
@@ -246,8 +246,8 @@ fn combinations(stage: &Stage, score: &mut Score) -> Result<()> {
 
 fn exploit(stage: &Stage, score: &mut Score) -> Result<()> {
     println!("\none exploit stopped: policy 3, an attacker may write to a noexec directory only");
-    let policy = Policy::Sysctl(3);
-    set_policy(policy)?;
+    let policy = Policy::system(3);
+    policy.set_system()?;
     let drop_zone = PathBuf::from(format!("{STAGE}/noexec/tmp"));
     fs::create_dir(&drop_zone)?;
     fs::set_permissions(&drop_zone, fs::Permissions::from_mode(0o1777))?;
@@ -339,7 +339,7 @@ fn exploit(stage: &Stage, score: &mut Score) -> Result<()> {
         answer,
         table(policy, good, Caller::User),
     );
-    set_policy(Policy::Sysctl(0))
+    Ok(Policy::NONE.set_system()?)
 }
 
 /// A program of the host's, started as the attacker.

@@ -4,6 +4,8 @@
 
 use std::fmt;
 
+use uapi::Policy;
+
 /// The value of a system call: success or an errno.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Answer {
@@ -28,52 +30,17 @@ impl fmt::Display for Answer {
     }
 }
 
-/// Where the policy in force comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Policy {
-    /// The value of the sysctl `fs.open_mayexec_enforce`.
-    Sysctl(u8),
-    /// SECBIT_EXEC_RESTRICT_FILE on the caller, with the sysctl at 0.
-    Securebit,
-}
-
-impl Policy {
-    /// Every policy of the table.
-    pub(crate) const ALL: [Self; 5] = [
-        Self::Sysctl(0),
-        Self::Sysctl(1),
-        Self::Sysctl(2),
-        Self::Sysctl(3),
-        Self::Securebit,
-    ];
-
-    /// The value that the sysctl must have.
-    pub(crate) fn sysctl(self) -> u8 {
-        match self {
-            Self::Sysctl(value) => value,
-            Self::Securebit => 0,
-        }
-    }
-
-    fn checks_mount(self) -> bool {
-        matches!(self, Self::Sysctl(1 | 3) | Self::Securebit)
-    }
-
-    fn checks_file(self) -> bool {
-        matches!(self, Self::Sysctl(2 | 3) | Self::Securebit)
-    }
-}
-
-impl fmt::Display for Policy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Sysctl(0) => f.pad("0 (none)"),
-            Self::Sysctl(1) => f.pad("1 (MOUNT)"),
-            Self::Sysctl(2) => f.pad("2 (FILE)"),
-            Self::Sysctl(value) => f.pad(&format!("{value} (MOUNT and FILE)")),
-            Self::Securebit => f.pad("securebit"),
-        }
-    }
+/// What a policy is called on the screen.
+pub(crate) fn name(policy: Policy) -> String {
+    let what = match (policy.system, policy.securebit) {
+        (0, false) => "none",
+        (1, false) => "MOUNT",
+        (2, false) => "FILE",
+        (3, false) => "MOUNT and FILE",
+        (7, false) => "3, logged only",
+        _ => return policy.to_string(),
+    };
+    format!("{policy} ({what})")
 }
 
 /// Who opens.
@@ -119,20 +86,11 @@ impl Target {
 
 /// The answer to openat2(2) with O_MAYEXEC for a file that the caller may read.
 pub(crate) fn table(policy: Policy, target: Target, caller: Caller) -> Answer {
-    let denied = Answer::Errno(libc::EACCES);
-    if !policy.checks_mount() && !policy.checks_file() {
-        return Answer::Opened;
+    if policy.allows(target.regular, target.noexec, target.may_execute(caller)) {
+        Answer::Opened
+    } else {
+        Answer::Errno(libc::EACCES)
     }
-    if !target.regular {
-        return denied;
-    }
-    if policy.checks_mount() && target.noexec {
-        return denied;
-    }
-    if policy.checks_file() && !target.may_execute(caller) {
-        return denied;
-    }
-    Answer::Opened
 }
 
 #[cfg(test)]
@@ -141,51 +99,45 @@ mod tests {
 
     const EACCES: Answer = Answer::Errno(libc::EACCES);
 
-    fn regular(noexec: bool, mode: u32) -> Target {
-        Target {
+    #[test]
+    fn who_opens_matters_to_file_alone() {
+        let owner_only = Target {
             regular: true,
-            noexec,
-            mode,
-        }
-    }
-
-    #[test]
-    fn each_bit_checks_its_own_thing() {
-        let good = regular(false, 0o755);
-        let bad_mount = regular(true, 0o755);
-        let bad_file = regular(false, 0o644);
-        for caller in [Caller::Root, Caller::User] {
-            for policy in Policy::ALL {
-                assert_eq!(table(policy, good, caller), Answer::Opened);
-            }
-            let answers = |target| Policy::ALL.map(|policy| table(policy, target, caller));
-            let opened = Answer::Opened;
-            assert_eq!(answers(bad_mount), [opened, EACCES, opened, EACCES, EACCES]);
-            assert_eq!(answers(bad_file), [opened, opened, EACCES, EACCES, EACCES]);
-        }
-    }
-
-    #[test]
-    fn what_is_not_regular_is_denied_under_any_policy() {
-        let fifo = Target {
-            regular: false,
             noexec: false,
-            mode: 0o755,
+            mode: 0o744,
         };
-        assert_eq!(table(Policy::Sysctl(0), fifo, Caller::Root), Answer::Opened);
-        for policy in &Policy::ALL[1..] {
-            assert_eq!(table(*policy, fifo, Caller::Root), EACCES);
+        for policy in Policy::EVERY {
+            assert_eq!(table(policy, owner_only, Caller::Root), Answer::Opened);
+            let file = matches!(policy, Policy::SECUREBIT) || [2, 3].contains(&policy.system);
+            let user = if file { EACCES } else { Answer::Opened };
+            assert_eq!(table(policy, owner_only, Caller::User), user, "{policy}");
         }
     }
 
     #[test]
     fn root_needs_some_x_bit() {
-        let owner_only = regular(false, 0o744);
+        let nobody = Target {
+            regular: true,
+            noexec: false,
+            mode: 0o644,
+        };
+        assert_eq!(table(Policy::system(2), nobody, Caller::Root), EACCES);
+    }
+
+    #[test]
+    fn policies_are_called_by_their_value() {
+        let names = Policy::EVERY.map(name);
         assert_eq!(
-            table(Policy::Sysctl(2), owner_only, Caller::Root),
-            Answer::Opened
+            names,
+            [
+                "0 (none)",
+                "1 (MOUNT)",
+                "2 (FILE)",
+                "3 (MOUNT and FILE)",
+                "7 (3, logged only)",
+                "securebit"
+            ]
         );
-        assert_eq!(table(Policy::Sysctl(2), owner_only, Caller::User), EACCES);
     }
 
     #[test]

@@ -47,11 +47,12 @@ impl Caller {
         all[usize::try_from(number).unwrap_or(0) % all.len()]
     }
 
-    /// The name that the command line takes.
-    pub(crate) fn name(self) -> String {
-        self.to_possible_value()
-            .map(|value| value.get_name().to_owned())
-            .unwrap_or_default()
+    /// Whether the caller has CAP_SETPCAP, in a user namespace of its own or not.
+    pub(crate) fn has_setpcap(self) -> bool {
+        match self {
+            Self::Root | Self::FsUser | Self::NamespaceRoot => true,
+            Self::Powerless | Self::User => false,
+        }
     }
 
     /// Makes the calling process this caller, with the tree as its root.

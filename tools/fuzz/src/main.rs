@@ -23,7 +23,7 @@ use serde::Serialize;
 
 use caller::Caller;
 use fixture::{Fixture, PROGRAM};
-use run::Policy;
+use run::{Policy, Securebit};
 
 /// Random opens, in a guest.
 #[derive(Debug, Parser)]
@@ -85,9 +85,9 @@ enum Verb {
         /// The sysctl's value.
         #[arg(long)]
         policy: u32,
-        /// With SECBIT_EXEC_RESTRICT_FILE.
-        #[arg(long)]
-        securebit: bool,
+        /// How the caller gets SECBIT_EXEC_RESTRICT_FILE.
+        #[arg(long, default_value = "no")]
+        securebit: Securebit,
         /// The call, as a surprise shows it.
         call: String,
     },

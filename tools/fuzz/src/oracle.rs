@@ -124,7 +124,7 @@ pub(crate) struct Oracle {
 impl Oracle {
     /// Opens, as root, what allows to ask for permission where the mount is in the way.
     ///
-    /// `policy` is the sum of what the sysctl and the securebits ask for.
+    /// `policy` is the sum of the checks that are enforced for the caller.
     pub(crate) fn new(policy: u32) -> Result<Self> {
         let mut twins = HashMap::new();
         for mount in MOUNTS {

@@ -9,10 +9,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use clap::ValueEnum;
 use fuzz::call::{Call, Generator};
 use fuzz::shrink::shrink;
 use fuzz::trace::{BLOCK, Block, Tally, Trace, short_digest};
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
+use rustix::thread::set_no_new_privs;
 
 use crate::caller::{Caller, Descriptors};
 use crate::fixture::Fixture;
@@ -28,35 +30,64 @@ const DONE: &str = "done ";
 /// What a caller says before what went wrong.
 const TROUBLE: &str = "trouble ";
 
+/// How a caller gets SECBIT_EXEC_RESTRICT_FILE.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Securebit {
+    /// The caller does not.
+    No,
+    /// The caller sets it as it is: the bit counts if the caller has CAP_SETPCAP.
+    Plain,
+    /// The caller sets no_new_privs first: the bit counts.
+    NoNewPrivs,
+}
+
 /// The policy of a block.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Policy {
     /// The sysctl's value.
     pub(crate) system: u32,
-    /// Whether the caller has SECBIT_EXEC_RESTRICT_FILE.
-    pub(crate) securebit: bool,
+    /// The caller's part.
+    pub(crate) securebit: Securebit,
 }
 
 impl Policy {
-    /// Each caller meets each policy.
+    /// No policy.
+    const NONE: Self = Self {
+        system: 0,
+        securebit: Securebit::No,
+    };
+
+    /// The numbers of callers, of the sysctl's values and of ways to the securebit have no
+    /// common divisor: as many blocks as their product meet each combination once.
     fn of_block(number: u64) -> Self {
+        let ways = Securebit::value_variants();
         Self {
-            system: u32::try_from(number / 5 % 4).unwrap_or(0),
-            securebit: number / 20 % 2 == 1,
+            system: u32::try_from(number % 8).unwrap_or(0),
+            securebit: ways[usize::try_from(number).unwrap_or(0) % ways.len()],
         }
     }
 
-    fn checks(self) -> u32 {
-        if self.securebit {
-            uapi::ENFORCE_MOUNT | uapi::ENFORCE_FILE
-        } else {
-            self.system
+    /// The checks that are enforced for a caller, by the table of the sysctl's values: what
+    /// is only logged refuses nothing, and a securebit that does not count means nothing.
+    fn enforced(self, caller: Caller) -> u32 {
+        let counts = match self.securebit {
+            Securebit::No => false,
+            Securebit::Plain => caller.has_setpcap(),
+            Securebit::NoNewPrivs => true,
+        };
+        match self.system {
+            _ if counts => uapi::ENFORCE_MOUNT | uapi::ENFORCE_FILE,
+            0 | 4..8 => 0,
+            checks => checks,
         }
     }
 
     /// Puts the caller's part in force.
     fn restrict_caller(self) -> Result<()> {
-        if self.securebit {
+        if self.securebit == Securebit::NoNewPrivs {
+            set_no_new_privs(true).context("prctl(PR_SET_NO_NEW_PRIVS)")?;
+        }
+        if self.securebit != Securebit::No {
             let bits = uapi::securebits()?;
             uapi::set_securebits(bits | uapi::SECBIT_EXEC_RESTRICT_FILE)
                 .context("prctl(PR_SET_SECUREBITS)")?;
@@ -205,7 +236,11 @@ pub(crate) fn differential_block(
                 let error = error.map_or(String::new(), |error| {
                     format!(": {}", std::io::Error::from(error))
                 });
-                writeln!(record, "{number} {}: {call} = {text}{error}", caller.name())?;
+                writeln!(
+                    record,
+                    "{number} {}: {call} = {text}{error}",
+                    value_name(caller)
+                )?;
             }
         }
         // What a call changed that cannot change anything.
@@ -307,7 +342,7 @@ fn oracle_block(
 fn become_judge(caller: Caller, policy: Policy) -> Result<(Oracle, Descriptors)> {
     // The oracle has descriptors too, which must not take the numbers of these.
     let descriptors = Descriptors::open()?;
-    let oracle = Oracle::new(policy.checks())?;
+    let oracle = Oracle::new(policy.enforced(caller))?;
     caller.become_it()?;
     policy.restrict_caller()?;
     Ok((oracle, descriptors))
@@ -337,21 +372,22 @@ fn surprise(
         Some(wrong) => wrong,
         None => format!("{wrong}; but not when called again"),
     };
+    let (caller, securebit) = (value_name(caller), value_name(policy.securebit));
+    let system = policy.system;
     Ok(format!(
-        "call {number} by {} under policy {}{}: {small}: {words}; again, in a guest: \
-         fuzz one --caller {} --policy {}{} '{}'",
-        caller.name(),
-        policy.system,
-        if policy.securebit {
-            " and the securebit"
-        } else {
-            ""
-        },
-        caller.name(),
-        policy.system,
-        if policy.securebit { " --securebit" } else { "" },
+        "call {number} by {caller} under policy {system}, securebit: {securebit}: {small}: \
+         {words}; again, in a guest: \
+         fuzz one --caller {caller} --policy {system} --securebit {securebit} '{}'",
         serde_json::to_string(small)?
     ))
+}
+
+/// The name that the command line takes for a value.
+fn value_name(value: impl ValueEnum) -> String {
+    value
+        .to_possible_value()
+        .map(|value| value.get_name().to_owned())
+        .unwrap_or_default()
 }
 
 /// How many surprises are enough.
@@ -369,11 +405,7 @@ pub(crate) fn oracle(fixture: &Fixture, seed: u64, first: u64, calls: u64) -> Re
             break;
         }
     }
-    Policy {
-        system: 0,
-        securebit: false,
-    }
-    .set()?;
+    Policy::NONE.set()?;
     Ok(tally)
 }
 
@@ -391,4 +423,39 @@ pub(crate) fn one(
         Ok(serde_json::to_string(&wrong)?)
     })?;
     Ok(serde_json::from_str(&report)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_caller_meets_every_policy() {
+        let mut met: Vec<_> = (0..120)
+            .map(|number| {
+                let Policy { system, securebit } = Policy::of_block(number);
+                (Caller::of_block(number) as u8, system, securebit as u8)
+            })
+            .collect();
+        met.sort_unstable();
+        met.dedup();
+        assert_eq!(met.len(), 5 * 8 * 3);
+    }
+
+    #[test]
+    fn a_securebit_counts_if_it_was_set_with_the_right_to() {
+        let all = |system, securebit| {
+            let policy = Policy { system, securebit };
+            Caller::value_variants()
+                .iter()
+                .map(|caller| policy.enforced(*caller))
+                .collect::<Vec<_>>()
+        };
+        for (system, own) in (0..).zip([0, 1, 2, 3, 0, 0, 0, 0]) {
+            assert_eq!(all(system, Securebit::No), [own; 5]);
+            // Root, without capabilities, user, other file system ids, a namespace's root.
+            assert_eq!(all(system, Securebit::Plain), [3, own, own, 3, 3]);
+            assert_eq!(all(system, Securebit::NoNewPrivs), [3; 5]);
+        }
+    }
 }

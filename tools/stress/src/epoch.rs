@@ -6,19 +6,19 @@
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
-/// A set of values from 0 to 3.
+/// A set of values from 0 to 7.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct States(u8);
 
 impl States {
     /// Whatever a policy can be.
-    pub(crate) const POLICIES: Self = Self(0b1111);
+    pub(crate) const POLICIES: Self = Self(0xff);
     /// Yes or no.
     pub(crate) const EITHER: Self = Self(0b11);
 
     /// One value.
     pub(crate) const fn one(value: u8) -> Self {
-        Self(1 << (value & 3))
+        Self(1 << (value & 7))
     }
 
     /// The values of both sets.
@@ -28,13 +28,7 @@ impl States {
 
     /// The values.
     pub(crate) fn values(self) -> impl Iterator<Item = u8> {
-        (0..4).filter(move |value| self.0 & 1 << value != 0)
-    }
-
-    /// The set of what `change` makes of the values.
-    pub(crate) fn map(self, change: impl Fn(u8) -> u8) -> Self {
-        self.values()
-            .fold(Self(0), |set, value| set.or(Self::one(change(value))))
+        (0..8).filter(move |value| self.0 & 1 << value != 0)
     }
 }
 
@@ -59,19 +53,19 @@ pub(crate) struct Moment(u64);
 
 impl Moment {
     fn new(step: u64, from: u8, to: u8) -> Self {
-        Self(step << 4 | u64::from(from & 3) << 2 | u64::from(to & 3))
+        Self(step << 6 | u64::from(from & 7) << 3 | u64::from(to & 7))
     }
 
     fn step(self) -> u64 {
-        self.0 >> 4
+        self.0 >> 6
     }
 
     fn from(self) -> u8 {
-        (self.0 >> 2 & 3) as u8
+        (self.0 >> 3 & 7) as u8
     }
 
     fn to(self) -> u8 {
-        (self.0 & 3) as u8
+        (self.0 & 7) as u8
     }
 
     /// Whether no change was under way: each is two steps.
@@ -154,7 +148,7 @@ mod tests {
     fn only_what_a_variable_may_have_been_is_possible() {
         let epoch = Epoch::new(1);
         let mut seen = vec![epoch.now()];
-        for value in [3, 0, 2] {
+        for value in [7, 0, 4] {
             epoch
                 .change(value, || {
                     seen.push(epoch.now());
@@ -163,17 +157,17 @@ mod tests {
                 .unwrap();
             seen.push(epoch.now());
         }
-        assert_eq!(epoch.value(), 2);
-        // Settled on 1, changing to 3, settled on 3, changing to 0, ...
+        assert_eq!(epoch.value(), 4);
+        // Settled on 1, changing to 7, settled on 7, changing to 0, ...
         assert_eq!(seen[0].until(seen[0]), set(&[1]));
-        assert_eq!(seen[0].until(seen[1]), set(&[1, 3]));
-        assert_eq!(seen[1].until(seen[1]), set(&[1, 3]));
-        assert_eq!(seen[1].until(seen[2]), set(&[1, 3]));
-        assert_eq!(seen[0].until(seen[2]), set(&[1, 3]));
-        assert_eq!(seen[2].until(seen[2]), set(&[3]));
-        assert_eq!(seen[0].until(seen[3]), set(&[1, 3, 0]));
-        assert_eq!(seen[1].until(seen[4]), set(&[1, 3, 0]));
-        assert_eq!(seen[2].until(seen[5]), set(&[3, 0, 2]));
+        assert_eq!(seen[0].until(seen[1]), set(&[1, 7]));
+        assert_eq!(seen[1].until(seen[1]), set(&[1, 7]));
+        assert_eq!(seen[1].until(seen[2]), set(&[1, 7]));
+        assert_eq!(seen[0].until(seen[2]), set(&[1, 7]));
+        assert_eq!(seen[2].until(seen[2]), set(&[7]));
+        assert_eq!(seen[0].until(seen[3]), set(&[1, 7, 0]));
+        assert_eq!(seen[1].until(seen[4]), set(&[1, 7, 0]));
+        assert_eq!(seen[2].until(seen[5]), set(&[7, 0, 4]));
         assert_eq!(seen[0].until(seen[4]), None);
         assert_eq!(seen[1].until(seen[5]), None);
     }
@@ -186,10 +180,10 @@ mod tests {
     }
 
     #[test]
-    fn sets_are_mapped() {
-        let one_or_two = set(&[1, 2]).unwrap();
-        assert_eq!(one_or_two.map(|value| value | 3), States::one(3));
-        assert_eq!(one_or_two.values().collect::<Vec<_>>(), [1, 2]);
-        assert_eq!(one_or_two.to_string(), "1 or 2");
+    fn a_set_has_its_values() {
+        let one_or_seven = set(&[1, 7]).unwrap();
+        assert_eq!(one_or_seven.values().collect::<Vec<_>>(), [1, 7]);
+        assert_eq!(one_or_seven.to_string(), "1 or 7");
+        assert_eq!(States::POLICIES.values().count(), 8);
     }
 }

@@ -21,11 +21,10 @@ use anyhow::{Context, Result, bail};
 use rustix::fs::fstat;
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, mount};
-use uapi::{O_EMPTYPATH, O_MAYEXEC, OpenHow, Ring};
+use uapi::{O_EMPTYPATH, O_MAYEXEC, OpenHow, Policy, Ring};
 
 use crate::Failures;
-use crate::model::{ALL, allows};
-use crate::scene::{self, Sysctl, at};
+use crate::scene::{self, at};
 
 /// Where debugfs is.
 const DEBUG: &str = "/sys/kernel/debug";
@@ -120,9 +119,6 @@ impl Kind {
     }
 }
 
-/// The policies to try: the sysctl, and whether the securebit is set.
-const POLICIES: [(u8, bool); 5] = [(0, false), (1, false), (2, false), (3, false), (0, true)];
-
 /// `/proc/thread-self/fail-nth`: which of the calling thread's next faults happens.
 struct FailNth(File);
 
@@ -170,7 +166,7 @@ struct Case<'a> {
 }
 
 impl<'a> Case<'a> {
-    fn new(kind: &'a Kind, root: RawFd, policy: u8) -> Result<Self> {
+    fn new(kind: &'a Kind, root: RawFd, policy: Policy) -> Result<Self> {
         let path = CString::new(kind.path.as_str())?;
         let how = OpenHow {
             flags: libc::O_PATH as u64,
@@ -184,7 +180,7 @@ impl<'a> Case<'a> {
             path,
             handle: (kind.way == Way::Empty).then_some(handle),
             file: (stat.st_dev, stat.st_ino),
-            allowed: allows(policy, kind.regular, kind.noexec, kind.executable),
+            allowed: policy.allows(kind.regular, kind.noexec, kind.executable),
         })
     }
 
@@ -248,7 +244,6 @@ pub(crate) fn run() -> Result<bool> {
     // From now on, the kernel tells nobody that its caches are dropped.
     fs::write(DROP_CACHES, "4")?;
     let nth = FailNth::open()?;
-    let sysctl = Sysctl::open()?;
     let root = scene::root()?;
     let leaks = Leaks::begin()?;
     let (mut calls, mut faults) = (0, 0);
@@ -256,20 +251,20 @@ pub(crate) fn run() -> Result<bool> {
     for kind in Kind::all() {
         let before = crate::descriptors()?;
         let mut tally = Tally::default();
-        for (policy, securebit) in POLICIES {
-            sysctl.set(policy)?;
-            let in_force = if securebit { ALL } else { policy };
-            let case = Case::new(&kind, root.as_raw_fd(), in_force)?;
-            if securebit {
+        for policy in Policy::EVERY {
+            policy.set_system()?;
+            let case = Case::new(&kind, root.as_raw_fd(), policy)?;
+            if policy.securebit {
+                // This is root, whose bit counts.
                 uapi::set_securebits(uapi::SECBIT_EXEC_RESTRICT_FILE)?;
             }
             let done = play(&case, &nth, &mut tally);
             uapi::set_securebits(0)?;
-            sysctl.set(0)?;
+            Policy::NONE.set_system()?;
             if let Err(error) = done {
                 tally
                     .failures
-                    .add(format!("under policy {in_force}: {error:#}"));
+                    .add(format!("under policy {policy}: {error:#}"));
             }
         }
         let after = crate::descriptors()?;

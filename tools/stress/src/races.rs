@@ -23,11 +23,11 @@ use rustix::fs::{CWD, RenameFlags, StatVfsMountFlags, fstat, fstatvfs, renameat_
 use rustix::io::Errno;
 use rustix::mount::{UnmountFlags, mount_bind, unmount};
 use rustix::process::{Gid, Uid};
-use uapi::{O_EMPTYPATH, O_MAYEXEC, OpenHow, Ring};
+use uapi::{O_EMPTYPATH, O_MAYEXEC, OpenHow, Policy, Ring};
 
 use crate::Failures;
 use crate::epoch::{Epoch, Moment, States};
-use crate::model::{ALL, Answers};
+use crate::model::Answers;
 use crate::scene::{self, Sysctl, at};
 
 /// `include/uapi/linux/openat2.h`: only what the cache knows is looked up.
@@ -348,7 +348,9 @@ fn play(scenario: &Scenario, args: &Args, number: u64) -> Result<Tally> {
         let mut threads = Vec::new();
         for thread in 0..args.threads {
             let random = seed(thread);
-            threads.push(scope.spawn(move || open_until_told(shared, thread % 2 == 1, random)));
+            threads.push(
+                scope.spawn(move || open_until_told(shared, Opener::of_thread(thread), random)),
+            );
         }
         for (thread, &racer) in (args.threads..).zip(scenario.racers) {
             let random = seed(thread);
@@ -435,7 +437,7 @@ fn change_until_told(
         let how = random.random_bool(0.5);
         match racer {
             Racer::Sysctl => {
-                let value = random.random_range(0..4);
+                let value = random.random_range(0..8);
                 world.policy.change(value, || shared.sysctl.set(value))
             }
             Racer::Chmod => {
@@ -578,7 +580,10 @@ impl Look {
 /// What may have been the case during an open.
 #[derive(Debug)]
 struct Possible {
+    /// The sysctl.
     policies: States,
+    /// Whether the opener has a securebit that counts.
+    securebit: bool,
     noexec: States,
     executable: States,
 }
@@ -594,17 +599,22 @@ impl Possible {
             Var::Changes => before.until(after).unwrap_or(States::EITHER),
         };
         Self {
-            policies: policies.map(|policy| if securebit { ALL } else { policy }),
+            policies,
+            securebit,
             noexec: var(target.noexec, before.noexec, after.noexec),
             executable: var(target.executable, before.executable, after.executable),
         }
     }
 
-    /// Whether all policies that may have been in force have the check `bit`.
+    /// Whether all policies that may have been in force enforce the check `bit`.
     fn checks(&self, bit: u32) -> bool {
-        self.policies
-            .values()
-            .all(|policy| u32::from(policy) & bit != 0)
+        self.policies.values().all(|policy| {
+            let policy = Policy {
+                system: policy.into(),
+                securebit: self.securebit,
+            };
+            policy.enforced() & bit != 0
+        })
     }
 }
 
@@ -612,26 +622,61 @@ impl fmt::Display for Possible {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "policy {}, noexec {}, executable {}",
-            self.policies, self.noexec, self.executable
+            "policy {}{}, noexec {}, executable {}",
+            self.policies,
+            if self.securebit {
+                " and the securebit"
+            } else {
+                ""
+            },
+            self.noexec,
+            self.executable
         )
     }
 }
 
+/// Who opens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Opener {
+    /// root, whose securebit counts because of CAP_SETPCAP.
+    Root,
+    /// A user under no_new_privs, whose securebit counts, too.
+    Confined,
+    /// A user whose securebit the kernel does not enforce.
+    User,
+}
+
+impl Opener {
+    /// The opener of a thread.
+    fn of_thread(number: u64) -> Self {
+        [Self::Root, Self::Confined, Self::User][(number % 3) as usize]
+    }
+
+    /// Makes the calling thread this opener.
+    fn become_it(self) -> Result<()> {
+        if self == Self::Root {
+            return Ok(());
+        }
+        // These act on the calling thread alone.
+        rustix::thread::set_thread_groups(&[])?;
+        rustix::thread::set_thread_gid(Gid::from_raw(NOBODY))?;
+        rustix::thread::set_thread_uid(Uid::from_raw(NOBODY))?;
+        if self == Self::Confined {
+            rustix::thread::set_no_new_privs(true)?;
+        }
+        Ok(())
+    }
+}
+
 /// Opens again and again, and judges each answer.
-fn open_until_told(shared: &Shared<'_>, as_user: bool, mut random: ChaCha8Rng) -> Result<Tally> {
+fn open_until_told(shared: &Shared<'_>, opener: Opener, mut random: ChaCha8Rng) -> Result<Tally> {
     let scenario = shared.scenario;
     let targets: Vec<Openable> = scenario
         .targets
         .iter()
         .map(|&target| Openable::new(target, scenario))
         .collect::<Result<_>>()?;
-    if as_user {
-        // These act on the calling thread alone.
-        rustix::thread::set_thread_groups(&[])?;
-        rustix::thread::set_thread_gid(Gid::from_raw(NOBODY))?;
-        rustix::thread::set_thread_uid(Uid::from_raw(NOBODY))?;
-    }
+    opener.become_it()?;
     let mut ring = Ring::new().context("cannot set up an io_uring")?;
     let mut tally = Tally::default();
     let mut securebit = false;
@@ -659,12 +704,12 @@ fn open_until_told(shared: &Shared<'_>, as_user: bool, mut random: ChaCha8Rng) -
         shared.opens.fetch_add(1, SeqCst);
         tally.opens += 1;
         tally.ring += u64::from(matches!(way, Way::Ring | Way::Worker));
-        let possible = Possible::between(before, after, openable.target, securebit);
+        let counts = securebit && opener != Opener::User;
+        let possible = Possible::between(before, after, openable.target, counts);
         if let Err(why) = judge(scenario, &possible, way, answer, &mut tally) {
             tally.failures.add(format!(
-                "{} by {way:?}, as {}: {why}; {possible}",
+                "{} by {way:?}, as {opener:?}: {why}; {possible}",
                 openable.target.path,
-                if as_user { "user" } else { "root" },
             ));
         }
     }
@@ -683,7 +728,12 @@ fn judge(
         return Ok(());
     }
     tally.cached += u64::from(way == Way::Cached);
-    let answers = Answers::of(possible.policies, possible.noexec, possible.executable);
+    let answers = Answers::of(
+        possible.policies,
+        possible.securebit,
+        possible.noexec,
+        possible.executable,
+    );
     match (answers.opened, answers.denied) {
         (true, true) => tally.either += 1,
         (true, false) => tally.opened += 1,

@@ -8,6 +8,7 @@
 //! want to pass wrong ones. Errors are those of the kernel.
 
 mod batch;
+mod policy;
 mod ring;
 
 use std::ffi::{CStr, c_char, c_int, c_long, c_ulong};
@@ -18,6 +19,7 @@ use rustix::io::Errno;
 use rustix::process::Pid;
 
 pub use batch::OpenRing;
+pub use policy::Policy;
 pub use ring::Ring;
 
 /// `include/uapi/linux/openat2.h`: open what is about to be executed.
@@ -26,11 +28,14 @@ pub const O_MAYEXEC: u64 = 1 << 33;
 pub const OPENAT2_REGULAR: u64 = 1 << 32;
 /// `include/uapi/asm-generic/fcntl.h`: an empty path is the directory fd itself.
 pub const O_EMPTYPATH: u64 = 1 << 26;
-/// `include/uapi/linux/mayexec.h`: the check of mounts.
+/// `Documentation/admin-guide/sysctl/fs.rst`: the check of mounts.
 pub const ENFORCE_MOUNT: u32 = 1;
-/// `include/uapi/linux/mayexec.h`: the check of files.
+/// `Documentation/admin-guide/sysctl/fs.rst`: the check of files.
 pub const ENFORCE_FILE: u32 = 2;
-/// The sysctl that sets the system's policy, a sum of `ENFORCE_*`.
+/// `Documentation/admin-guide/sysctl/fs.rst`: the kernel logs what the checks would
+/// refuse, and refuses nothing.
+pub const LOG_ONLY: u32 = 4;
+/// The sysctl that sets the system's policy, a sum of `ENFORCE_*` and [`LOG_ONLY`].
 pub const SYSCTL: &str = "/proc/sys/fs/open_mayexec_enforce";
 /// `include/uapi/linux/fcntl.h`: execveat(2) checks and executes nothing.
 pub const AT_EXECVE_CHECK: c_int = 0x10000;
@@ -269,6 +274,9 @@ pub fn securebits() -> Result<u32, Errno> {
 }
 
 /// Sets the securebits of the calling thread.
+///
+/// The kernel enforces [`SECBIT_EXEC_RESTRICT_FILE`] if the thread that sets the bit has
+/// CAP_SETPCAP or no_new_privs.
 ///
 /// # Errors
 ///
