@@ -7,249 +7,219 @@
 //! data, for every input there is.
 #![cfg(test)]
 
+// Only the kernel's build sets what the file asks for.
+#[allow(unexpected_cfgs)]
 #[path = "../../../fs/mayexec/policy.rs"]
 mod policy;
 
 use std::cell::RefCell;
 
-use policy::{Candidate, Denial, Policy, decide, decide_strictly};
+use policy::{Checks, Policy, Verdict, decide};
 use proptest::prelude::*;
 
-/// A question that the decision may depend on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Question {
-    IsRegular,
-    IsNoexec,
-    MayExecute,
-}
+const EACCES: i32 = -13;
+const EIO: i32 = -5;
 
-/// A file described by its answers, which records what it was asked.
-#[derive(Clone, Debug)]
+/// A file described by its answers.
+#[derive(Clone, Copy, Debug)]
 struct File {
     regular: bool,
     noexec: bool,
-    execute: Result<(), i32>,
-    asked: RefCell<Vec<Question>>,
+    /// What the check for execute permission returns.
+    execute: i32,
 }
 
-impl File {
-    fn new(regular: bool, noexec: bool, execute: Result<(), i32>) -> Self {
-        Self {
-            regular,
-            noexec,
-            execute,
-            asked: RefCell::default(),
-        }
-    }
+/// A reason to deny a file: a row of the table.
+struct Row {
+    /// How `denied` shows it.
+    bit: u32,
+    /// The checks of the policy that it belongs to: one of them must be in force.
+    checks: u32,
+    /// The error with which it denies a file, or 0.
+    denies: fn(&File) -> i32,
+    /// What has to be asked to know that.
+    question: Option<Question>,
 }
 
-impl Candidate for File {
-    type Error = i32;
-
-    fn is_regular(&self) -> bool {
-        self.asked.borrow_mut().push(Question::IsRegular);
-        self.regular
-    }
-
-    fn is_noexec(&self) -> bool {
-        self.asked.borrow_mut().push(Question::IsNoexec);
-        self.noexec
-    }
-
-    fn may_execute(&self) -> Result<(), i32> {
-        self.asked.borrow_mut().push(Question::MayExecute);
-        self.execute
-    }
+/// A question that costs something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Question {
+    Noexec,
+    Execute,
 }
 
-/// What a row of the table says of the file.
-#[derive(Clone, Copy)]
-enum Is {
-    Anything,
-    Irregular,
-    OnNoexec,
-    NotExecutable,
-}
-
-/// What a row of the table says of the policy: the `OPEN_MAYEXEC_ENFORCE_*` bits that it needs.
-#[derive(Clone, Copy)]
-enum Needs {
-    None,
-    Any,
-    Bit(u32),
-}
-
-const EACCES: i32 = 13;
-const EIO: i32 = 5;
-
-/// The rows that deny, in the order in which they are read; a file that is in none is opened. The
-/// error of the last is the file's own.
-const DENIED: [(Needs, Is); 4] = [
-    (Needs::None, Is::Anything),
-    (Needs::Any, Is::Irregular),
-    (Needs::Bit(1), Is::OnNoexec),
-    (Needs::Bit(2), Is::NotExecutable),
+/// The reasons, in the order in which they count. All but the first are about regular files.
+const TABLE: [Row; 3] = [
+    Row {
+        bit: 4,
+        checks: 3,
+        denies: |file| if file.regular { 0 } else { EACCES },
+        question: None,
+    },
+    Row {
+        bit: 1,
+        checks: 1,
+        denies: |file| if file.noexec { EACCES } else { 0 },
+        question: Some(Question::Noexec),
+    },
+    Row {
+        bit: 2,
+        checks: 2,
+        denies: |file| file.execute,
+        question: Some(Question::Execute),
+    },
 ];
 
-/// The answer of the table, as an errno.
-fn expected(bits: u32, file: &File) -> Result<(), i32> {
-    for (needs, is) in DENIED {
-        let in_force = match needs {
-            // The first row: no policy, no effect.
-            Needs::None => {
-                if bits & 3 == 0 {
-                    return Ok(());
-                }
-                false
-            }
-            Needs::Any => true,
-            Needs::Bit(bit) => (bits / bit) % 2 == 1,
-        };
-        match is {
-            Is::Irregular if in_force && !file.regular => return Err(EACCES),
-            Is::OnNoexec if in_force && file.noexec => return Err(EACCES),
-            Is::NotExecutable if in_force => file.execute?,
-            _ => {}
+/// What the kernel does and says.
+#[derive(Debug, PartialEq, Eq)]
+struct Outcome {
+    /// The checks in force, enforced or logged.
+    checks: u32,
+    /// Whether a denial refuses the file.
+    enforced: bool,
+    /// The reasons to deny the file.
+    denied: u32,
+    /// The error of the first reason, or 0.
+    error: i32,
+    /// What was asked.
+    asked: Vec<Question>,
+}
+
+/// What is in force by the design: the securebit enforces both checks whatever the sysctl says,
+/// and from 4 on the sysctl's checks are only logged.
+const fn in_force(system: u32, securebit: bool) -> (u32, bool) {
+    match (securebit, system) {
+        (true, _) => (3, true),
+        (false, 4..) => (system - 4, false),
+        (false, _) => (system, true),
+    }
+}
+
+/// The table's answer.
+fn expected(system: u32, securebit: bool, file: &File) -> Outcome {
+    let (checks, enforced) = in_force(system, securebit);
+    let mut outcome = Outcome {
+        checks,
+        enforced: enforced && checks != 0,
+        denied: 0,
+        error: 0,
+        asked: Vec::new(),
+    };
+    for row in TABLE.iter().filter(|row| row.checks & checks != 0) {
+        outcome.asked.extend(row.question);
+        let error = (row.denies)(file);
+        if error == 0 {
+            continue;
+        }
+        outcome.denied += row.bit;
+        if outcome.error == 0 {
+            outcome.error = error;
+        }
+        // Nobody executes what is no regular file, and one reason is enough to refuse.
+        if row.bit == 4 || enforced {
+            break;
         }
     }
-    Ok(())
+    outcome
 }
 
-/// The answer of the kernel, as an errno.
-fn actual(bits: u32, file: &File) -> Result<(), i32> {
-    decide(Policy::from_bits(bits), file).map_err(|denial| match denial {
-        Denial::NotRegular | Denial::Noexec => EACCES,
-        Denial::NotExecutable(errno) => errno,
-    })
+/// The kernel's answer.
+fn actual(policy: Policy, file: &File) -> Outcome {
+    let asked = RefCell::new(Vec::new());
+    let ask = |question| asked.borrow_mut().push(question);
+    let Verdict { denied, error } = decide(
+        policy,
+        file.regular,
+        || {
+            ask(Question::Noexec);
+            file.noexec
+        },
+        || {
+            ask(Question::Execute);
+            file.execute
+        },
+    );
+    Outcome {
+        checks: policy.checks().bits(),
+        enforced: policy.is_enforced(),
+        denied: denied.bits(),
+        error,
+        asked: asked.into_inner(),
+    }
 }
 
-/// Every file there is, with errors that a permission check gives.
+/// Every file there is, with answers that a permission check gives; the last is a filesystem's
+/// mistake.
 fn files() -> impl Iterator<Item = File> {
     [true, false].into_iter().flat_map(|regular| {
         [true, false].into_iter().flat_map(move |noexec| {
-            [Ok(()), Err(EACCES), Err(EIO)]
-                .into_iter()
-                .map(move |execute| File::new(regular, noexec, execute))
+            [0, EACCES, EIO, 1].into_iter().map(move |execute| File {
+                regular,
+                noexec,
+                execute,
+            })
         })
     })
+}
+
+/// Every policy there is: the sysctl, and whether a securebit of the caller is enforced.
+fn policies() -> impl Iterator<Item = (u32, bool)> {
+    (0..8).flat_map(|system| [(system, false), (system, true)])
 }
 
 #[test]
 fn every_input_follows_the_table() {
     let mut inputs = 0;
-    for bits in 0..4 {
+    for (system, securebit) in policies() {
         for file in files() {
             assert_eq!(
-                actual(bits, &file),
-                expected(bits, &file),
-                "{bits} {file:?}"
+                actual(Policy::in_force(system, securebit), &file),
+                expected(system, securebit, &file),
+                "{system} {securebit} {file:?}"
             );
             inputs += 1;
         }
     }
-    assert_eq!(inputs, 4 * 2 * 2 * 3);
+    assert_eq!(inputs, 8 * 2 * 2 * 2 * 4);
 }
 
-/// What tracing is told that policy 3 would decide, found without asking anything twice.
-///
-/// The answers that the decision rests on win over those of the file that is asked for an
-/// estimate: here, one that knows no better than the opposite.
+/// The kernel's C code carries a policy as a number.
 #[test]
-fn the_strict_decision_is_that_of_policy_3() {
-    for bits in 0..4 {
-        for file in files() {
-            let policy = Policy::from_bits(bits);
-            let decision = decide(policy, &file);
-            let asked = file.asked.take();
-            let estimate = if asked.contains(&Question::MayExecute) {
-                let opposite = file.execute.map_or(Ok(()), |()| Err(EIO));
-                File::new(file.regular, file.noexec, opposite)
-            } else {
-                file.clone()
-            };
-
-            assert_eq!(
-                decide_strictly(policy, decision, &estimate),
-                decide(Policy::ALL, &file),
-                "{bits} {file:?}"
-            );
-
-            let mut questions = vec![Question::IsRegular];
-            if file.regular {
-                questions.push(Question::IsNoexec);
-                if !file.noexec && !policy.has(Policy::FILE) {
-                    questions.push(Question::MayExecute);
-                }
-            }
-            assert_eq!(*estimate.asked.borrow(), questions, "{bits} {file:?}");
-        }
-    }
-}
-
-/// The reason decides what user space and tracing are told, beside the errno.
-#[test]
-fn every_denial_has_its_reason() {
-    for file in files() {
-        let reason = decide(Policy::ALL, &file).err();
-        let expected = if !file.regular {
-            Some(Denial::NotRegular)
-        } else if file.noexec {
-            Some(Denial::Noexec)
-        } else {
-            file.execute.err().map(Denial::NotExecutable)
-        };
-        assert_eq!(reason, expected, "{file:?}");
-    }
-}
-
-/// A permission check can be slow, and a security module may log it: an answer that the decision
-/// does not need is not asked for, and none twice.
-#[test]
-fn only_what_matters_is_asked() {
-    for bits in 0..4 {
-        for file in files() {
-            let decision = actual(bits, &file);
-            let mount = bits & 1 != 0;
-            let mut questions = Vec::new();
-            if bits != 0 {
-                questions.push(Question::IsRegular);
-                if file.regular {
-                    if mount {
-                        questions.push(Question::IsNoexec);
-                    }
-                    if bits & 2 != 0 && !(mount && file.noexec) {
-                        questions.push(Question::MayExecute);
-                    }
-                }
-            }
-            assert_eq!(*file.asked.borrow(), questions, "{bits} {decision:?}");
-        }
+fn a_policy_survives_being_carried() {
+    for (system, securebit) in policies() {
+        let (checks, enforced) = in_force(system, securebit);
+        let carried = if enforced { checks } else { checks << 8 };
+        assert_eq!(
+            Policy::from_bits(carried),
+            Policy::in_force(system, securebit),
+            "{system} {securebit}"
+        );
     }
 }
 
 #[test]
-fn policies_combine() {
+fn sets_combine() {
     for a in 0..4 {
         for b in 0..4 {
-            assert_eq!(
-                Policy::from_bits(a).union(Policy::from_bits(b)),
-                Policy::from_bits(a | b)
-            );
-            assert_eq!(Policy::from_bits(a).has(Policy::from_bits(b)), a & b == b);
+            let (one, other) = (Checks::from_bits(a), Checks::from_bits(b));
+            assert_eq!(one.union(other), Checks::from_bits(a | b));
+            assert_eq!(one.has(other), a & b == b);
         }
-        assert_eq!(Policy::from_bits(a).bits(), a);
+        assert_eq!(Checks::from_bits(a).bits(), a);
     }
-    assert_eq!(Policy::from_bits(0), Policy::NONE);
-    assert_eq!(Policy::from_bits(1), Policy::MOUNT);
-    assert_eq!(Policy::from_bits(2), Policy::FILE);
-    assert_eq!(Policy::from_bits(3), Policy::ALL);
+    let constants = [Checks::NONE, Checks::MOUNT, Checks::FILE, Checks::TYPE];
+    assert_eq!(constants.map(Checks::bits), [0, 1, 2, 4]);
+    assert_eq!((policy::EACCES, Policy::LOG_ONLY), (EACCES, 4));
 }
 
 fn any_file() -> impl Strategy<Value = File> {
-    let execute = prop_oneof![Just(Ok(())), (1..4096).prop_map(Err)];
+    let execute = prop_oneof![Just(0), -4095..0];
 
-    (any::<bool>(), any::<bool>(), execute)
-        .prop_map(|(regular, noexec, execute)| File::new(regular, noexec, execute))
+    (any::<bool>(), any::<bool>(), execute).prop_map(|(regular, noexec, execute)| File {
+        regular,
+        noexec,
+        execute,
+    })
 }
 
 proptest! {
@@ -257,24 +227,28 @@ proptest! {
 
     /// The sysctl holds no other bits; should one come in, it means nothing.
     #[test]
-    fn other_bits_have_no_meaning(bits: u32, file in any_file()) {
-        prop_assert_eq!(Policy::from_bits(bits), Policy::from_bits(bits % 4));
-        prop_assert_eq!(actual(bits, &file), expected(bits, &file));
+    fn other_bits_have_no_meaning(bits: u32, securebit: bool, file in any_file()) {
+        prop_assert_eq!(
+            actual(Policy::in_force(bits, securebit), &file),
+            expected(bits % 8, securebit, &file)
+        );
+        prop_assert_eq!(Policy::from_bits(bits), Policy::from_bits(bits & 0x303));
     }
 
     /// A stricter policy allows nothing that a laxer one refuses.
     #[test]
-    fn more_checks_never_allow_more(a: u32, b: u32, file in any_file()) {
-        if actual(a, &file).is_err() {
-            prop_assert!(actual(a | b, &file).is_err());
-        }
+    fn more_checks_never_allow_more(a in 0..4_u32, b in 0..4_u32, file in any_file()) {
+        let refuses = |system| actual(Policy::in_force(system, false), &file).error != 0;
+        prop_assert!(!refuses(a) || refuses(a | b));
     }
 
-    /// The error of the permission check is passed on as it is.
+    /// What the kernel logs under a policy is what it would refuse under it.
     #[test]
-    fn the_error_is_the_check_s(errno in 1..4096) {
-        let file = File::new(true, false, Err(errno));
-        prop_assert_eq!(actual(2, &file), Err(errno));
-        prop_assert_eq!(actual(3, &file), Err(errno));
+    fn logging_rehearses_enforcing(system in 0..4_u32, file in any_file()) {
+        let logged = actual(Policy::in_force(system + Policy::LOG_ONLY, false), &file);
+        let enforced = actual(Policy::in_force(system, false), &file);
+        prop_assert!(!logged.enforced);
+        prop_assert_eq!(logged.error, enforced.error);
+        prop_assert_eq!(logged.denied & enforced.denied, enforced.denied);
     }
 }
