@@ -37,7 +37,7 @@ pub(crate) fn name(policy: Policy) -> String {
         (1, false) => "MOUNT",
         (2, false) => "FILE",
         (3, false) => "MOUNT and FILE",
-        (7, false) => "3, logged only",
+        (7, false) => "LOG_ONLY",
         _ => return policy.to_string(),
     };
     format!("{policy} ({what})")
@@ -134,7 +134,7 @@ mod tests {
                 "1 (MOUNT)",
                 "2 (FILE)",
                 "3 (MOUNT and FILE)",
-                "7 (3, logged only)",
+                "7 (LOG_ONLY)",
                 "securebit"
             ]
         );
