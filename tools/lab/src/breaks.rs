@@ -40,6 +40,11 @@ pub(crate) fn run(ctx: &Ctx, names: &[String]) -> Result<bool> {
     let files = select(&ctx.root.join("scripts/breaks"), names)?;
     let session = Session::open(ctx)?;
     let dropped = names.is_empty() || names.iter().any(|name| name == DROPPED);
+    let followed_up = if dropped {
+        consumers::followed_up(&session)?
+    } else {
+        Vec::new()
+    };
     let subjects = Subjects::of(&session, &files, dropped)?;
 
     // A suite that is red without a break would catch everything.
@@ -78,11 +83,11 @@ pub(crate) fn run(ctx: &Ctx, names: &[String]) -> Result<bool> {
         );
     }
     if dropped && let Some(kernels) = &subjects.kernels {
-        for (name, noticed) in kernels.without_patches()? {
+        for (name, noticed) in kernels.without_follow_up(followed_up)? {
             match noticed {
-                Some(why) => println!("caught    without the patch for {name}: {why}"),
+                Some(why) => println!("caught    {name} without the follow-up: {why}"),
                 None => {
-                    println!("SURVIVES  without the patch for {name}");
+                    println!("SURVIVES  {name} without the follow-up");
                     survivors.push(name.to_owned());
                 }
             }
@@ -123,7 +128,7 @@ fn stem(file: &Path) -> String {
         .into_owned()
 }
 
-/// The name of the break that is no diff: the consumers' patches are dropped.
+/// The name of the break that is no diff: the follow-up is dropped.
 const DROPPED: &str = "consumers-dropped";
 
 /// What a break does, in its first line.
@@ -401,13 +406,13 @@ impl<'a> Kernels<'a> {
         })
     }
 
-    /// Runs the consumers' tests on the kernel without their patches: each must notice.
-    fn without_patches(&self) -> Result<Vec<(&'static str, Noticed)>> {
+    /// Runs the consumers' tests on the kernel of the first posting: the tests of each consumer
+    /// that the follow-up changes must notice.
+    fn without_follow_up(&self, names: Vec<&'static str>) -> Result<Vec<(&'static str, Noticed)>> {
         let (session, bundle) = (self.session, &self.bundle);
-        let (commit, names) = consumers::without_patches(session)?;
         let kernel = session.kernel(
-            "the kernel without the consumers' patches",
-            &commit,
+            "the kernel without the follow-up",
+            session.first_posting(),
             &CONSUMERS,
         )?;
         let run = consumers::tests(session, &kernel, Plan::all(DROPPED, bundle))?;

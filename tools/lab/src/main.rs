@@ -198,7 +198,7 @@ fn build_tip(ctx: &Ctx) -> Result<(Tree, Kernel)> {
         src: ctx.linux(),
         obj: ctx.obj(),
         name: "tree",
-        whole: !series::of(&ctx.patches(), &tree)?.is_empty(),
+        whole: !series::files(&ctx.patches())?.is_empty(),
     };
     let key = kernel::dirty_tree_key(&tree.git)?;
     let kernel = builder.build("the kernel", &key, &Variant::PLAIN)?;

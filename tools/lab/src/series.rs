@@ -12,7 +12,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
-use crate::ctx::{Ctx, DEFAULT_BASE, hash, with_extension, write_whole};
+use crate::ctx::{Ctx, hash, with_extension, write_whole};
 use crate::git::Git;
 use crate::proc;
 use crate::submit::BRANCH;
@@ -30,8 +30,11 @@ pub(crate) const MIRROR: [&str; 7] = [
     "tools/testing",
 ];
 
-/// How the names of the folders in patches/ begin that hold the patches for a release.
-pub(crate) const FOLDER: &str = "linux-";
+/// The folder in patches/ with the follow-up, which applies after the first posting.
+const FOLLOW_UP: &str = "security";
+
+/// The file in [`FOLLOW_UP`] with the subject of the commit that begins it.
+const START: &str = "series-start";
 
 /// The patches of a directory, in the order in which they apply.
 pub(crate) fn patches(dir: &Path) -> Result<Vec<PathBuf>> {
@@ -41,33 +44,27 @@ pub(crate) fn patches(dir: &Path) -> Result<Vec<PathBuf>> {
     with_extension(dir, "patch")
 }
 
-/// The series for a tree: the patches of `dir`, each replaced by its namesake in the
-/// folder of the base's release if there is one.
-pub(crate) fn of(dir: &Path, tree: &Tree) -> Result<Vec<PathBuf>> {
-    of_release(dir, &tree.release()?)
+/// The whole series in a directory: the first posting, then the follow-up.
+pub(crate) fn files(dir: &Path) -> Result<Vec<PathBuf>> {
+    let mut files = patches(dir)?;
+    files.extend(patches(&follow_up(dir))?);
+    Ok(files)
 }
 
-/// As [`of`], for a release by name.
-pub(crate) fn of_release(dir: &Path, release: &str) -> Result<Vec<PathBuf>> {
-    let own = folder(dir, release);
-    let namesake = |patch: &PathBuf| Some(own.join(patch.file_name()?)).filter(|it| it.is_file());
-    Ok(patches(dir)?
-        .into_iter()
-        .map(|patch| namesake(&patch).unwrap_or(patch))
-        .collect())
+/// The follow-up's folder.
+pub(crate) fn follow_up(dir: &Path) -> PathBuf {
+    dir.join(FOLLOW_UP)
 }
 
-/// Where the patches are that differ for a release, if any do.
-pub(crate) fn folder(dir: &Path, release: &str) -> PathBuf {
-    dir.join(format!("{FOLDER}{release}"))
-}
-
-/// The names of `files`, in their order.
-pub(crate) fn names(files: &[PathBuf]) -> Vec<String> {
-    let names = files.iter().filter_map(|file| file.file_name());
-    names
-        .map(|name| name.to_string_lossy().into_owned())
-        .collect()
+/// The name of a patch file as seen from patches/: the follow-up's with its folder.
+pub(crate) fn name(file: &Path) -> String {
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    let folder = file.parent().and_then(Path::file_name);
+    if folder.is_some_and(|folder| folder == FOLLOW_UP) {
+        format!("{FOLLOW_UP}/{name}")
+    } else {
+        name.into_owned()
+    }
 }
 
 /// One hash for the names and contents of `files`.
@@ -75,8 +72,7 @@ pub(crate) fn content_hash(files: &[PathBuf]) -> Result<String> {
     let mut all = String::new();
     for file in files {
         let bytes = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
-        let name = file.file_name().unwrap_or_default().to_string_lossy();
-        all.push_str(&format!("{name} {}\n", hash(&bytes)));
+        all.push_str(&format!("{} {}\n", name(file), hash(&bytes)));
     }
     Ok(hash(all.as_bytes()))
 }
@@ -172,7 +168,7 @@ fn am(git: &Git, file: &Path) -> Result<()> {
         bail!(
             "{} does not apply:\n{}\n\
              rebase it in the kernel tree and `make export`, or repair the file",
-            file.file_name().unwrap_or_default().to_string_lossy(),
+            name(file),
             proc::tail(&format!("{out}{err}"), proc::TAIL)
         );
     }
@@ -193,7 +189,7 @@ pub(crate) fn touched_paths(patch: &str) -> BTreeSet<String> {
 ///
 /// Returns what was done, in a line.
 pub(crate) fn sync(ctx: &Ctx, tree: &Tree) -> Result<String> {
-    let files = of(&ctx.patches(), tree)?;
+    let files = files(&ctx.patches())?;
     let wanted = content_hash(&files)?;
     refuse_half_done(ctx, &tree.git)?;
     let head = tree.git.run(["rev-parse", "HEAD"])?;
@@ -569,7 +565,7 @@ pub(crate) fn export(ctx: &Ctx) -> Result<()> {
             tree.base
         );
     }
-    let old = of(&ctx.patches(), &tree)?;
+    let old = files(&ctx.patches())?;
     let record = read_record(ctx)?;
     if let Some(record) = &record
         && record.patches != EXPORTING
@@ -588,18 +584,8 @@ pub(crate) fn export(ctx: &Ctx) -> Result<()> {
     if tree.git.commits(&tree.base, "HEAD")?.is_empty() && !old.is_empty() && !ctx.force {
         bail!("the tree holds no commit on top of the base; FORCE=1 empties patches/");
     }
-    let (dir, new) = exported(ctx, &tree, "HEAD", out.path())?;
-    let files = added(&tree.git, &tree.base, "HEAD")?;
-    if dir != ctx.patches() {
-        let differences = mirror_differences(&ctx.root, &files)?;
-        if !differences.is_empty() {
-            bail!(
-                "every release gets the same added files, and these differ from the mirror:\n  {}\n\
-                 they change on Linux {DEFAULT_BASE} first",
-                differences.join("\n  ")
-            );
-        }
-    }
+    exported(ctx, &tree, "HEAD", out.path())?;
+    let added = added(&tree.git, &tree.base, "HEAD")?;
     write_record(
         ctx,
         &Record {
@@ -607,88 +593,70 @@ pub(crate) fn export(ctx: &Ctx) -> Result<()> {
             head: record.map_or_else(|| tree.base.clone(), |record| record.head),
         },
     )?;
-    write_patches(&dir, &new)?;
-    write_mirror(ctx, &files)?;
+    let new = patches(out.path())?;
+    let later = patches(&follow_up(out.path()))?;
+    write_patches(&ctx.patches(), &new)?;
+    write_patches(&follow_up(&ctx.patches()), &later)?;
+    write_mirror(ctx, &added)?;
     write_record(
         ctx,
         &Record {
-            patches: content_hash(&of(&ctx.patches(), &tree)?)?,
+            patches: content_hash(&files(&ctx.patches())?)?,
             head: tree.git.run(["rev-parse", "HEAD"])?,
         },
     )?;
     println!(
-        "{}/: {} patches; mirror: {} files",
-        ctx.show(&dir),
+        "{}/: {} patches, {} in {FOLLOW_UP}/; mirror: {} files",
+        ctx.show(&ctx.patches()),
         new.len(),
-        files.len()
+        later.len(),
+        added.len()
     );
     Ok(())
 }
 
-/// What export writes for `base..tip`, as files in `out`, and to which directory: the
-/// whole series, or what the base's release needs in its folder if it has one.
-pub(crate) fn exported(
-    ctx: &Ctx,
-    tree: &Tree,
-    tip: &str,
-    out: &Path,
-) -> Result<(PathBuf, Vec<PathBuf>)> {
-    let written = format(&tree.git, &tree.base, tip, out)?;
-    let own = folder(&ctx.patches(), &tree.release()?);
-    if !own.is_dir() {
-        return Ok((ctx.patches(), written));
-    }
-    let plain = patches(&ctx.patches())?;
-    let expected = names(&plain);
-    if expected != names(&written) {
-        bail!(
-            "{} replaces patches, so the commits must be those of patches/, in the same order:\n  {}\n\
-             others come to the series, leave it or get a new name on Linux {DEFAULT_BASE} first",
-            ctx.show(&own),
-            expected.join("\n  ")
-        );
-    }
+/// Writes `base..tip` into `out` as export writes it into patches/: the follow-up in a folder,
+/// numbered from 1 again.
+pub(crate) fn exported(ctx: &Ctx, tree: &Tree, tip: &str, out: &Path) -> Result<()> {
     let commits = tree.git.commits(&tree.base, tip)?;
-    let mut needed = Vec::new();
-    for ((commit, plain), written) in commits.iter().zip(&plain).zip(written) {
-        if !gives(&tree.git, plain, &written, commit)? {
-            needed.push(written);
+    let later = later(ctx, &tree.git, &commits)?;
+    let last = match commits.len() - later {
+        0 => &tree.base,
+        first => &commits[first - 1],
+    };
+    format(&tree.git, &tree.base, last, out)?;
+    if later != 0 {
+        format(&tree.git, last, tip, &follow_up(out))?;
+    }
+    Ok(())
+}
+
+/// How many of the commits, which end the series, are the follow-up.
+fn later(ctx: &Ctx, git: &Git, commits: &[String]) -> Result<usize> {
+    let folder = follow_up(&ctx.patches());
+    let path = folder.join(START);
+    let shown = ctx.show(&path);
+    let Ok(text) = fs::read_to_string(&path) else {
+        if !patches(&folder)?.is_empty() {
+            bail!("{shown} is missing: write the subject of the follow-up's first commit there");
+        }
+        return Ok(0);
+    };
+    let start = text.trim();
+    let mut found = Vec::new();
+    for (at, commit) in commits.iter().enumerate() {
+        if git.subject(commit)? == start {
+            found.push(commits.len() - at);
         }
     }
-    Ok((own, needed))
-}
-
-/// Whether git am makes `commit`, which was `written` as a patch, of `patch` as well.
-fn gives(git: &Git, patch: &Path, written: &Path, commit: &str) -> Result<bool> {
-    let read = |path: &Path| -> Result<String> {
-        let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-        Ok(String::from_utf8_lossy(&bytes).into_owned())
-    };
-    let (old, new) = (read(patch)?, read(written)?);
-    if letter(&old).0 != letter(&new).0 {
-        return Ok(false);
+    match found.as_slice() {
+        [later] => Ok(*later),
+        [] => bail!(
+            "no commit has the subject `{start}`, with which {shown} says that the follow-up begins:\n\
+             write the new subject there, or remove the file and the folder's patches if there is no follow-up"
+        ),
+        _ => bail!("several commits have the subject `{start}`, which {shown} names: reword one"),
     }
-    let tree = git.run(["rev-parse", &format!("{commit}^{{tree}}")])?;
-    Ok(Trial::of(git, &format!("{commit}^"))?.tree(patch)? == Some(tree))
-}
-
-/// A patch file's author, date and message, and what follows.
-fn letter(patch: &str) -> (&str, &str) {
-    patch.split_once("\n---\n").unwrap_or((patch, ""))
-}
-
-/// What a patch says and changes, whatever is around it: no line numbers, no context.
-pub(crate) fn change(patch: &str) -> String {
-    let (head, rest) = letter(patch);
-    let changes = rest.lines().filter(|line| {
-        ["+", "-", "diff --git "]
-            .iter()
-            .any(|start| line.starts_with(start))
-    });
-    std::iter::once(head)
-        .chain(changes)
-        .flat_map(|text| [text, "\n"])
-        .collect()
 }
 
 /// A commit's tree, to try patches on without touching a checkout.
@@ -708,21 +676,9 @@ impl<'a> Trial<'a> {
 
     /// What git says against the patch, if it says anything.
     pub(crate) fn objection(&self, patch: &Path) -> Result<Option<String>> {
-        self.apply(&["--check".as_ref(), patch.as_ref()])
-    }
-
-    /// The tree that the patch makes, unless git has an objection.
-    fn tree(self, patch: &Path) -> Result<Option<String>> {
-        if self.apply(&[patch.as_ref()])?.is_some() {
-            return Ok(None);
-        }
-        let tree = proc::capture(&mut self.cmd(&["write-tree".as_ref()]))?;
-        Ok(Some(tree.trim().to_owned()))
-    }
-
-    fn apply(&self, args: &[&OsStr]) -> Result<Option<String>> {
-        let apply: [&OsStr; 2] = ["apply".as_ref(), "--cached".as_ref()];
-        let (status, _, errors) = proc::output(&mut self.cmd(&[&apply, args].concat()))?;
+        let args = ["apply", "--cached", "--check"].map(OsStr::new);
+        let mut cmd = self.cmd(&[&args[..], &[patch.as_ref()]].concat());
+        let (status, _, errors) = proc::output(&mut cmd)?;
         Ok((!status.success()).then_some(errors))
     }
 
@@ -788,7 +744,6 @@ fn write_mirror(ctx: &Ctx, files: &[Added]) -> Result<()> {
 mod tests {
     use super::*;
     use crate::ctx::tests::at;
-    use crate::git::tests::scratch;
 
     /// A checkout with a tree in build/linux whose base has one file.
     fn checkout() -> (tempfile::TempDir, Ctx, Tree) {
@@ -802,7 +757,6 @@ mod tests {
             git.run(["config", key, value]).unwrap();
         }
         fs::write(linux.join("Kbuild"), "obj-y += fs/\n").unwrap();
-        fs::write(linux.join("Makefile"), "VERSION = 7\nPATCHLEVEL = 3\n").unwrap();
         git.run(["add", "."]).unwrap();
         git.run(["commit", "-q", "-m", "base"]).unwrap();
         git.run(["tag", "base"]).unwrap();
@@ -980,80 +934,69 @@ mod tests {
         );
     }
 
-    /// A checkout with a series of two patches, made for 7.3, and a tree of 7.2, on which the
-    /// second does not apply; 7.2 has a folder, which is empty.
-    fn older_release() -> (tempfile::TempDir, Ctx, Tree) {
-        let (dir, ctx, mut tree) = checkout();
-        let git = tree.git.clone();
-        let kconfig = |lines: &str| fs::write(git.dir().join("Kconfig"), lines).unwrap();
-        kconfig("a\nb\nc\nd\n");
-        git.run(["add", "."]).unwrap();
-        git.run(["commit", "-q", "--amend", "--no-edit"]).unwrap();
-        git.run(["tag", "-f", "base"]).unwrap();
-        commit(&tree, "fs/new.rs", "fn a() {}\n", "fs: add a");
-        commit(&tree, "Kconfig", "a\nb\nnew\nc\nd\n", "add new");
+    /// A checkout with an exported series: two commits in the first posting, two after it.
+    fn with_follow_up() -> (tempfile::TempDir, Ctx, Tree) {
+        let (dir, ctx, tree) = checkout();
+        for (path, subject) in [
+            ("fs/a.rs", "fs: a"),
+            ("fs/b.rs", "fs: b"),
+            ("security/c.c", "lsm: c"),
+            ("security/d.c", "lsm: d"),
+        ] {
+            commit(&tree, path, "x\n", subject);
+        }
+        let folder = follow_up(&ctx.patches());
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join(START), "lsm: c\n").unwrap();
         export(&ctx).unwrap();
-
-        git.run(["checkout", "-q", "-B", "mayexec", "base"])
-            .unwrap();
-        kconfig("a\nb\nd\n");
-        fs::write(git.dir().join("Makefile"), "VERSION = 7\nPATCHLEVEL = 2\n").unwrap();
-        git.run(["commit", "-q", "-a", "-m", "older"]).unwrap();
-        git.run(["tag", "-f", "base"]).unwrap();
-        tree.base = git.commit("base").unwrap().unwrap();
-        fs::remove_file(record_path(&ctx)).unwrap();
-        fs::create_dir(folder(&ctx.patches(), "7.2")).unwrap();
         (dir, ctx, tree)
     }
 
-    #[test]
-    fn a_release_s_folder_replaces_namesakes_and_export_writes_only_there() {
-        let (_dir, ctx, tree) = older_release();
-        let plain = patches(&ctx.patches()).unwrap();
-        let hash = content_hash(&plain).unwrap();
-        assert!(sync(&ctx, &tree).unwrap_err().to_string().contains("0002-"));
-
-        let first = plain[0].to_str().unwrap();
-        tree.git.run(["am", "-q", first]).unwrap();
-        commit(&tree, "Kconfig", "a\nb\nnew\nd\n", "add new");
-        export(&ctx).unwrap();
-        let own = folder(&ctx.patches(), "7.2");
-        assert_eq!(crate::ctx::tests::names(&own), ["0002-add-new.patch"]);
-        assert_eq!(
-            content_hash(&patches(&ctx.patches()).unwrap()).unwrap(),
-            hash
-        );
-
-        let series = of(&ctx.patches(), &tree).unwrap();
-        assert_eq!(series, [plain[0].clone(), own.join("0002-add-new.patch")]);
-        assert_eq!(of_release(&ctx.patches(), "7.3").unwrap(), plain);
-        apply(&ctx, &tree.git, &tree.base, &series).unwrap();
-        assert!(sync(&ctx, &tree).unwrap().contains("2 patches"));
-        let change = |path: &Path| change(&fs::read_to_string(path).unwrap());
-        assert!(change(&series[1]).contains("\n+new\n"));
-        assert!(!change(&series[1]).contains("@@"));
+    fn exported_names(ctx: &Ctx) -> Vec<String> {
+        let files = files(&ctx.patches()).unwrap();
+        files.iter().map(|file| name(file)).collect()
     }
 
     #[test]
-    fn a_release_s_export_neither_adds_patches_nor_changes_the_mirror() {
-        let (_dir, ctx, tree) = older_release();
-        let mirrored = || fs::read_to_string(ctx.root.join("fs/new.rs")).unwrap();
-        let kept = (
-            content_hash(&patches(&ctx.patches()).unwrap()).unwrap(),
-            mirrored(),
+    fn the_follow_up_has_a_folder_and_numbers_of_its_own() {
+        let (_dir, ctx, tree) = with_follow_up();
+        assert_eq!(
+            exported_names(&ctx),
+            [
+                "0001-fs-a.patch",
+                "0002-fs-b.patch",
+                "security/0001-lsm-c.patch",
+                "security/0002-lsm-d.patch"
+            ]
         );
-        commit(&tree, "fs/new.rs", "fn b() {}\n", "fs: add a");
-        let error = export(&ctx).unwrap_err().to_string();
-        assert!(error.contains("must be those of patches/"), "{error}");
-        commit(&tree, "Kconfig", "a\nb\nnew\nd\n", "add new");
-        let error = export(&ctx).unwrap_err().to_string();
-        assert!(error.contains("fs/new.rs: content differs"), "{error}");
-        let now = (
-            content_hash(&patches(&ctx.patches()).unwrap()).unwrap(),
-            mirrored(),
-        );
-        assert_eq!(kept, now);
-        assert!(patches(&folder(&ctx.patches(), "7.2")).unwrap().is_empty());
+        // Both folders give the tree back, and what is committed on top joins the follow-up.
+        let head = tree.git.run(["rev-parse", "HEAD^{tree}"]).unwrap();
+        fs::remove_file(record_path(&ctx)).unwrap();
+        tree.git.run(["reset", "-q", "--hard", "base"]).unwrap();
+        assert!(sync(&ctx, &tree).unwrap().contains("4 patches applied"));
+        assert_eq!(tree.git.run(["rev-parse", "HEAD^{tree}"]).unwrap(), head);
+        commit(&tree, "security/e.c", "x\n", "lsm: e");
+        export(&ctx).unwrap();
+        assert_eq!(exported_names(&ctx)[4], "security/0003-lsm-e.patch");
+        assert_eq!(exported_names(&ctx).len(), 5);
+    }
+
+    #[test]
+    fn a_follow_up_whose_start_is_unknown_is_kept() {
+        let (_dir, ctx, tree) = with_follow_up();
+        let before = exported_names(&ctx);
+        let refused = |why: &str| {
+            let error = export(&ctx).unwrap_err().to_string();
+            assert!(error.contains(why), "{error}");
+            assert_eq!(exported_names(&ctx), before);
+        };
+        commit(&tree, "security/e.c", "x\n", "lsm: c");
+        refused("several commits");
+        tree.git.run(["reset", "-q", "--hard", "HEAD~3"]).unwrap();
+        commit(&tree, "security/c.c", "x\n", "lsm: a better name");
+        refused("no commit has the subject");
+        fs::remove_file(follow_up(&ctx.patches()).join(START)).unwrap();
+        refused("series-start is missing");
     }
 
     #[test]
@@ -1064,11 +1007,5 @@ mod tests {
             touched_paths(text).into_iter().collect::<Vec<_>>(),
             ["a", "b", "fs/x.c"]
         );
-    }
-
-    #[test]
-    fn scratch_repositories_have_a_base() {
-        let (_dir, git) = scratch();
-        assert!(git.commit("base").unwrap().is_some());
     }
 }

@@ -38,16 +38,6 @@ pub(crate) struct Tree {
     pub(crate) base: String,
 }
 
-impl Tree {
-    /// The release of the base, `7.3`.
-    pub(crate) fn release(&self) -> Result<String> {
-        let makefile = format!("{}:Makefile", self.base);
-        let text = self.git.run(["cat-file", "blob", &makefile])?;
-        parse_release(&text)
-            .with_context(|| format!("the base's Makefile, {makefile}, has no VERSION, PATCHLEVEL"))
-    }
-}
-
 /// Opens the tree, creating it if it is not there.
 pub(crate) fn open(ctx: &Ctx) -> Result<Tree> {
     let made = !ctx.slot.exists();
@@ -360,16 +350,12 @@ fn without_debian(ignore: &str) -> String {
 
 fn parse_version(makefile: &str) -> Option<String> {
     Some(format!(
-        "{}.{}{}",
-        parse_release(makefile)?,
+        "{}.{}.{}{}",
+        field(makefile, "VERSION")?,
+        field(makefile, "PATCHLEVEL")?,
         field(makefile, "SUBLEVEL")?,
         field(makefile, "EXTRAVERSION").unwrap_or_default()
     ))
-}
-
-fn parse_release(makefile: &str) -> Option<String> {
-    let (version, level) = (field(makefile, "VERSION")?, field(makefile, "PATCHLEVEL")?);
-    Some(format!("{version}.{level}"))
 }
 
 /// What the kernel's Makefile sets a variable to.
@@ -408,7 +394,6 @@ mod tests {
         let text =
             "# x\nVERSION = 7\nPATCHLEVEL = 3\nSUBLEVEL = 4\nEXTRAVERSION = -rc1\nNAME = Baby\n";
         assert_eq!(parse_version(text).as_deref(), Some("7.3.4-rc1"));
-        assert_eq!(parse_release(text).as_deref(), Some("7.3"));
         assert_eq!(parse_version("all:\n\ttrue\n"), None);
     }
 

@@ -27,15 +27,12 @@ struct Base {
     commit: String,
     plain: Vec<String>,
     merged: Vec<String>,
-    /// With the patches of its own folder, if it has one.
-    own: Option<Vec<String>>,
 }
 
 /// Applies the series to the newest source of each kernel that Debian has, and prints
-/// a table; whether it applies to the one that it is made for and, with the patches of their
-/// own, to those that have a folder.
+/// a table; whether it applies to the one that it is made for.
 pub(crate) fn run(ctx: &Ctx) -> Result<bool> {
-    let files = series::patches(&ctx.patches())?;
+    let files = series::files(&ctx.patches())?;
     let mut touched = BTreeSet::from(["Kbuild".to_owned()]);
     for file in &files {
         touched.extend(series::touched_paths(&fs::read_to_string(file)?));
@@ -73,7 +70,6 @@ pub(crate) fn run(ctx: &Ctx) -> Result<bool> {
             commit,
             plain: Vec::new(),
             merged: Vec::new(),
-            own: None,
         });
     }
     if bases.is_empty() {
@@ -84,17 +80,12 @@ pub(crate) fn run(ctx: &Ctx) -> Result<bool> {
         let stage = Stage::begin(&format!("apply the series to {}", base.version), None);
         base.plain = refused(&git, &base.commit, "--no-3way", &files)?;
         base.merged = refused(&git, &base.commit, "--3way", &files)?;
-        let own = series::of_release(&ctx.patches(), &base.release)?;
-        if own != files {
-            base.own = Some(refused(&git, &base.commit, "--no-3way", &own)?);
-        }
         stage.done("");
     }
     bases.sort_by_key(|base| std::cmp::Reverse(numbers(&base.release)));
     println!("\n{}", table(&bases, files.len()));
     let made_for = |base: &Base| base.release == DEFAULT_BASE && base.plain.is_empty();
-    let own = |base: &Base| base.own.as_ref().is_none_or(Vec::is_empty);
-    Ok(bases.iter().any(made_for) && bases.iter().all(own))
+    Ok(bases.iter().any(made_for))
 }
 
 fn git_init(git: &Git) -> Result<()> {
@@ -156,27 +147,30 @@ fn refused(git: &Git, start: &str, how: &str, files: &[PathBuf]) -> Result<Vec<S
             continue;
         }
         git.run(["am", "--abort"])?;
-        let name = file.file_name().unwrap_or_default().to_string_lossy();
-        let number = name.split('-').next().unwrap_or_default();
-        refused.push(number.trim_start_matches('0').to_owned());
+        refused.push(number(file));
     }
     Ok(refused)
 }
 
+/// `5`, or `security/5`.
+fn number(file: &Path) -> String {
+    let name = series::name(file);
+    let number = name.split('-').next().unwrap_or_default();
+    match number.rsplit_once('/') {
+        Some((folder, number)) => format!("{folder}/{}", number.trim_start_matches('0')),
+        None => number.trim_start_matches('0').to_owned(),
+    }
+}
+
 fn table(bases: &[Base], total: usize) -> String {
-    let mut text = String::from(
-        "| kernel | `git am` | `git am -3` | `git am`, with its folder |\n|---|---|---|---|\n",
-    );
+    let mut text = String::from("| kernel | `git am` | `git am -3` |\n|---|---|---|\n");
     for base in bases {
         text.push_str(&format!(
-            "| {} ({}) | {} | {} | {} |\n",
+            "| {} ({}) | {} | {} |\n",
             base.release,
             base.version,
             outcome(&base.plain, total),
-            outcome(&base.merged, total),
-            base.own
-                .as_ref()
-                .map_or("has none".to_owned(), |own| outcome(own, total))
+            outcome(&base.merged, total)
         ));
     }
     text
@@ -208,12 +202,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn releases_are_ordered_as_numbers() {
-        assert!(numbers("7.10") > numbers("7.9"));
-        assert!(numbers("7.3") > numbers("6.12"));
-    }
-
-    #[test]
     fn debian_s_revision_is_another_build_of_the_same_kernel() {
         assert_eq!(upstream("7.3.4-1~bpo13+1"), upstream("7.3.4-1"));
         assert_ne!(upstream("7.3.4-1"), upstream("7.3.5-1"));
@@ -232,30 +220,10 @@ mod tests {
     }
 
     #[test]
-    fn a_release_s_folder_has_a_column() {
-        let base = |release: &str, plain: &[&str], own| Base {
-            release: release.to_owned(),
-            version: "1".to_owned(),
-            commit: String::new(),
-            plain: plain.iter().map(|&name| name.to_owned()).collect(),
-            merged: Vec::new(),
-            own,
-        };
-        let text = table(
-            &[
-                base("7.3", &[], None),
-                base("7.2", &["5"], Some(Vec::new())),
-            ],
-            17,
-        );
-        let rows: Vec<&str> = text.lines().skip(2).collect();
-        assert_eq!(
-            rows,
-            [
-                "| 7.3 (1) | all | all | has none |",
-                "| 7.2 (1) | all but 5 | all | all |"
-            ]
-        );
+    fn the_follow_up_s_numbers_have_its_folder() {
+        let numbers = ["patches/0005-a.patch", "patches/security/0010-b.patch"]
+            .map(|file| number(Path::new(file)));
+        assert_eq!(numbers, ["5", "security/10"]);
     }
 
     #[test]

@@ -51,7 +51,7 @@ struct Branch<'a> {
 /// Makes the branch of patches/.
 pub(crate) fn prep(ctx: &Ctx) -> Result<()> {
     let tree = tree::repository(ctx)?;
-    let source = Source::read(ctx, &tree)?;
+    let source = Source::read(ctx)?;
     let old = Branch::find(ctx, &tree)?;
     if let Some(branch) = &old
         && branch.made()?.is_none()
@@ -82,7 +82,7 @@ pub(crate) fn prep(ctx: &Ctx) -> Result<()> {
 /// Writes the mails, and checks that they apply.
 pub(crate) fn dry_run(ctx: &Ctx) -> Result<bool> {
     let tree = tree::repository(ctx)?;
-    let source = Source::read(ctx, &tree)?;
+    let source = Source::read(ctx)?;
     let branch = match Branch::find(ctx, &tree)? {
         None => make(ctx, &tree, &source, None)?,
         Some(branch) => match branch.made()? {
@@ -112,7 +112,7 @@ pub(crate) fn send(ctx: &Ctx) -> Result<bool> {
     let tree = tree::repository(ctx)?;
     let branch = Branch::find(ctx, &tree)?
         .with_context(|| format!("there is no branch {BRANCH} to send: `make prep` makes it"))?;
-    let problems = branch.problems(&Source::read(ctx, &tree)?)?;
+    let problems = branch.problems(&Source::read(ctx)?)?;
     if !problems.is_empty() {
         eprint!("not sent:\n{}", indented(&problems));
         return Ok(false);
@@ -146,7 +146,7 @@ pub(crate) fn range_diff(ctx: &Ctx) -> Result<()> {
         );
     }
     let (tag, dir) = tagged_patches(ctx)?;
-    let apply = |dir: &Path| series::apply(ctx, &tree.git, &tree.base, &series::of(dir, &tree)?);
+    let apply = |dir: &Path| series::apply(ctx, &tree.git, &tree.base, &series::files(dir)?);
     let then = apply(dir.path()).with_context(|| format!("the patches of {tag}"))?;
     let now = apply(&ctx.patches())?;
     now.git.run([
@@ -221,7 +221,7 @@ pub(crate) fn unsaved(ctx: &Ctx) -> Result<Option<String>> {
     })
 }
 
-/// patches/ and its cover letter.
+/// The first posting in patches/ and its cover letter.
 struct Source {
     files: Vec<PathBuf>,
     letter: Letter,
@@ -230,8 +230,8 @@ struct Source {
 }
 
 impl Source {
-    fn read(ctx: &Ctx, tree: &Tree) -> Result<Self> {
-        let files = series::of(&ctx.patches(), tree)?;
+    fn read(ctx: &Ctx) -> Result<Self> {
+        let files = series::patches(&ctx.patches())?;
         let path = ctx.patches().join("cover-letter.txt");
         let text = fs::read_to_string(&path)
             .with_context(|| format!("cannot read {}", ctx.show(&path)))?;

@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
 use super::Session;
 use crate::kernel::{Kernel, Variant};
@@ -53,39 +53,25 @@ fn wanted(bundle: &Path) -> Result<(Vec<String>, Vec<String>)> {
         .partition(|test| own.contains(test)))
 }
 
-/// The last commit without any of the consumers' patches, and the names of those whose
-/// patch changes the kernel and not only its tests.
-pub(crate) fn without_patches(session: &Session<'_>) -> Result<(String, Vec<&'static str>)> {
-    let git = &session.tree.git;
-    let mut first = None;
-    let mut patched = Vec::new();
-    for commit in &session.commits {
-        let files = git.run(["diff-tree", "-r", "--no-commit-id", "--name-only", commit])?;
-        let Some(name) = NAMES
-            .into_iter()
-            .find(|name| files.lines().any(|file| file.ends_with(&test_of(name))))
-        else {
-            continue;
-        };
-        if first.is_none() {
-            first = git.commit(&format!("{commit}^"))?;
-        }
-        if files
-            .lines()
-            .any(|file| !file.starts_with("tools/testing/"))
-        {
-            patched.push(name);
-        }
+/// The consumers that the follow-up changes, and not only their tests.
+pub(crate) fn followed_up(session: &Session<'_>) -> Result<Vec<&'static str>> {
+    let range = [session.first_posting(), session.tip(), "--", "security"];
+    let touched = session
+        .tree
+        .git
+        .run(["diff", "--name-only"].into_iter().chain(range))?;
+    let changes = |name: &&str| {
+        let mut dirs = touched.lines().flat_map(|path| path.split('/'));
+        dirs.any(|dir| dir == *name)
+    };
+    let names: Vec<&str> = NAMES.into_iter().filter(changes).collect();
+    if names.is_empty() {
+        bail!("the follow-up changes no consumer");
     }
-    Ok((first.context("no patch adds a consumer's test")?, patched))
+    Ok(names)
 }
 
-/// The source of a consumer's test.
-fn test_of(name: &str) -> String {
-    format!("/mayexec_{name}_test.c")
-}
-
-/// The program that [`test_of`] becomes.
+/// The program with a consumer's tests.
 pub(crate) fn program_of(name: &str) -> String {
     format!("{OWN}{name}_test")
 }

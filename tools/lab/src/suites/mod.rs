@@ -123,8 +123,10 @@ pub(crate) struct Session<'a> {
     pub(crate) ctx: &'a Ctx,
     /// The developers' tree; only its objects and its base are used.
     pub(crate) tree: Tree,
-    /// The patch files.
+    /// The patch files: the first posting, then the follow-up.
     pub(crate) files: Vec<PathBuf>,
+    /// How many of them are the first posting.
+    first: usize,
     /// The commits that git am made of them, in order.
     pub(crate) commits: Vec<String>,
     tools: OnceCell<Toolchain>,
@@ -148,8 +150,9 @@ impl<'a> Session<'a> {
     /// Applies patches/ to the base, which is fetched if it is not there.
     pub(crate) fn open(ctx: &'a Ctx) -> Result<Self> {
         let tree = tree::open(ctx)?;
-        let files = series::of(&ctx.patches(), &tree)?;
-        if files.is_empty() {
+        let files = series::files(&ctx.patches())?;
+        let first = series::patches(&ctx.patches())?.len();
+        if first == 0 {
             bail!("patches/ holds no patch");
         }
         if let Some(work) = series::unexported(ctx, &tree)? {
@@ -173,6 +176,7 @@ impl<'a> Session<'a> {
             ctx,
             tree,
             files,
+            first,
             commits,
             tools: OnceCell::new(),
             base_kernel: OnceCell::new(),
@@ -185,6 +189,18 @@ impl<'a> Session<'a> {
         self.commits
             .last()
             .map_or(self.tree.base.as_str(), String::as_str)
+    }
+
+    /// The last commit of the first posting.
+    pub(crate) fn first_posting(&self) -> &str {
+        self.commits
+            .get(self.first - 1)
+            .map_or(self.tip(), String::as_str)
+    }
+
+    /// The patch files of the first posting.
+    pub(crate) fn first_files(&self) -> &[PathBuf] {
+        &self.files[..self.first]
     }
 
     /// The compilers.
@@ -272,7 +288,6 @@ impl<'a> Session<'a> {
     pub(crate) fn patch_name(&self, index: usize) -> String {
         self.files
             .get(index)
-            .and_then(|file| file.file_stem())
-            .map_or(String::new(), |name| name.to_string_lossy().into_owned())
+            .map_or(String::new(), |file| series::name(&file.with_extension("")))
     }
 }

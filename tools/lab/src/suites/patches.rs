@@ -16,7 +16,7 @@ use crate::git::Git;
 use crate::kernel::Variant;
 use crate::proc::{self, Logged};
 use crate::report::Report;
-use crate::series::{self, Trial};
+use crate::series;
 
 /// Debian's values of two variables of fs/namei.c, which mainline leaves at 0.
 const DEBIAN_LINES: [&str; 2] = [
@@ -48,11 +48,8 @@ pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
         exported(session),
         None,
     );
-    report.outcome(
-        "a release's own patches change what their namesakes change",
-        namesakes(&ctx.patches()),
-        None,
-    );
+    let (counts, problems) = sizes(session)?;
+    report.check(&counts, &problems, None);
     report.outcome(
         "the mirror agrees with the patches",
         series::added(&tree.git, &tree.base, session.tip())
@@ -75,21 +72,10 @@ pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
         None,
     );
     report.outcome(
-        "each patch after the core applies to the core alone",
-        independent(session),
+        "each of the breaks applies to what it breaks",
+        breaks::stale(session),
         None,
     );
-    // The breaks are those of the series itself, not of what differs on a release.
-    if files
-        .iter()
-        .all(|file| file.parent() == Some(&ctx.patches()))
-    {
-        report.outcome(
-            "each of the breaks applies to what it breaks",
-            breaks::stale(session),
-            None,
-        );
-    }
     let log = session.ctx.fresh_log("example")?;
     report.outcome(
         "the documentation's example compiles",
@@ -100,28 +86,53 @@ pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
     generated_header(session, report)
 }
 
-/// The last patch of the core. Of the others, the last one describes them all.
-const CORE: &str = "samples-check-exec-open-scripts-with-O_MAYEXEC";
+/// More than this, nobody reviews in one go: patches and lines of the first posting, lines of
+/// a cover letter.
+const MOST: (usize, usize, usize) = (8, 3000, 150);
 
-/// Applies each patch that the core does without to the core.
-fn independent(session: &Session<'_>) -> Result<Vec<String>> {
-    let core = session
-        .files
-        .iter()
-        .position(|file| file.to_string_lossy().contains(CORE))
-        .with_context(|| format!("no patch is named {CORE}"))?;
-    let optional = core + 1..session.files.len() - 1;
-    if optional.is_empty() {
-        bail!("no patch follows {CORE}");
+/// The size of the first posting and of the cover letters, and what is too long.
+fn sizes(session: &Session<'_>) -> Result<(String, Vec<String>)> {
+    let Session { ctx, tree, .. } = session;
+    let patches = session.first_files().len();
+    let counts = tree.git.run([
+        "diff",
+        "--numstat",
+        "--no-renames",
+        &tree.base,
+        session.first_posting(),
+    ])?;
+    let added: usize = counts
+        .lines()
+        .filter_map(|line| line.split('\t').next()?.parse::<usize>().ok())
+        .sum();
+    let mut name = format!("the first posting is short: {patches} patches add {added} lines");
+    let mut problems = too_many(patches, MOST.0, "patches in the first posting");
+    problems.extend(too_many(added, MOST.1, "lines added by the first posting"));
+    let mut folders = vec![ctx.patches()];
+    if patches < session.files.len() {
+        folders.push(series::follow_up(&ctx.patches()));
     }
-    let core = Trial::of(&session.tree.git, &session.commits[core])?;
-    let mut problems = Vec::new();
-    for number in optional {
-        if let Some(errors) = core.objection(&session.files[number])? {
-            problems.push(format!("{}: {errors}", session.patch_name(number)));
+    for folder in folders {
+        let letter = folder.join("cover-letter.txt");
+        let shown = ctx.show(&letter);
+        match fs::read_to_string(&letter) {
+            Ok(text) => {
+                let lines = text.lines().count();
+                name.push_str(&format!(", {shown} has {lines}"));
+                problems.extend(too_many(lines, MOST.2, &format!("lines in {shown}")));
+            }
+            Err(error) => problems.push(format!("{shown}: {error}")),
         }
     }
-    Ok(problems)
+    Ok((name, problems))
+}
+
+/// The complaint that there are more than `most`.
+fn too_many(count: usize, most: usize, what: &str) -> Vec<String> {
+    (count > most)
+        .then(|| format!("{count} {what}, at most {most}"))
+        .into_iter()
+        .collect()
 }
 
 /// Compiles the C code that the documentation shows, with the headers of the series.
@@ -170,10 +181,10 @@ fn exported(session: &Session<'_>) -> Result<Vec<String>> {
     let out = tempfile::Builder::new()
         .prefix(".export-")
         .tempdir_in(&session.ctx.slot)?;
-    let (dir, written) = series::exported(session.ctx, &session.tree, session.tip(), out.path())?;
-    let kept = series::patches(&dir)?;
-    let [have, want]: [BTreeSet<String>; 2] =
-        [&kept, &written].map(|files| series::names(files).into_iter().collect());
+    series::exported(session.ctx, &session.tree, session.tip(), out.path())?;
+    let dir = session.ctx.patches();
+    let [have, want]: [BTreeSet<String>; 2] = [session.files.clone(), series::files(out.path())?]
+        .map(|files| files.iter().map(|file| series::name(file)).collect());
     let mut problems: Vec<String> = have
         .difference(&want)
         .map(|name| format!("{name}: not written by export"))
@@ -197,43 +208,6 @@ fn exported(session: &Session<'_>) -> Result<Vec<String>> {
         problems.push("`make kernel`, then `make export`".to_owned());
     }
     Ok(problems)
-}
-
-/// How the patches in the releases' folders differ from those that they replace by more
-/// than what is around the change.
-fn namesakes(dir: &Path) -> Result<Vec<String>> {
-    let mut problems = Vec::new();
-    for entry in fs::read_dir(dir).with_context(|| format!("cannot list {}", dir.display()))? {
-        let folder = entry?.file_name().to_string_lossy().into_owned();
-        if !is_release(&folder) {
-            continue;
-        }
-        for file in series::patches(&dir.join(&folder))? {
-            let name = file.file_name().unwrap_or_default();
-            let shown = format!("{folder}/{}", name.to_string_lossy());
-            let Ok(plain) = fs::read_to_string(dir.join(name)) else {
-                problems.push(format!("{shown}: patches/ has no patch of this name"));
-                continue;
-            };
-            let (plain, own) = (
-                series::change(&plain),
-                series::change(&fs::read_to_string(&file)?),
-            );
-            if plain != own {
-                let mut lines = plain.lines().zip(own.lines());
-                let line = lines.find(|(a, b)| a != b).map_or("its end", |(_, b)| b);
-                problems.push(format!("{shown}: changes something else, at: {line}"));
-            }
-        }
-    }
-    Ok(problems)
-}
-
-/// Whether a folder of patches/ is that of a release, not of another project.
-fn is_release(folder: &str) -> bool {
-    folder
-        .strip_prefix(series::FOLDER)
-        .is_some_and(|release| release.starts_with(|first: char| first.is_ascii_digit()))
 }
 
 fn trailers(session: &Session<'_>) -> Result<Vec<String>> {
@@ -482,32 +456,9 @@ mod tests {
     }
 
     #[test]
-    fn a_release_s_patch_changes_what_its_namesake_changes() {
-        let dir = tempfile::tempdir().unwrap();
-        let write = |path: &str, text: &str| {
-            let path = dir.path().join(path);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text).unwrap();
-        };
-        let patch = "Subject: x\n\nWhy.\n---\n f | 1 +\n\ndiff --git a/f b/f\nindex 1..2\n@@ -1 +1,2 @@\n a\n+new\n";
-        let moved = patch.replace("1..2", "3..4").replace("\n a\n", "\n b\n");
-        write("0001-x.patch", patch);
-        write("linux-7.2/0001-x.patch", &moved);
-        write("linux-raw-sys/0001-another-project.patch", "");
-        assert!(namesakes(dir.path()).unwrap().is_empty());
-        write("linux-7.2/0001-x.patch", &moved.replace("+new", "+newer"));
-        write("linux-7.1/0001-x.patch", &moved.replace("Why.", "Because."));
-        write("linux-7.1/0002-y.patch", &moved);
-        let mut problems = namesakes(dir.path()).unwrap();
-        problems.sort();
-        assert_eq!(
-            problems,
-            [
-                "linux-7.1/0001-x.patch: changes something else, at: Because.",
-                "linux-7.1/0002-y.patch: patches/ has no patch of this name",
-                "linux-7.2/0001-x.patch: changes something else, at: +newer",
-            ]
-        );
+    fn a_limit_is_what_is_still_fine() {
+        assert!(too_many(8, 8, "patches").is_empty());
+        assert_eq!(too_many(9, 8, "patches"), ["9 patches, at most 8"]);
     }
 
     #[test]
