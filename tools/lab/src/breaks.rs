@@ -416,14 +416,15 @@ impl<'a> Kernels<'a> {
             &CONSUMERS,
         )?;
         let run = consumers::tests(session, &kernel, Plan::all(DROPPED, bundle))?;
+        let own = selftests::own(bundle)?;
         Ok(names
             .into_iter()
             .map(|name| {
-                let program = consumers::program_of(name);
+                let program = consumers::program_of(&own, name);
                 let cases: Vec<Case> = run
                     .cases
                     .iter()
-                    .filter(|case| case.group == program)
+                    .filter(|case| Some(&case.group) == program)
                     .cloned()
                     .collect();
                 (name, judge(&cases, None, &[]))

@@ -38,7 +38,7 @@ use clap::{Parser, Subcommand};
 use crate::ctx::Ctx;
 use crate::kernel::{Builder, Kernel, Variant};
 use crate::report::Report;
-use crate::selftests::Plan;
+use crate::selftests::{Flavour, Plan};
 use crate::toolchain::Toolchain;
 use crate::tree::Tree;
 
@@ -158,7 +158,7 @@ fn run(args: &Args) -> Result<bool> {
         Verb::Kselftest => {
             let (tree, kernel) = build_tip(&ctx)?;
             let tools = Toolchain::find(&ctx)?;
-            let bundle = selftests::bundle(&ctx, &tools, &tree.git, &ctx.obj())?;
+            let bundle = selftests::build(&ctx, &tools, &tree.git, &ctx.obj(), Flavour::SERIES)?;
             let mut report = Report::new();
             let run = selftests::run(&ctx, &kernel, Plan::all("kselftest", &bundle))?;
             report.cases("", &run.cases, &run.log);

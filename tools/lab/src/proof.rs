@@ -10,14 +10,14 @@ mod stress;
 
 pub(crate) use stress::DEBUG;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use crate::ctx::Ctx;
 use crate::guest::beside;
 use crate::kernel::Kernel;
 use crate::report::Report;
 use crate::rows::{self, Row};
-use crate::selftests::{self, OWN, Plan, Run};
+use crate::selftests::{self, Plan, Run};
 use crate::suites::Session;
 use crate::tap::{Case, Verdict};
 use crate::toolchain::Arch;
@@ -151,9 +151,10 @@ fn debug_kernel(session: &Session<'_>) -> Result<Kernel> {
 /// The selftests that attack: what they get hold of without the flag, and not with it.
 fn attacks(session: &Session<'_>, kernel: &Kernel) -> Result<Row> {
     let bundle = session.selftests()?;
-    let only = [format!("{OWN}attack_test")];
+    let own = selftests::own(&bundle)?;
+    let attack = selftests::program_of(&own, "attack").context("no program attacks")?;
     let plan = Plan {
-        only: &only,
+        only: std::slice::from_ref(attack),
         ..Plan::all("attacks", &bundle)
     };
     let run = selftests::run(session.ctx, kernel, plan)?;

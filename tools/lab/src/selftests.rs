@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -21,46 +22,82 @@ use crate::ui::Stage;
 /// The file in which the installed selftests are listed.
 const LIST: &str = "kselftest-list.txt";
 
-/// The collections that the series must not disturb, its own tests included.
-pub(crate) const TARGETS: &str = "filesystems/openat2 exec";
+/// The collections of the kernel that the series must not disturb.
+const KERNEL: &str = "filesystems/openat2 exec";
+
+/// The collection of the series' own tests.
+const SERIES: &str = "filesystems/mayexec";
+
+/// The collection that [`DIR`] becomes. It is beside the series' own, whose headers it includes.
+const MORE: &str = "filesystems/mayexec-more";
+
+/// The collections that test the series.
+pub(crate) const OWN: [&str; 2] = [SERIES, MORE];
+
+/// Where this repository has tests for which the series is no place.
+const DIR: &str = "tools/selftests";
+
+/// Where a kernel has its collections.
+const COLLECTIONS: &str = "tools/testing/selftests";
 
 /// Which selftests are built, and how.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Flavour {
-    /// The collections.
-    targets: &'static str,
+    /// The collections of the kernel.
+    kernel: &'static str,
     /// Added to make's command line.
     options: &'static [&'static str],
+    /// Whether this repository's own tests are copied into the tree for the time of the build.
+    more: bool,
 }
 
 impl Flavour {
     /// For the host's architecture, as a developer builds them.
-    pub(crate) const NATIVE: Self = Self {
-        targets: TARGETS,
+    pub(crate) const SERIES: Self = Self {
+        kernel: KERNEL,
         // Those of exec need BTF and bpftool; the same bundle on every machine
         // matters more. The series' own needs what scripts/packages.txt has.
         options: &["HAVE_BPF_TOOLCHAIN=n", "HAVE_LIBBPF=y"],
+        more: false,
+    };
+    /// As [`Flavour::SERIES`], with this repository's own tests.
+    pub(crate) const NATIVE: Self = Self {
+        more: true,
+        ..Self::SERIES
     };
     /// For a root without libraries. The sanitizers do without static programs, and
     /// nobody has libbpf for two architectures.
     pub(crate) const STATIC: Self = Self {
-        targets: COLLECTION,
+        kernel: OPENAT2,
         options: &[
             "HAVE_LIBBPF=n",
             "USERCFLAGS=-fno-sanitize=all",
             "USERLDFLAGS=-static -fuse-ld=lld",
         ],
+        more: true,
     };
     /// 32-bit programs on the host's architecture, with the run-time library of
     /// clang, which has both, instead of GCC's.
     pub(crate) const COMPAT: Self = Self {
-        targets: COLLECTION,
+        kernel: OPENAT2,
         options: &[
             "HAVE_LIBBPF=n",
             "USERCFLAGS=-m32 -fno-sanitize=all",
             "USERLDFLAGS=-rtlib=compiler-rt -unwindlib=none -fuse-ld=lld",
         ],
+        more: true,
     };
+
+    /// The collections that a tree has.
+    pub(crate) fn targets(self, tree: &Path) -> String {
+        let mut targets = self.kernel.to_owned();
+        for own in OWN {
+            if tree.join(COLLECTIONS).join(own).is_dir() {
+                targets.push_str(&format!(" {own}"));
+            }
+        }
+        targets
+    }
 
     /// What is added to make's command line.
     pub(crate) fn options(self) -> &'static [&'static str] {
@@ -68,15 +105,22 @@ impl Flavour {
     }
 }
 
-/// The collection of the series' own tests.
-const COLLECTION: &str = "filesystems/openat2";
+/// The collection of openat2(2) without the flag, alone: whoever has no libraries for exec.
+const OPENAT2: &str = "filesystems/openat2";
 
-/// How the names of the programs that test the series begin.
-pub(crate) const OWN: &str = "filesystems/openat2:mayexec_";
-
-/// Whether a program tests the series.
+/// Whether a program, as `collection:test`, tests the series.
 pub(crate) fn is_own(program: &str) -> bool {
-    program.starts_with(OWN)
+    let collection = program.split(':').next();
+    collection.is_some_and(|collection| OWN.contains(&collection))
+}
+
+/// The program among the series' `own` that tests `what`.
+pub(crate) fn program_of<'a>(own: &'a [String], what: &str) -> Option<&'a String> {
+    let test = format!("{what}_test");
+    own.iter().find(|program| {
+        let name = program.split_once(':').map_or("", |(_, name)| name);
+        name.strip_prefix("mayexec_").unwrap_or(name) == test
+    })
 }
 
 /// The programs of the bundle, as `collection:test`.
@@ -92,17 +136,41 @@ pub(crate) fn own(bundle: &Path) -> Result<Vec<String>> {
     let mut own = programs(bundle)?;
     own.retain(|program| is_own(program));
     if own.is_empty() {
-        bail!("the selftests hold no program {OWN}*");
+        bail!("the selftests hold no program of {SERIES}");
     }
     Ok(own)
 }
 
-/// The selftests of the tree as checked out, installed with the kernel's own rules.
-pub(crate) fn bundle(ctx: &Ctx, tools: &Toolchain, tree: &Git, obj: &Path) -> Result<PathBuf> {
-    build(ctx, tools, tree, obj, Flavour::NATIVE)
+/// This repository's tests as a collection of a tree, until it is dropped.
+struct Copied(PathBuf);
+
+impl Copied {
+    fn of(ctx: &Ctx, tree: &Path) -> Result<Option<Self>> {
+        let own = ctx.root.join(DIR);
+        if !own.is_dir() {
+            return Ok(None);
+        }
+        let copied = Self(tree.join(COLLECTIONS).join(MORE));
+        // A run that was ended may have left it.
+        copied.remove();
+        let mut copy = Command::new("cp");
+        crate::proc::capture(copy.arg("-a").arg(&own).arg(&copied.0))?;
+        Ok(Some(copied))
+    }
+
+    fn remove(&self) {
+        // What stays is removed when the tree goes to its next commit.
+        let _ = fs::remove_dir_all(&self.0);
+    }
 }
 
-/// As [`bundle`], of another kind.
+impl Drop for Copied {
+    fn drop(&mut self) {
+        self.remove();
+    }
+}
+
+/// The selftests of the tree as checked out, installed with the kernel's own rules.
 pub(crate) fn build(
     ctx: &Ctx,
     tools: &Toolchain,
@@ -110,11 +178,15 @@ pub(crate) fn build(
     obj: &Path,
     flavour: Flavour,
 ) -> Result<PathBuf> {
+    let _copied = match flavour.more {
+        true => Copied::of(ctx, tree.dir())?,
+        false => None,
+    };
+    let targets = flavour.targets(tree.dir());
     // Everything that the tests are built from; the rest of the tree is not.
     let mut inputs = format!(
-        "4 {} {} {:?}\n{}",
+        "5 {} {targets} {:?}\n{}",
         tools.arch.name(),
-        flavour.targets,
         flavour.options,
         tools.versions
     );
@@ -128,7 +200,7 @@ pub(crate) fn build(
     with_index(&["add", "-A"])?;
     let id = with_index(&["write-tree"])?;
     for dir in [
-        "tools/testing/selftests",
+        COLLECTIONS,
         "tools/include",
         "include/uapi",
         &format!("arch/{}/include/uapi", tools.arch.dir()),
@@ -163,7 +235,7 @@ pub(crate) fn build(
     }
     let mut make = tools.make(tree.dir(), obj);
     make.arg("kselftest-install")
-        .arg(format!("TARGETS={}", flavour.targets))
+        .arg(format!("TARGETS={targets}"))
         .arg(format!("KSFT_INSTALL_PATH={}", out.display()))
         // A test that does not build must stop the run, not vanish from it.
         .arg("FORCE_TARGETS=1")
@@ -334,6 +406,40 @@ mod tests {
     }
 
     #[test]
+    fn the_series_programs_are_those_of_two_collections() {
+        let own = [
+            "filesystems/mayexec:mayexec_ima_test",
+            "filesystems/mayexec-more:bpf_test",
+        ];
+        assert!(own.iter().all(|program| is_own(program)));
+        assert!(!is_own("filesystems/openat2:openat2_test"));
+        let own = own.map(str::to_owned);
+        assert_eq!(program_of(&own, "ima"), Some(&own[0]));
+        assert_eq!(program_of(&own, "bpf"), Some(&own[1]));
+        assert_eq!(program_of(&own, "pf"), None);
+    }
+
+    #[test]
+    fn the_repository_s_tests_are_in_the_tree_while_it_is_built() {
+        let dir = tempfile::tempdir().unwrap();
+        let (own, tree) = (dir.path().join(DIR), dir.path().join("linux"));
+        let targets = || Flavour::NATIVE.targets(&tree);
+        let ctx = crate::ctx::tests::at(dir.path());
+        fs::create_dir_all(tree.join(COLLECTIONS).join(SERIES)).unwrap();
+        assert!(Copied::of(&ctx, &tree).unwrap().is_none());
+        fs::create_dir_all(&own).unwrap();
+        fs::write(own.join("a_test.c"), "").unwrap();
+        let plain = format!("{KERNEL} {SERIES}");
+        assert_eq!(targets(), plain);
+        let copied = Copied::of(&ctx, &tree).unwrap();
+        assert_eq!(targets(), format!("{plain} {MORE}"));
+        assert!(tree.join(COLLECTIONS).join(MORE).join("a_test.c").is_file());
+        drop(copied);
+        assert_eq!(targets(), plain);
+        assert!(own.join("a_test.c").is_file());
+    }
+
+    #[test]
     fn messages_are_no_tests() {
         assert!(is_test("filesystems/openat2:openat2_test"));
         assert!(!is_test(
@@ -358,12 +464,12 @@ mod tests {
     fn only_old_tests_are_compared() {
         let base = [
             case("a", "1", Verdict::Pass),
-            case("filesystems/openat2:mayexec_test", "x", Verdict::Skip),
+            case("filesystems/mayexec:flags_test", "x", Verdict::Skip),
             case("a", "2", Verdict::Fail),
         ];
         let tip = [
             case("a", "1", Verdict::Pass),
-            case("filesystems/openat2:mayexec_test", "x", Verdict::Pass),
+            case("filesystems/mayexec:flags_test", "x", Verdict::Pass),
             case("a", "2", Verdict::Fail),
         ];
         assert!(differences(&base, &tip).is_empty());

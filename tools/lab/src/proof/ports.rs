@@ -11,14 +11,12 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::Row;
-use crate::git::Git;
 use crate::guest::{Boot, beside, complaints};
 use crate::kernel::{self, Builder, Kernel, Variant};
 use crate::proc::{self, Logged, file_tail};
 use crate::selftests::{self, Flavour, Plan, Run, is_own};
 use crate::suites::Session;
 use crate::suites::kunit;
-use crate::suites::patches::checked_out;
 use crate::tap::{self, Case, Verdict};
 use crate::toolchain::{self, Arch, Toolchain};
 use crate::ui::Stage;
@@ -43,7 +41,7 @@ pub(crate) fn cross(session: &Session<'_>, arch: Arch) -> Result<Row> {
     let bundle = selftests::build(
         session.ctx,
         &tools,
-        &Git::at(checked_out(session)?),
+        &session.at(session.tip())?,
         &obj(session, name),
         Flavour::STATIC,
     )?;
@@ -72,7 +70,7 @@ pub(crate) fn compat(session: &Session<'_>) -> Result<Row> {
     let bundle = selftests::build(
         session.ctx,
         session.tools()?,
-        &Git::at(checked_out(session)?),
+        &session.at(session.tip())?,
         &session.builder(&Variant::PLAIN)?.obj,
         Flavour::COMPAT,
     )?;
@@ -85,7 +83,7 @@ pub(crate) fn compat(session: &Session<'_>) -> Result<Row> {
 /// tells a newcomer to run.
 pub(crate) fn uml(session: &Session<'_>) -> Result<Row> {
     let tools = session.tools()?;
-    let tree = checked_out(session)?;
+    let tree = session.at(session.tip())?;
     let dir = obj(session, "uml");
     // A result of an earlier run is none of this one.
     let result = dir.join(TEST_LOG);
@@ -94,7 +92,7 @@ pub(crate) fn uml(session: &Session<'_>) -> Result<Row> {
     }
     std::fs::create_dir_all(&dir)?;
     let log = session.ctx.fresh_log("kunit-py")?;
-    let mut cmd = kunit_py(tools, &tree, &dir);
+    let mut cmd = kunit_py(tools, tree.dir(), &dir);
     let stage = Stage::begin("run kunit.py", Some(&log));
     let status = Logged::new("kunit.py", &log)
         .limit(Duration::from_secs(3600))
@@ -144,7 +142,7 @@ fn build(session: &Session<'_>, tools: &Toolchain, name: &'static str) -> Result
         whole: true,
     };
     let key = kernel::tree_key(&session.tree.git, session.tip())?;
-    checked_out(session)?;
+    session.at(session.tip())?;
     builder.build(
         &format!("the series' kernel ({name})"),
         &key,
@@ -338,7 +336,7 @@ mod tests {
 
     #[test]
     fn another_verdict_than_the_known_one_is_a_failure() {
-        let own = format!("{}x", selftests::OWN);
+        let own = "filesystems/mayexec:x".to_owned();
         let known = run(&[
             (&own, "a", Verdict::Pass),
             (&own, "b", Verdict::Skip),

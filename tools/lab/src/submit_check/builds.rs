@@ -13,7 +13,7 @@ use super::sides::{self, Found, PROBE, Side, UP, must};
 use crate::kernel::{self, Warnings};
 use crate::proc;
 use crate::rows::Row;
-use crate::selftests::{Flavour, TARGETS};
+use crate::selftests::Flavour;
 use crate::suites::Session;
 use crate::suites::consumers::CONSUMERS;
 use crate::toolchain::{Arch, LLVM, Toolchain};
@@ -339,20 +339,21 @@ pub(super) fn selftests(session: &Session<'_>) -> Result<Row> {
     let claim = "selftests: no new warnings with W=1's flags, LLVM and GCC";
     sides::row(session, ("selftests W=1", claim, &inputs), &|side| {
         let mut findings = BTreeSet::new();
+        let targets = Flavour::SERIES.targets(side.tree.dir());
         for config in [&X86, &X86_GCC] {
             let (tools, obj) = config.prepare(session, side)?;
             let _ = fs::remove_dir_all(obj.join("kselftest"));
             let mut make = tools.make(side.tree.dir(), &obj);
             make.args(["kselftest-all", "FORCE_TARGETS=1", SELFTEST_WARNINGS])
-                .arg(format!("TARGETS={TARGETS}"))
+                .arg(format!("TARGETS={targets}"))
                 // Where GCC compiles the rest, the kernel's own name for it has no version.
                 .arg(format!("BPF_CLANG=clang{LLVM}"))
-                .args(Flavour::NATIVE.options());
+                .args(Flavour::SERIES.options());
             let text = must(side, "make kselftest-all", &mut make)?;
             findings.extend(Warnings::of(side.tree.dir(), &obj, &text));
         }
         Ok(Found {
-            tried: format!("{TARGETS}, 2 compilers"),
+            tried: format!("{targets}, 2 compilers"),
             findings,
         })
     })

@@ -2,6 +2,7 @@
 
 //! The kernel's other subsystems as consumers of the flag, in one guest.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
@@ -9,7 +10,7 @@ use anyhow::{Result, bail};
 use super::Session;
 use crate::kernel::{Kernel, Variant};
 use crate::report::Report;
-use crate::selftests::{self, OWN, Plan, Run};
+use crate::selftests::{self, Plan, Run};
 use crate::tap::Verdict;
 
 /// A kernel with everything that looks at opens.
@@ -22,7 +23,7 @@ pub(crate) const CONSUMERS: Variant = Variant {
 /// Turns on what a boot decides.
 const CMDLINE: [&str; 3] = ["lsm=landlock,apparmor,ipe,bpf", "audit=1", "ipe.enforce=0"];
 
-/// Whose tests run here. Those of a consumer that has lost its patch are missed.
+/// Whose tests run here, wherever they are. Those that are nowhere are missed.
 const NAMES: [&str; 8] = [
     "apparmor", "audit", "bpf", "fanotify", "ima", "ipe", "landlock", "trace",
 ];
@@ -44,13 +45,24 @@ pub(crate) fn tests(session: &Session<'_>, kernel: &Kernel, plan: Plan<'_>) -> R
     selftests::run(session.ctx, kernel, plan)
 }
 
-/// The programs that are there, and those that are missing.
+/// The programs that are there, and the consumers without one.
 fn wanted(bundle: &Path) -> Result<(Vec<String>, Vec<String>)> {
     let own = selftests::own(bundle)?;
-    Ok(NAMES
-        .iter()
-        .map(|name| program_of(name))
-        .partition(|test| own.contains(test)))
+    let (mut there, mut missing) = (Vec::new(), Vec::new());
+    for name in NAMES {
+        match program_of(&own, name) {
+            Some(program) => there.push(program.clone()),
+            None => missing.push(format!("no program is named {name}_test")),
+        }
+    }
+    Ok((there, missing))
+}
+
+/// The program with a consumer's tests.
+pub(crate) fn program_of<'a>(own: &'a [String], name: &str) -> Option<&'a String> {
+    // fanotify's may test the whole of fsnotify.
+    let other = (name == "fanotify").then(|| selftests::program_of(own, "fsnotify"));
+    selftests::program_of(own, name).or(other.flatten())
 }
 
 /// The consumers that the follow-up changes, and not only their tests.
@@ -71,17 +83,17 @@ pub(crate) fn followed_up(session: &Session<'_>) -> Result<Vec<&'static str>> {
     Ok(names)
 }
 
-/// The program with a consumer's tests.
-pub(crate) fn program_of(name: &str) -> String {
-    format!("{OWN}{name}_test")
-}
-
 /// Runs the tests of all consumers, of which none may be missing nor skip.
 pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
     let kernel = kernel(session)?;
     let bundle = session.selftests()?;
     let (_, missing) = wanted(&bundle)?;
     report.check("every consumer has its test", &missing, None);
+    report.outcome(
+        "the kernel has what the selftests' config asks for",
+        unmet(&kernel, &bundle),
+        None,
+    );
     let run = tests(session, &kernel, Plan::all("consumers", &bundle))?;
     report.cases("", &run.cases, &run.log);
     super::guest::sound(report, "with all consumers", &run);
@@ -93,6 +105,20 @@ pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
         .collect();
     report.check("no consumer is missing", &skipped, Some(&run.log));
     Ok(())
+}
+
+/// The options that a collection of the bundle wants and the kernel has not.
+fn unmet(kernel: &Kernel, bundle: &Path) -> Result<Vec<String>> {
+    let config = fs::read_to_string(kernel.dir.join("config"))?;
+    let mut unmet = Vec::new();
+    for collection in selftests::OWN {
+        // The kernel's rules install it beside the programs.
+        if let Ok(wanted) = fs::read_to_string(bundle.join(collection).join("config")) {
+            let missing = crate::kernel::unmet(&wanted, &config);
+            unmet.extend(missing.iter().map(|line| format!("{collection}: {line}")));
+        }
+    }
+    Ok(unmet)
 }
 
 /// What scripts/setup.sh has unpacked: daemons that nobody wants on the host.

@@ -10,9 +10,9 @@ use super::Session;
 use super::build::{OFF, STATIC, STATIC_MOUNT, STATIC_MOUNT_VALUE, STATIC_VALUE};
 use crate::ctx::Ctx;
 use crate::guest::{Boot, beside};
-use crate::kernel::Kernel;
+use crate::kernel::{Kernel, Variant};
 use crate::report::Report;
-use crate::selftests::{self, Plan, Run, differences, is_own};
+use crate::selftests::{self, Flavour, Plan, Run, differences, is_own};
 use crate::tap::{Case, Verdict};
 
 /// Runs the same selftests on both kernels, and the series' own on its variants.
@@ -96,6 +96,19 @@ pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
         "booted with the sysctl at 2",
         plan,
     )?;
+
+    if session.first_posting() != session.tip() {
+        let how = "the first posting alone";
+        let first = session.first_posting();
+        let kernel = session.kernel(how, first, &Variant::PLAIN)?;
+        let bundle = session.selftests_at(first, Flavour::SERIES)?;
+        let own = selftests::own(&bundle)?;
+        let plan = Plan {
+            only: &own,
+            ..Plan::all("selftests first posting", &bundle)
+        };
+        variant(session, report, &kernel, how, plan)?;
+    }
 
     let off = session.kernel("CONFIG_OPEN_MAYEXEC=n", session.tip(), &OFF)?;
     let plan = Plan {
@@ -227,7 +240,7 @@ mod tests {
         let base = [
             case("old", "a", Verdict::Fail),
             case("old", "b", Verdict::Pass),
-            case("filesystems/openat2:mayexec_x", "c", Verdict::Fail),
+            case("filesystems/mayexec:x", "c", Verdict::Fail),
         ];
         let tip = base.clone().map(|mut case| {
             case.verdict = Verdict::Fail;

@@ -30,6 +30,7 @@ use crate::git::Git;
 use crate::kernel::{self, Builder, Kernel, Variant};
 use crate::proof;
 use crate::report::Report;
+use crate::selftests::{self, Flavour};
 use crate::series;
 use crate::toolchain::Toolchain;
 use crate::tree::{self, Tree};
@@ -277,11 +278,25 @@ impl<'a> Session<'a> {
         self.tip_kernel.get().context("no kernel")
     }
 
-    /// The selftests of the whole series, installed.
+    /// The selftests of the whole series and of this repository, installed.
     pub(crate) fn selftests(&self) -> Result<PathBuf> {
-        let tip = Git::at(patches::checked_out(self)?);
+        self.selftests_at(self.tip(), Flavour::NATIVE)
+    }
+
+    /// The selftests that a commit of the series has, installed.
+    pub(crate) fn selftests_at(&self, commit: &str, flavour: Flavour) -> Result<PathBuf> {
+        let tree = self.at(commit)?;
         let obj = self.builder(&Variant::PLAIN)?.obj;
-        crate::selftests::bundle(self.ctx, self.tools()?, &tip, &obj)
+        selftests::build(self.ctx, self.tools()?, &tree, &obj, flavour)
+    }
+
+    /// The walk's tree, with a commit checked out.
+    pub(crate) fn at(&self, commit: &str) -> Result<Git> {
+        let walk = self.walk()?;
+        if walk.commit("HEAD")?.as_deref() != Some(commit) || !walk.dirt()?.is_empty() {
+            walk.force_to(commit)?;
+        }
+        Ok(walk)
     }
 
     /// The name of a patch file, for messages.

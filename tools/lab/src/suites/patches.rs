@@ -12,7 +12,6 @@ use regex::Regex;
 
 use super::Session;
 use crate::breaks;
-use crate::git::Git;
 use crate::kernel::Variant;
 use crate::proc::{self, Logged};
 use crate::report::Report;
@@ -137,7 +136,8 @@ fn too_many(count: usize, most: usize, what: &str) -> Vec<String> {
 
 /// Compiles the C code that the documentation shows, with the headers of the series.
 fn example(session: &Session<'_>, log: &Path) -> Result<()> {
-    let tree = checked_out(session)?;
+    let walk = session.at(session.tip())?;
+    let tree = walk.dir();
     let obj = session.builder(&Variant::PLAIN)?.obj;
     let page = tree.join("Documentation/userspace-api/mayexec.rst");
     let text =
@@ -145,7 +145,7 @@ fn example(session: &Session<'_>, log: &Path) -> Result<()> {
     let dir = tempfile::tempdir()?;
     let source = dir.path().join("example.c");
     fs::write(&source, code_block(&text)?)?;
-    let mut headers = session.tools()?.make(&tree, &obj);
+    let mut headers = session.tools()?.make(tree, &obj);
     headers.arg("headers");
     Logged::new("make headers", log).run(&mut headers, |_| {})?;
     let mut compile = Command::new("gcc");
@@ -425,21 +425,12 @@ fn generated_header(session: &Session<'_>, report: &mut Report) -> Result<()> {
     }
     let log = ctx.fresh_log("cbindgen")?;
     let script = ctx.root.join("scripts/prototypes.sh");
-    let tip = checked_out(session)?;
+    let tip = session.at(session.tip())?;
     let mut cmd = Command::new(&script);
-    cmd.arg("--check").arg(&tip).current_dir(&ctx.root);
+    cmd.arg("--check").arg(tip.dir()).current_dir(&ctx.root);
     let outcome = Logged::new("scripts/prototypes.sh", &log).run(&mut cmd, |_| {});
     report.outcome(name, outcome.map(|()| Vec::new()), Some(&log));
     Ok(())
-}
-
-/// The walk's tree, with the whole series checked out.
-pub(crate) fn checked_out(session: &Session<'_>) -> Result<std::path::PathBuf> {
-    let walk: Git = session.walk()?;
-    if walk.commit("HEAD")?.as_deref() != Some(session.tip()) || !walk.dirt()?.is_empty() {
-        walk.force_to(session.tip())?;
-    }
-    Ok(walk.dir().to_owned())
 }
 
 #[cfg(test)]

@@ -10,7 +10,6 @@ use anyhow::{Context, Result};
 
 use super::Session;
 use super::host::cargo;
-use super::patches::checked_out;
 use crate::ctx::Ctx;
 use crate::proc::Logged;
 use crate::report::Report;
@@ -81,13 +80,13 @@ pub(crate) fn rustfmt(session: &Session<'_>, report: &mut Report) -> Result<()> 
         report.skip(RUSTFMT, "the series touches no Rust file");
         return Ok(());
     }
-    let tip = checked_out(session)?;
+    let tip = session.at(session.tip())?;
     let mut cmd = Command::new("rustfmt");
     cmd.arg("--check")
         .arg("--config-path")
-        .arg(tip.join(".rustfmt.toml"))
+        .arg(tip.dir().join(".rustfmt.toml"))
         .args(&changed)
-        .current_dir(&tip);
+        .current_dir(tip.dir());
     let log = session.ctx.fresh_log("rustfmt")?;
     step(report, &log, RUSTFMT, &mut cmd);
     Ok(())
