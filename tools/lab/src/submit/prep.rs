@@ -72,7 +72,7 @@ pub(crate) fn prep(ctx: &Ctx) -> Result<()> {
         indented(&branch.problems(&source)?)
     );
     println!(
-        "to make yourself the author and sign off, once you have read what the README's section \"Submit it\" names:\n  \
+        "to make yourself the author and sign off, once you have read what CONTRIBUTING names below \"A new version for the lists\":\n  \
          git -C {dir} rebase --signoff --exec 'git commit -q --amend --no-edit --reset-author' {}",
         &branch.cover_commit()?[..12]
     );
