@@ -10,6 +10,7 @@
 //! of the kernel that all suites use (`proof`) and the one of faults (`debug`). Those in
 //! `tools` are for a copy of this repository.
 
+mod noticed;
 mod own;
 
 use std::collections::BTreeMap;
@@ -18,22 +19,22 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
+use self::noticed::{Noticed, failed, first_line, judge, judge_run, rows, stem};
 use self::own::Checkout;
 use crate::ctx::{Ctx, with_extension};
 use crate::git::Git;
-use crate::guest::{Boot, HostFault, complaints};
+use crate::guest::{Boot, complaints};
 use crate::kernel::{self, Kernel, Variant};
 use crate::proc;
 use crate::proof;
-use crate::rows::Row;
-use crate::selftests::{self, Plan, Run};
+use crate::selftests::{self, Plan};
 use crate::series::{Trial, touched_paths};
-use crate::suites::consumers::{self, CONSUMERS};
-use crate::suites::{self, OFF, STATIC, STATIC_VALUE, Session};
+use crate::session::Session;
+use crate::suites::consumers;
+use crate::suites::guest::sysctl_value;
+use crate::suites::host::{POLICY, policy_tests};
 use crate::tap::{self, Case, Verdict};
-
-/// What one suite said: nothing, or why it is red.
-type Noticed = Option<String>;
+use crate::variants::{CONSUMERS, DEBUG, OFF, STATIC, STATIC_VALUE};
 
 /// Applies each break in turn and reports which suites notice; whether all do.
 pub(crate) fn run(ctx: &Ctx, names: &[String]) -> Result<bool> {
@@ -121,13 +122,6 @@ pub(crate) fn stale(session: &Session<'_>) -> Result<Vec<String>> {
     Ok(problems)
 }
 
-fn stem(file: &Path) -> String {
-    file.file_stem()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned()
-}
-
 /// The name of the break that is no diff: the follow-up is dropped.
 const DROPPED: &str = "consumers-dropped";
 
@@ -181,7 +175,7 @@ impl Kind {
             Self::Consumers => CONSUMERS,
             Self::Static => STATIC,
             Self::Off => OFF,
-            Self::Debug => proof::DEBUG,
+            Self::Debug => DEBUG,
         }
     }
 
@@ -319,8 +313,8 @@ impl<'a> Kernels<'a> {
         // What does not compile shows nothing about the tests.
         let kernel = builder.build(&format!("the kernel with {name}"), &key, &variant)?;
         let mut noticed = self.notice(kind, &kernel, &name)?;
-        if touched.iter().any(|path| path == suites::POLICY) {
-            let red = suites::policy_tests(session.ctx, &walk.dir().join(suites::POLICY))?;
+        if touched.iter().any(|path| path == POLICY) {
+            let red = policy_tests(session.ctx, &walk.dir().join(POLICY))?;
             noticed.push(("host", (!red.is_empty()).then(|| red.join(", "))));
         }
         Ok(noticed)
@@ -381,7 +375,7 @@ impl<'a> Kernels<'a> {
                 ))?,
             )],
             Kind::Static => {
-                let value = suites::sysctl_value(ctx, kernel, &format!("sysctl {name}"), &[]);
+                let value = sysctl_value(ctx, kernel, &format!("sysctl {name}"), &[]);
                 vec![(
                     "guest",
                     match value {
@@ -433,108 +427,9 @@ impl<'a> Kernels<'a> {
     }
 }
 
-/// What rows hold against a kernel: the first failure of each.
-fn rows(
-    made: impl IntoIterator<Item = (&'static str, Result<Row>)>,
-) -> Result<Vec<(&'static str, Noticed)>> {
-    made.into_iter()
-        .map(|(name, row)| {
-            let noticed = match row {
-                Ok(row) => row.failures.first().map(|why| first_line(why)),
-                Err(error) => failed(error)?,
-            };
-            Ok((name, noticed))
-        })
-        .collect()
-}
-
-fn judge_run(run: Result<Run>) -> Result<Noticed> {
-    match run {
-        Ok(run) => Ok(judge(&run.cases, run.trouble, &run.complaints)),
-        Err(error) => failed(error),
-    }
-}
-
-/// That a step failed is a notice too, unless it is the host's fault.
-fn failed(error: anyhow::Error) -> Result<Noticed> {
-    if error.is::<HostFault>() {
-        return Err(error);
-    }
-    Ok(Some(first_line(&format!("{error:#}"))))
-}
-
-fn first_line(text: &str) -> String {
-    text.lines().next().unwrap_or_default().to_owned()
-}
-
-/// Why a run is red, if it is.
-fn judge(cases: &[Case], trouble: Option<String>, complaints: &[String]) -> Noticed {
-    let failed: Vec<&Case> = cases
-        .iter()
-        .filter(|case| case.verdict == Verdict::Fail)
-        .collect();
-    let passed = cases.iter().any(|case| case.verdict == Verdict::Pass);
-    match failed.first() {
-        Some(first) => Some(format!(
-            "{} failed, e.g. {}",
-            failed.len(),
-            first.full_name()
-        )),
-        None => trouble
-            .or_else(|| complaints.first().cloned())
-            .or_else(|| (!passed).then(|| "no case passed".to_owned())),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use anyhow::anyhow;
-
     use super::*;
-    use crate::ctx::tests::at;
-    use crate::kernel::Facts;
-    use crate::toolchain::Arch;
-
-    fn case(verdict: Verdict) -> Case {
-        Case {
-            group: "g".to_owned(),
-            name: "n".to_owned(),
-            verdict,
-            detail: String::new(),
-        }
-    }
-
-    #[test]
-    fn a_run_is_green_only_if_something_passed() {
-        assert_eq!(
-            judge(&[case(Verdict::Pass), case(Verdict::Skip)], None, &[]),
-            None
-        );
-        assert!(judge(&[case(Verdict::Skip)], None, &[]).is_some());
-        assert!(judge(&[], None, &[]).is_some());
-        assert!(judge(&[case(Verdict::Pass), case(Verdict::Fail)], None, &[]).is_some());
-        assert!(judge(&[case(Verdict::Pass)], Some("cut".to_owned()), &[]).is_some());
-        assert!(judge(&[case(Verdict::Pass)], None, &["BUG: x".to_owned()]).is_some());
-    }
-
-    #[test]
-    fn what_the_host_fails_at_is_no_notice() {
-        let guest = anyhow!("the guest did not come up");
-        let noticed = failed(guest).unwrap();
-        assert_eq!(noticed.as_deref(), Some("the guest did not come up"));
-
-        let dir = tempfile::tempdir().unwrap();
-        let kernel = Kernel {
-            dir: dir.path().to_owned(),
-            facts: Facts::default(),
-            arch: Arch::X86,
-        };
-        let host = Boot::new(&at(dir.path()), &kernel, "none", &[])
-            .program(&dir.path().join("missing"))
-            .run()
-            .context("selftests");
-        assert!(failed(host.unwrap_err()).is_err());
-    }
 
     #[test]
     fn breaks_are_named_by_file() {

@@ -11,6 +11,8 @@ mod ctx;
 mod debian;
 mod git;
 mod guest;
+#[cfg(test)]
+mod imports;
 mod kernel;
 mod proc;
 mod proof;
@@ -19,6 +21,7 @@ mod root;
 mod rows;
 mod selftests;
 mod series;
+mod session;
 mod submit;
 mod submit_check;
 mod suites;
@@ -26,6 +29,7 @@ mod tap;
 mod toolchain;
 mod tree;
 mod ui;
+mod variants;
 
 use std::io::IsTerminal;
 use std::os::unix::process::CommandExt;
@@ -143,7 +147,7 @@ fn run(args: &Args) -> Result<bool> {
         Verb::Demo => {
             let (_, kernel) = build_tip(&ctx)?;
             let mut report = Report::new();
-            suites::demo(&ctx, &kernel, &mut report);
+            suites::demo::demo(&ctx, &kernel, &mut report);
             Ok(report.failed() == 0)
         }
         Verb::Kernel => {

@@ -8,8 +8,6 @@ mod fuzz;
 mod ports;
 mod stress;
 
-pub(crate) use stress::DEBUG;
-
 use anyhow::{Context, Result};
 
 use crate::ctx::Ctx;
@@ -18,18 +16,11 @@ use crate::kernel::Kernel;
 use crate::report::Report;
 use crate::rows::{self, Row};
 use crate::selftests::{self, Plan, Run};
-use crate::suites::Session;
+use crate::session::Session;
 use crate::tap::{Case, Verdict};
 use crate::toolchain::Arch;
-
-/// How much is tried.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Extent {
-    /// Minutes, as part of `make test`.
-    Short,
-    /// What `make verify` takes its time for.
-    Long,
-}
+use crate::variants::DEBUG;
+use fuzz::Extent;
 
 /// Makes every row, or those that are named, and prints the table; whether nothing failed.
 pub(crate) fn verify(ctx: &Ctx, names: &[String]) -> Result<bool> {

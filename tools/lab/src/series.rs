@@ -15,9 +15,11 @@ use serde::{Deserialize, Serialize};
 use crate::ctx::{Ctx, hash, with_extension, write_whole};
 use crate::git::Git;
 use crate::proc;
-use crate::submit::BRANCH;
 use crate::tree::Tree;
 use crate::ui::Stage;
+
+/// The branch to send, with the name that b4 gives it.
+pub(crate) const BRANCH: &str = "b4/mayexec";
 
 /// Directories of the repository that hold nothing but files which the series adds.
 pub(crate) const MIRROR: [&str; 7] = [

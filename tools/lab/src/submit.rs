@@ -7,4 +7,4 @@ mod prep;
 mod trailers;
 
 pub(crate) use bases::run as bases;
-pub(crate) use prep::{BRANCH, dry_run, place, prep, range_diff, send, unsaved};
+pub(crate) use prep::{dry_run, place, prep, range_diff, send, unsaved};

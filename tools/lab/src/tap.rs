@@ -10,6 +10,9 @@
 
 use std::collections::BTreeMap;
 
+/// Part of the name of every KUnit suite that the series adds.
+pub(crate) const OWN: &str = "mayexec";
+
 /// How one case ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {

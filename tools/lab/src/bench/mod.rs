@@ -6,6 +6,7 @@ mod code;
 mod page;
 mod plot;
 mod results;
+mod targets;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -20,32 +21,18 @@ use regex::Regex;
 use crate::ctx::{Ctx, write_whole};
 use crate::git::Git;
 use crate::guest::Boot;
-use crate::kernel::{Kernel, Variant};
+use crate::kernel::Kernel;
 use crate::proc::{self, Logged};
-use crate::suites::{Session, consumers};
+use crate::session::Session;
+use crate::suites::consumers;
 use crate::ui::Stage;
-use results::Results;
-
-/// A kernel as distributions configure it.
-const REALISTIC: Variant = Variant {
-    name: "bench",
-    fragment: Some("bench.config"),
-    lines: &[],
-};
-
-/// The same without the feature.
-const OFF: Variant = Variant {
-    name: "bench",
-    fragment: Some("bench.config"),
-    lines: &["CONFIG_OPEN_MAYEXEC=n"],
-};
+use crate::variants::{REALISTIC, REALISTIC_OFF};
+use results::{CONFIGS, Results};
+use targets::targets;
 
 /// What the program for the guest is built for: naming it keeps its flags from build
 /// scripts and macros.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
-
-/// The configurations that are measured.
-pub(crate) const CONFIGS: [&str; 2] = ["minimal", "realistic"];
 
 /// Where the figures are kept.
 const DIR: &str = "bench";
@@ -98,7 +85,7 @@ pub(crate) fn run(ctx: &Ctx) -> Result<bool> {
         base: session.kernel("the base, realistic", &base, &REALISTIC)?,
         series: session.kernel("the series, realistic", &tip, &REALISTIC)?,
     };
-    let off = session.kernel("the series, realistic, not enabled", &tip, &OFF)?;
+    let off = session.kernel("the series, realistic, not enabled", &tip, &REALISTIC_OFF)?;
     measure(&mut results, CONFIGS[1], &realistic)?;
     for line in boot(
         Boot::new(ctx, &realistic.series, "threads", &["threads"])
@@ -377,134 +364,6 @@ fn disassemble(object: &Path) -> Result<String> {
             .args(["--disassemble", "--no-show-raw-insn"])
             .arg(object),
     )
-}
-
-/// What a figure should be.
-pub(crate) struct Target {
-    /// Of what.
-    pub(crate) what: String,
-    /// What it should be at most, or at least.
-    pub(crate) aim: String,
-    /// What it is.
-    pub(crate) found: String,
-    /// Whether that is good enough.
-    pub(crate) met: bool,
-}
-
-impl Target {
-    fn at_most(what: impl Into<String>, most: i64, found: Option<i64>, unit: &str) -> Self {
-        Self {
-            what: what.into(),
-            aim: format!("at most {most}{unit}"),
-            found: found.map_or("not measured".to_owned(), |found| format!("{found}{unit}")),
-            met: found.is_some_and(|found| found <= most),
-        }
-    }
-
-    fn line(&self) -> String {
-        format!(
-            "{} {}: {}, target: {}",
-            if self.met { "ok    " } else { "MISSED" },
-            self.what,
-            self.found,
-            self.aim
-        )
-    }
-}
-
-/// The targets that the series has been given.
-fn targets(results: &Results) -> Vec<Target> {
-    let mut targets = Vec::new();
-    let below = |prefix: &str| -> Vec<i64> {
-        let all = results.differences.iter();
-        all.filter(|(name, _)| name.starts_with(prefix))
-            .map(|(_, value)| *value)
-            .collect()
-    };
-    for config in CONFIGS {
-        targets.push(Target::at_most(
-            format!("{config}: an open without the flag, over the base's"),
-            2,
-            below(&format!("{config}/added/unflagged/"))
-                .into_iter()
-                .max(),
-            "",
-        ));
-        for (policy, most) in [("policy-0", 20), ("policy-3", 120)] {
-            targets.push(Target::at_most(
-                format!("{config}: O_MAYEXEC under {policy}, over a plain open"),
-                most,
-                results
-                    .differences
-                    .get(&format!("{config}/flag/flagged/{policy}/allowed"))
-                    .copied(),
-                "",
-            ));
-        }
-        let get = |name: &str| results.get(&format!("{config}/series/{name}"));
-        let strict = get("flagged/policy-3/allowed");
-        let ratio = strict
-            .zip(get("today/execve-check"))
-            .map(|(strict, check)| check * 10 / strict.max(1));
-        targets.push(Target {
-            what: format!("{config}: open and AT_EXECVE_CHECK, over O_MAYEXEC under policy-3"),
-            aim: "at least 13 times".to_owned(),
-            found: ratio.map_or("not measured".to_owned(), |ratio| {
-                format!("{}.{} times", ratio / 10, ratio % 10)
-            }),
-            met: ratio.is_some_and(|ratio| ratio >= 130),
-        });
-        targets.push(Target::at_most(
-            format!(
-                "{config}: O_MAYEXEC under policy-3, over open, fstat, fstatvfs and faccessat2"
-            ),
-            0,
-            strict
-                .zip(get("today/access"))
-                .map(|(strict, access)| strict - access),
-            "",
-        ));
-        for (what, of) in [
-            ("depth", "the depth of the path"),
-            ("mounts", "the number of mounts"),
-            ("entries", "the entries of the directory"),
-        ] {
-            let costs = below(&format!("{config}/flag/growth/{what}/"));
-            targets.push(Target::at_most(
-                format!("{config}: growth of the flag's cost with {of}"),
-                0,
-                (costs.len() > 1).then(|| results::spread(&costs)),
-                "",
-            ));
-        }
-    }
-    for (what, name, most, unit) in [
-        (
-            "text that the series adds",
-            "code/text-enabled",
-            1023,
-            " bytes",
-        ),
-        (
-            "text that the series adds with CONFIG_OPEN_MAYEXEC=n",
-            "code/text-off",
-            0,
-            " bytes",
-        ),
-    ] {
-        targets.push(Target::at_most(what, most, results.get(name), unit));
-    }
-    for (what, name) in [
-        (
-            "allocations of a flagged open, over a plain one",
-            "allocations",
-        ),
-        ("locks of a flagged open, over a plain one", "locks"),
-    ] {
-        let found = results.differences.get(&format!("tracing/{name}")).copied();
-        targets.push(Target::at_most(what, 0, found, ""));
-    }
-    targets
 }
 
 #[cfg(test)]

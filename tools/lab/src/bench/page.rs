@@ -4,8 +4,8 @@
 
 use std::fmt::Write as _;
 
-use super::results::{Results, median, spread};
-use super::{CONFIGS, Target};
+use super::results::{CONFIGS, Results, median, spread};
+use super::targets::Target;
 
 /// How many functions are named that have grown.
 const GROWN: usize = 20;

@@ -6,9 +6,8 @@ use anyhow::{Result, anyhow};
 use plotters::coord::Shift;
 use plotters::prelude::*;
 
-use super::CONFIGS;
 use super::page::sizes;
-use super::results::Results;
+use super::results::{CONFIGS, Results};
 
 /// A plot's size.
 const SIZE: (u32, u32) = (840, 420);

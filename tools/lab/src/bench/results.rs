@@ -6,6 +6,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+/// The configurations that are measured.
+pub(crate) const CONFIGS: [&str; 2] = ["minimal", "realistic"];
+
 /// How much worse than before a figure may be: a hundredth.
 const TOLERATED: i64 = 100;
 

@@ -9,11 +9,13 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use super::{Noticed, failed, stem};
+use super::noticed::{Noticed, failed, stem};
 use crate::ctx::Ctx;
 use crate::git::Git;
 use crate::proc::{self, Logged};
-use crate::suites::{Session, nextest, userland};
+use crate::session::Session;
+use crate::suites::host::nextest;
+use crate::suites::userland;
 use crate::ui::Stage;
 
 /// What runs in guests is built from these.

@@ -8,10 +8,19 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, bail};
 use fuzz::trace::{BLOCK, Differing, Tally, Trace, differing_blocks, first_difference};
 
-use super::{Extent, Row};
 use crate::ctx::Ctx;
 use crate::guest::{Boot, Outcome, beside, complaints, sibling};
 use crate::kernel::Kernel;
+use crate::rows::Row;
+
+/// How much is tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// Minutes, as part of `make test`.
+    Short,
+    /// What `make verify` takes its time for.
+    Long,
+}
 
 /// What the calls are made from, unless the environment's `SEED` says otherwise.
 const SEED: u64 = 20_261_125;

@@ -10,13 +10,12 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::Row;
 use crate::guest::{Boot, beside, complaints};
 use crate::kernel::{self, Builder, Kernel, Variant};
 use crate::proc::{self, Logged, file_tail};
+use crate::rows::Row;
 use crate::selftests::{self, Flavour, Plan, Run, is_own};
-use crate::suites::Session;
-use crate::suites::kunit;
+use crate::session::Session;
 use crate::tap::{self, Case, Verdict};
 use crate::toolchain::{self, Arch, Toolchain};
 use crate::ui::Stage;
@@ -213,9 +212,9 @@ impl Found {
         let (cases, trouble) = tap::kunit(console);
         self.failures.extend(trouble);
         self.failures.extend(failed(&cases));
-        if !cases.iter().any(|case| case.group.contains(kunit::OWN)) {
+        if !cases.iter().any(|case| case.group.contains(tap::OWN)) {
             self.failures
-                .push(format!("no KUnit suite has `{}` in its name", kunit::OWN));
+                .push(format!("no KUnit suite has `{}` in its name", tap::OWN));
         }
         self.tried.push(format!("{} of KUnit", counted(&cases)));
         self.log.get_or_insert_with(|| log.to_owned());

@@ -6,18 +6,11 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::fuzz::given_seed;
-use super::{Extent, Row};
+use super::fuzz::{Extent, given_seed};
 use crate::ctx::Ctx;
 use crate::guest::{Boot, Outcome, complaints, sibling};
-use crate::kernel::{Kernel, Variant};
-
-/// A kernel that notices its own mistakes and makes its allocations fail on request.
-pub(crate) const DEBUG: Variant = Variant {
-    name: "debug",
-    fragment: Some("debug.config"),
-    lines: &[],
-};
+use crate::kernel::Kernel;
+use crate::rows::Row;
 
 /// CPUs of the guest in which threads race; a kernel with fewer NR_CPUS uses those.
 const CPUS: usize = 4;
@@ -68,7 +61,7 @@ pub(crate) fn races(ctx: &Ctx, kernel: &Kernel, extent: Extent) -> Result<Row> {
 }
 
 /// Opens while allocations and copies from user space fail; `debug_kernel` is that of
-/// [`DEBUG`].
+/// [`crate::variants::DEBUG`].
 pub(crate) fn faults(ctx: &Ctx, debug_kernel: &Kernel) -> Result<Row> {
     let outcome = Boot::new(ctx, debug_kernel, "faults", &["faults"])
         .program(&sibling("stress")?)

@@ -16,12 +16,10 @@ use super::trailers;
 use crate::ctx::{Ctx, hash, with_extension, write_whole};
 use crate::git::Git;
 use crate::proc::{self, Logged};
-use crate::series;
+use crate::series::{self, BRANCH};
 use crate::tree::{self, Tree};
 use crate::ui::Stage;
 
-/// What b4 makes of [`NAME`].
-pub(crate) const BRANCH: &str = "b4/mayexec";
 const NAME: &str = "mayexec";
 /// b4 makes its branch from a branch: one that is gone again when it has.
 const START: &str = "mayexec-prep-start";

@@ -14,9 +14,9 @@ use crate::kernel::{self, Warnings};
 use crate::proc;
 use crate::rows::Row;
 use crate::selftests::Flavour;
-use crate::suites::Session;
-use crate::suites::consumers::CONSUMERS;
+use crate::session::Session;
 use crate::toolchain::{Arch, LLVM, Toolchain};
+use crate::variants::CONSUMERS;
 
 /// A configuration, and what builds it.
 pub(super) struct Config {

@@ -11,7 +11,7 @@ use anyhow::{Result, bail};
 use super::sides::{self, Found, lines_with, must};
 use crate::proc;
 use crate::rows::Row;
-use crate::suites::Session;
+use crate::session::Session;
 
 /// The page of the sysctls below fs.
 const FS: &str = "Documentation/admin-guide/sysctl/fs.rst";

@@ -9,7 +9,7 @@ use anyhow::Result;
 use super::sides::{self, Found, lines_with, must, output};
 use crate::proc;
 use crate::rows::Row;
-use crate::suites::Session;
+use crate::session::Session;
 
 /// Every kernel-doc comment of the touched files is complete, or as incomplete as in the base.
 pub(super) fn kernel_doc(session: &Session<'_>) -> Result<Row> {

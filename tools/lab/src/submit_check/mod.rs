@@ -19,7 +19,8 @@ use anyhow::Result;
 use crate::ctx::Ctx;
 use crate::report::Report;
 use crate::rows::{self, Row};
-use crate::suites::{self, Session};
+use crate::session::Session;
+use crate::suites;
 
 /// How a row is made.
 type Make = fn(&Session<'_>) -> Result<Row>;
@@ -37,7 +38,7 @@ const ROWS: [(&str, Make); 25] = [
         suite(
             session,
             "rustfmt, with the kernel's settings",
-            suites::rustfmt,
+            suites::style::rustfmt,
         )
     }),
     ("get_maintainer", people::maintainers),
@@ -90,7 +91,7 @@ const ROWS: [(&str, Make); 25] = [
         suite(
             session,
             "each patch and configuration builds (CLIPPY=1) and boots",
-            suites::each_patch,
+            suites::build::run,
         )
     }),
 ];

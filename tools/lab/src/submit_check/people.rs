@@ -9,7 +9,7 @@ use anyhow::Result;
 
 use super::sides::{self, Found, must};
 use crate::rows::Row;
-use crate::suites::Session;
+use crate::session::Session;
 
 /// Each touched file has a maintainer who is not the last resort.
 pub(super) fn maintainers(session: &Session<'_>) -> Result<Row> {

@@ -16,7 +16,7 @@ use crate::git::Git;
 use crate::kernel::log_name;
 use crate::proc::{self, Logged};
 use crate::rows::{Row, added};
-use crate::suites::Session;
+use crate::session::Session;
 use crate::ui::Stage;
 
 /// Change this when tools must run again although their inputs are the same.

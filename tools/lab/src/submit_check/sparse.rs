@@ -18,7 +18,7 @@ use crate::apt::Apt;
 use crate::ctx::Ctx;
 use crate::proc::Logged;
 use crate::rows::Row;
-use crate::suites::Session;
+use crate::session::Session;
 use crate::toolchain::jobs;
 use crate::ui::Stage;
 

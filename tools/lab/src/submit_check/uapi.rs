@@ -15,7 +15,7 @@ use crate::apt::Apt;
 use crate::ctx::{Ctx, write_whole};
 use crate::proc;
 use crate::rows::Row;
-use crate::suites::Session;
+use crate::session::Session;
 
 /// Where the UAPI headers are.
 const DIR: &str = "include/uapi/";

@@ -8,55 +8,14 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use super::Session;
 use crate::ctx::hash;
 use crate::guest::{Boot, complaints};
 use crate::kernel::{self, Kernel, Variant, Warnings};
 use crate::proc::Logged;
 use crate::report::Report;
+use crate::session::Session;
 use crate::ui::Stage;
-
-/// What the sysctl says in [`STATIC`].
-pub(crate) const STATIC_VALUE: &str = "3";
-/// The policy fixed when the kernel is built, to the strictest.
-pub(crate) const STATIC: Variant = Variant {
-    name: "static",
-    fragment: None,
-    lines: &[
-        "CONFIG_OPEN_MAYEXEC_STATIC=y",
-        "CONFIG_OPEN_MAYEXEC_ENFORCE=3",
-    ],
-};
-/// What the sysctl says in [`STATIC_MOUNT`].
-pub(crate) const STATIC_MOUNT_VALUE: &str = "1";
-/// The same fixed to a policy which tests that need another one must not mistake for
-/// theirs.
-pub(crate) const STATIC_MOUNT: Variant = Variant {
-    name: "static-mount",
-    fragment: None,
-    lines: &[
-        "CONFIG_OPEN_MAYEXEC_STATIC=y",
-        "CONFIG_OPEN_MAYEXEC_ENFORCE=1",
-    ],
-};
-/// The series applied and switched off.
-pub(crate) const OFF: Variant = Variant {
-    name: "off",
-    fragment: None,
-    lines: &["CONFIG_OPEN_MAYEXEC=n", "CONFIG_OPEN_MAYEXEC_KUNIT_TEST=n"],
-};
-/// A kernel without Rust.
-const NO_RUST: Variant = Variant {
-    name: "no-rust",
-    fragment: None,
-    lines: &[
-        "CONFIG_RUST=n",
-        "CONFIG_OPEN_MAYEXEC=n",
-        "CONFIG_OPEN_MAYEXEC_KUNIT_TEST=n",
-        "CONFIG_RUST_KUNIT_TESTS=n",
-        "CONFIG_RUST_FS_KUNIT_TEST=n",
-    ],
-};
+use crate::variants::{NO_RUST, OFF, STATIC};
 
 /// Builds the base, each patch on top of the one before, and the configurations.
 pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {

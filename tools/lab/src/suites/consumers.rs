@@ -7,18 +7,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
-use super::Session;
-use crate::kernel::{Kernel, Variant};
+use super::guest::sound;
+use crate::kernel::{self, Kernel};
 use crate::report::Report;
 use crate::selftests::{self, Plan, Run};
+use crate::session::Session;
 use crate::tap::Verdict;
-
-/// A kernel with everything that looks at opens.
-pub(crate) const CONSUMERS: Variant = Variant {
-    name: "consumers",
-    fragment: Some("consumers.config"),
-    lines: &[],
-};
+use crate::variants::CONSUMERS;
 
 /// Turns on what a boot decides.
 const CMDLINE: [&str; 3] = ["lsm=landlock,apparmor,ipe,bpf", "audit=1", "ipe.enforce=0"];
@@ -96,7 +91,7 @@ pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
     );
     let run = tests(session, &kernel, Plan::all("consumers", &bundle))?;
     report.cases("", &run.cases, &run.log);
-    super::guest::sound(report, "with all consumers", &run);
+    sound(report, "with all consumers", &run);
     let skipped: Vec<String> = run
         .cases
         .iter()
@@ -114,7 +109,7 @@ fn unmet(kernel: &Kernel, bundle: &Path) -> Result<Vec<String>> {
     for collection in selftests::OWN {
         // The kernel's rules install it beside the programs.
         if let Ok(wanted) = fs::read_to_string(bundle.join(collection).join("config")) {
-            let missing = crate::kernel::unmet(&wanted, &config);
+            let missing = kernel::unmet(&wanted, &config);
             unmet.extend(missing.iter().map(|line| format!("{collection}: {line}")));
         }
     }

@@ -6,14 +6,14 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
-use super::Session;
-use super::build::{OFF, STATIC, STATIC_MOUNT, STATIC_MOUNT_VALUE, STATIC_VALUE};
 use crate::ctx::Ctx;
 use crate::guest::{Boot, beside};
 use crate::kernel::{Kernel, Variant};
 use crate::report::Report;
 use crate::selftests::{self, Flavour, Plan, Run, differences, is_own};
+use crate::session::Session;
 use crate::tap::{Case, Verdict};
+use crate::variants::{OFF, STATIC, STATIC_MOUNT, STATIC_MOUNT_VALUE, STATIC_VALUE};
 
 /// Runs the same selftests on both kernels, and the series' own on its variants.
 pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {

@@ -4,13 +4,10 @@
 
 use anyhow::Result;
 
-use super::Session;
 use crate::guest::{Boot, complaints};
 use crate::report::Report;
+use crate::session::Session;
 use crate::tap;
-
-/// Part of the name of every suite that the series adds.
-pub(crate) const OWN: &str = "mayexec";
 
 /// Boots the series' kernel with KUnit on and counts its cases.
 pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
@@ -21,11 +18,17 @@ pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
     if let Some(trouble) = trouble {
         report.fail("KUnit ran to its end", &trouble, Some(&outcome.console_log));
     }
-    let own = cases.iter().filter(|case| case.group.contains(OWN)).count();
+    let own = cases
+        .iter()
+        .filter(|case| case.group.contains(tap::OWN))
+        .count();
     if own == 0 {
         report.fail(
             "the series' own KUnit suite ran",
-            &format!("no suite has `{OWN}` in its name: is CONFIG_OPEN_MAYEXEC_KUNIT_TEST=y?"),
+            &format!(
+                "no suite has `{}` in its name: is CONFIG_OPEN_MAYEXEC_KUNIT_TEST=y?",
+                tap::OWN
+            ),
             Some(&outcome.console_log),
         );
     }

@@ -2,38 +2,26 @@
 
 //! The suites of `make test`, in the order of their cost.
 
-mod build;
+pub(crate) mod build;
 pub(crate) mod consumers;
-mod demo;
-mod guest;
-mod host;
+pub(crate) mod demo;
+pub(crate) mod guest;
+pub(crate) mod host;
 pub(crate) mod kunit;
 mod others;
 pub(crate) mod patches;
-mod style;
+pub(crate) mod style;
 pub(crate) mod userland;
 
-use std::cell::OnceCell;
-use std::path::PathBuf;
-
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Result, anyhow};
 use clap::ValueEnum;
 
-pub(crate) use build::{OFF, STATIC, STATIC_VALUE, run as each_patch};
-pub(crate) use demo::demo;
-pub(crate) use guest::sysctl_value;
-pub(crate) use host::{POLICY, nextest, policy_tests};
-pub(crate) use style::rustfmt;
-
+use self::demo::demo;
+use crate::breaks;
 use crate::ctx::Ctx;
-use crate::git::Git;
-use crate::kernel::{self, Builder, Kernel, Variant};
 use crate::proof;
 use crate::report::Report;
-use crate::selftests::{self, Flavour};
-use crate::series;
-use crate::toolchain::Toolchain;
-use crate::tree::{self, Tree};
+use crate::session::Session;
 
 /// A group of checks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
@@ -93,7 +81,14 @@ pub(crate) fn run(ctx: &Ctx, wanted: &[Suite]) -> Result<bool> {
             (Suite::Others, _) => others::run(ctx, &mut report),
             (Suite::Style, session) => style::run(ctx, session.as_ref().ok(), &mut report),
             (_, Err(error)) => Err(anyhow!("{error:#}")),
-            (Suite::Series, Ok(session)) => patches::run(session, &mut report),
+            (Suite::Series, Ok(session)) => {
+                report.outcome(
+                    "each of the breaks applies to what it breaks",
+                    breaks::stale(session),
+                    None,
+                );
+                patches::run(session, &mut report)
+            }
             (Suite::Build, Ok(session)) => build::run(session, &mut report),
             (Suite::Kunit, Ok(session)) => kunit::run(session, &mut report),
             (Suite::Guest, Ok(session)) => guest::run(session, &mut report),
@@ -116,193 +111,4 @@ pub(crate) fn run(ctx: &Ctx, wanted: &[Suite]) -> Result<bool> {
         }
     }
     Ok(report.close())
-}
-
-/// The series as patches/ has it, applied to the base, and its kernels.
-pub(crate) struct Session<'a> {
-    /// The checkout.
-    pub(crate) ctx: &'a Ctx,
-    /// The developers' tree; only its objects and its base are used.
-    pub(crate) tree: Tree,
-    /// The patch files: the first posting, then the follow-up.
-    pub(crate) files: Vec<PathBuf>,
-    /// How many of them are the first posting.
-    first: usize,
-    /// The commits that git am made of them, in order.
-    pub(crate) commits: Vec<String>,
-    tools: OnceCell<Toolchain>,
-    base_kernel: OnceCell<Kernel>,
-    tip_kernel: OnceCell<Kernel>,
-}
-
-impl<'a> Session<'a> {
-    /// The files that the series changes or adds, of those that match git's `patterns` if
-    /// there are any.
-    pub(crate) fn touched(&self, patterns: &[&str]) -> Result<Vec<String>> {
-        let range = [self.tree.base.as_str(), self.tip(), "--"];
-        let args = ["diff", "--name-only", "--diff-filter=AM"].into_iter();
-        let changed = self
-            .tree
-            .git
-            .run(args.chain(range).chain(patterns.iter().copied()))?;
-        Ok(changed.lines().map(str::to_owned).collect())
-    }
-
-    /// Applies patches/ to the base, which is fetched if it is not there.
-    pub(crate) fn open(ctx: &'a Ctx) -> Result<Self> {
-        let tree = tree::open(ctx)?;
-        let files = series::files(&ctx.patches())?;
-        let first = series::patches(&ctx.patches())?.len();
-        if first == 0 {
-            bail!("patches/ holds no patch");
-        }
-        if let Some(work) = series::unexported(ctx, &tree)? {
-            println!(
-                "note: tested is patches/; {} also holds work that is not in it:\n{work}",
-                ctx.show(&ctx.linux())
-            );
-        }
-        let applied = series::apply(ctx, &tree.git, &tree.base, &files)?;
-        let commits = applied.git.commits(&tree.base, "HEAD")?;
-        // Their objects are needed after the scratch repository is gone. The ref is
-        // one of the work tree, so a user's repository shows nothing of it.
-        tree.git.run([
-            "fetch".as_ref(),
-            "-q".as_ref(),
-            "--no-tags".as_ref(),
-            applied.git.dir().as_os_str(),
-            "+HEAD:refs/worktree/mayexec-tested".as_ref(),
-        ])?;
-        Ok(Self {
-            ctx,
-            tree,
-            files,
-            first,
-            commits,
-            tools: OnceCell::new(),
-            base_kernel: OnceCell::new(),
-            tip_kernel: OnceCell::new(),
-        })
-    }
-
-    /// The last commit.
-    pub(crate) fn tip(&self) -> &str {
-        self.commits
-            .last()
-            .map_or(self.tree.base.as_str(), String::as_str)
-    }
-
-    /// The last commit of the first posting.
-    pub(crate) fn first_posting(&self) -> &str {
-        self.commits
-            .get(self.first - 1)
-            .map_or(self.tip(), String::as_str)
-    }
-
-    /// The patch files of the first posting.
-    pub(crate) fn first_files(&self) -> &[PathBuf] {
-        &self.files[..self.first]
-    }
-
-    /// The compilers.
-    pub(crate) fn tools(&self) -> Result<&Toolchain> {
-        if self.tools.get().is_none() {
-            let _ = self.tools.set(Toolchain::find(self.ctx)?);
-        }
-        self.tools.get().context("no toolchain")
-    }
-
-    /// The work tree in which the patches are built one after the other.
-    pub(crate) fn walk(&self) -> Result<Git> {
-        let dir = self.ctx.walk();
-        let git = Git::at(&dir);
-        if dir.join(".git").exists() && git.ok(["rev-parse", "--verify", "-q", "HEAD"])? {
-            return Ok(git);
-        }
-        self.tree.git.remove_worktree(&dir)?;
-        self.tree.git.run([
-            "worktree".as_ref(),
-            "add".as_ref(),
-            "--detach".as_ref(),
-            "--force".as_ref(),
-            dir.as_os_str(),
-            self.tree.base.as_ref(),
-        ])?;
-        Ok(git)
-    }
-
-    /// A builder in [`Session::walk`].
-    pub(crate) fn builder(&self, variant: &Variant) -> Result<Builder<'_>> {
-        // Few objects are the same under another fragment.
-        let obj = match variant.fragment {
-            Some(_) => format!("walk/obj-{}", variant.name),
-            None => "walk/obj".to_owned(),
-        };
-        Ok(Builder {
-            ctx: self.ctx,
-            tools: self.tools()?,
-            src: self.ctx.walk(),
-            obj: self.ctx.slot.join(obj),
-            name: "walk",
-            whole: false,
-        })
-    }
-
-    /// The kernel of one commit, built unless it was before.
-    pub(crate) fn kernel(&self, what: &str, commit: &str, variant: &Variant) -> Result<Kernel> {
-        let mut builder = self.builder(variant)?;
-        builder.whole = commit == self.tip() && *variant == Variant::PLAIN;
-        let key = kernel::tree_key(&self.tree.git, commit)?;
-        if let Some(kernel) = builder.find(&key, variant)? {
-            return Ok(kernel);
-        }
-        self.walk()?.force_to(commit)?;
-        builder.build(what, &key, variant)
-    }
-
-    /// The kernel without the series.
-    pub(crate) fn base_kernel(&self) -> Result<&Kernel> {
-        if self.base_kernel.get().is_none() {
-            let kernel = self.kernel("the base kernel", &self.tree.base, &Variant::PLAIN)?;
-            let _ = self.base_kernel.set(kernel);
-        }
-        self.base_kernel.get().context("no base kernel")
-    }
-
-    /// The kernel with the whole series.
-    pub(crate) fn tip_kernel(&self) -> Result<&Kernel> {
-        if self.tip_kernel.get().is_none() {
-            let kernel = self.kernel("the series' kernel", self.tip(), &Variant::PLAIN)?;
-            let _ = self.tip_kernel.set(kernel);
-        }
-        self.tip_kernel.get().context("no kernel")
-    }
-
-    /// The selftests of the whole series and of this repository, installed.
-    pub(crate) fn selftests(&self) -> Result<PathBuf> {
-        self.selftests_at(self.tip(), Flavour::NATIVE)
-    }
-
-    /// The selftests that a commit of the series has, installed.
-    pub(crate) fn selftests_at(&self, commit: &str, flavour: Flavour) -> Result<PathBuf> {
-        let tree = self.at(commit)?;
-        let obj = self.builder(&Variant::PLAIN)?.obj;
-        selftests::build(self.ctx, self.tools()?, &tree, &obj, flavour)
-    }
-
-    /// The walk's tree, with a commit checked out.
-    pub(crate) fn at(&self, commit: &str) -> Result<Git> {
-        let walk = self.walk()?;
-        if walk.commit("HEAD")?.as_deref() != Some(commit) || !walk.dirt()?.is_empty() {
-            walk.force_to(commit)?;
-        }
-        Ok(walk)
-    }
-
-    /// The name of a patch file, for messages.
-    pub(crate) fn patch_name(&self, index: usize) -> String {
-        self.files
-            .get(index)
-            .map_or(String::new(), |file| series::name(&file.with_extension("")))
-    }
 }

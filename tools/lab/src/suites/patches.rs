@@ -10,12 +10,11 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use regex::Regex;
 
-use super::Session;
-use crate::breaks;
 use crate::kernel::Variant;
 use crate::proc::{self, Logged};
 use crate::report::Report;
 use crate::series;
+use crate::session::Session;
 
 /// Debian's values of two variables of fs/namei.c, which mainline leaves at 0.
 const DEBIAN_LINES: [&str; 2] = [
@@ -68,11 +67,6 @@ pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
     report.outcome(
         "git am applies the series to mainline's fs/namei.c",
         mainline(session),
-        None,
-    );
-    report.outcome(
-        "each of the breaks applies to what it breaks",
-        breaks::stale(session),
         None,
     );
     let log = session.ctx.fresh_log("example")?;

@@ -8,11 +8,11 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use super::Session;
 use super::host::cargo;
 use crate::ctx::Ctx;
 use crate::proc::Logged;
 use crate::report::Report;
+use crate::session::Session;
 
 /// Checks scripts, tools, and the Rust files that the series touches.
 pub(crate) fn run(ctx: &Ctx, session: Option<&Session<'_>>, report: &mut Report) -> Result<()> {

@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use super::{Session, consumers};
+use super::consumers;
 use crate::ctx::Ctx;
 use crate::guest::{Boot, complaints, sibling};
 use crate::kernel::Kernel;
 use crate::proc;
 use crate::report::Report;
+use crate::session::Session;
 
 /// The walk through a rollout starts interpreters and package managers by the dozen.
 const LIMIT: Duration = Duration::from_secs(1200);

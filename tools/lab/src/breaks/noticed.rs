@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What makes a suite red.
+
+use std::path::Path;
+
+use anyhow::Result;
+
+use crate::guest::HostFault;
+use crate::rows::Row;
+use crate::selftests::Run;
+use crate::tap::{Case, Verdict};
+
+/// What one suite said: nothing, or why it is red.
+pub(super) type Noticed = Option<String>;
+
+pub(super) fn stem(file: &Path) -> String {
+    file.file_stem()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned()
+}
+
+/// What rows hold against a kernel: the first failure of each.
+pub(super) fn rows(
+    made: impl IntoIterator<Item = (&'static str, Result<Row>)>,
+) -> Result<Vec<(&'static str, Noticed)>> {
+    made.into_iter()
+        .map(|(name, row)| {
+            let noticed = match row {
+                Ok(row) => row.failures.first().map(|why| first_line(why)),
+                Err(error) => failed(error)?,
+            };
+            Ok((name, noticed))
+        })
+        .collect()
+}
+
+pub(super) fn judge_run(run: Result<Run>) -> Result<Noticed> {
+    match run {
+        Ok(run) => Ok(judge(&run.cases, run.trouble, &run.complaints)),
+        Err(error) => failed(error),
+    }
+}
+
+/// That a step failed is a notice too, unless it is the host's fault.
+pub(super) fn failed(error: anyhow::Error) -> Result<Noticed> {
+    if error.is::<HostFault>() {
+        return Err(error);
+    }
+    Ok(Some(first_line(&format!("{error:#}"))))
+}
+
+pub(super) fn first_line(text: &str) -> String {
+    text.lines().next().unwrap_or_default().to_owned()
+}
+
+/// Why a run is red, if it is.
+pub(super) fn judge(cases: &[Case], trouble: Option<String>, complaints: &[String]) -> Noticed {
+    let failed: Vec<&Case> = cases
+        .iter()
+        .filter(|case| case.verdict == Verdict::Fail)
+        .collect();
+    let passed = cases.iter().any(|case| case.verdict == Verdict::Pass);
+    match failed.first() {
+        Some(first) => Some(format!(
+            "{} failed, e.g. {}",
+            failed.len(),
+            first.full_name()
+        )),
+        None => trouble
+            .or_else(|| complaints.first().cloned())
+            .or_else(|| (!passed).then(|| "no case passed".to_owned())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::{Context, anyhow};
+
+    use super::*;
+    use crate::ctx::tests::at;
+    use crate::guest::Boot;
+    use crate::kernel::{Facts, Kernel};
+    use crate::toolchain::Arch;
+
+    fn case(verdict: Verdict) -> Case {
+        Case {
+            group: "g".to_owned(),
+            name: "n".to_owned(),
+            verdict,
+            detail: String::new(),
+        }
+    }
+
+    #[test]
+    fn a_run_is_green_only_if_something_passed() {
+        assert_eq!(
+            judge(&[case(Verdict::Pass), case(Verdict::Skip)], None, &[]),
+            None
+        );
+        assert!(judge(&[case(Verdict::Skip)], None, &[]).is_some());
+        assert!(judge(&[], None, &[]).is_some());
+        assert!(judge(&[case(Verdict::Pass), case(Verdict::Fail)], None, &[]).is_some());
+        assert!(judge(&[case(Verdict::Pass)], Some("cut".to_owned()), &[]).is_some());
+        assert!(judge(&[case(Verdict::Pass)], None, &["BUG: x".to_owned()]).is_some());
+    }
+
+    #[test]
+    fn what_the_host_fails_at_is_no_notice() {
+        let guest = anyhow!("the guest did not come up");
+        let noticed = failed(guest).unwrap();
+        assert_eq!(noticed.as_deref(), Some("the guest did not come up"));
+
+        let dir = tempfile::tempdir().unwrap();
+        let kernel = Kernel {
+            dir: dir.path().to_owned(),
+            facts: Facts::default(),
+            arch: Arch::X86,
+        };
+        let host = Boot::new(&at(dir.path()), &kernel, "none", &[])
+            .program(&dir.path().join("missing"))
+            .run()
+            .context("selftests");
+        assert!(failed(host.unwrap_err()).is_err());
+    }
+}

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The kernels that are built of the series beside the one that most suites use.
+
+use crate::kernel::Variant;
+
+/// What the sysctl says in [`STATIC`].
+pub(crate) const STATIC_VALUE: &str = "3";
+/// The policy fixed when the kernel is built, to the strictest.
+pub(crate) const STATIC: Variant = Variant {
+    name: "static",
+    fragment: None,
+    lines: &[
+        "CONFIG_OPEN_MAYEXEC_STATIC=y",
+        "CONFIG_OPEN_MAYEXEC_ENFORCE=3",
+    ],
+};
+/// What the sysctl says in [`STATIC_MOUNT`].
+pub(crate) const STATIC_MOUNT_VALUE: &str = "1";
+/// The same fixed to a policy which tests that need another one must not mistake for
+/// theirs.
+pub(crate) const STATIC_MOUNT: Variant = Variant {
+    name: "static-mount",
+    fragment: None,
+    lines: &[
+        "CONFIG_OPEN_MAYEXEC_STATIC=y",
+        "CONFIG_OPEN_MAYEXEC_ENFORCE=1",
+    ],
+};
+/// The series applied and switched off.
+pub(crate) const OFF: Variant = Variant {
+    name: "off",
+    fragment: None,
+    lines: &["CONFIG_OPEN_MAYEXEC=n", "CONFIG_OPEN_MAYEXEC_KUNIT_TEST=n"],
+};
+/// A kernel without Rust.
+pub(crate) const NO_RUST: Variant = Variant {
+    name: "no-rust",
+    fragment: None,
+    lines: &[
+        "CONFIG_RUST=n",
+        "CONFIG_OPEN_MAYEXEC=n",
+        "CONFIG_OPEN_MAYEXEC_KUNIT_TEST=n",
+        "CONFIG_RUST_KUNIT_TESTS=n",
+        "CONFIG_RUST_FS_KUNIT_TEST=n",
+    ],
+};
+
+/// A kernel with everything that looks at opens.
+pub(crate) const CONSUMERS: Variant = Variant {
+    name: "consumers",
+    fragment: Some("consumers.config"),
+    lines: &[],
+};
+
+/// A kernel that notices its own mistakes and makes its allocations fail on request.
+pub(crate) const DEBUG: Variant = Variant {
+    name: "debug",
+    fragment: Some("debug.config"),
+    lines: &[],
+};
+
+/// A kernel as distributions configure it.
+pub(crate) const REALISTIC: Variant = Variant {
+    name: "bench",
+    fragment: Some("bench.config"),
+    lines: &[],
+};
+
+/// [`REALISTIC`] without the feature.
+pub(crate) const REALISTIC_OFF: Variant = Variant {
+    name: "bench",
+    fragment: Some("bench.config"),
+    lines: &["CONFIG_OPEN_MAYEXEC=n"],
+};
