@@ -1,0 +1,163 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+# Builds interpreters that open with O_MAYEXEC. For each project this fetches the
+# upstream source that Debian 12 has, builds it as it is and with the patches of
+# patches/projects/NAME/, runs the project's own test suite on both and compares.
+#
+# Usage: scripts/projects.sh [NAME...]      without names: every project
+#
+# patches/projects/NAME/project has one `key: value` a line:
+#   package    the source package in Debian 12
+#   version    its upstream version, which the patches are made for
+#   header     where open_code.h goes, seen from the top of the source
+#   needs      packages that the build wants and the host may not have (may be absent)
+#   build      shell commands that configure and build, run at the top of the source
+#   test       shell commands that print the suite's results (absent: it has no suite)
+#   failed     a regular expression for the lines of that output that name a failure
+#   binary     what the build makes
+# The commands run twice, below build/projects/NAME/plain and .../patched. What
+# neither the project's file nor its patches changed since is not built again.
+set -eu
+cd "$(dirname "$0")/.."
+top=$PWD
+out=$top/build/projects
+logs=$top/build/logs
+header=$top/userspace/open_code/open_code.h
+export LC_ALL=C MAKEFLAGS=
+
+say() {
+	printf '%-10s %s\n' "$name" "$*"
+}
+
+fail() {
+	printf 'projects: %s\n' "$@" >&2
+	exit 1
+}
+
+# field KEY: its value in the project's file, or nothing.
+field() {
+	sed -n "s/^$1: *//p" "$dir/project"
+}
+
+# apt TOOL ARGUMENT...: beside the host's own state.
+apt() {
+	tool=$1
+	shift
+	"$tool" -o Dir::Etc::SourceList=/dev/null -o Dir::Etc::SourceParts="$out/apt/parts" \
+		-o Dir::State::Lists="$out/apt/lists" -o Dir::Cache="$out/apt" \
+		-o APT::Sandbox::User=root -o APT::Update::Error-Mode=any -o Acquire::Retries=3 "$@"
+}
+
+# list_sources: the host's own mirror, with the sources of Debian 12.
+list_sources() {
+	[ ! -e "$out/apt/listed" ] || return 0
+	keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+	# shellcheck disable=SC2016 # apt expands these
+	mirror=$(apt-get indextargets --format '$(REPO_URI) $(RELEASE)' 'Created-By: Packages' |
+		awk '$2 ~ /^(bookworm|trixie|forky|stable|testing|sid)$/ { print $1; exit }')
+	[ -n "$mirror" ] || fail "apt's configuration names no Debian mirror (see apt-get indextargets)"
+	mkdir -p "$out/apt/parts" "$out/apt/lists/partial" "$out/apt/archives/partial"
+	printf 'Types: deb-src\nURIs: %s\nSuites: bookworm\nComponents: main\nSigned-By: %s\n' \
+		"$mirror" "$keyring" >"$out/apt/parts/base.sources"
+	apt apt-get update >"$logs/projects-apt.log" 2>&1 ||
+		fail "cannot list Debian's sources: is the network up?" "log: build/logs/projects-apt.log"
+	: >"$out/apt/listed"
+}
+
+# fetch: sets $tarball to the upstream source, which apt verified.
+fetch() {
+	package=$(field package)
+	version=$(field version)
+	tarball=$(find "$out/dl" -name "${package}_$version.orig.tar.*" 2>/dev/null)
+	[ -z "$tarball" ] || return 0
+	list_sources
+	full=$(apt apt-cache showsrc "$package" | sed -n 's/^Version: //p' | grep -F "$version-" | head -n 1) ||
+		fail "Debian 12 has no source of $package $version (any more)" \
+			"next: see what it has (apt-cache madison), rebase the patches, change $dir/project"
+	rm -rf "$out/dl/part"
+	mkdir -p "$out/dl/part"
+	(cd "$out/dl/part" && apt apt-get source --download-only --tar-only "$package=$full") \
+		>"$logs/projects-$name-fetch.log" 2>&1 ||
+		fail "cannot fetch $package=$full" "log: build/logs/projects-$name-fetch.log"
+	mv "$out/dl/part/${package}_${version#*:}.orig.tar."* "$out/dl/"
+	tarball=$(find "$out/dl" -name "${package}_$version.orig.tar.*")
+}
+
+# unpack TREE: the source as one commit, so that the patches are applied by git am.
+unpack() {
+	rm -rf "$1"
+	mkdir -p "$1"
+	tar -xf "$tarball" -C "$1" --strip-components=1
+	git -C "$1" init -q
+	git -C "$1" add -Af .
+	git -C "$1" -c user.name=source -c user.email=source@localhost commit -qm "$package $version"
+}
+
+# make_tree plain|patched: builds and tests one of the two.
+make_tree() {
+	kind=$1
+	tree=$out/$name/$kind
+	stamp=$out/$name/$kind.done
+	inputs="$dir/project"
+	[ "$kind" = plain ] || inputs="$inputs $header $(echo "$dir"/*.patch)"
+	# shellcheck disable=SC2086 # a list
+	sum=$(cat $inputs | sha256sum)
+	[ "$(cat "$stamp" 2>/dev/null)" != "$sum" ] || return 0
+	rm -f "$stamp"
+	unpack "$tree"
+	if [ "$kind" = patched ]; then
+		git -C "$tree" -c user.name=source -c user.email=source@localhost am -q "$top/$dir"/*.patch \
+			>"$logs/projects-$name-am.log" 2>&1 ||
+			fail "the patches of $name do not apply to $package $version" \
+				"log: build/logs/projects-$name-am.log; tree: build/projects/$name/patched"
+		cp "$header" "$tree/$(field header)"
+	fi
+	for step in build test; do
+		command=$(field "$step")
+		[ -n "$command" ] || continue
+		say "$kind: $step"
+		log=projects-$name-$kind-$step.log
+		code=0
+		(cd "$tree" && nice timeout --kill-after=60 3600 sh -c "$command") \
+			>"$logs/$log" 2>&1 </dev/null || code=$?
+		[ "$code" != 124 ] || fail "$name, $kind: $step did not end in an hour" "log: build/logs/$log"
+		[ "$step" != build ] || [ "$code" = 0 ] ||
+			fail "$name, $kind: build failed" "log: build/logs/$log" "is one of these missing? $(field needs)"
+		[ "$step" != test ] || echo "exit code $code" >>"$logs/$log"
+	done
+	[ -x "$tree/$(field binary)" ] || fail "$name, $kind: the build made no $(field binary)"
+	echo "$sum" >"$stamp"
+}
+
+# failures plain|patched: the failed tests, one a line.
+failures() {
+	grep -E "$(field failed)|^exit code" "$logs/projects-$name-$1-test.log" | sort
+}
+
+compare() {
+	changed=$(cat "$dir"/*.patch | grep -c '^[-+]\([^-+]\|$\)')
+	if [ -z "$(field test)" ]; then
+		say "built; $changed changed lines; its source has no test suite"
+		return 0
+	fi
+	failures plain >"$out/$name/plain.failures"
+	failures patched >"$out/$name/patched.failures"
+	worse=$(comm -13 "$out/$name/plain.failures" "$out/$name/patched.failures")
+	[ -z "$worse" ] || fail "$name: the suite is worse with the patch:" "$worse" \
+		"logs: build/logs/projects-$name-{plain,patched}-test.log"
+	say "built; $changed changed lines; suite as before ($(grep -vc '^exit code' "$out/$name/plain.failures") failures in both)"
+}
+
+# shellcheck disable=SC2046 # a list
+[ $# -gt 0 ] || set -- $(cd patches/projects && echo */project | sed 's,/project,,g')
+[ -e "$header" ] || fail "userspace/open_code/open_code.h is missing"
+mkdir -p "$out/dl" "$logs"
+for name; do
+	dir=patches/projects/$name
+	[ -e "$dir/project" ] || fail "no such project: $name" "there are: $(cd patches/projects && echo *)"
+	mkdir -p "$out/$name"
+	fetch
+	make_tree plain
+	make_tree patched
+	compare
+done
