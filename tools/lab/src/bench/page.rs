@@ -105,7 +105,8 @@ pub(crate) fn page(results: &Results, targets: &[Target], grown: &[(String, i64)
         );
     }
     text.push_str(
-        "\nThe message of the patch that adds the flag says why a target is missed.\n",
+        "\nWhich function takes how many of these instructions, and why the missed ones are missed: the cover letter\n\
+         (`patches/cover-letter.txt`), section \"Performance\".\n",
     );
 
     text.push_str(
