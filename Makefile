@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # One verb a target; `make help` lists them. What a verb needs is installed by
-# scripts/setup.sh, what it does is in tools/lab.
+# scripts/setup.sh, what it does is in tools/lab; scripts/lab.sh calls both.
 
 # The kernel release that the series is applied to, or a revision in KDIR.
 BASE ?= 7.3
@@ -15,10 +15,8 @@ FORCE ?=
 export CARGO_TARGET_DIR := $(CURDIR)/build/cargo
 export PATH := $(CURDIR)/build/tools/bin:$(PATH)
 
-lab = scripts/setup.sh $(1) && \
-	cargo build --quiet --release --locked --manifest-path tools/Cargo.toml && \
-	$(CARGO_TARGET_DIR)/release/lab $(1) --base '$(BASE)' \
-		$(if $(KDIR),--kdir '$(KDIR)') $(if $(FORCE),--force) $(2)
+lab = scripts/lab.sh $(1) --base '$(BASE)' \
+	$(if $(KDIR),--kdir '$(KDIR)') $(if $(FORCE),--force) $(2)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test verify kernel export shell kselftest breaks bench \

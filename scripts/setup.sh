@@ -178,7 +178,9 @@ prep | dry-run | send) python_tool b4 $b4_version b4 ;;
 esac
 case $verb in export | bases | prep | dry-run | send | range-diff) exit 0 ;; esac
 cargo_tool bindgen-cli $bindgen_version bindgen --version
-cargo_tool cbindgen $cbindgen_version cbindgen --version
+case $verb in
+test | breaks | submit-check) cargo_tool cbindgen $cbindgen_version cbindgen --version ;;
+esac
 rust_component clippy-driver clippy
 rust_component rustfmt rustfmt
 case $verb in

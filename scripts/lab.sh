@@ -1,0 +1,34 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+# Runs a verb of the Makefile: installs what the verb needs, builds the programs
+# that it uses, and starts lab. At the end it prints what all of that took.
+#
+# Usage: scripts/lab.sh VERB [ARGUMENT...]
+set -eu
+cd "$(dirname "$0")/.."
+verb=${1:?usage: scripts/lab.sh VERB [ARGUMENT...]}
+began=$(date +%s)
+
+# Prints the time on the clock, and that of the CPUs in user and kernel mode.
+took() {
+	# In a pipe, times would tell about the pipe's own process.
+	spent=$(mktemp)
+	times >"$spent"
+	cpu=$(sed -n '2s/[ms]/ /gp' "$spent" | awk '{ printf "%d", 60 * ($1 + $3) + $2 + $4 }')
+	rm -f "$spent"
+	wall=$(($(date +%s) - began))
+	printf '%s took %d:%02d on the clock, %d:%02d of CPU\n' "$verb" \
+		$((wall / 60)) $((wall % 60)) $((cpu / 60)) $((cpu % 60)) >&2
+}
+trap took EXIT
+
+scripts/setup.sh "$verb"
+# lab and what starts a guest, and the programs that run in it.
+case $verb in
+test | breaks) crates=--workspace ;;
+verify) crates="-p lab -p guest -p fuzz -p stress" ;;
+*) crates="-p lab -p guest -p demo" ;;
+esac
+# shellcheck disable=SC2086 # options
+cargo build --quiet --release --locked --manifest-path tools/Cargo.toml $crates
+"$CARGO_TARGET_DIR/release/lab" "$@"
