@@ -19,11 +19,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use self::noticed::{Noticed, failed, first_line, judge, judge_run, rows, stem};
+use self::noticed::{Noticed, failed, first_line, judge, rows, stem};
 use self::own::Checkout;
 use crate::ctx::{Ctx, with_extension};
 use crate::git::Git;
-use crate::guest::{Boot, complaints};
 use crate::kernel::{self, Kernel, Variant};
 use crate::proc;
 use crate::proof;
@@ -33,7 +32,8 @@ use crate::session::Session;
 use crate::suites::consumers;
 use crate::suites::guest::sysctl_value;
 use crate::suites::host::{POLICY, policy_tests};
-use crate::tap::{self, Case, Verdict};
+use crate::suites::kunit;
+use crate::tap::{Run, Verdict};
 use crate::variants::{CONSUMERS, DEBUG, OFF, STATIC, STATIC_VALUE};
 
 /// Applies each break in turn and reports which suites notice; whether all do.
@@ -344,20 +344,8 @@ impl<'a> Kernels<'a> {
         };
         Ok(match kind {
             Kind::Plain | Kind::Proof | Kind::Tools => {
-                let mut noticed = vec![
-                    (
-                        "kunit",
-                        match Boot::new(ctx, kernel, &format!("kunit {name}"), &["/bin/true"]).run()
-                        {
-                            Ok(outcome) => {
-                                let (cases, trouble) = tap::kunit(&outcome.console);
-                                judge(&cases, trouble, &complaints(&outcome.console))
-                            }
-                            Err(error) => failed(error)?,
-                        },
-                    ),
-                    ("guest", judge_run(selftests())?),
-                ];
+                let kunit = kunit::boot(ctx, kernel, &format!("kunit {name}"));
+                let mut noticed = vec![("kunit", judge(kunit)?), ("guest", judge(selftests())?)];
                 if kind == Kind::Proof {
                     noticed.extend(rows(proof::notice(session, kernel))?);
                 }
@@ -365,7 +353,7 @@ impl<'a> Kernels<'a> {
             }
             Kind::Consumers => vec![(
                 "consumers",
-                judge_run(consumers::tests(
+                judge(consumers::tests(
                     session,
                     kernel,
                     Plan {
@@ -379,7 +367,7 @@ impl<'a> Kernels<'a> {
                 vec![(
                     "guest",
                     match value {
-                        Ok((value, _)) if value == STATIC_VALUE => judge_run(selftests())?,
+                        Ok((value, _)) if value == STATIC_VALUE => judge(selftests())?,
                         Ok((value, _)) => Some(format!("the sysctl is {value}")),
                         Err(error) => failed(error)?,
                     },
@@ -389,11 +377,10 @@ impl<'a> Kernels<'a> {
             Kind::Off => vec![(
                 "guest",
                 match selftests() {
-                    Ok(run) => run
-                        .cases
-                        .iter()
-                        .find(|case| case.verdict != Verdict::Skip)
-                        .map(|case| format!("{} does not skip", case.full_name())),
+                    Ok(run) => {
+                        let wrong = run.wrong(&[Verdict::Skip]);
+                        wrong.first().map(|case| format!("does not skip: {case}"))
+                    }
                     Err(error) => failed(error)?,
                 },
             )],
@@ -411,19 +398,16 @@ impl<'a> Kernels<'a> {
         )?;
         let run = consumers::tests(session, &kernel, Plan::all(DROPPED, bundle))?;
         let own = selftests::own(bundle)?;
-        Ok(names
-            .into_iter()
-            .map(|name| {
-                let program = consumers::program_of(&own, name);
-                let cases: Vec<Case> = run
-                    .cases
-                    .iter()
-                    .filter(|case| Some(&case.group) == program)
-                    .cloned()
-                    .collect();
-                (name, judge(&cases, None, &[]))
-            })
-            .collect())
+        let judged = names.into_iter().map(|name| {
+            let program = consumers::program_of(&own, name).map(String::as_str);
+            // What is wrong with the run as a whole is nobody's notice.
+            let run = Run {
+                trouble: Vec::new(),
+                ..run.of(|group| Some(group) == program)
+            };
+            Ok((name, judge(Ok(run))?))
+        });
+        judged.collect()
     }
 }
 

@@ -165,10 +165,7 @@ fn run(args: &Args) -> Result<bool> {
             let bundle = selftests::build(&ctx, &tools, &tree.git, &ctx.obj(), Flavour::SERIES)?;
             let mut report = Report::new();
             let run = selftests::run(&ctx, &kernel, Plan::all("kselftest", &bundle))?;
-            report.cases("", &run.cases, &run.log);
-            if let Some(trouble) = run.trouble {
-                report.fail("kselftest", &trouble, Some(&run.log));
-            }
+            report.run("", "of kselftest", &run);
             Ok(report.close())
         }
         Verb::Breaks { names } => breaks::run(&ctx, names),

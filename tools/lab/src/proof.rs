@@ -13,11 +13,11 @@ use anyhow::{Context, Result};
 use crate::ctx::Ctx;
 use crate::guest::beside;
 use crate::kernel::Kernel;
-use crate::report::Report;
-use crate::rows::{self, Row};
-use crate::selftests::{self, Plan, Run};
+use crate::report::{Check, Report};
+use crate::rows;
+use crate::selftests::{self, Plan};
 use crate::session::Session;
-use crate::tap::{Case, Verdict};
+use crate::tap::Verdict;
 use crate::toolchain::Arch;
 use crate::variants::DEBUG;
 use fuzz::Extent;
@@ -40,7 +40,7 @@ pub(crate) fn shortened(session: &Session<'_>, report: &mut Report) {
             let row = session
                 .tip_kernel()
                 .and_then(|kernel| make(session, kernel, Extent::Short));
-            rows::check(report, &rows::made(name, row));
+            report.add(&rows::made(name, row));
         }
     }
 }
@@ -48,11 +48,11 @@ pub(crate) fn shortened(session: &Session<'_>, report: &mut Report) {
 /// How a row is made, and of which kernel.
 enum Make {
     /// Of the one that the guests' suites use; `make test` has these rows, shortened.
-    Series(fn(&Session<'_>, &Kernel, Extent) -> Result<Row>),
+    Series(fn(&Session<'_>, &Kernel, Extent) -> Result<Check>),
     /// Of one that looks for its own mistakes.
-    Debug(fn(&Session<'_>, &Kernel) -> Result<Row>),
+    Debug(fn(&Session<'_>, &Kernel) -> Result<Check>),
     /// Of one that no other row uses.
-    Other(fn(&Session<'_>) -> Result<Row>),
+    Other(fn(&Session<'_>) -> Result<Check>),
 }
 
 /// The rows, in order, by the names under which `make verify` takes them.
@@ -106,9 +106,9 @@ const ROWS: [(&str, Make); 13] = [
 ];
 
 /// Tells a row from that of the other kernel.
-fn on_the_debug_kernel(row: Row) -> Row {
-    Row {
-        claim: format!("{}, on the debug kernel", row.claim),
+fn on_the_debug_kernel(row: Check) -> Check {
+    Check {
+        name: format!("{}, on the debug kernel", row.name),
         ..row
     }
 }
@@ -121,7 +121,7 @@ const FAULTS: &str = "debug: faults";
 pub(crate) fn notice(
     session: &Session<'_>,
     kernel: &Kernel,
-) -> impl Iterator<Item = (&'static str, Result<Row>)> {
+) -> impl Iterator<Item = (&'static str, Result<Check>)> {
     ROWS.iter().filter_map(move |(name, make)| match make {
         Make::Series(make) => Some((*name, make(session, kernel, Extent::Short))),
         _ => None,
@@ -130,7 +130,10 @@ pub(crate) fn notice(
 
 /// As [`notice`], for a debug kernel. Its other rows ask what those of the other kernels
 /// ask, for much longer.
-pub(crate) fn notice_faults(session: &Session<'_>, kernel: &Kernel) -> (&'static str, Result<Row>) {
+pub(crate) fn notice_faults(
+    session: &Session<'_>,
+    kernel: &Kernel,
+) -> (&'static str, Result<Check>) {
     (FAULTS, stress::faults(session.ctx, kernel))
 }
 
@@ -140,7 +143,7 @@ fn debug_kernel(session: &Session<'_>) -> Result<Kernel> {
 }
 
 /// The selftests that attack: what they get hold of without the flag, and not with it.
-fn attacks(session: &Session<'_>, kernel: &Kernel) -> Result<Row> {
+fn attacks(session: &Session<'_>, kernel: &Kernel) -> Result<Check> {
     let bundle = session.selftests()?;
     let own = selftests::own(&bundle)?;
     let attack = selftests::program_of(&own, "attack").context("no program attacks")?;
@@ -149,16 +152,14 @@ fn attacks(session: &Session<'_>, kernel: &Kernel) -> Result<Row> {
         ..Plan::all("attacks", &bundle)
     };
     let run = selftests::run(session.ctx, kernel, plan)?;
-    Ok(row_of(
-        "the attacks of the catalogue fail",
-        vec![run],
-        &[Verdict::Pass],
-    ))
+    let mut check = Check::new("the attacks of the catalogue fail");
+    check.also(&run.counted(), run.problems(&[Verdict::Pass]), &run.log);
+    Ok(check)
 }
 
 /// The series' selftests on a kernel that looks for its own mistakes, half of them in each
 /// of two guests. Those of what it lacks skip.
-fn debugged(session: &Session<'_>, kernel: &Kernel) -> Result<Row> {
+fn debugged(session: &Session<'_>, kernel: &Kernel) -> Result<Check> {
     let bundle = session.selftests()?;
     let own = selftests::own(&bundle)?;
     let half = |name, from, quiet| {
@@ -174,83 +175,11 @@ fn debugged(session: &Session<'_>, kernel: &Kernel) -> Result<Row> {
         || half("selftests debug, first half", 0, true),
         || half("selftests debug, second half", 1, false),
     )?;
-    Ok(row_of(
-        "the selftests pass under sanitizers and lockdep, which stay silent",
-        vec![first, second],
-        &[Verdict::Pass, Verdict::Skip],
-    ))
-}
-
-/// Runs of selftests as a row, which names the log of the first run that failed.
-fn row_of(claim: &str, runs: Vec<Run>, fine: &[Verdict]) -> Row {
-    let (mut cases, mut failures, mut log) = (Vec::new(), Vec::new(), None);
-    for run in runs {
-        if failures.is_empty() {
-            log = Some(run.log);
-        }
-        failures.extend(run.trouble);
-        failures.extend(run.complaints);
-        let wrong = |case: &&Case| !fine.contains(&case.verdict);
-        failures.extend(
-            run.cases
-                .iter()
-                .filter(wrong)
-                .map(|case| format!("{}: {}", case.full_name(), case.detail)),
-        );
-        cases.extend(run.cases);
+    let mut check =
+        Check::new("the selftests pass under sanitizers and lockdep, which stay silent");
+    for run in [first, second] {
+        let problems = run.problems(&[Verdict::Pass, Verdict::Skip]);
+        check.also(&run.counted(), problems, &run.log);
     }
-    let count = |verdict| cases.iter().filter(|case| case.verdict == verdict).count();
-    if count(Verdict::Pass) == 0 {
-        failures.push("no case passed".to_owned());
-    }
-    Row {
-        claim: claim.to_owned(),
-        tried: format!(
-            "{} selftest cases, {} skipped",
-            cases.len(),
-            count(Verdict::Skip)
-        ),
-        failures,
-        log,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::path::PathBuf;
-
-    use super::*;
-
-    /// A run of one case, with `log` as its log.
-    fn run(verdict: Verdict, log: &str) -> Run {
-        let case = Case {
-            group: "program".to_owned(),
-            name: "case".to_owned(),
-            verdict,
-            detail: "why".to_owned(),
-        };
-        Run {
-            cases: vec![case],
-            trouble: None,
-            complaints: vec![],
-            log: PathBuf::from(log),
-        }
-    }
-
-    #[test]
-    fn the_log_is_that_of_the_failure() {
-        let row = |first, second| {
-            let runs = vec![run(first, "first"), run(second, "second")];
-            row_of("claim", runs, &[Verdict::Pass, Verdict::Skip])
-        };
-        let failed = row(Verdict::Fail, Verdict::Pass);
-        assert_eq!(failed.failures, ["program case: why"]);
-        assert_eq!(failed.log, Some(PathBuf::from("first")));
-        let failed = row(Verdict::Pass, Verdict::Fail);
-        assert_eq!(failed.log, Some(PathBuf::from("second")));
-        let passed = row(Verdict::Pass, Verdict::Skip);
-        assert_eq!(passed.failures, [""; 0]);
-        assert_eq!(passed.tried, "2 selftest cases, 1 skipped");
-        assert_eq!(row(Verdict::Skip, Verdict::Skip).failures.len(), 1);
-    }
+    Ok(check)
 }

@@ -2,16 +2,51 @@
 
 //! The checks of a test run: printed as they finish, counted for the closing line.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::Error;
 
 use crate::proc::tail;
-use crate::tap::{Case, Verdict};
+use crate::tap::{Case, Run, Verdict};
 
 /// How many lines of a failure are printed; the log has all.
 const DETAIL: usize = 25;
+
+/// One claim and what came of trying to refute it.
+#[derive(Debug, Default)]
+pub(crate) struct Check {
+    /// The claim.
+    pub(crate) name: String,
+    /// What was tried, with its count: "1000000 calls, seed 7".
+    pub(crate) tried: String,
+    /// What refutes the claim; a check that could not be made has its reason here.
+    pub(crate) problems: Vec<String>,
+    /// Where to read on.
+    pub(crate) log: Option<PathBuf>,
+}
+
+impl Check {
+    /// A claim that nothing was tried against yet.
+    pub(crate) fn new(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            ..Self::default()
+        }
+    }
+
+    /// Something more that was tried. The check's log is that of the first problem.
+    pub(crate) fn also(&mut self, tried: &str, problems: Vec<String>, log: &Path) {
+        if !self.tried.is_empty() {
+            self.tried.push_str(", ");
+        }
+        self.tried.push_str(tried);
+        if self.problems.is_empty() {
+            self.log = Some(log.to_owned());
+        }
+        self.problems.extend(problems);
+    }
+}
 
 /// The results of a run so far.
 #[derive(Debug)]
@@ -91,6 +126,22 @@ impl Report {
         }
     }
 
+    /// A check that says what was tried.
+    pub(crate) fn add(&mut self, check: &Check) {
+        let name = format!("{} ({})", check.name, check.tried);
+        self.check(&name, &check.problems, check.log.as_deref());
+    }
+
+    /// The cases of a run, and the run as a whole.
+    pub(crate) fn run(&mut self, prefix: &str, what: &str, run: &Run) {
+        self.cases(prefix, &run.cases, &run.log);
+        self.check(
+            &format!("the run {what} is complete and the kernel did not complain"),
+            &run.trouble,
+            Some(&run.log),
+        );
+    }
+
     /// A check that was computed; an error counts as a failure.
     pub(crate) fn outcome(
         &mut self,
@@ -105,7 +156,7 @@ impl Report {
     }
 
     /// The cases of a TAP stream: one line per program or suite, one per failure.
-    pub(crate) fn cases(&mut self, prefix: &str, cases: &[Case], log: &Path) {
+    fn cases(&mut self, prefix: &str, cases: &[Case], log: &Path) {
         let mut at = 0;
         while at < cases.len() {
             let group = &cases[at].group;
@@ -224,6 +275,21 @@ mod tests {
         report.cases("guest ", &cases, Path::new("log"));
         assert_eq!(report.closing_line(), "3 passed, 3 failed, 2 skipped");
         assert!(!report.close());
+    }
+
+    #[test]
+    fn the_log_is_that_of_the_first_problem() {
+        let made = |first: &[&str], second: &[&str]| {
+            let mut check = Check::new("claim");
+            for (tried, problems) in [("one", first), ("two", second)] {
+                let problems = problems.iter().map(|&line| line.to_owned()).collect();
+                check.also(tried, problems, Path::new(tried));
+            }
+            assert_eq!(check.tried, "one, two");
+            (check.problems.len(), check.log.unwrap())
+        };
+        assert_eq!(made(&["x"], &["y"]), (2, PathBuf::from("one")));
+        assert_eq!(made(&[], &["y"]), (1, PathBuf::from("two")));
     }
 
     #[test]

@@ -1,37 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Tables of evidence, a row a claim: what was tried, how often, what failed.
-
-use std::path::PathBuf;
+//! Tables of evidence, a row a name: what was tried, how often, what failed.
 
 use anyhow::{Result, bail};
 
-use crate::report::Report;
-
-/// One claim and what came of trying to refute it.
-#[derive(Debug)]
-pub(crate) struct Row {
-    /// The claim.
-    pub(crate) claim: String,
-    /// What was tried, with its count: "1000000 calls, seed 7".
-    pub(crate) tried: String,
-    /// What refutes the claim; a row that could not be tried has its reason here.
-    pub(crate) failures: Vec<String>,
-    /// Where to read on.
-    pub(crate) log: Option<PathBuf>,
-}
-
-impl Row {
-    /// The row's line in the table.
-    fn line(&self) -> String {
-        format!(
-            "| {} | {} | {} |",
-            self.claim,
-            self.tried,
-            self.failures.len()
-        )
-    }
-}
+use crate::report::{Check, Report};
 
 /// The rows with one of the words in their names; all, without words.
 pub(crate) fn named<'a, M>(
@@ -50,24 +23,29 @@ pub(crate) fn named<'a, M>(
 }
 
 /// Makes one row after the other and prints the table; whether nothing failed.
-pub(crate) fn print<M>(wanted: &[&(&'static str, M)], make: &dyn Fn(&M) -> Result<Row>) -> bool {
+pub(crate) fn print<M>(wanted: &[&(&'static str, M)], make: &dyn Fn(&M) -> Result<Check>) -> bool {
     let mut report = Report::new();
     let mut rows = Vec::new();
     for (name, how) in wanted {
         let row = made(name, make(how));
-        check(&mut report, &row);
+        report.add(&row);
         rows.push(row);
     }
     println!("\n{}", table(&rows));
     report.close()
 }
 
+/// A row's line in the table.
+fn line(row: &Check) -> String {
+    format!("| {} | {} | {} |", row.name, row.tried, row.problems.len())
+}
+
 /// A row that could not be tried refutes nothing, and shows nothing either.
-pub(crate) fn made(name: &str, outcome: Result<Row>) -> Row {
-    outcome.unwrap_or_else(|error| Row {
-        claim: name.to_owned(),
+pub(crate) fn made(name: &str, outcome: Result<Check>) -> Check {
+    outcome.unwrap_or_else(|error| Check {
+        name: name.to_owned(),
         tried: "not tried".to_owned(),
-        failures: vec![format!("{error:#}")],
+        problems: vec![format!("{error:#}")],
         log: None,
     })
 }
@@ -87,22 +65,13 @@ pub(crate) fn added(old: &[String], new: Vec<String>) -> Vec<String> {
 }
 
 /// The table of all rows, in Markdown, as the README has it.
-fn table(rows: &[Row]) -> String {
+fn table(rows: &[Check]) -> String {
     let mut text = String::from("| claim | tried | failures |\n|---|---|---|\n");
     for row in rows {
-        text.push_str(&row.line());
+        text.push_str(&line(row));
         text.push('\n');
     }
     text
-}
-
-/// Counts a row as one check.
-pub(crate) fn check(report: &mut Report, row: &Row) {
-    report.check(
-        &format!("{} ({})", row.claim, row.tried),
-        &row.failures,
-        row.log.as_deref(),
-    );
 }
 
 #[cfg(test)]
@@ -111,10 +80,10 @@ mod tests {
 
     #[test]
     fn the_table_counts_failures() {
-        let rows = [Row {
-            claim: "nothing changes".to_owned(),
+        let rows = [Check {
+            name: "nothing changes".to_owned(),
             tried: "10 calls, seed 1".to_owned(),
-            failures: vec!["one".to_owned()],
+            problems: vec!["one".to_owned()],
             log: None,
         }];
         assert_eq!(
@@ -135,14 +104,14 @@ mod tests {
     #[test]
     fn a_row_that_could_not_be_made_fails() {
         let rows = [("a", true), ("b", false)];
-        let make = |fine: &bool| -> Result<Row> {
+        let make = |fine: &bool| -> Result<Check> {
             if !fine {
                 bail!("no tool");
             }
-            Ok(Row {
-                claim: "a".to_owned(),
+            Ok(Check {
+                name: "a".to_owned(),
                 tried: "1 file".to_owned(),
-                failures: Vec::new(),
+                problems: Vec::new(),
                 log: None,
             })
         };

@@ -15,7 +15,7 @@ use crate::git::Git;
 use crate::guest::{Boot, complaints};
 use crate::kernel::Kernel;
 use crate::proc::Logged;
-use crate::tap::{self, Case, Verdict};
+use crate::tap::{self, Case, Run, Verdict};
 use crate::toolchain::Toolchain;
 use crate::ui::Stage;
 
@@ -265,19 +265,6 @@ fn is_test(line: &str) -> bool {
         && !line.contains(char::is_whitespace)
 }
 
-/// What a run of the selftests gave.
-#[derive(Debug)]
-pub(crate) struct Run {
-    /// The cases of all programs.
-    pub(crate) cases: Vec<Case>,
-    /// What is wrong with the run as a whole.
-    pub(crate) trouble: Option<String>,
-    /// Lines in which the kernel complained meanwhile.
-    pub(crate) complaints: Vec<String>,
-    /// The tests' output.
-    pub(crate) log: PathBuf,
-}
-
 /// A run of the selftests to be made.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Plan<'a> {
@@ -344,8 +331,10 @@ pub(crate) fn run(ctx: &Ctx, kernel: &Kernel, plan: Plan<'_>) -> Result<Run> {
     }
     Ok(Run {
         cases,
-        trouble,
-        complaints: complaints(&outcome.console),
+        trouble: trouble
+            .into_iter()
+            .chain(complaints(&outcome.console))
+            .collect(),
         log: outcome.output_log,
     })
 }

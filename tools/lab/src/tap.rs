@@ -9,9 +9,7 @@
 //! half-way must not pass.
 
 use std::collections::BTreeMap;
-
-/// Part of the name of every KUnit suite that the series adds.
-pub(crate) const OWN: &str = "mayexec";
+use std::path::PathBuf;
 
 /// How one case ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +43,60 @@ impl Case {
         } else {
             format!("{} {}", self.group, self.name)
         }
+    }
+}
+
+/// What the tests of one boot gave.
+#[derive(Debug, Clone)]
+pub(crate) struct Run {
+    /// The cases of all programs or suites.
+    pub(crate) cases: Vec<Case>,
+    /// What is wrong with the run as a whole: its end is missing, the kernel complained.
+    pub(crate) trouble: Vec<String>,
+    /// The tests' output.
+    pub(crate) log: PathBuf,
+}
+
+impl Run {
+    /// The run with only those cases whose group is one of the `wanted`.
+    pub(crate) fn of(&self, wanted: impl Fn(&str) -> bool) -> Self {
+        let mut run = self.clone();
+        run.cases.retain(|case| wanted(&case.group));
+        run
+    }
+
+    /// The cases that did not end in a `fine` way, with what they printed.
+    pub(crate) fn wrong(&self, fine: &[Verdict]) -> Vec<String> {
+        let wrong = self
+            .cases
+            .iter()
+            .filter(|case| !fine.contains(&case.verdict));
+        wrong
+            .map(|case| format!("{}: {}", case.full_name(), case.detail))
+            .collect()
+    }
+
+    /// Everything that is wrong with the run; that no case passed is wrong, too.
+    pub(crate) fn problems(&self, fine: &[Verdict]) -> Vec<String> {
+        let mut problems = self.wrong(fine);
+        problems.extend_from_slice(&self.trouble);
+        if self.count(Verdict::Pass) == 0 {
+            problems.push("no case passed".to_owned());
+        }
+        problems
+    }
+
+    /// `7 cases (2 skipped)`.
+    pub(crate) fn counted(&self) -> String {
+        match self.count(Verdict::Skip) {
+            0 => format!("{} cases", self.cases.len()),
+            skipped => format!("{} cases ({skipped} skipped)", self.cases.len()),
+        }
+    }
+
+    fn count(&self, verdict: Verdict) -> usize {
+        let ended = |case: &&Case| case.verdict == verdict;
+        self.cases.iter().filter(ended).count()
     }
 }
 
@@ -489,6 +541,30 @@ workqueue: a message in between
 [    0.5] ok 2 other # SKIP
 VFS: Mounted root
 ";
+
+    #[test]
+    fn a_run_is_fine_only_if_something_passed() {
+        let problems = |verdicts: &[Verdict], trouble: &[&str]| {
+            let case = |verdict: &Verdict| Case {
+                group: "g".to_owned(),
+                name: "n".to_owned(),
+                verdict: *verdict,
+                detail: "why".to_owned(),
+            };
+            let run = Run {
+                cases: verdicts.iter().map(case).collect(),
+                trouble: trouble.iter().map(|&line| line.to_owned()).collect(),
+                log: PathBuf::new(),
+            };
+            run.problems(&[Verdict::Pass, Verdict::Skip])
+        };
+        let none: [&str; 0] = [];
+        assert_eq!(problems(&[Verdict::Pass, Verdict::Skip], &[]), none);
+        assert_eq!(problems(&[Verdict::Skip], &[]), ["no case passed"]);
+        assert_eq!(problems(&[], &["cut"]), ["cut", "no case passed"]);
+        assert_eq!(problems(&[Verdict::Pass, Verdict::Fail], &[]), ["g n: why"]);
+        assert_eq!(problems(&[Verdict::Pass], &["BUG: x"]), ["BUG: x"]);
+    }
 
     #[test]
     fn kunit_s_console() {

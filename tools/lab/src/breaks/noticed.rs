@@ -7,9 +7,8 @@ use std::path::Path;
 use anyhow::Result;
 
 use crate::guest::HostFault;
-use crate::rows::Row;
-use crate::selftests::Run;
-use crate::tap::{Case, Verdict};
+use crate::report::Check;
+use crate::tap::{Run, Verdict};
 
 /// What one suite said: nothing, or why it is red.
 pub(super) type Noticed = Option<String>;
@@ -23,12 +22,12 @@ pub(super) fn stem(file: &Path) -> String {
 
 /// What rows hold against a kernel: the first failure of each.
 pub(super) fn rows(
-    made: impl IntoIterator<Item = (&'static str, Result<Row>)>,
+    made: impl IntoIterator<Item = (&'static str, Result<Check>)>,
 ) -> Result<Vec<(&'static str, Noticed)>> {
     made.into_iter()
         .map(|(name, row)| {
             let noticed = match row {
-                Ok(row) => row.failures.first().map(|why| first_line(why)),
+                Ok(row) => row.problems.first().map(|why| first_line(why)),
                 Err(error) => failed(error)?,
             };
             Ok((name, noticed))
@@ -36,11 +35,15 @@ pub(super) fn rows(
         .collect()
 }
 
-pub(super) fn judge_run(run: Result<Run>) -> Result<Noticed> {
-    match run {
-        Ok(run) => Ok(judge(&run.cases, run.trouble, &run.complaints)),
-        Err(error) => failed(error),
-    }
+/// Why a run is red, if it is.
+pub(super) fn judge(run: Result<Run>) -> Result<Noticed> {
+    Ok(match run {
+        Ok(run) => {
+            let problems = run.problems(&[Verdict::Pass, Verdict::Skip]);
+            problems.first().map(|why| first_line(why))
+        }
+        Err(error) => failed(error)?,
+    })
 }
 
 /// That a step failed is a notice too, unless it is the host's fault.
@@ -55,25 +58,6 @@ pub(super) fn first_line(text: &str) -> String {
     text.lines().next().unwrap_or_default().to_owned()
 }
 
-/// Why a run is red, if it is.
-pub(super) fn judge(cases: &[Case], trouble: Option<String>, complaints: &[String]) -> Noticed {
-    let failed: Vec<&Case> = cases
-        .iter()
-        .filter(|case| case.verdict == Verdict::Fail)
-        .collect();
-    let passed = cases.iter().any(|case| case.verdict == Verdict::Pass);
-    match failed.first() {
-        Some(first) => Some(format!(
-            "{} failed, e.g. {}",
-            failed.len(),
-            first.full_name()
-        )),
-        None => trouble
-            .or_else(|| complaints.first().cloned())
-            .or_else(|| (!passed).then(|| "no case passed".to_owned())),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use anyhow::{Context, anyhow};
@@ -83,28 +67,6 @@ mod tests {
     use crate::guest::Boot;
     use crate::kernel::{Facts, Kernel};
     use crate::toolchain::Arch;
-
-    fn case(verdict: Verdict) -> Case {
-        Case {
-            group: "g".to_owned(),
-            name: "n".to_owned(),
-            verdict,
-            detail: String::new(),
-        }
-    }
-
-    #[test]
-    fn a_run_is_green_only_if_something_passed() {
-        assert_eq!(
-            judge(&[case(Verdict::Pass), case(Verdict::Skip)], None, &[]),
-            None
-        );
-        assert!(judge(&[case(Verdict::Skip)], None, &[]).is_some());
-        assert!(judge(&[], None, &[]).is_some());
-        assert!(judge(&[case(Verdict::Pass), case(Verdict::Fail)], None, &[]).is_some());
-        assert!(judge(&[case(Verdict::Pass)], Some("cut".to_owned()), &[]).is_some());
-        assert!(judge(&[case(Verdict::Pass)], None, &["BUG: x".to_owned()]).is_some());
-    }
 
     #[test]
     fn what_the_host_fails_at_is_no_notice() {

@@ -9,7 +9,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use super::noticed::{Noticed, failed, stem};
+use super::noticed::{Noticed, judge, stem};
 use crate::ctx::Ctx;
 use crate::git::Git;
 use crate::proc::{self, Logged};
@@ -79,13 +79,8 @@ impl<'a> Checkout<'a> {
         let mut guests = None;
         for (what, kernel, words) in userland::turns(session)? {
             let boot = format!("userland {what} {name}");
-            guests = match userland::boot(ctx, bundle.path(), &boot, (&kernel, words), true) {
-                Ok(outcome) => outcome
-                    .problems
-                    .first()
-                    .map(|first| format!("{what}: {first}")),
-                Err(error) => failed(error)?,
-            };
+            let run = userland::boot(ctx, bundle.path(), &boot, (&kernel, words), true);
+            guests = judge(run)?.map(|first| format!("{what}: {first}"));
             if guests.is_some() {
                 break;
             }

@@ -11,7 +11,7 @@ use fuzz::trace::{BLOCK, Differing, Tally, Trace, differing_blocks, first_differ
 use crate::ctx::Ctx;
 use crate::guest::{Boot, Outcome, beside, complaints, sibling};
 use crate::kernel::Kernel;
-use crate::rows::Row;
+use crate::report::Check;
 
 /// How much is tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,7 +55,12 @@ fn seed(text: Option<&str>) -> Result<u64> {
 }
 
 /// Makes the same calls, without the flag, on both kernels.
-pub(crate) fn differential(ctx: &Ctx, base: &Kernel, tip: &Kernel, extent: Extent) -> Result<Row> {
+pub(crate) fn differential(
+    ctx: &Ctx,
+    base: &Kernel,
+    tip: &Kernel,
+    extent: Extent,
+) -> Result<Check> {
     let (seed, calls) = amount(extent)?;
     let args = words(&format!("differential --seed {seed} --calls {calls}"));
     let (on_base, on_tip) = beside(
@@ -86,15 +91,15 @@ pub(crate) fn differential(ctx: &Ctx, base: &Kernel, tip: &Kernel, extent: Exten
             }
         }
     }
-    Ok(Row {
-        claim: "opens without the flag answer and act as on the base".to_owned(),
+    Ok(Check {
+        name: "opens without the flag answer and act as on the base".to_owned(),
         tried: format!(
             "{} calls, {} opened, {} changed the tree, seed {seed}{once}",
             one.calls(),
             one.opened(),
             one.changed()
         ),
-        failures,
+        problems: failures,
         log: Some(on_tip.output_log),
     })
 }
@@ -159,7 +164,7 @@ fn words_of(call: u64, record: &str) -> String {
 }
 
 /// Makes calls with the flag, half of them in each of two guests.
-pub(crate) fn oracle(ctx: &Ctx, tip: &Kernel, extent: Extent) -> Result<Row> {
+pub(crate) fn oracle(ctx: &Ctx, tip: &Kernel, extent: Extent) -> Result<Check> {
     let (seed, calls) = amount(extent)?;
     let half = calls / 2 / BLOCK * BLOCK;
     let args = |first: u64, calls: u64| {
@@ -188,10 +193,10 @@ pub(crate) fn oracle(ctx: &Ctx, tip: &Kernel, extent: Extent) -> Result<Row> {
         tally.denied + tally.preempted
     );
     failures.extend(tally.surprises);
-    Ok(Row {
-        claim: "opens with the flag answer as the table says".to_owned(),
+    Ok(Check {
+        name: "opens with the flag answer as the table says".to_owned(),
         tried,
-        failures,
+        problems: failures,
         log: Some(other.output_log),
     })
 }

@@ -10,13 +10,14 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use crate::guest::{Boot, beside, complaints};
+use crate::guest::beside;
 use crate::kernel::{self, Builder, Kernel, Variant};
 use crate::proc::{self, Logged, file_tail};
-use crate::rows::Row;
-use crate::selftests::{self, Flavour, Plan, Run, is_own};
+use crate::report::Check;
+use crate::selftests::{self, Flavour, Plan, is_own};
 use crate::session::Session;
-use crate::tap::{self, Case, Verdict};
+use crate::suites::kunit;
+use crate::tap::{Run, Verdict};
 use crate::toolchain::{self, Arch, Toolchain};
 use crate::ui::Stage;
 
@@ -33,7 +34,7 @@ const RACE: &str = "filesystems/openat2:rename_attack_test";
 const NOT_ON_NEW: [&str; 2] = ["legacy.creat_ignores_it", "legacy.open_ignores_it"];
 
 /// Cross-built by LLVM and booted: KUnit passes, and every selftest ends as on x86.
-pub(crate) fn cross(session: &Session<'_>, arch: Arch) -> Result<Row> {
+pub(crate) fn cross(session: &Session<'_>, arch: Arch) -> Result<Check> {
     let tools = session.tools()?.cross(arch);
     let name = arch.debian();
     let kernel = build(session, &tools, name)?;
@@ -44,27 +45,28 @@ pub(crate) fn cross(session: &Session<'_>, arch: Arch) -> Result<Row> {
         &obj(session, name),
         Flavour::STATIC,
     )?;
-    let mut found = Found::default();
-    found.warnings(&own_warnings(session, &kernel)?);
-    found.kunit(session, &kernel, name)?;
-    found.selftests(session, &kernel, &bundle, name, &NOT_ON_NEW)?;
-    Ok(found.row(&format!("the series works on {name}")))
+    let mut check = Check::new(&format!("the series works on {name}"));
+    warnings(&mut check, session, &kernel)?;
+    kunit(&mut check, session, &kernel, name)?;
+    selftests(&mut check, session, &kernel, (&bundle, name), &NOT_ON_NEW)?;
+    Ok(check)
 }
 
 /// Compiled by GCC, with Rust: no warning in what the series touches, KUnit passes,
 /// and every selftest ends as when LLVM compiled the kernel.
-pub(crate) fn gcc(session: &Session<'_>) -> Result<Row> {
+pub(crate) fn gcc(session: &Session<'_>) -> Result<Check> {
     let tools = session.tools()?.gcc(Arch::X86)?;
     let kernel = build(session, &tools, "gcc")?;
-    let mut found = Found::default();
-    found.warnings(&own_warnings(session, &kernel)?);
-    found.kunit(session, &kernel, "gcc")?;
-    found.selftests(session, &kernel, &session.selftests()?, "gcc", &[])?;
-    Ok(found.row("the series works when GCC compiles the kernel"))
+    let bundle = session.selftests()?;
+    let mut check = Check::new("the series works when GCC compiles the kernel");
+    warnings(&mut check, session, &kernel)?;
+    kunit(&mut check, session, &kernel, "gcc")?;
+    selftests(&mut check, session, &kernel, (&bundle, "gcc"), &[])?;
+    Ok(check)
 }
 
 /// i386 programs on the x86_64 kernel: every selftest ends as a 64-bit one.
-pub(crate) fn compat(session: &Session<'_>) -> Result<Row> {
+pub(crate) fn compat(session: &Session<'_>) -> Result<Check> {
     let kernel = session.tip_kernel()?;
     let bundle = selftests::build(
         session.ctx,
@@ -73,14 +75,14 @@ pub(crate) fn compat(session: &Session<'_>) -> Result<Row> {
         &session.builder(&Variant::PLAIN)?.obj,
         Flavour::COMPAT,
     )?;
-    let mut found = Found::default();
-    found.selftests(session, kernel, &bundle, "i386", &[])?;
-    Ok(found.row("32-bit programs meet what 64-bit ones do"))
+    let mut check = Check::new("32-bit programs meet what 64-bit ones do");
+    selftests(&mut check, session, kernel, (&bundle, "i386"), &[])?;
+    Ok(check)
 }
 
 /// kunit.py with the series' own configuration, which is what its documentation
 /// tells a newcomer to run.
-pub(crate) fn uml(session: &Session<'_>) -> Result<Row> {
+pub(crate) fn uml(session: &Session<'_>) -> Result<Check> {
     let tools = session.tools()?;
     let tree = session.at(session.tip())?;
     let dir = obj(session, "uml");
@@ -97,17 +99,19 @@ pub(crate) fn uml(session: &Session<'_>) -> Result<Row> {
         .limit(Duration::from_secs(3600))
         .status(&mut cmd, |line| stage.at(line))?;
     stage.done("");
-    let mut found = Found::default();
+    let mut problems = Vec::new();
     if !status.success() {
-        found.failures.push(format!(
+        problems.push(format!(
             "`{}` failed ({status})\n{}",
             proc::render(&cmd),
             file_tail(&log, proc::TAIL)
         ));
     }
     let output = std::fs::read(&result).unwrap_or_default();
-    found.kunit_output(&String::from_utf8_lossy(&output), &log);
-    Ok(found.row("kunit.py passes in user-mode Linux"))
+    let run = kunit::read(&String::from_utf8_lossy(&output), &log);
+    let mut check = Check::new("kunit.py passes in user-mode Linux");
+    add_kunit(&mut check, &run, problems);
+    Ok(check)
 }
 
 /// kunit.py as one types it, with the compilers of the other builds.
@@ -149,11 +153,12 @@ fn build(session: &Session<'_>, tools: &Toolchain, name: &'static str) -> Result
     )
 }
 
-/// Warnings about files that the series touches. Those of other files are the
+/// Adds the warnings about files that the series touches. Those of other files are the
 /// base's, which nobody builds this way.
-fn own_warnings(session: &Session<'_>, kernel: &Kernel) -> Result<Vec<String>> {
-    let touched = session.touched(&[])?;
-    Ok(warnings_in(&kernel.facts.warnings, &touched))
+fn warnings(check: &mut Check, session: &Session<'_>, kernel: &Kernel) -> Result<()> {
+    let found = warnings_in(&kernel.facts.warnings, &session.touched(&[])?);
+    check.also("a build", found, &kernel.dir.join("facts.json"));
+    Ok(())
 }
 
 /// The warnings about one of the files, or about the object made from it.
@@ -170,151 +175,69 @@ fn warnings_in(warnings: &BTreeSet<String>, files: &[String]) -> Vec<String> {
         .collect()
 }
 
-/// What a row is made of.
-#[derive(Debug, Default)]
-struct Found {
-    tried: Vec<String>,
-    failures: Vec<String>,
-    log: Option<PathBuf>,
+/// Adds a boot with KUnit on.
+fn kunit(check: &mut Check, session: &Session<'_>, kernel: &Kernel, name: &str) -> Result<()> {
+    let run = kunit::boot(session.ctx, kernel, &format!("kunit {name}"))?;
+    add_kunit(check, &run, Vec::new());
+    Ok(())
 }
 
-impl Found {
-    fn row(self, claim: &str) -> Row {
-        Row {
-            claim: claim.to_owned(),
-            tried: self.tried.join(", "),
-            failures: self.failures,
-            log: self.log,
-        }
-    }
-
-    fn warnings(&mut self, warnings: &[String]) {
-        self.tried.push("a build".to_owned());
-        self.failures.extend_from_slice(warnings);
-    }
-
-    /// Boots with KUnit on.
-    fn kunit(&mut self, session: &Session<'_>, kernel: &Kernel, name: &str) -> Result<()> {
-        let outcome = Boot::new(
-            session.ctx,
-            kernel,
-            &format!("kunit {name}"),
-            &["/bin/true"],
-        )
-        .run()?;
-        self.kunit_output(&outcome.console, &outcome.console_log);
-        self.failures.extend(complaints(&outcome.console));
-        Ok(())
-    }
-
-    /// Counts the cases of KUnit in a kernel's messages.
-    fn kunit_output(&mut self, console: &str, log: &Path) {
-        let (cases, trouble) = tap::kunit(console);
-        self.failures.extend(trouble);
-        self.failures.extend(failed(&cases));
-        if !cases.iter().any(|case| case.group.contains(tap::OWN)) {
-            self.failures
-                .push(format!("no KUnit suite has `{}` in its name", tap::OWN));
-        }
-        self.tried.push(format!("{} of KUnit", counted(&cases)));
-        self.log.get_or_insert_with(|| log.to_owned());
-    }
-
-    /// Runs a bundle's programs on `kernel`, and the host's of the same names on the
-    /// known kernel beside it. The cases `absent` are only there.
-    fn selftests(
-        &mut self,
-        session: &Session<'_>,
-        kernel: &Kernel,
-        bundle: &Path,
-        name: &str,
-        absent: &[&str],
-    ) -> Result<()> {
-        let mut only = selftests::programs(bundle)?;
-        only.retain(|program| program != RACE);
-        let known = session.selftests()?;
-        let known_kernel = session.tip_kernel()?;
-        let ctx = session.ctx;
-        let (label, known_label) = (
-            format!("selftests {name}"),
-            format!("selftests beside {name}"),
-        );
-        let (mut known, run) = beside(
-            || {
-                let plan = Plan {
-                    quiet: true,
-                    only: &only,
-                    ..Plan::all(&known_label, &known)
-                };
-                selftests::run(ctx, known_kernel, plan)
-            },
-            || {
-                let plan = Plan {
-                    only: &only,
-                    ..Plan::all(&label, bundle)
-                };
-                selftests::run(ctx, kernel, plan)
-            },
-        )?;
-        known
-            .cases
-            .retain(|case| !absent.contains(&case.name.as_str()));
-        self.compared(&known, &run, name);
-        Ok(())
-    }
-
-    /// Counts the cases of a run and what it has not in common with the known one.
-    fn compared(&mut self, known: &Run, run: &Run, name: &str) {
-        self.failures.extend(run.trouble.iter().cloned());
-        self.failures.extend(known.trouble.iter().cloned());
-        self.failures.extend(run.complaints.iter().cloned());
-        // What fails in both says something about the guest, unless it is the series'.
-        let own: Vec<Case> = run
-            .cases
-            .iter()
-            .filter(|case| is_own(&case.group))
-            .cloned()
-            .collect();
-        self.failures.extend(failed(&own));
-        if !own.iter().any(|case| case.verdict == Verdict::Pass) {
-            self.failures
-                .push("no selftest of the series passed".to_owned());
-        }
-        self.failures.extend(selftests::unequal(
-            (&known.cases, "on the known kernel"),
-            (&run.cases, name),
-        ));
-        self.tried
-            .push(format!("{} of the selftests", counted(&run.cases)));
-        self.log = Some(run.log.clone());
-    }
+/// Adds what KUnit gave, and further problems.
+fn add_kunit(check: &mut Check, run: &Run, mut problems: Vec<String>) {
+    problems.extend(run.problems(&[Verdict::Pass, Verdict::Skip]));
+    check.also(&format!("{} of KUnit", run.counted()), problems, &run.log);
 }
 
-/// The failures among the cases, with what they printed.
-fn failed(cases: &[Case]) -> Vec<String> {
-    cases
-        .iter()
-        .filter(|case| case.verdict == Verdict::Fail)
-        .map(|case| format!("{}: {}", case.full_name(), case.detail))
-        .collect()
+/// Runs a bundle's programs on `kernel`, and the host's of the same names on the known kernel
+/// beside it, and adds what they have not in common. The cases `absent` are only there.
+fn selftests(
+    check: &mut Check,
+    session: &Session<'_>,
+    kernel: &Kernel,
+    (bundle, name): (&Path, &str),
+    absent: &[&str],
+) -> Result<()> {
+    let mut only = selftests::programs(bundle)?;
+    only.retain(|program| program != RACE);
+    let known = session.selftests()?;
+    let known_kernel = session.tip_kernel()?;
+    let plan = |name, bundle, quiet| Plan {
+        quiet,
+        only: &only,
+        ..Plan::all(name, bundle)
+    };
+    let (label, known_label) = (
+        format!("selftests {name}"),
+        format!("selftests beside {name}"),
+    );
+    let (mut known, run) = beside(
+        || selftests::run(session.ctx, known_kernel, plan(&known_label, &known, true)),
+        || selftests::run(session.ctx, kernel, plan(&label, bundle, false)),
+    )?;
+    known
+        .cases
+        .retain(|case| !absent.contains(&case.name.as_str()));
+    let tried = format!("{} of the selftests", run.counted());
+    check.also(&tried, compared(&known, &run, name), &run.log);
+    Ok(())
 }
 
-/// `7 cases (2 skipped)`.
-fn counted(cases: &[Case]) -> String {
-    let skipped = cases
-        .iter()
-        .filter(|case| case.verdict == Verdict::Skip)
-        .count();
-    if skipped == 0 {
-        format!("{} cases", cases.len())
-    } else {
-        format!("{} cases ({skipped} skipped)", cases.len())
-    }
+/// What a run has not in common with the known one.
+fn compared(known: &Run, run: &Run, name: &str) -> Vec<String> {
+    // What fails in both says something about the guest, unless it is the series'.
+    let mut problems = run.of(is_own).problems(&[Verdict::Pass, Verdict::Skip]);
+    problems.extend_from_slice(&known.trouble);
+    problems.extend(selftests::unequal(
+        (&known.cases, "on the known kernel"),
+        (&run.cases, name),
+    ));
+    problems
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tap::Case;
 
     fn run(cases: &[(&str, &str, Verdict)]) -> Run {
         Run {
@@ -327,66 +250,26 @@ mod tests {
                     detail: String::new(),
                 })
                 .collect(),
-            trouble: None,
-            complaints: Vec::new(),
+            trouble: Vec::new(),
             log: PathBuf::from("log"),
         }
     }
 
     #[test]
     fn another_verdict_than_the_known_one_is_a_failure() {
-        let own = "filesystems/mayexec:x".to_owned();
-        let known = run(&[
-            (&own, "a", Verdict::Pass),
-            (&own, "b", Verdict::Skip),
-            ("old", "c", Verdict::Fail),
-        ]);
-        let failures = |other: &Run| {
-            let mut found = Found::default();
-            found.compared(&known, other, "there");
-            assert_eq!(found.tried.len(), 1);
-            found.failures.len()
-        };
-        assert_eq!(failures(&known), 0);
+        const OWN: &str = "filesystems/mayexec:x";
+        let cases = |a, b, c| run(&[(OWN, "a", a), (OWN, "b", b), ("old", "c", c)]);
+        let (pass, skip, fail) = (Verdict::Pass, Verdict::Skip, Verdict::Fail);
+        let known = cases(pass, skip, fail);
+        let problems = |other: &Run| compared(&known, other, "there").len();
+        assert_eq!(problems(&known), 0);
         // Neither a new skip nor a lost case passes as one of the known.
-        let skips = run(&[
-            (&own, "a", Verdict::Skip),
-            (&own, "b", Verdict::Skip),
-            ("old", "c", Verdict::Fail),
-        ]);
-        assert_eq!(failures(&skips), 2);
-        assert_eq!(failures(&run(&[(&own, "a", Verdict::Pass)])), 2);
-        let fails = run(&[
-            (&own, "a", Verdict::Pass),
-            (&own, "b", Verdict::Fail),
-            ("old", "c", Verdict::Fail),
-        ]);
-        assert_eq!(failures(&fails), 2);
-        let trouble = Run {
-            trouble: Some("no plan".to_owned()),
-            ..run(&[
-                (&own, "a", Verdict::Pass),
-                (&own, "b", Verdict::Skip),
-                ("old", "c", Verdict::Fail),
-            ])
-        };
-        assert_eq!(failures(&trouble), 1);
-    }
-
-    #[test]
-    fn user_mode_linux_prints_what_kunit_printed() {
-        let good = "Linux version\nKTAP version 1\n1..1\n    KTAP version 1\n    # Subtest: rust_mayexec\n    1..2\n    ok 1 a\n    ok 2 b # SKIP no\nok 1 rust_mayexec\nreboot: System halted\n";
-        let count = |text: &str| {
-            let mut found = Found::default();
-            found.kunit_output(text, Path::new("log"));
-            (found.failures.len(), found.tried.join(""))
-        };
-        assert_eq!(count(good), (0, "2 cases (1 skipped) of KUnit".to_owned()));
-        assert_eq!(count(&good.replace("ok 1 a", "not ok 1 a")).0, 1);
-        assert_eq!(count(&good.replace("rust_mayexec", "other")).0, 1);
-        // A kernel that dies half-way, and one that printed nothing.
-        assert!(count(good.split_once("    ok 2").unwrap().0).0 > 0);
-        assert!(count("").0 > 0);
+        assert_eq!(problems(&cases(skip, skip, fail)), 2);
+        assert_eq!(problems(&run(&[(OWN, "a", pass)])), 2);
+        assert_eq!(problems(&cases(pass, fail, fail)), 2);
+        let mut trouble = known.clone();
+        trouble.trouble.push("no plan".to_owned());
+        assert_eq!(problems(&trouble), 1);
     }
 
     #[test]

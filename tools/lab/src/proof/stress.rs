@@ -10,7 +10,7 @@ use super::fuzz::{Extent, given_seed};
 use crate::ctx::Ctx;
 use crate::guest::{Boot, Outcome, complaints, sibling};
 use crate::kernel::Kernel;
-use crate::rows::Row;
+use crate::report::Check;
 
 /// CPUs of the guest in which threads race; a kernel with fewer NR_CPUS uses those.
 const CPUS: usize = 4;
@@ -31,7 +31,7 @@ const NO_LEAK: &str = "kmemleak: 0 leaks";
 const CMDLINE: [&str; 2] = ["kunit.enable=0", "rcupdate.rcu_cpu_stall_timeout=300"];
 
 /// Opens while other threads change modes, mounts, names and the policy.
-pub(crate) fn races(ctx: &Ctx, kernel: &Kernel, extent: Extent) -> Result<Row> {
+pub(crate) fn races(ctx: &Ctx, kernel: &Kernel, extent: Extent) -> Result<Check> {
     let seconds: u64 = match extent {
         Extent::Short => 45,
         Extent::Long => 300,
@@ -62,7 +62,7 @@ pub(crate) fn races(ctx: &Ctx, kernel: &Kernel, extent: Extent) -> Result<Row> {
 
 /// Opens while allocations and copies from user space fail; `debug_kernel` is that of
 /// [`crate::variants::DEBUG`].
-pub(crate) fn faults(ctx: &Ctx, debug_kernel: &Kernel) -> Result<Row> {
+pub(crate) fn faults(ctx: &Ctx, debug_kernel: &Kernel) -> Result<Check> {
     let outcome = Boot::new(ctx, debug_kernel, "faults", &["faults"])
         .program(&sibling("stress")?)
         .cmdline(&CMDLINE)
@@ -76,7 +76,7 @@ pub(crate) fn faults(ctx: &Ctx, debug_kernel: &Kernel) -> Result<Row> {
 }
 
 /// The row of one boot, which must have printed the line `wanted`.
-fn row(claim: &str, outcome: Result<Outcome>, wanted: Option<&str>) -> Row {
+fn row(claim: &str, outcome: Result<Outcome>, wanted: Option<&str>) -> Check {
     let (tried, failures, log) = match outcome {
         Ok(outcome) => {
             let (tried, failures) = read(&outcome.output, &outcome.console, outcome.code, wanted);
@@ -85,10 +85,10 @@ fn row(claim: &str, outcome: Result<Outcome>, wanted: Option<&str>) -> Row {
         // A kernel that has panicked is a result too.
         Err(error) => (None, vec![format!("{error:#}")], None),
     };
-    Row {
-        claim: claim.to_owned(),
+    Check {
+        name: claim.to_owned(),
         tried: tried.unwrap_or_else(|| "nothing".to_owned()),
-        failures,
+        problems: failures,
         log,
     }
 }
@@ -155,6 +155,6 @@ mod tests {
     fn a_boot_that_fails_is_a_failure() {
         let row = row("claim", Err(anyhow::anyhow!("it panicked")), None);
         assert_eq!(row.tried, "nothing");
-        assert_eq!(row.failures, ["it panicked"]);
+        assert_eq!(row.problems, ["it panicked"]);
     }
 }

@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 use super::sides::{self, Found, PROBE, Side, UP, must};
 use crate::kernel::{self, Warnings};
 use crate::proc;
-use crate::rows::Row;
+use crate::report::Check;
 use crate::selftests::Flavour;
 use crate::session::Session;
 use crate::toolchain::{Arch, LLVM, Toolchain};
@@ -182,7 +182,7 @@ impl Config {
 }
 
 /// The touched objects build, with W=1 and clippy, without a warning that the base has not.
-pub(super) fn row(session: &Session<'_>, config: &Config) -> Result<Row> {
+pub(super) fn row(session: &Session<'_>, config: &Config) -> Result<Check> {
     let claim = format!("no new warnings, W=1: {}", config.name);
     let inputs = config.inputs(session)?;
     let name = format!("build {}", config.name);
@@ -332,7 +332,7 @@ fn parse_kbuild(database: &str) -> Option<Kbuild> {
 }
 
 /// The selftests compile with what W=1 means for the kernel, by both compilers.
-pub(super) fn selftests(session: &Session<'_>) -> Result<Row> {
+pub(super) fn selftests(session: &Session<'_>) -> Result<Check> {
     let llvm = X86.tools(session)?;
     let gcc = X86_GCC.tools(session)?;
     let inputs = format!("{SELFTEST_WARNINGS}\n{}\n{}", llvm.versions, gcc.versions);
@@ -360,7 +360,7 @@ pub(super) fn selftests(session: &Session<'_>) -> Result<Row> {
 }
 
 /// The documentation of the kernel's crates is made without a warning that the base has not.
-pub(super) fn rustdoc(session: &Session<'_>) -> Result<Row> {
+pub(super) fn rustdoc(session: &Session<'_>) -> Result<Check> {
     let claim = "make rustdoc: no new warnings";
     let inputs = consumers_inputs(session)?;
     sides::row(session, ("rustdoc", claim, &inputs), &|side| {

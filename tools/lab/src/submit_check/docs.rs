@@ -10,7 +10,7 @@ use anyhow::{Result, bail};
 
 use super::sides::{self, Found, lines_with, must};
 use crate::proc;
-use crate::rows::Row;
+use crate::report::Check;
 use crate::session::Session;
 
 /// The page of the sysctls below fs.
@@ -21,7 +21,7 @@ const PAGE: &str = "Documentation/userspace-api/mayexec-probe.rst";
 const PAGE_TEXT: &str = "Title\n=====\n\n:ref:`mayexec_probe_nowhere`\n";
 
 /// Every sysctl of the series has its place in the page of its table.
-pub(super) fn sysctl(session: &Session<'_>) -> Result<Row> {
+pub(super) fn sysctl(session: &Session<'_>) -> Result<Check> {
     let claim = "check-sysctl-docs: nothing new undocumented below fs";
     sides::row(session, ("check-sysctl-docs", claim, ""), &|side| {
         let sources = side.tree.run(["grep", "-l", "register_sysctl"])?;
@@ -86,7 +86,7 @@ fn undocumented(text: &str) -> BTreeSet<String> {
 }
 
 /// The pages of the touched directories are made without a warning that the base has not.
-pub(super) fn html(session: &Session<'_>) -> Result<Row> {
+pub(super) fn html(session: &Session<'_>) -> Result<Check> {
     let dirs = directories(&sides::touched(session)?);
     let version = proc::capture(Command::new("sphinx-build").arg("--version"))?;
     let claim = format!("make htmldocs SPHINXDIRS=\"{dirs}\": no new warnings");

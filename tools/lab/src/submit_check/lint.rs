@@ -8,11 +8,11 @@ use anyhow::Result;
 
 use super::sides::{self, Found, lines_with, must, output};
 use crate::proc;
-use crate::rows::Row;
+use crate::report::Check;
 use crate::session::Session;
 
 /// Every kernel-doc comment of the touched files is complete, or as incomplete as in the base.
-pub(super) fn kernel_doc(session: &Session<'_>) -> Result<Row> {
+pub(super) fn kernel_doc(session: &Session<'_>) -> Result<Check> {
     let claim = "kernel-doc -Wall -Werror: nothing new in the touched files";
     sides::row(session, ("kernel-doc", claim, ""), &|side| {
         let files = side.ending(&[".c", ".h"]);
@@ -34,7 +34,7 @@ pub(super) fn kernel_doc(session: &Session<'_>) -> Result<Row> {
 }
 
 /// Every semantic patch of the kernel, on every touched file.
-pub(super) fn coccicheck(session: &Session<'_>) -> Result<Row> {
+pub(super) fn coccicheck(session: &Session<'_>) -> Result<Check> {
     let claim = "coccicheck: nothing new in the touched files";
     let version = proc::capture(Command::new("spatch").arg("--version"))?;
     sides::row(session, ("coccicheck", claim, &version), &|side| {

@@ -17,13 +17,13 @@ mod uapi;
 use anyhow::Result;
 
 use crate::ctx::Ctx;
-use crate::report::Report;
-use crate::rows::{self, Row};
+use crate::report::{Check, Report};
+use crate::rows;
 use crate::session::Session;
 use crate::suites;
 
 /// How a row is made.
-type Make = fn(&Session<'_>) -> Result<Row>;
+type Make = fn(&Session<'_>) -> Result<Check>;
 
 /// The rows, the cheap ones first, by the names under which `make submit-check` takes them.
 const ROWS: [(&str, Make); 25] = [
@@ -108,13 +108,13 @@ fn suite(
     session: &Session<'_>,
     claim: &str,
     run: fn(&Session<'_>, &mut Report) -> Result<()>,
-) -> Result<Row> {
+) -> Result<Check> {
     let mut report = Report::new();
     run(session, &mut report)?;
-    Ok(Row {
-        claim: claim.to_owned(),
+    Ok(Check {
+        name: claim.to_owned(),
         tried: report.closing_line(),
-        failures: report.failures().to_vec(),
+        problems: report.failures().to_vec(),
         log: None,
     })
 }

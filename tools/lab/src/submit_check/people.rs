@@ -8,11 +8,11 @@ use std::process::Command;
 use anyhow::Result;
 
 use super::sides::{self, Found, must};
-use crate::rows::Row;
+use crate::report::Check;
 use crate::session::Session;
 
 /// Each touched file has a maintainer who is not the last resort.
-pub(super) fn maintainers(session: &Session<'_>) -> Result<Row> {
+pub(super) fn maintainers(session: &Session<'_>) -> Result<Check> {
     let claim = "get_maintainer names a maintainer for each touched file";
     sides::row(session, ("get_maintainer", claim, ""), &|side| {
         let mut findings = BTreeSet::new();

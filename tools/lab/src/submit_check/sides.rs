@@ -15,7 +15,8 @@ use crate::ctx::{hash, write_whole};
 use crate::git::Git;
 use crate::kernel::log_name;
 use crate::proc::{self, Logged};
-use crate::rows::{Row, added};
+use crate::report::Check;
+use crate::rows::added;
 use crate::session::Session;
 use crate::ui::Stage;
 
@@ -130,7 +131,7 @@ pub(super) fn row(
     session: &Session<'_>,
     (name, claim, inputs): (&str, &str, &str),
     find: &dyn Fn(&Side<'_>) -> Result<Found>,
-) -> Result<Row> {
+) -> Result<Check> {
     let log = session.ctx.fresh_log(&log_name("check", name))?;
     let touched = touched(session)?;
     let of = |commit: &str, tip: bool| -> Result<Found> {
@@ -180,10 +181,10 @@ pub(super) fn row(
         0 => tip.tried,
         _ => format!("{}, {known} findings as in the base", tip.tried),
     };
-    Ok(Row {
-        claim: claim.to_owned(),
+    Ok(Check {
+        name: claim.to_owned(),
         tried,
-        failures,
+        problems: failures,
         log: Some(log),
     })
 }

@@ -17,7 +17,7 @@ use super::sides::{self, Found, lines_with, must};
 use crate::apt::Apt;
 use crate::ctx::Ctx;
 use crate::proc::Logged;
-use crate::rows::Row;
+use crate::report::Check;
 use crate::session::Session;
 use crate::toolchain::jobs;
 use crate::ui::Stage;
@@ -27,7 +27,7 @@ const SOURCE: &str = "sparse_";
 const SOURCE_END: &str = ".orig.tar.gz";
 
 /// The touched files, by a sparse that is shown to find mistakes.
-pub(super) fn row(session: &Session<'_>) -> Result<Row> {
+pub(super) fn row(session: &Session<'_>) -> Result<Check> {
     let program = program(session.ctx)?;
     let claim = "sparse (C=2): nothing new in the touched files";
     let inputs = format!(

@@ -14,7 +14,7 @@ use super::sides::{self, Found, Side, lines_with, must, output};
 use crate::apt::Apt;
 use crate::ctx::{Ctx, write_whole};
 use crate::proc;
-use crate::rows::Row;
+use crate::report::Check;
 use crate::session::Session;
 
 /// Where the UAPI headers are.
@@ -37,7 +37,7 @@ const PROBE: &str = "mayexec_probe.h";
 const PROBE_TEXT: &str = "static inline int mayexec_probe(void) { }\n";
 
 /// check-uapi.sh finds no change to what the base's headers promise.
-pub(super) fn compatible(session: &Session<'_>) -> Result<Row> {
+pub(super) fn compatible(session: &Session<'_>) -> Result<Check> {
     let abidiff = abidiff(session.ctx)?;
     let version = proc::capture(Command::new(&abidiff).arg("--version"))?;
     let claim = "check-uapi.sh: no UAPI break against the base";
@@ -76,7 +76,7 @@ pub(super) fn compatible(session: &Session<'_>) -> Result<Row> {
 }
 
 /// A program in C and one in C++ compile with each touched header alone.
-pub(super) fn programs(session: &Session<'_>) -> Result<Row> {
+pub(super) fn programs(session: &Session<'_>) -> Result<Check> {
     let claim = "each touched UAPI header, installed, is enough for C and C++";
     let tools = session.tools()?;
     let obj = session.ctx.slot.join("walk/obj-check-headers");

@@ -10,9 +10,9 @@ use crate::ctx::Ctx;
 use crate::guest::{Boot, beside};
 use crate::kernel::{Kernel, Variant};
 use crate::report::Report;
-use crate::selftests::{self, Flavour, Plan, Run, differences, is_own};
+use crate::selftests::{self, Flavour, Plan, differences, is_own};
 use crate::session::Session;
-use crate::tap::{Case, Verdict};
+use crate::tap::{Case, Run, Verdict};
 use crate::variants::{OFF, STATIC, STATIC_MOUNT, STATIC_MOUNT_VALUE, STATIC_VALUE};
 
 /// Runs the same selftests on both kernels, and the series' own on its variants.
@@ -33,9 +33,16 @@ pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
         },
         || selftests::run(ctx, tip_kernel, Plan::all("selftests", &bundle)),
     )?;
-    sound(report, "on the base", &base);
-    report.cases("", &excuse(&tip.cases, &base.cases), &tip.log);
-    sound(report, "with the series", &tip);
+    report.check(
+        "the run on the base is complete and the kernel did not complain",
+        &base.trouble,
+        Some(&base.log),
+    );
+    let excused = Run {
+        cases: excuse(&tip.cases, &base.cases),
+        ..tip.clone()
+    };
+    report.run("", "with the series", &excused);
 
     let compared = base
         .cases
@@ -185,8 +192,7 @@ fn variant(
     plan: Plan<'_>,
 ) -> Result<()> {
     let run = selftests::run(session.ctx, kernel, plan)?;
-    report.cases(&format!("{how}: "), &run.cases, &run.log);
-    sound(report, how, &run);
+    report.run(&format!("{how}: "), how, &run);
     if !run.cases.iter().any(|case| case.verdict == Verdict::Pass) {
         report.fail(
             &format!("{how}: some case passes"),
@@ -197,29 +203,10 @@ fn variant(
     Ok(())
 }
 
-/// The run as a whole: complete, and without complaints by the kernel.
-pub(super) fn sound(report: &mut Report, what: &str, run: &Run) {
-    let mut problems: Vec<String> = run.trouble.iter().cloned().collect();
-    problems.extend(run.complaints.iter().cloned());
-    report.check(
-        &format!("the run {what} is complete and the kernel did not complain"),
-        &problems,
-        Some(&run.log),
-    );
-}
-
 fn all_skip(report: &mut Report, name: &str, run: &Run) {
-    let own: Vec<_> = run
-        .cases
-        .iter()
-        .filter(|case| is_own(&case.group))
-        .collect();
-    let mut problems: Vec<String> = own
-        .iter()
-        .filter(|case| case.verdict != Verdict::Skip)
-        .map(|case| format!("{}: {:?}", case.full_name(), case.verdict))
-        .collect();
-    if own.is_empty() {
+    let own = run.of(is_own);
+    let mut problems = own.wrong(&[Verdict::Skip]);
+    if own.cases.is_empty() {
         problems.push("none of them ran".to_owned());
     }
     report.check(name, &problems, Some(&run.log));

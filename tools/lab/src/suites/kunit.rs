@@ -2,40 +2,71 @@
 
 //! KUnit, which runs while the kernel boots.
 
+use std::path::Path;
+
 use anyhow::Result;
 
+use crate::ctx::Ctx;
 use crate::guest::{Boot, complaints};
+use crate::kernel::Kernel;
 use crate::report::Report;
 use crate::session::Session;
-use crate::tap;
+use crate::tap::{self, Run};
+
+/// Part of the name of every suite that the series adds.
+const OWN: &str = "mayexec";
 
 /// Boots the series' kernel with KUnit on and counts its cases.
 pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
-    let kernel = session.tip_kernel()?;
-    let outcome = Boot::new(session.ctx, kernel, "kunit", &["/bin/true"]).run()?;
-    let (cases, trouble) = tap::kunit(&outcome.console);
-    report.cases("", &cases, &outcome.console_log);
-    if let Some(trouble) = trouble {
-        report.fail("KUnit ran to its end", &trouble, Some(&outcome.console_log));
-    }
-    let own = cases
-        .iter()
-        .filter(|case| case.group.contains(tap::OWN))
-        .count();
-    if own == 0 {
-        report.fail(
-            "the series' own KUnit suite ran",
-            &format!(
-                "no suite has `{}` in its name: is CONFIG_OPEN_MAYEXEC_KUNIT_TEST=y?",
-                tap::OWN
-            ),
-            Some(&outcome.console_log),
-        );
-    }
-    report.check(
-        "the kernel did not complain",
-        &complaints(&outcome.console),
-        Some(&outcome.console_log),
-    );
+    let run = boot(session.ctx, session.tip_kernel()?, "kunit")?;
+    report.run("", "of KUnit", &run);
     Ok(())
+}
+
+/// Boots a kernel with KUnit on.
+pub(crate) fn boot(ctx: &Ctx, kernel: &Kernel, name: &str) -> Result<Run> {
+    let outcome = Boot::new(ctx, kernel, name, &["/bin/true"]).run()?;
+    let mut run = read(&outcome.console, &outcome.console_log);
+    run.trouble.extend(complaints(&outcome.console));
+    Ok(run)
+}
+
+/// KUnit's results in a kernel's messages, among which must be those of the series.
+pub(crate) fn read(console: &str, log: &Path) -> Run {
+    let (cases, trouble) = tap::kunit(console);
+    let mut trouble = Vec::from_iter(trouble);
+    if !cases.iter().any(|case| case.group.contains(OWN)) {
+        trouble.push(format!(
+            "no suite has `{OWN}` in its name: is CONFIG_OPEN_MAYEXEC_KUNIT_TEST=y?"
+        ));
+    }
+    Run {
+        cases,
+        trouble,
+        log: log.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tap::Verdict;
+
+    #[test]
+    fn the_series_own_suite_must_be_there() {
+        let good = "Linux version\nKTAP version 1\n1..1\n    KTAP version 1\n    # Subtest: rust_mayexec\n    1..2\n    ok 1 a\n    ok 2 b # SKIP no\nok 1 rust_mayexec\nreboot: System halted\n";
+        let count = |text: &str| {
+            let run = read(text, Path::new("log"));
+            (
+                run.problems(&[Verdict::Pass, Verdict::Skip]).len(),
+                run.counted(),
+            )
+        };
+        assert_eq!(count(good), (0, "2 cases (1 skipped)".to_owned()));
+        assert_eq!(count(&good.replace("ok 1 a", "not ok 1 a")).0, 2);
+        assert_eq!(count(&good.replace("rust_mayexec", "other")).0, 1);
+        // A kernel that dies half-way, and one that printed nothing.
+        assert!(count(good.split_once("    ok 2").unwrap().0).0 > 0);
+        assert!(count("").0 > 0);
+    }
 }

@@ -3,7 +3,7 @@
 //! The library and the command `mayexec` on kernels with the flag and without.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ use crate::kernel::Kernel;
 use crate::proc;
 use crate::report::Report;
 use crate::session::Session;
+use crate::tap::{Case, Run, Verdict};
 
 /// The walk through a rollout starts interpreters and package managers by the dozen.
 const LIMIT: Duration = Duration::from_secs(1200);
@@ -54,12 +55,8 @@ pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
     let bundle = bundle(ctx, programs, &ctx.root)?;
     for (what, kernel, words) in turns(session)? {
         let name = format!("userland {what}");
-        let outcome = boot(ctx, bundle.path(), &name, (&kernel, words), false)?;
-        if outcome.problems.is_empty() {
-            report.pass_many(&name, outcome.passed);
-        } else {
-            report.check(&name, &outcome.problems, Some(&outcome.log));
-        }
+        let run = boot(ctx, bundle.path(), &name, (&kernel, words), false)?;
+        report.run(&format!("{what}: "), what, &run);
     }
     Ok(())
 }
@@ -93,14 +90,6 @@ pub(crate) fn bundle(ctx: &Ctx, programs: &Path, root: &Path) -> Result<tempfile
     Ok(bundle)
 }
 
-/// What a boot has shown.
-pub(crate) struct Outcome {
-    passed: usize,
-    /// What did not pass.
-    pub(crate) problems: Vec<String>,
-    log: PathBuf,
-}
-
 /// Runs the tests once, on a kernel and with words of a turn, and takes their word for it,
 /// line by line. If asked to, the first failure ends the run, as an error.
 pub(crate) fn boot(
@@ -109,7 +98,7 @@ pub(crate) fn boot(
     name: &str,
     (kernel, words): (&Kernel, &[&str]),
     first_failure: bool,
-) -> Result<Outcome> {
+) -> Result<Run> {
     let argv = [&["./mayexec-guest"], words].concat();
     let mut boot = Boot::new(ctx, kernel, name, &argv);
     if first_failure {
@@ -120,14 +109,14 @@ pub(crate) fn boot(
         .cmdline(&["kunit.enable=0"])
         .limit(LIMIT)
         .run()?;
-    let (passed, mut problems) = read(&outcome.output);
-    if outcome.code != 0 && problems.is_empty() {
-        problems.push(format!("the tests exited with {}", outcome.code));
+    let (cases, mut trouble) = read(&outcome.output);
+    if outcome.code != 0 && cases.iter().all(|case| case.verdict == Verdict::Pass) {
+        trouble.push(format!("the tests exited with {}", outcome.code));
     }
-    problems.extend(complaints(&outcome.console));
-    Ok(Outcome {
-        passed,
-        problems,
+    trouble.extend(complaints(&outcome.console));
+    Ok(Run {
+        cases,
+        trouble,
         log: outcome.output_log,
     })
 }
@@ -160,22 +149,25 @@ fn cc(output: &Path) -> Command {
     cc
 }
 
-/// How many checks passed, and the others; a list that is cut off is a problem.
-fn read(output: &str) -> (usize, Vec<String>) {
-    let passed = output
-        .lines()
-        .filter(|line| line.starts_with("ok "))
-        .count();
-    let mut problems: Vec<String> = output
-        .lines()
-        .filter_map(|line| line.strip_prefix(FAILED))
-        .map(str::to_owned)
-        .collect();
-    let closing = format!("{passed} passed, {} failed", problems.len());
-    if passed == 0 || output.lines().last() != Some(closing.as_str()) {
-        problems.push("the tests did not come to their end".to_owned());
+/// The checks, one a line; a list that is cut off is trouble.
+fn read(output: &str) -> (Vec<Case>, Vec<String>) {
+    let case = |(name, verdict): (&str, Verdict)| Case {
+        group: "userland".to_owned(),
+        name: name.to_owned(),
+        verdict,
+        detail: String::new(),
+    };
+    fn result(line: &str) -> Option<(&str, Verdict)> {
+        let failed = line.strip_prefix(FAILED).map(|name| (name, Verdict::Fail));
+        failed.or(line.strip_prefix("ok ").map(|name| (name, Verdict::Pass)))
     }
-    (passed, problems)
+    let cases: Vec<Case> = output.lines().filter_map(result).map(case).collect();
+    let passed = |case: &&Case| case.verdict == Verdict::Pass;
+    let passed = cases.iter().filter(passed).count();
+    let closing = format!("{passed} passed, {} failed", cases.len() - passed);
+    let cut = passed == 0 || output.lines().last() != Some(closing.as_str());
+    let trouble = cut.then(|| "the tests did not come to their end".to_owned());
+    (cases, Vec::from_iter(trouble))
 }
 
 #[cfg(test)]
@@ -184,17 +176,23 @@ mod tests {
 
     #[test]
     fn every_line_counts() {
-        let (passed, problems) = read("ok a\nok b\n2 passed, 0 failed\n");
-        assert_eq!((passed, problems), (2, vec![]));
-        let (_, problems) = read("ok a\nnot ok b: 1 instead of 2\n1 passed, 1 failed\n");
-        assert_eq!(problems, ["b: 1 instead of 2"]);
+        let count = |output: &str| {
+            let (cases, trouble) = read(output);
+            let failed = cases.iter().filter(|case| case.verdict == Verdict::Fail);
+            (cases.len(), failed.count(), trouble.len())
+        };
+        assert_eq!(count("ok a\nok b\n2 passed, 0 failed\n"), (2, 0, 0));
+        assert_eq!(
+            count("ok a\nnot ok b: 1 instead of 2\n1 passed, 1 failed\n"),
+            (2, 1, 0)
+        );
         for cut in [
             "",
             "ok a\n",
             "0 passed, 0 failed\n",
             "ok a\n2 passed, 0 failed\n",
         ] {
-            assert_eq!(read(cut).1.len(), 1, "{cut}");
+            assert_eq!(count(cut).2, 1, "{cut}");
         }
     }
 }
