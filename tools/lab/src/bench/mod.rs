@@ -86,6 +86,8 @@ pub(crate) fn run(ctx: &Ctx) -> Result<bool> {
         series: session.kernel("the series, realistic", &tip, &REALISTIC)?,
     };
     let off = session.kernel("the series, realistic, not enabled", &tip, &REALISTIC_OFF)?;
+    let first = session.first_posting();
+    let first = session.kernel("the first posting, realistic", first, &REALISTIC)?;
     measure(&mut results, CONFIGS[1], &realistic)?;
     for line in boot(
         Boot::new(ctx, &realistic.series, "threads", &["threads"])
@@ -98,20 +100,25 @@ pub(crate) fn run(ctx: &Ctx) -> Result<bool> {
             results.threads.insert(ratio.threads, percent.collect());
         }
     }
-    let grown = code_figures(&mut results, &realistic, &off)?;
+    let grown = code_figures(&mut results, &realistic, (&first, &off))?;
     publish(ctx, &results, &grown)?;
     compare(ctx, &results)
 }
 
 /// Figures of the code itself; the functions that have grown.
-fn code_figures(results: &mut Results, pair: &Pair, off: &Kernel) -> Result<Vec<(String, i64)>> {
+fn code_figures(
+    results: &mut Results,
+    pair: &Pair,
+    (first, off): (&Kernel, &Kernel),
+) -> Result<Vec<(String, i64)>> {
     let read = |kernel: &Kernel| {
         let path = kernel.symbols();
         fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
     };
     let (base, series) = (read(&pair.base)?, read(&pair.series)?);
     let bytes = code::text_bytes(&base)?;
-    for (name, map) in [("enabled", &series), ("off", &read(off)?)] {
+    let (first, off) = (read(first)?, read(off)?);
+    for (name, map) in [("enabled", &series), ("first", &first), ("off", &off)] {
         let added = code::text_bytes(map)? - bytes;
         results
             .figures
@@ -127,9 +134,7 @@ fn publish(ctx: &Ctx, results: &Results, grown: &[(String, i64)]) -> Result<()> 
     let targets = targets(results);
     let page = page::page(results, &targets, grown);
     write_whole(&dir.join("README.md"), page.as_bytes())?;
-    for (name, svg) in plot::plots(results)? {
-        write_whole(&dir.join(name), svg.as_bytes())?;
-    }
+    write_whole(&dir.join("opens.svg"), plot::plot(results)?.as_bytes())?;
     let mut json = serde_json::to_string_pretty(results)?;
     json.push('\n');
     write_whole(&dir.join("results.json"), json.as_bytes())?;

@@ -14,7 +14,7 @@ const GROWN: usize = 20;
 const HEAD: &str = "\
 # What an open costs
 
-`make bench` writes this page, the plots and `results.json`, and then compares them with the committed
+`make bench` writes this page, the plot and `results.json`, and then compares them with the committed
 ones: it names every figure that is worse by more than 1% and by more than its repeats differ, and fails.
 
 A figure is a number of instructions, those of the program's own system call included. The guest runs under
@@ -88,7 +88,7 @@ fn grouped(value: i64) -> String {
 /// The whole page.
 pub(crate) fn page(results: &Results, targets: &[Target], grown: &[(String, i64)]) -> String {
     let mut text = HEAD.to_owned();
-    text.push_str("\nMeasured with:\n\n");
+    text.push_str("\n![](opens.svg)\n\nMeasured with:\n\n");
     for (name, version) in &results.versions {
         let _ = writeln!(text, "- {name}: {version}");
     }
@@ -119,7 +119,7 @@ pub(crate) fn page(results: &Results, targets: &[Target], grown: &[(String, i64)
          Command in the guest: `bench count`\n\n\
          `policy-N` is `fs.open_mayexec_enforce=N`. What follows a name in brackets is less than a plain\n\
          openat2(2) takes, or more. A denial opens nothing and so costs less. The rows of today are under policy 3,\n\
-         which does not concern them.\n\n![](opens.svg)\n\n",
+         which does not concern them.\n\n",
     );
     text.push_str(&flagged(results));
 
@@ -140,7 +140,7 @@ pub(crate) fn page(results: &Results, targets: &[Target], grown: &[(String, i64)
 
     text.push_str(
         "\n## Growth\n\nCommand in the guest: `bench count --only growth`, under policy 3\n\n\
-         The series' kernels. The slope is that of the flag's own cost over the size, by least squares.\n\n![](growth.svg)\n\n",
+         The series' kernels. The slope is that of the flag's own cost over the size, by least squares.\n\n",
     );
     text.push_str(&growth(results));
 
@@ -163,7 +163,7 @@ pub(crate) fn page(results: &Results, targets: &[Target], grown: &[(String, i64)
     text.push_str(
         "\n## An interpreter's start\n\nCommand in the guest: `bench count --only start`, under policy 3\n\n\
          The files that `python3 -I -S -c 'import json, http.server'` opens, as its audit hook sees them, each\n\
-         opened again. The sum of the medians.\n\n![](start.svg)\n\n",
+         opened again. The sum of the medians.\n\n",
     );
     text.push_str(&start(results));
 
@@ -368,10 +368,12 @@ fn code(results: &Results, grown: &[(String, i64)]) -> String {
         "\n## Code\n\nFrom System.map and the object file of the realistic kernels.\n\n\
          | | |\n|---|---:|\n\
          | text that the series adds to vmlinux, bytes | {} |\n\
+         | of it, the first posting | {} |\n\
          | the same with CONFIG_OPEN_MAYEXEC=n | {} |\n\
          | stack of `mayexec_permission()`, return address included, bytes | {} |\n\
          | locked instructions in it | {} |\n",
         get("code/text-enabled"),
+        get("code/text-first"),
         get("code/text-off"),
         get("code/stack"),
         get("code/locked"),
