@@ -295,12 +295,15 @@ static void kernel_decides_for_descriptors(void)
 
 static void kernel_is_probed_once(void)
 {
+	/* What this kernel allows is allowed: nobody reads the sysctl. */
+	sysctl("3\n");
 	kernel = FLAG;
 	IS(try(GOOD), 0);
 	IS(try(NO_X), 0);
 	IS(try_fd(NO_X), 0);
 	IS(probes, 2);
 	IS(opens, 3);
+	IS(checks, 0);
 }
 
 static void errors_are_final(void)
@@ -620,6 +623,8 @@ static void sysctl_without_a_number(void)
 	IS(try(NO_X), EACCES);
 	IS(try_strict(GOOD), 0);
 	must(unlink(SYSCTL), "unlink");
+	IS(try(NEITHER), 0);
+	IS(try_strict(GOOD), EACCES);
 	must(mkdir(SYSCTL, 0755), "mkdir");
 	IS(try(NEITHER), 0);
 	IS(try_strict(GOOD), EACCES);
@@ -706,6 +711,14 @@ static void securebit_and_log_only(void)
 {
 	hide();
 	sysctl("7\n");
+	securebit(try);
+	securebit(try_fd);
+}
+
+static void securebit_and_mount(void)
+{
+	hide();
+	sysctl("1\n");
 	securebit(try);
 	securebit(try_fd);
 }
@@ -803,6 +816,7 @@ static const struct {
 	TEST(securebit_of_the_kernel),
 	TEST(securebit_and_an_old_kernel),
 	TEST(securebit_and_log_only),
+	TEST(securebit_and_mount),
 	TEST(securebit_without_proc),
 	TEST(interactive),
 	TEST(after_vfork),
