@@ -3,309 +3,144 @@
 //! The execution policy of `openat2(2)` with `O_MAYEXEC`.
 //!
 //! C header: [`include/linux/mayexec.h`](srctree/include/linux/mayexec.h)
-//!
-//! Reference: <https://docs.kernel.org/userspace-api/mayexec.html>
 
 use kernel::{
     bindings,
-    cred::{
-        current_securebits,
-        securebits, //
-    },
-    fs::{
-        Access,
-        FileType,
-        MntIdmap,
-        Path, //
-    },
-    prelude::*,
-    sync::atomic::{
-        atomic_load,
-        Relaxed, //
-    }, //
+    fs::Path,
+    prelude::*, //
 };
 
 mod policy;
-mod trace;
 
 use policy::{
-    Candidate,
-    Denial,
+    Checks,
     Policy, //
 };
 
-// The policy's bits are those of the sysctl.
+// The policy has the bits of C and the kernel's errno.
 const _: () = {
-    assert!(Policy::from_bits(bindings::OPEN_MAYEXEC_ENFORCE_MOUNT).has(Policy::MOUNT));
-    assert!(Policy::from_bits(bindings::OPEN_MAYEXEC_ENFORCE_FILE).has(Policy::FILE));
+    assert!(Checks::MOUNT.bits() == bindings::OPEN_MAYEXEC_ENFORCE_MOUNT);
+    assert!(Checks::FILE.bits() == bindings::OPEN_MAYEXEC_ENFORCE_FILE);
+    assert!(Checks::TYPE.bits() == bindings::MAYEXEC_DENIED_TYPE);
+    assert!(Policy::LOG_ONLY == bindings::OPEN_MAYEXEC_LOG_ONLY);
+    assert!(Policy::LOGGED_SHIFT == bindings::MAYEXEC_LOGGED_SHIFT);
+    assert!(policy::EACCES == -(bindings::EACCES as i32));
 };
 
-/// The file that an `O_MAYEXEC` open has found.
-struct Found<'a> {
-    idmap: &'a MntIdmap,
-    path: &'a Path,
-}
-
-impl Candidate for Found<'_> {
-    type Error = Error;
-
-    fn is_regular(&self) -> bool {
-        self.path.inode().file_type() == FileType::Regular
-    }
-
-    fn is_noexec(&self) -> bool {
-        self.path.is_noexec()
-    }
-
-    fn may_execute(&self) -> Result {
-        self.path.inode().permission(self.idmap, Access::Exec)
-    }
-}
-
-/// Returns the policy of the system, the sysctl `fs.open_mayexec_enforce`.
-fn system_policy() -> Policy {
-    let bits = if cfg!(CONFIG_OPEN_MAYEXEC_STATIC) {
-        bindings::MAYEXEC_BOOT_POLICY
-    } else {
-        // SAFETY: The variable is always there, and the sysctl handler writes it atomically.
-        (unsafe { atomic_load(&raw mut bindings::sysctl_open_mayexec_enforce, Relaxed) }) as u32
-    };
-
-    Policy::from_bits(bits)
-}
-
-/// Returns the policy of the caller, who asks for all checks with `SECBIT_EXEC_RESTRICT_FILE`.
-fn caller_policy() -> Policy {
-    if current_securebits() & securebits::EXEC_RESTRICT_FILE != 0 {
-        Policy::ALL
-    } else {
-        Policy::NONE
-    }
-}
-
-/// Returns the policy in force.
-fn policy_in_force() -> Policy {
-    system_policy().union(caller_policy())
-}
-
-/// What a policy says of a file.
-type Decision = Result<(), Denial<Error>>;
-
-/// Turns a denial into an errno.
-fn verdict(decision: Decision) -> Result {
-    decision.map_err(|denial| match denial {
-        Denial::NotRegular | Denial::Noexec => EACCES,
-        Denial::NotExecutable(err) => err,
-    })
-}
-
-/// Returns whether the policy in force asks if the caller may execute the file.
+/// Makes the checks of a policy on a file that the caller is about to execute.
 ///
-/// For security modules that have a say in that but no `inode_permission` hook.
+/// `policy` is what `mayexec_policy()` returned to this open. The function may sleep.
 ///
 /// # Safety
 ///
-/// Always safe to call.
-// `#[export]` requires it to be unsafe.
+/// For the duration of the call, nobody changes `path`, which must hold references to a mount and
+/// to a positive dentry.
 #[export]
-pub unsafe extern "C" fn mayexec_asks_file() -> bool {
-    policy_in_force().has(Policy::FILE)
-}
-
-/// Decides whether the caller may open a file that it is about to execute.
-///
-/// Returns 0 if the policy in force allows it, else a negative errno: `-EACCES`, or what the check
-/// for execute permission returned. May sleep.
-///
-/// # Safety
-///
-/// For the duration of the call, `path` must be valid, its dentry positive, and `idmap` that of
-/// its mount.
-#[export]
-pub unsafe extern "C" fn mayexec_permission(
-    idmap: *mut bindings::mnt_idmap,
+pub unsafe extern "C" fn mayexec_decide(
     path: *const bindings::path,
-) -> c_int {
-    let file = Found {
-        // SAFETY: The caller guarantees that the idmap is that of a mount in use.
-        idmap: unsafe { MntIdmap::from_raw(idmap) },
-        // SAFETY: The caller guarantees that the path is valid and its dentry positive.
-        path: unsafe { Path::from_raw(path) },
-    };
+    policy: c_uint,
+) -> bindings::mayexec_verdict {
+    // SAFETY: The caller guarantees exactly what `Path` requires.
+    let path = unsafe { Path::from_raw(path) };
+    let policy = Policy::from_bits(policy);
 
-    let policy = policy_in_force();
-    let decision = policy::decide(policy, &file);
+    let verdict = policy::decide(
+        policy,
+        path.is_regular(),
+        || path.is_noexec(),
+        || path.may_exec().map_or_else(Error::to_errno, |()| 0),
+    );
 
-    if trace::is_enabled() {
-        trace::open(&file, policy, decision);
+    bindings::mayexec_verdict {
+        // CAST: The sets have three bits.
+        checks: policy.checks().bits() as u8,
+        denied: verdict.denied.bits() as u8,
+        enforced: policy.is_enforced(),
+        error: verdict.error,
     }
-
-    verdict(decision).map_or_else(Error::to_errno, |()| 0)
 }
 
 #[cfg(CONFIG_OPEN_MAYEXEC_KUNIT_TEST)]
 #[kunit_tests(open_mayexec)]
 mod tests {
     use super::*;
-    use core::cell::Cell;
-    use kernel::error::from_err_ptr;
+    use policy::Verdict;
 
-    /// A file made of answers, which remembers whether it was asked.
-    struct Answers {
-        regular: bool,
-        noexec: bool,
-        executable: bool,
-        asked_noexec: Cell<bool>,
-        asked_execute: Cell<bool>,
-    }
+    #[test]
+    fn c_agrees_on_the_policy_in_force() {
+        for system in 0..8 {
+            for restricted in [false, true] {
+                // SAFETY: The function has no requirements.
+                let bits = unsafe { bindings::mayexec_policy(system, restricted) };
 
-    impl Candidate for Answers {
-        type Error = Error;
-
-        fn is_regular(&self) -> bool {
-            self.regular
-        }
-
-        fn is_noexec(&self) -> bool {
-            self.asked_noexec.set(true);
-            self.noexec
-        }
-
-        fn may_execute(&self) -> Result {
-            self.asked_execute.set(true);
-            if self.executable {
-                Ok(())
-            } else {
-                Err(EPERM)
+                assert_eq!(
+                    Policy::from_bits(bits),
+                    Policy::in_force(system, restricted)
+                );
             }
         }
     }
 
     #[test]
     fn table() {
-        const YES: bool = true;
-        const NO: bool = false;
-        type Expected = Result<(), Denial<Error>>;
-        const NOT_REGULAR: Expected = Err(Denial::NotRegular);
-        const NOEXEC: Expected = Err(Denial::Noexec);
-        const NOT_EXECUTABLE: Expected = Err(Denial::NotExecutable(EPERM));
+        const NO: i32 = policy::EACCES;
+        // Not the errno of the other checks, as if a security module had refused.
+        const EPERM: i32 = -(bindings::EPERM as i32);
 
-        // Regular, noexec, executable; then the decision under the policies 0, 1, 2 and 3.
-        let rows: [(bool, bool, bool, [Expected; 4]); 8] = [
-            (NO, NO, NO, [Ok(()), NOT_REGULAR, NOT_REGULAR, NOT_REGULAR]),
-            (NO, NO, YES, [Ok(()), NOT_REGULAR, NOT_REGULAR, NOT_REGULAR]),
-            (NO, YES, NO, [Ok(()), NOT_REGULAR, NOT_REGULAR, NOT_REGULAR]),
-            (
-                NO,
-                YES,
-                YES,
-                [Ok(()), NOT_REGULAR, NOT_REGULAR, NOT_REGULAR],
-            ),
-            (
-                YES,
-                NO,
-                NO,
-                [Ok(()), Ok(()), NOT_EXECUTABLE, NOT_EXECUTABLE],
-            ),
-            (YES, NO, YES, [Ok(()), Ok(()), Ok(()), Ok(())]),
-            (YES, YES, NO, [Ok(()), NOEXEC, NOT_EXECUTABLE, NOEXEC]),
-            (YES, YES, YES, [Ok(()), NOEXEC, Ok(()), NOEXEC]),
+        // For files that are (regular, noexec, executable): the decisions under the policies none,
+        // MOUNT, FILE, and both, and the checks that deny under both.
+        let rows = [
+            (false, false, true, [0, NO, NO, NO], 4),
+            (false, true, true, [0, NO, NO, NO], 4),
+            (false, false, false, [0, NO, NO, NO], 4),
+            (false, true, false, [0, NO, NO, NO], 4),
+            (true, false, true, [0, 0, 0, 0], 0),
+            (true, true, true, [0, NO, 0, NO], 1),
+            (true, false, false, [0, 0, EPERM, EPERM], 2),
+            (true, true, false, [0, NO, EPERM, NO], 3),
         ];
 
-        for (regular, noexec, executable, row) in &rows {
-            for (bits, expected) in (0..).zip(row) {
-                let file = Answers {
-                    regular: *regular,
-                    noexec: *noexec,
-                    executable: *executable,
-                    asked_noexec: Cell::new(false),
-                    asked_execute: Cell::new(false),
-                };
-
-                assert_eq!(&policy::decide(Policy::from_bits(bits), &file), expected);
-                assert_eq!(file.asked_noexec.get(), *regular && bits & 1 != 0);
-                assert_eq!(
-                    file.asked_execute.get(),
-                    *regular && bits & 2 != 0 && !(*noexec && bits & 1 != 0)
+        for (regular, noexec, executable, errors, denied) in rows {
+            for system in 0..8 {
+                let checks = system & 3;
+                let policy = Policy::in_force(system, false);
+                let (mut asked_mount, mut asked_file) = (false, false);
+                let verdict = policy::decide(
+                    policy,
+                    regular,
+                    || {
+                        asked_mount = true;
+                        noexec
+                    },
+                    || {
+                        asked_file = true;
+                        if executable {
+                            0
+                        } else {
+                            EPERM
+                        }
+                    },
                 );
+                let stops = system < 4 && noexec && checks & 1 != 0;
+                let Verdict {
+                    denied: found,
+                    error,
+                } = verdict;
 
-                // What was asked once is not asked again.
-                file.asked_execute.set(false);
+                assert_eq!(policy.is_enforced(), (1..4).contains(&system));
+                assert_eq!(error, errors[checks as usize]);
+                assert_eq!(asked_mount, regular && checks & 1 != 0);
+                assert_eq!(asked_file, regular && checks & 2 != 0 && !stops);
                 assert_eq!(
-                    &policy::decide_strictly(Policy::from_bits(bits), *expected, &file),
-                    &row[3]
-                );
-                assert_eq!(
-                    file.asked_execute.get(),
-                    *regular && !*noexec && bits & 2 == 0
+                    found.bits(),
+                    match (regular, stops) {
+                        (false, _) if checks != 0 => 4,
+                        (false, _) => 0,
+                        (true, false) => denied & checks,
+                        (true, true) => 1,
+                    }
                 );
             }
         }
-    }
-
-    fn check(policy: Policy, file: &Found<'_>) -> Result {
-        verdict(policy::decide(policy, file))
-    }
-
-    /// Checks a file of its own on a mount of its own, under each policy.
-    fn check_real(flags: u32, mode: u16, noexec: bool) -> Result<[Result; 4]> {
-        // SAFETY: The name is a valid C string; tmpfs is built in and never leaves.
-        let mnt = from_err_ptr(unsafe {
-            bindings::kern_mount(bindings::get_fs_type(c"tmpfs".as_char_ptr()))
-        })?;
-        // SAFETY: The mount is valid, and nobody else knows it.
-        let root = unsafe {
-            if noexec {
-                (*mnt).mnt_flags |= bindings::mount_flags_MNT_NOEXEC as i32;
-            }
-            bindings::path {
-                mnt,
-                dentry: (*mnt).mnt_root,
-            }
-        };
-
-        // SAFETY: The path is valid for the call, the name is a valid C string.
-        let file = from_err_ptr(unsafe {
-            bindings::file_open_root(&root, c".".as_char_ptr(), flags as i32, mode)
-        });
-        let results = file.map(|file| {
-            // SAFETY: The file is open until the end of this closure; until then its path, its
-            // mount and the idmap of that are valid.
-            let found = unsafe {
-                Found {
-                    idmap: MntIdmap::from_raw((*mnt).mnt_idmap),
-                    path: Path::from_raw(&raw const (*file).__bindgen_anon_1.f_path),
-                }
-            };
-            let results = [0, 1, 2, 3].map(|bits| check(Policy::from_bits(bits), &found));
-
-            // No security module and no server has a say here: the estimate is exact.
-            assert_eq!(trace::Unasked(&found).may_execute(), found.may_execute());
-
-            // SAFETY: This is the only reference to the file, and not used any more.
-            unsafe { bindings::__fput_sync(file) };
-            results
-        });
-
-        // SAFETY: No file on the mount is left open.
-        unsafe { bindings::kern_unmount(mnt) };
-        results
-    }
-
-    #[test]
-    fn real_files() -> Result {
-        const TMPFILE: u32 = bindings::O_TMPFILE | bindings::O_RDWR;
-        const OK: Result = Ok(());
-        const NO: Result = Err(EACCES);
-
-        assert_eq!(check_real(TMPFILE, 0o755, false)?, [OK, OK, OK, OK]);
-        assert_eq!(check_real(TMPFILE, 0o644, false)?, [OK, OK, NO, NO]);
-        assert_eq!(check_real(TMPFILE, 0o755, true)?, [OK, NO, OK, NO]);
-        assert_eq!(check_real(TMPFILE, 0o644, true)?, [OK, NO, NO, NO]);
-        assert_eq!(
-            check_real(bindings::O_DIRECTORY, 0, false)?,
-            [OK, NO, NO, NO]
-        );
-        Ok(())
     }
 }

@@ -1,107 +1,169 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What `O_MAYEXEC` allows: the decision, and nothing of the kernel around it.
+//! The meaning of an execution policy.
 //!
-//! This file is also compiled in user space, where every input is tried; it must not depend on
-//! the `kernel` crate.
+//! This file does not use the `kernel` crate, so that user space can compile it and try every
+//! input.
 
-/// The checks that are in force.
+/// The error of a refusal, unless the check for execute permission has its own.
+pub(crate) const EACCES: i32 = -13;
+
+/// A set of checks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Policy(u32);
+pub(crate) struct Checks(u32);
 
-impl Policy {
-    /// No check: `O_MAYEXEC` has no effect.
+impl Checks {
+    /// No check.
     pub(crate) const NONE: Self = Self(0);
 
-    /// The mount and its superblock must allow execution.
+    /// The mount and the superblock must allow the execution of files.
     pub(crate) const MOUNT: Self = Self(1);
 
-    /// The caller must have execute permission on the file.
+    /// The caller must have the permission to execute the file.
     pub(crate) const FILE: Self = Self(2);
 
-    /// Both checks.
-    pub(crate) const ALL: Self = Self::MOUNT.union(Self::FILE);
+    /// The file must be a regular file. This check goes with any of the others.
+    pub(crate) const TYPE: Self = Self(4);
 
-    /// Creates a policy from `OPEN_MAYEXEC_ENFORCE_*` bits; other bits have no meaning.
+    /// Creates a set from the bits of [`MOUNT`](Self::MOUNT) and [`FILE`](Self::FILE). Other bits
+    /// are dropped.
     pub(crate) const fn from_bits(bits: u32) -> Self {
-        Self(bits & Self::ALL.0)
+        Self(bits & (Self::MOUNT.0 | Self::FILE.0))
     }
 
-    /// Returns the policy as `OPEN_MAYEXEC_ENFORCE_*` bits.
+    /// Returns the bits of the set.
     pub(crate) const fn bits(self) -> u32 {
         self.0
     }
 
-    /// Returns the checks that are in force in one policy or the other.
+    /// Returns the checks that are in one set or in the other.
     pub(crate) const fn union(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 
-    /// Returns whether every check of `checks` is in force.
+    /// Returns whether the set contains every check of `checks`.
     pub(crate) const fn has(self, checks: Self) -> bool {
         self.0 & checks.0 == checks.0
     }
 }
 
-/// A file that is about to be opened, and what a policy may want to know about it.
-///
-/// The answers can be expensive, and a security module may log the question: each is asked for
-/// only if the decision depends on it.
-pub(crate) trait Candidate {
-    /// Why the caller may not execute the file.
-    type Error;
-
-    /// Returns whether this is a regular file.
-    fn is_regular(&self) -> bool;
-
-    /// Returns whether the mount or the superblock forbids executing files.
-    fn is_noexec(&self) -> bool;
-
-    /// Returns an error if the caller has no execute permission on the file.
-    fn may_execute(&self) -> Result<(), Self::Error>;
-}
-
-/// Why a file is refused.
+/// What is in force for one open. At least one of the two sets is empty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Denial<E> {
-    /// Only regular files are executed.
-    NotRegular,
-    /// [`Policy::MOUNT`] is in force and the mount is noexec.
-    Noexec,
-    /// [`Policy::FILE`] is in force and the file not executable, for this reason.
-    NotExecutable(E),
+pub(crate) struct Policy {
+    /// The checks that refuse a file.
+    pub(crate) enforced: Checks,
+
+    /// The checks that are made and change nothing.
+    pub(crate) logged: Checks,
 }
 
-/// Decides whether the policy lets the caller open `file` to execute it.
-pub(crate) fn decide<F: Candidate>(policy: Policy, file: &F) -> Result<(), Denial<F::Error>> {
-    if policy == Policy::NONE {
-        return Ok(());
+impl Policy {
+    /// How far above the enforced checks C carries the logged ones.
+    pub(crate) const LOGGED_SHIFT: u32 = 8;
+
+    /// The bit of the sysctl that moves its checks from the enforced to the logged ones.
+    pub(crate) const LOG_ONLY: u32 = 4;
+
+    /// Returns the policy for a value of the sysctl, and a caller whose securebit is enforced or
+    /// not.
+    ///
+    /// The securebit enforces all checks, so `LOG_ONLY` cannot weaken them.
+    ///
+    /// C has a copy, `mayexec_policy()`, because it must know whether [`Checks::FILE`] is enforced
+    /// before there is a file to ask about. Tests compare the two over all inputs.
+    #[cfg(any(test, CONFIG_OPEN_MAYEXEC_KUNIT_TEST))]
+    pub(crate) const fn in_force(system: u32, restricted: bool) -> Self {
+        let checks = Checks::from_bits(system);
+        let all = Checks::MOUNT.union(Checks::FILE);
+
+        match (restricted, system & Self::LOG_ONLY != 0) {
+            (true, _) => Self {
+                enforced: all,
+                logged: Checks::NONE,
+            },
+            (false, false) => Self {
+                enforced: checks,
+                logged: Checks::NONE,
+            },
+            (false, true) => Self {
+                enforced: Checks::NONE,
+                logged: checks,
+            },
+        }
     }
-    if !file.is_regular() {
-        return Err(Denial::NotRegular);
+
+    /// Creates a policy from what C carries.
+    pub(crate) const fn from_bits(bits: u32) -> Self {
+        Self {
+            enforced: Checks::from_bits(bits),
+            logged: Checks::from_bits(bits >> Self::LOGGED_SHIFT),
+        }
     }
-    if policy.has(Policy::MOUNT) && file.is_noexec() {
-        return Err(Denial::Noexec);
+
+    /// Returns the checks that are made.
+    pub(crate) const fn checks(self) -> Checks {
+        self.enforced.union(self.logged)
     }
-    if policy.has(Policy::FILE) {
-        file.may_execute().map_err(Denial::NotExecutable)?;
+
+    /// Returns whether a denial refuses the file.
+    pub(crate) fn is_enforced(self) -> bool {
+        self.enforced != Checks::NONE
     }
-    Ok(())
 }
 
-/// Decides as under [`Policy::ALL`], when `policy` has led to `decision`: for those who only want
-/// to know.
+/// What the checks say of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Verdict {
+    /// The checks that deny.
+    pub(crate) denied: Checks,
+
+    /// The error of the first check that denies, a negative errno, or 0.
+    pub(crate) error: i32,
+}
+
+impl Verdict {
+    /// Adds the answer of a check: 0, or the error with which the check denies.
+    fn add(&mut self, check: Checks, error: i32) {
+        if error != 0 {
+            self.denied = self.denied.union(check);
+            if self.error == 0 {
+                self.error = error;
+            }
+        }
+    }
+}
+
+/// Makes the checks of `policy` on a file that the caller opens to execute.
 ///
-/// What `decision` tells of the answer to [`Candidate::may_execute`] holds; `file` is asked only
-/// if it tells nothing, and may estimate.
-pub(crate) fn decide_strictly<F: Candidate>(
+/// `is_noexec` and `may_exec` answer the questions of the two checks; `may_exec` returns 0 or an
+/// error. A question can be expensive, and security modules log what they refuse. Where the policy
+/// is enforced, the first denial therefore ends the checks. Where it is only logged, all checks are
+/// made: whoever prepares a policy wants to see all that is to be mended.
+pub(crate) fn decide(
     policy: Policy,
-    decision: Result<(), Denial<F::Error>>,
-    file: &F,
-) -> Result<(), Denial<F::Error>> {
-    if policy.has(Policy::FILE) {
-        decide(Policy::MOUNT, file).and(decision)
-    } else {
-        decide(Policy::ALL, file)
+    is_regular: bool,
+    is_noexec: impl FnOnce() -> bool,
+    may_exec: impl FnOnce() -> i32,
+) -> Verdict {
+    let checks = policy.checks();
+    let mut verdict = Verdict {
+        denied: Checks::NONE,
+        error: 0,
+    };
+
+    if checks == Checks::NONE {
+        return verdict;
     }
+    // Programs execute regular files only. The other checks are about these.
+    if !is_regular {
+        verdict.add(Checks::TYPE, EACCES);
+        return verdict;
+    }
+    if checks.has(Checks::MOUNT) && is_noexec() {
+        verdict.add(Checks::MOUNT, EACCES);
+    }
+    if checks.has(Checks::FILE) && !(policy.is_enforced() && verdict.error != 0) {
+        verdict.add(Checks::FILE, may_exec());
+    }
+    verdict
 }

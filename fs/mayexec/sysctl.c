@@ -8,11 +8,14 @@
 #include <linux/mayexec.h>
 #include <linux/sysctl.h>
 
-int sysctl_open_mayexec_enforce __read_mostly = MAYEXEC_BOOT_POLICY;
+static const int all_bits = OPEN_MAYEXEC_ENFORCE_MOUNT |
+			    OPEN_MAYEXEC_ENFORCE_FILE | OPEN_MAYEXEC_LOG_ONLY;
+
+int sysctl_open_mayexec_enforce __read_mostly = CONFIG_OPEN_MAYEXEC_ENFORCE;
 
 /*
- * The file mode admits every process with the UID of root; one that lacks the
- * capability, in a user namespace for instance, must not lift the policy.
+ * The file mode admits every process with the UID of root. A process without
+ * CAP_SYS_ADMIN, for instance in a user namespace, must not lift the policy.
  */
 static int proc_open_mayexec_enforce(const struct ctl_table *table, int dir,
 				     void *buffer, size_t *lenp, loff_t *ppos)
@@ -31,7 +34,7 @@ static const struct ctl_table mayexec_sysctls[] = {
 		.mode		= IS_ENABLED(CONFIG_OPEN_MAYEXEC_STATIC) ? 0444 : 0644,
 		.proc_handler	= proc_open_mayexec_enforce,
 		.extra1		= SYSCTL_ZERO,
-		.extra2		= SYSCTL_THREE,
+		.extra2		= (void *)&all_bits,
 	},
 };
 

@@ -2,55 +2,113 @@
 #ifndef _LINUX_MAYEXEC_H
 #define _LINUX_MAYEXEC_H
 
+#include <linux/compiler.h>
+#include <linux/kconfig.h>
 #include <linux/types.h>
-#include <uapi/linux/mayexec.h>
 
-struct inode;
-struct mnt_idmap;
 struct path;
 
+/* The bits of fs.open_mayexec_enforce: the checks of an O_MAYEXEC open. */
+#define OPEN_MAYEXEC_ENFORCE_MOUNT	0x1 /* The mount is not noexec. */
+#define OPEN_MAYEXEC_ENFORCE_FILE	0x2 /* The caller may execute the file. */
+#define OPEN_MAYEXEC_LOG_ONLY		0x4 /* Make the checks, refuse nothing. */
+
 /*
- * The system's policy at boot, and for good if CONFIG_OPEN_MAYEXEC_STATIC. Rust
- * cannot use the symbol itself: bindings are not made anew when one changes
- * that no header names.
+ * The policy of one open has the enforced checks in the lowest byte and the
+ * logged ones in the next. At least one of the two is 0.
  */
-#define MAYEXEC_BOOT_POLICY	CONFIG_OPEN_MAYEXEC_ENFORCE
-
-/* Fixed if CONFIG_OPEN_MAYEXEC_STATIC, else written by the sysctl alone. */
-extern int sysctl_open_mayexec_enforce;
-
-int mayexec_generic_permission(struct mnt_idmap *idmap, struct inode *inode);
+#define MAYEXEC_LOGGED_SHIFT		8
 
 /**
- * mayexec_permission - Apply the execution policy to an O_MAYEXEC open
- * @idmap: idmap of the mount that @path is on
- * @path: positive path that the open has found
- *
- * May sleep. Written in Rust: fs/mayexec/mayexec.rs.
- *
- * Return: 0 if the policy in force lets the caller execute the file, -EACCES
- * or the error of the permission check if it does not.
+ * struct mayexec_verdict - What the checks of a policy say of a file
+ * @checks: checks that the policy asks for, OPEN_MAYEXEC_ENFORCE_* bits
+ * @denied: checks that deny, the same bits, or MAYEXEC_DENIED_TYPE
+ * @enforced: whether a denial refuses the file, or is only logged
+ * @error: error of the first check that denies, or 0
  */
+struct mayexec_verdict {
+	u8 checks;
+	u8 denied;
+	bool enforced;
+	int error;
+};
+
+/* The file is not a regular file. */
+#define MAYEXEC_DENIED_TYPE		0x4
+
 #ifdef CONFIG_OPEN_MAYEXEC
-int mayexec_permission(struct mnt_idmap *idmap, const struct path *path);
-#else
-static inline int mayexec_permission(struct mnt_idmap *idmap,
-				     const struct path *path)
+
+extern int sysctl_open_mayexec_enforce;
+
+/**
+ * mayexec_system_policy - Get the system's policy for O_MAYEXEC opens
+ *
+ * The policy can change at any time, so an open calls this function once.
+ *
+ * Return: The value of fs.open_mayexec_enforce.
+ */
+static inline unsigned int mayexec_system_policy(void)
+{
+	if (IS_ENABLED(CONFIG_OPEN_MAYEXEC_STATIC))
+		return CONFIG_OPEN_MAYEXEC_ENFORCE;
+	return READ_ONCE(sysctl_open_mayexec_enforce);
+}
+
+/**
+ * mayexec_policy - Get the checks that are in force for an O_MAYEXEC open
+ * @system: value of mayexec_system_policy()
+ * @restricted: whether the kernel enforces the caller's
+ *		SECBIT_EXEC_RESTRICT_FILE
+ *
+ * Return: OPEN_MAYEXEC_ENFORCE_* bits, shifted by MAYEXEC_LOGGED_SHIFT if the
+ * checks are only logged. The securebit enforces all checks, so there is
+ * nothing left to log then.
+ */
+static inline unsigned int mayexec_policy(unsigned int system, bool restricted)
+{
+	const unsigned int all = OPEN_MAYEXEC_ENFORCE_MOUNT |
+				 OPEN_MAYEXEC_ENFORCE_FILE;
+
+	if (restricted)
+		return all;
+	if (system & OPEN_MAYEXEC_LOG_ONLY)
+		return (system & all) << MAYEXEC_LOGGED_SHIFT;
+	return system;
+}
+
+/**
+ * mayexec_decide - Make the checks of a policy on a file
+ * @path: path that the open has found, positive and with references held
+ * @policy: value of mayexec_policy() for this open
+ *
+ * This function may sleep. It is written in Rust: fs/mayexec/mayexec.rs.
+ *
+ * Return: What the checks say. The error is -EACCES, or that of the check for
+ * execute permission.
+ */
+struct mayexec_verdict mayexec_decide(const struct path *path,
+				      unsigned int policy);
+
+int mayexec_permission(const struct path *path, unsigned int policy);
+
+#else /* !CONFIG_OPEN_MAYEXEC */
+
+static inline unsigned int mayexec_system_policy(void)
 {
 	return 0;
 }
-#endif
 
-/**
- * mayexec_asks_file - Tell whether permission to execute the file matters
- *
- * For security modules that have a say in this permission but no
- * inode_permission hook: they can take part in file_post_open.
- *
- * Return: true if the policy in force for the caller has the FILE check.
- */
-#ifdef CONFIG_OPEN_MAYEXEC
-bool mayexec_asks_file(void);
-#endif
+static inline unsigned int mayexec_policy(unsigned int system, bool restricted)
+{
+	return 0;
+}
+
+static inline int mayexec_permission(const struct path *path,
+				     unsigned int policy)
+{
+	return 0;
+}
+
+#endif /* CONFIG_OPEN_MAYEXEC */
 
 #endif /* _LINUX_MAYEXEC_H */

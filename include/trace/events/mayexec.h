@@ -1,9 +1,4 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/*
- * Execution policy of openat2(2) with O_MAYEXEC: see
- * Documentation/admin-guide/mayexec.rst.
- */
-
 #undef TRACE_SYSTEM
 #define TRACE_SYSTEM mayexec
 
@@ -11,47 +6,54 @@
 #define _TRACE_MAYEXEC_H
 
 #include <linux/fs.h>
+#include <linux/mayexec.h>
 #include <linux/tracepoint.h>
 
+#define show_mayexec_checks(checks)				\
+	__print_flags(checks, "|",				\
+		{ OPEN_MAYEXEC_ENFORCE_MOUNT,	"MOUNT" },	\
+		{ OPEN_MAYEXEC_ENFORCE_FILE,	"FILE" },	\
+		{ MAYEXEC_DENIED_TYPE,		"TYPE" })
+
 /**
- * open_mayexec - The policy has decided on an O_MAYEXEC open
+ * open_mayexec - A policy was applied to an O_MAYEXEC open
  * @path: what is to be opened, with a positive dentry
- * @name: name of the dentry, which a rename cannot change meanwhile
- * @policy: policy in force, OPEN_MAYEXEC_ENFORCE_* bits
- * @ret: verdict, 0 or a negative errno
- * @strict: verdict with both bits, estimated if the caller was not asked for
- * @reason: check that accounts for @strict: none, type, mount or file
+ * @name: name of the dentry, which nobody changes meanwhile
+ * @verdict: what the checks of the policy say
  */
 TRACE_EVENT(open_mayexec,
 	TP_PROTO(const struct path *path, const char *name,
-		 unsigned int policy, int ret, int strict, const char *reason),
+		 const struct mayexec_verdict *verdict),
 
-	TP_ARGS(path, name, policy, ret, strict, reason),
+	TP_ARGS(path, name, verdict),
 
 	TP_STRUCT__entry(
-		__field(u64,		ino)
-		__field(dev_t,		dev)
-		__field(unsigned int,	policy)
-		__field(int,		ret)
-		__field(int,		strict)
-		__string(reason,	reason)
-		__string(name,		name)
+		__field(u64,	ino)
+		__field(dev_t,	dev)
+		__field(umode_t, mode)
+		__field(u8,	checks)
+		__field(u8,	denied)
+		__field(int,	ret)
+		__field(u8,	enforced)
+		__string(name,	name)
 	),
 
 	TP_fast_assign(
-		__entry->ino	= d_inode(path->dentry)->i_ino;
-		__entry->dev	= path->dentry->d_sb->s_dev;
-		__entry->policy	= policy;
-		__entry->ret	= ret;
-		__entry->strict	= strict;
-		__assign_str(reason);
+		__entry->ino		= d_inode(path->dentry)->i_ino;
+		__entry->dev		= path->dentry->d_sb->s_dev;
+		__entry->mode		= d_inode(path->dentry)->i_mode;
+		__entry->checks		= verdict->checks;
+		__entry->denied		= verdict->denied;
+		__entry->ret		= verdict->error;
+		__entry->enforced	= verdict->enforced;
 		__assign_str(name);
 	),
 
-	TP_printk("dev=%d:%d ino=%llu policy=%u ret=%d strict=%d reason=%s name=%s",
+	TP_printk("dev=%d:%d ino=%llu mode=0%o checks=%s denied=%s ret=%d enforced=%u name=%s",
 		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->ino,
-		  __entry->policy, __entry->ret, __entry->strict,
-		  __get_str(reason), __get_str(name))
+		  __entry->mode, show_mayexec_checks(__entry->checks),
+		  show_mayexec_checks(__entry->denied), __entry->ret,
+		  __entry->enforced, __get_str(name))
 );
 
 #endif /* _TRACE_MAYEXEC_H */

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * O_MAYEXEC under Smack: FILE asks for x, beside the r of every open, and the
+ * flag spares nobody the r.
+ */
+
+#define OWN_FIXTURE
+#include "mayexec.h"
+
+#include <sys/xattr.h>
+
+#define SUBJECT		"MayexecSubject"
+#define OBJECT		"MayexecObject"
+#define NAME		"exec/0755"
+
+static bool enforces_file(int policy)
+{
+	return (policy & (ENFORCE_FILE | LOG_ONLY)) == ENFORCE_FILE;
+}
+
+FIXTURE(smack) {};
+
+FIXTURE_VARIANT(smack)
+{
+	const char *rule;
+	int open;
+	int exec;
+};
+
+FIXTURE_VARIANT_ADD(smack, read) {
+	.rule = SUBJECT " " OBJECT " r",
+	.exec = -EACCES,
+};
+
+FIXTURE_VARIANT_ADD(smack, execute) {
+	.rule = SUBJECT " " OBJECT " x",
+	.open = -EACCES,
+};
+
+FIXTURE_VARIANT_ADD(smack, both) {
+	.rule = SUBJECT " " OBJECT " rx",
+};
+
+FIXTURE_SETUP(smack)
+{
+	if (!setup_test(_metadata))
+		return;
+	ASSERT_EQ(0, mkdir("smackfs", 0755));
+	if (sys_mount("smackfs", "smackfs", "smackfs", 0, NULL))
+		SKIP(return, "Smack is not active");
+	ASSERT_EQ(0, write_string("smackfs/load2", variant->rule));
+	ASSERT_EQ(0, setxattr(NAME, "security.SMACK64", OBJECT, strlen(OBJECT),
+			      0));
+}
+
+FIXTURE_TEARDOWN_PARENT(smack)
+{
+	/* A rule without access is none. */
+	write_string("/tmp/smackfs/load2", SUBJECT " " OBJECT " -");
+	teardown_test(_metadata);
+}
+
+TEST_F(smack, asks_for_both)
+{
+	for (int policy = 0; policy <= MAX_POLICY; policy++) {
+		const bool asks = enforces_file(policy);
+
+		if (!set_policy(_metadata, policy) ||
+		    !in_child_as(_metadata, CALLER_ROOT))
+			continue;
+		ASSERT_EQ(0, write_string("/proc/self/attr/smack/current",
+					  SUBJECT));
+		/* CAP_MAC_OVERRIDE would allow everything. */
+		set_capabilities(_metadata, 0, 0);
+		EXPECT_EQ(variant->open, try_open(NAME, 0));
+		EXPECT_EQ(variant->open ?: asks ? variant->exec : 0,
+			  try_open(NAME, O_MAYEXEC)) {
+			TH_LOG("policy %d", policy);
+		}
+		EXPECT_EQ(variant->exec, try_execve_check(AT_FDCWD, NAME, 0));
+		_exit(_metadata->exit_code);
+	}
+}
+
+TEST_HARNESS_MAIN
