@@ -42,21 +42,17 @@ pub unsafe extern "C" fn mayexec_decide(
 ) -> bindings::mayexec_verdict {
     // SAFETY: The caller guarantees exactly what `Path` requires.
     let path = unsafe { Path::from_raw(path) };
-    let policy = Policy::from_bits(policy);
 
     let verdict = policy::decide(
-        policy,
+        Policy::from_bits(policy),
         path.is_regular(),
         || path.is_noexec(),
         || path.may_exec().map_or_else(Error::to_errno, |()| 0),
     );
 
     bindings::mayexec_verdict {
-        // CAST: The sets have three bits.
-        checks: policy.checks().bits() as u8,
-        denied: verdict.denied.bits() as u8,
-        enforced: policy.is_enforced(),
         error: verdict.error,
+        denied: verdict.denied.bits(),
     }
 }
 

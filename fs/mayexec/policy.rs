@@ -28,7 +28,7 @@ impl Checks {
     /// Creates a set from the bits of [`MOUNT`](Self::MOUNT) and [`FILE`](Self::FILE). Other bits
     /// are dropped.
     pub(crate) const fn from_bits(bits: u32) -> Self {
-        Self(bits & (Self::MOUNT.0 | Self::FILE.0))
+        Self(bits & Self::MOUNT.union(Self::FILE).0)
     }
 
     /// Returns the bits of the set.
@@ -121,18 +121,6 @@ pub(crate) struct Verdict {
     pub(crate) error: i32,
 }
 
-impl Verdict {
-    /// Adds the answer of a check: 0, or the error with which the check denies.
-    fn add(&mut self, check: Checks, error: i32) {
-        if error != 0 {
-            self.denied = self.denied.union(check);
-            if self.error == 0 {
-                self.error = error;
-            }
-        }
-    }
-}
-
 /// Makes the checks of `policy` on a file that the caller opens to execute.
 ///
 /// `is_noexec` and `may_exec` answer the questions of the two checks; `may_exec` returns 0 or an
@@ -146,24 +134,30 @@ pub(crate) fn decide(
     may_exec: impl FnOnce() -> i32,
 ) -> Verdict {
     let checks = policy.checks();
-    let mut verdict = Verdict {
-        denied: Checks::NONE,
-        error: 0,
-    };
+    let verdict = |denied, error| Verdict { denied, error };
 
     if checks == Checks::NONE {
-        return verdict;
+        return verdict(Checks::NONE, 0);
     }
     // Programs execute regular files only. The other checks are about these.
     if !is_regular {
-        verdict.add(Checks::TYPE, EACCES);
-        return verdict;
+        return verdict(Checks::TYPE, EACCES);
     }
-    if checks.has(Checks::MOUNT) && is_noexec() {
-        verdict.add(Checks::MOUNT, EACCES);
+
+    let noexec = checks.has(Checks::MOUNT) && is_noexec();
+    if noexec && policy.is_enforced() {
+        return verdict(Checks::MOUNT, EACCES);
     }
-    if checks.has(Checks::FILE) && !(policy.is_enforced() && verdict.error != 0) {
-        verdict.add(Checks::FILE, may_exec());
+    let error = if checks.has(Checks::FILE) {
+        may_exec()
+    } else {
+        0
+    };
+
+    match (noexec, error) {
+        (false, 0) => verdict(Checks::NONE, 0),
+        (false, error) => verdict(Checks::FILE, error),
+        (true, 0) => verdict(Checks::MOUNT, EACCES),
+        (true, _) => verdict(Checks::MOUNT.union(Checks::FILE), EACCES),
     }
-    verdict
 }

@@ -10,6 +10,17 @@
 #define CREATE_TRACE_POINTS
 #include <trace/events/mayexec.h>
 
+static noinline void trace_verdict(const struct path *path, unsigned int policy,
+				   struct mayexec_verdict verdict)
+{
+	struct name_snapshot name;
+
+	/* A rename must not change the name while it is copied. */
+	take_dentry_name_snapshot(&name, path->dentry);
+	trace_open_mayexec(path, name.name.name, policy, verdict);
+	release_dentry_name_snapshot(&name);
+}
+
 /**
  * mayexec_permission - Apply a policy to an O_MAYEXEC open
  * @path: path that the open has found, positive and with references held
@@ -24,13 +35,8 @@ int mayexec_permission(const struct path *path, unsigned int policy)
 {
 	const struct mayexec_verdict verdict = mayexec_decide(path, policy);
 
-	if (verdict.checks && trace_open_mayexec_enabled()) {
-		struct name_snapshot name;
-
-		/* A rename must not change the name while it is copied. */
-		take_dentry_name_snapshot(&name, path->dentry);
-		trace_open_mayexec(path, name.name.name, &verdict);
-		release_dentry_name_snapshot(&name);
-	}
-	return verdict.enforced ? verdict.error : 0;
+	if (trace_open_mayexec_enabled())
+		trace_verdict(path, policy, verdict);
+	/* Checks that are only logged refuse nothing. */
+	return policy & MAYEXEC_ENFORCED_MASK ? verdict.error : 0;
 }

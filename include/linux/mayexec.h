@@ -17,20 +17,17 @@ struct path;
  * The policy of one open has the enforced checks in the lowest byte and the
  * logged ones in the next. At least one of the two is 0.
  */
+#define MAYEXEC_ENFORCED_MASK		0xff
 #define MAYEXEC_LOGGED_SHIFT		8
 
 /**
  * struct mayexec_verdict - What the checks of a policy say of a file
- * @checks: checks that the policy asks for, OPEN_MAYEXEC_ENFORCE_* bits
- * @denied: checks that deny, the same bits, or MAYEXEC_DENIED_TYPE
- * @enforced: whether a denial refuses the file, or is only logged
  * @error: error of the first check that denies, or 0
+ * @denied: checks that deny: OPEN_MAYEXEC_ENFORCE_* bits, or MAYEXEC_DENIED_TYPE
  */
 struct mayexec_verdict {
-	u8 checks;
-	u8 denied;
-	bool enforced;
 	int error;
+	u32 denied;
 };
 
 /* The file is not a regular file. */

@@ -19,13 +19,14 @@
  * open_mayexec - A policy was applied to an O_MAYEXEC open
  * @path: what is to be opened, with a positive dentry
  * @name: name of the dentry, which nobody changes meanwhile
+ * @policy: value of mayexec_policy() for this open
  * @verdict: what the checks of the policy say
  */
 TRACE_EVENT(open_mayexec,
-	TP_PROTO(const struct path *path, const char *name,
-		 const struct mayexec_verdict *verdict),
+	TP_PROTO(const struct path *path, const char *name, unsigned int policy,
+		 struct mayexec_verdict verdict),
 
-	TP_ARGS(path, name, verdict),
+	TP_ARGS(path, name, policy, verdict),
 
 	TP_STRUCT__entry(
 		__field(u64,	ino)
@@ -42,10 +43,10 @@ TRACE_EVENT(open_mayexec,
 		__entry->ino		= d_inode(path->dentry)->i_ino;
 		__entry->dev		= path->dentry->d_sb->s_dev;
 		__entry->mode		= d_inode(path->dentry)->i_mode;
-		__entry->checks		= verdict->checks;
-		__entry->denied		= verdict->denied;
-		__entry->ret		= verdict->error;
-		__entry->enforced	= verdict->enforced;
+		__entry->checks		= policy | policy >> MAYEXEC_LOGGED_SHIFT;
+		__entry->denied		= verdict.denied;
+		__entry->ret		= verdict.error;
+		__entry->enforced	= !!(policy & MAYEXEC_ENFORCED_MASK);
 		__assign_str(name);
 	),
 
