@@ -176,17 +176,10 @@ impl<'a> Apt<'a> {
 
     /// The package and all that it depends on.
     pub(crate) fn with_dependencies(&self, package: &str) -> Result<Vec<String>> {
-        let out = proc::capture(self.cmd("apt-cache").args([
-            "depends",
-            "--recurse",
-            "--no-recommends",
-            "--no-suggests",
-            "--no-conflicts",
-            "--no-breaks",
-            "--no-replaces",
-            "--no-enhances",
-            package,
-        ]))?;
+        let only = "--recurse --no-recommends --no-suggests --no-conflicts --no-breaks --no-replaces --no-enhances";
+        let mut cmd = self.cmd("apt-cache");
+        cmd.arg("depends").args(only.split(' ')).arg(package);
+        let out = proc::capture(&mut cmd)?;
         Ok(packages(&out))
     }
 
@@ -270,6 +263,35 @@ impl<'a> Apt<'a> {
         stage.done("");
         Ok(())
     }
+}
+
+/// Unpacks a package into a directory.
+pub(crate) fn unpack(deb: &Path, dir: &Path) -> Result<()> {
+    let mut unpack = Command::new("dpkg-deb");
+    proc::capture(unpack.arg("-x").arg(deb).arg(dir)).map(|_| ())
+}
+
+/// A package that an earlier run downloaded, with its version; apt wrote and
+/// verified it under a temporary name, so what has the final name is whole.
+pub(crate) fn downloaded(dl: &Path, package: &str) -> Result<Option<(PathBuf, String)>> {
+    let prefix = format!("{package}_");
+    let mut debs: Vec<PathBuf> = Vec::new();
+    for entry in fs::read_dir(dl).into_iter().flatten() {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name.starts_with(&prefix) && name.ends_with(".deb") {
+            debs.push(path);
+        }
+    }
+    debs.sort();
+    for deb in debs.into_iter().rev() {
+        let (status, out, _) =
+            proc::output(Command::new("dpkg-deb").arg("-f").arg(&deb).arg("Version"))?;
+        if status.success() {
+            return Ok(Some((deb, out.trim().to_owned())));
+        }
+    }
+    Ok(None)
 }
 
 fn size(dir: &Path) -> u64 {
@@ -362,5 +384,21 @@ mod tests {
         let out = " rust-src | 1.96.1-1 | http://m x\n rust-src | 1.95.0-2 | http://m x\n rust-src | 1.95.0-2 | http://n x\n other | 1 | y\n";
         assert_eq!(madison(out, "rust-src"), ["1.96.1-1", "1.95.0-2"]);
         assert!(madison("", "rust-src").is_empty());
+    }
+
+    #[test]
+    fn an_unreadable_package_is_not_taken_for_a_download() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("linux-source-7.3_1_all.deb"), "no package").unwrap();
+        assert!(
+            downloaded(dir.path(), "linux-source-7.3")
+                .unwrap()
+                .is_none()
+        );
+        assert!(
+            downloaded(&dir.path().join("missing"), "linux-source-7.3")
+                .unwrap()
+                .is_none()
+        );
     }
 }

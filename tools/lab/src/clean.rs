@@ -36,6 +36,8 @@ pub(crate) fn leftovers(ctx: &Ctx) {
         ctx.build.join("dl"),
         ctx.build.join("kernels"),
         ctx.build.join("selftests"),
+        ctx.build.join("others"),
+        ctx.build.join("tools"),
     ];
     for dir in dirs {
         for entry in fs::read_dir(dir).into_iter().flatten().flatten() {

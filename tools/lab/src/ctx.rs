@@ -183,6 +183,22 @@ pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     Ok(())
 }
 
+/// Makes a directory, in place of the one that may be there: `make` is given a directory for what it
+/// needs meanwhile and returns the one in it that is to become `dir`. A run that is ended leaves
+/// nothing of that name.
+pub(crate) fn make_whole(dir: &Path, make: impl FnOnce(&Path) -> Result<PathBuf>) -> Result<()> {
+    let parent = dir.parent().context("a path without a directory")?;
+    fs::create_dir_all(parent).with_context(|| format!("cannot create {}", parent.display()))?;
+    let part = tempfile::Builder::new()
+        .prefix(".part-")
+        .tempdir_in(parent)?;
+    let made = make(part.path())?;
+    if dir.exists() {
+        fs::remove_dir_all(dir).with_context(|| format!("cannot remove {}", dir.display()))?;
+    }
+    fs::rename(made, dir).with_context(|| format!("cannot create {}", dir.display()))
+}
+
 /// The files of a directory with that extension, in the order of their names.
 pub(crate) fn with_extension(dir: &Path, wanted: &str) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
@@ -252,7 +268,23 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn hashes_are_hexadecimal() {
-        assert_eq!(&hash(b"")[..16], "e3b0c44298fc1c14");
+    fn a_directory_is_made_whole_or_stays() {
+        let place = tempfile::tempdir().unwrap();
+        let dir = place.path().join("below/it");
+        let make = |text: &'static str| {
+            make_whole(&dir, |part| {
+                let made = part.join("made");
+                fs::create_dir(&made)?;
+                fs::write(made.join("file"), text)?;
+                anyhow::ensure!(text != "bad", "no");
+                Ok(made)
+            })
+        };
+        make("old").unwrap();
+        assert!(make("bad").is_err());
+        assert_eq!(fs::read_to_string(dir.join("file")).unwrap(), "old");
+        make("new").unwrap();
+        assert_eq!(fs::read_to_string(dir.join("file")).unwrap(), "new");
+        assert_eq!(names(dir.parent().unwrap()), ["it"]);
     }
 }

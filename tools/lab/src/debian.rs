@@ -12,8 +12,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::apt::Apt;
-use crate::ctx::{Ctx, hash, write_whole};
+use crate::apt::{self, Apt};
+use crate::ctx::{Ctx, hash, make_whole, write_whole};
 use crate::kernel::{Facts, INITRD, Kernel};
 use crate::proc;
 use crate::toolchain::Arch;
@@ -56,33 +56,27 @@ pub(crate) fn kernel(ctx: &Ctx) -> Result<Kernel> {
         return Ok(kernel);
     }
     let deb = package(ctx)?;
-    let kernels = ctx.build.join("kernels");
-    fs::create_dir_all(&kernels)?;
-    let part = tempfile::Builder::new()
-        .prefix(".part-")
-        .tempdir_in(&kernels)?;
-    let unpacked = part.path().join("unpacked");
-    proc::capture(Command::new("dpkg-deb").arg("-x").arg(&deb).arg(&unpacked))?;
-    let fresh = part.path().join("fresh");
-    fs::create_dir(&fresh)?;
-    let image = only(&unpacked.join("boot"), "vmlinuz-")?;
-    fs::copy(&image, fresh.join(Arch::X86.image()))
-        .with_context(|| format!("cannot copy {}", image.display()))?;
-    let modules = modules(&unpacked)?;
-    write_whole(&fresh.join(INITRD), &initramfs(&script, &modules)?)?;
-    let facts = Facts {
-        inputs: format!("{}\n{}", ctx.show(&deb), inputs),
-        warnings: Default::default(),
-        seconds: 0,
-    };
-    write_whole(
-        &fresh.join("facts.json"),
-        &serde_json::to_vec_pretty(&facts)?,
-    )?;
-    if dir.exists() {
-        fs::remove_dir_all(&dir)?;
-    }
-    fs::rename(&fresh, &dir).with_context(|| format!("cannot create {}", dir.display()))?;
+    make_whole(&dir, |part| {
+        let unpacked = part.join("unpacked");
+        apt::unpack(&deb, &unpacked)?;
+        let fresh = part.join("fresh");
+        fs::create_dir(&fresh)?;
+        let image = only(&unpacked.join("boot"), "vmlinuz-")?;
+        fs::copy(&image, fresh.join(Arch::X86.image()))
+            .with_context(|| format!("cannot copy {}", image.display()))?;
+        let modules = modules(&unpacked)?;
+        write_whole(&fresh.join(INITRD), &initramfs(&script, &modules)?)?;
+        let facts = Facts {
+            inputs: format!("{}\n{}", ctx.show(&deb), inputs),
+            warnings: Default::default(),
+            seconds: 0,
+        };
+        write_whole(
+            &fresh.join("facts.json"),
+            &serde_json::to_vec_pretty(&facts)?,
+        )?;
+        Ok(fresh)
+    })?;
     kept(dir).context("the kernel that was just unpacked cannot be read")
 }
 
@@ -95,7 +89,7 @@ fn package(ctx: &Ctx) -> Result<PathBuf> {
         there.extend(name.split_once('_').map(|(package, _)| package.to_owned()));
     }
     if let Some(name) = newest(&there)
-        && let Some((deb, _)) = crate::tree::downloaded(&dl, name)?
+        && let Some((deb, _)) = apt::downloaded(&dl, name)?
     {
         return Ok(deb);
     }

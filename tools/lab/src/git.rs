@@ -96,6 +96,25 @@ impl Git {
             .collect())
     }
 
+    /// The tree of what is checked out, changes that no commit has included.
+    pub(crate) fn snapshot(&self) -> Result<String> {
+        // A temporary index holds the work tree without disturbing the user's own.
+        let index = tempfile::NamedTempFile::new()?;
+        let own = self
+            .dir
+            .join(self.run(["rev-parse", "--git-path", "index"])?);
+        std::fs::copy(&own, index.path())
+            .with_context(|| format!("cannot read {}", own.display()))?;
+        let with_index = |args: &str| {
+            proc::capture(
+                self.cmd(args.split(' '))
+                    .env("GIT_INDEX_FILE", index.path()),
+            )
+        };
+        with_index("add -A")?;
+        Ok(with_index("write-tree")?.trim().to_owned())
+    }
+
     /// The commits after `base`, oldest first.
     pub(crate) fn commits(&self, base: &str, tip: &str) -> Result<Vec<String>> {
         Ok(self
@@ -171,8 +190,11 @@ pub(crate) mod tests {
         assert_eq!(git.commit("--help").unwrap(), None);
         std::fs::write(dir.path().join("new"), "").unwrap();
         assert_eq!(git.dirt().unwrap(), ["?? new"]);
+        let snapshot = git.snapshot().unwrap();
+        assert_eq!(git.dirt().unwrap(), ["?? new"]);
         git.run(["add", "new"]).unwrap();
         git.run(["commit", "-q", "-m", "more"]).unwrap();
+        assert_eq!(git.run(["rev-parse", "HEAD^{tree}"]).unwrap(), snapshot);
         assert_eq!(git.commits("base", "HEAD").unwrap().len(), 1);
         assert_eq!(git.subject("HEAD").unwrap(), "more");
         git.force_to("base").unwrap();

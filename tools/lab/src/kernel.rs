@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 use regex::Regex;
 use serde::{Deserialize, Serialize};
 
-use crate::ctx::{Ctx, hash, write_whole};
+use crate::ctx::{Ctx, hash, make_whole, write_whole};
 use crate::git::Git;
 use crate::proc::Logged;
 use crate::toolchain::{Arch, Toolchain};
@@ -213,44 +213,39 @@ impl Builder<'_> {
         warnings: BTreeSet<String>,
         seconds: u64,
     ) -> Result<Kernel> {
-        let kernels = self.ctx.build.join("kernels");
-        fs::create_dir_all(&kernels)?;
-        let part = tempfile::Builder::new()
-            .prefix(".part-")
-            .tempdir_in(&kernels)?;
         let arch = self.tools.arch;
         let image = format!("arch/{}/boot/{}", arch.dir(), arch.image());
-        for (from, to) in [
-            (image.as_str(), arch.image()),
-            (".config", "config"),
-            ("System.map", "System.map"),
-        ] {
-            let from = self.obj.join(from);
-            fs::copy(&from, part.path().join(to))
-                .with_context(|| format!("cannot keep {}", from.display()))?;
-        }
-        let own = self.obj.join(OBJECT);
-        // Another configuration's object may still lie there.
-        let config = fs::read_to_string(self.obj.join(".config"))?;
-        if config.lines().any(|line| line == "CONFIG_OPEN_MAYEXEC=y") && own.is_file() {
-            fs::copy(&own, part.path().join("mayexec.o"))
-                .with_context(|| format!("cannot keep {}", own.display()))?;
-        }
+        let dir = self.ctx.build.join("kernels").join(&key[..16]);
         let facts = Facts {
             inputs,
             warnings,
             seconds,
         };
-        write_whole(
-            &part.path().join("facts.json"),
-            &serde_json::to_vec_pretty(&facts)?,
-        )?;
-        let dir = kernels.join(&key[..16]);
-        if dir.exists() {
-            fs::remove_dir_all(&dir)?;
-        }
-        fs::rename(part.path(), &dir)
-            .with_context(|| format!("cannot create {}", dir.display()))?;
+        make_whole(&dir, |part| {
+            let part = part.join("kernel");
+            fs::create_dir(&part)?;
+            for (from, to) in [
+                (image.as_str(), arch.image()),
+                (".config", "config"),
+                ("System.map", "System.map"),
+            ] {
+                let from = self.obj.join(from);
+                fs::copy(&from, part.join(to))
+                    .with_context(|| format!("cannot keep {}", from.display()))?;
+            }
+            let own = self.obj.join(OBJECT);
+            // Another configuration's object may still lie there.
+            let config = fs::read_to_string(self.obj.join(".config"))?;
+            if config.lines().any(|line| line == "CONFIG_OPEN_MAYEXEC=y") && own.is_file() {
+                fs::copy(&own, part.join("mayexec.o"))
+                    .with_context(|| format!("cannot keep {}", own.display()))?;
+            }
+            write_whole(
+                &part.join("facts.json"),
+                &serde_json::to_vec_pretty(&facts)?,
+            )?;
+            Ok(part)
+        })?;
         Ok(Kernel { dir, facts, arch })
     }
 
@@ -434,17 +429,7 @@ pub(crate) fn tree_key(git: &Git, commit: &str) -> Result<String> {
 
 /// The key of a work tree with changes that no commit has.
 pub(crate) fn dirty_tree_key(git: &Git) -> Result<String> {
-    // A temporary index holds the work tree without disturbing the user's own.
-    let index = tempfile::NamedTempFile::new()?;
-    let own = git
-        .dir()
-        .join(git.run(["rev-parse", "--git-path", "index"])?);
-    fs::copy(&own, index.path()).with_context(|| format!("cannot read {}", own.display()))?;
-    let with_index =
-        |args: &[&str]| crate::proc::capture(git.cmd(args).env("GIT_INDEX_FILE", index.path()));
-    with_index(&["add", "-A"])?;
-    let tree = with_index(&["write-tree"])?;
-    tree_key(git, tree.trim())
+    tree_key(git, &git.snapshot()?)
 }
 
 /// A name for a log file.
@@ -650,14 +635,6 @@ mod tests {
         compile_again(dir.path(), &list).unwrap();
         assert_ne!(fs::metadata(&source).unwrap().modified().unwrap(), old);
         compile_again(dir.path(), &dir.path().join("no list")).unwrap();
-    }
-
-    #[test]
-    fn log_names_are_plain() {
-        assert_eq!(
-            log_name("build", "patch 3/7: fs: add (x)"),
-            "build-patch-3-7-fs-add-x"
-        );
     }
 
     #[test]

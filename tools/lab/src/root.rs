@@ -6,13 +6,11 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
-use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::apt::Apt;
-use crate::ctx::Ctx;
-use crate::proc;
+use crate::apt::{self, Apt};
+use crate::ctx::{Ctx, make_whole};
 use crate::toolchain::Arch;
 
 /// The package that holds a busybox which needs no library.
@@ -27,37 +25,32 @@ pub(crate) fn open(ctx: &Ctx, arch: Arch) -> Result<PathBuf> {
     let root = ctx.build.join(format!("root-{}", arch.debian()));
     let busybox = root.join("busybox");
     if !busybox.is_file() {
-        fs::create_dir_all(&ctx.build)?;
-        let part = tempfile::Builder::new()
-            .prefix(".part-")
-            .tempdir_in(&ctx.build)?;
         let of_arch = format!("_{}.deb", arch.debian());
-        let kept = crate::tree::downloaded(&ctx.build.join("dl"), BUSYBOX)?
+        let kept = apt::downloaded(&ctx.build.join("dl"), BUSYBOX)?
             .map(|(deb, _)| deb)
             .filter(|deb| deb.to_string_lossy().ends_with(&of_arch));
         let deb = match kept {
             Some(deb) => deb,
             None => Apt::of_arch(ctx, arch.debian())?.download_newest(BUSYBOX)?,
         };
-        let unpacked = part.path().join("unpacked");
-        proc::capture(Command::new("dpkg-deb").arg("-x").arg(&deb).arg(&unpacked))?;
-        let Some(program) = ["bin/busybox", "usr/bin/busybox"]
-            .iter()
-            .map(|path| unpacked.join(path))
-            .find(|path| path.is_file())
-        else {
-            bail!("{} holds no busybox", ctx.show(&deb));
-        };
-        let fresh = part.path().join("root");
-        fs::create_dir(&fresh)?;
-        fs::copy(program, fresh.join("busybox"))?;
-        for dir in DIRS {
-            fs::create_dir(fresh.join(dir))?;
-        }
-        if root.exists() {
-            fs::remove_dir_all(&root)?;
-        }
-        fs::rename(&fresh, &root).with_context(|| format!("cannot create {}", root.display()))?;
+        make_whole(&root, |part| {
+            let unpacked = part.join("unpacked");
+            apt::unpack(&deb, &unpacked)?;
+            let Some(program) = ["bin/busybox", "usr/bin/busybox"]
+                .iter()
+                .map(|path| unpacked.join(path))
+                .find(|path| path.is_file())
+            else {
+                bail!("{} holds no busybox", ctx.show(&deb));
+            };
+            let fresh = part.join("root");
+            fs::create_dir(&fresh)?;
+            fs::copy(program, fresh.join("busybox"))?;
+            for dir in DIRS {
+                fs::create_dir(fresh.join(dir))?;
+            }
+            Ok(fresh)
+        })?;
     }
     let script = ctx.root.join("scripts/guest-init.sh");
     let init = root.join("init");
@@ -70,8 +63,11 @@ pub(crate) fn open(ctx: &Ctx, arch: Arch) -> Result<PathBuf> {
 mod tests {
     use guest::{BUNDLE, BUNDLE_TAG, READY, SHARE, SHARE_TAG, STATUS_FILE, Status};
 
+    use std::process::Command;
+
     use super::*;
     use crate::guest::JOB_SCRIPT;
+    use crate::proc;
 
     const INIT: &str = include_str!("../../../scripts/guest-init.sh");
 

@@ -79,20 +79,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_table_counts_failures() {
-        let rows = [Check {
-            name: "nothing changes".to_owned(),
-            tried: "10 calls, seed 1".to_owned(),
-            problems: vec!["one".to_owned()],
-            log: None,
-        }];
-        assert_eq!(
-            table(&rows).lines().last(),
-            Some("| nothing changes | 10 calls, seed 1 | 1 |")
-        );
-    }
-
-    #[test]
     fn rows_are_named_by_words() {
         let rows = [("a b", 1), ("b c", 2)];
         assert_eq!(named(&rows, &[]).unwrap().len(), 2);

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use crate::ctx::{Ctx, hash, write_whole};
+use crate::ctx::{Ctx, hash, make_whole, write_whole};
 use crate::git::Git;
 use crate::guest::{Boot, complaints};
 use crate::kernel::Kernel;
@@ -190,15 +190,7 @@ pub(crate) fn build(
         flavour.options,
         tools.versions
     );
-    let index = tempfile::NamedTempFile::new()?;
-    let own = tree
-        .dir()
-        .join(tree.run(["rev-parse", "--git-path", "index"])?);
-    fs::copy(&own, index.path()).with_context(|| format!("cannot read {}", own.display()))?;
-    let with_index =
-        |args: &[&str]| crate::proc::capture(tree.cmd(args).env("GIT_INDEX_FILE", index.path()));
-    with_index(&["add", "-A"])?;
-    let id = with_index(&["write-tree"])?;
+    let id = tree.snapshot()?;
     for dir in [
         COLLECTIONS,
         "tools/include",
@@ -207,22 +199,19 @@ pub(crate) fn build(
         "samples/check-exec",
         "scripts",
     ] {
-        inputs.push_str(&tree.run(["rev-parse", &format!("{}:{dir}", id.trim())])?);
+        inputs.push_str(&tree.run(["rev-parse", &format!("{id}:{dir}")])?);
         inputs.push('\n');
     }
-    let bundles = ctx.build.join("selftests");
-    let kept = bundles.join(&hash(inputs.as_bytes())[..16]);
+    let kept = ctx
+        .build
+        .join("selftests")
+        .join(&hash(inputs.as_bytes())[..16]);
     if kept.join(LIST).is_file() {
         return Ok(kept);
     }
 
     let log = ctx.fresh_log("build-selftests")?;
     let stage = Stage::begin("build the selftests", Some(&log));
-    fs::create_dir_all(&bundles)?;
-    let part = tempfile::Builder::new()
-        .prefix(".part-")
-        .tempdir_in(&bundles)?;
-    let out = part.path().join("installed");
     let stale = obj.join("kselftest");
     if stale.exists() {
         fs::remove_dir_all(&stale)?;
@@ -233,16 +222,19 @@ pub(crate) fn build(
         make.arg("tinyconfig");
         Logged::new("make tinyconfig", &log).run(&mut make, |_| {})?;
     }
-    let mut make = tools.make(tree.dir(), obj);
-    make.arg("kselftest-install")
-        .arg(format!("TARGETS={targets}"))
-        .arg(format!("KSFT_INSTALL_PATH={}", out.display()))
-        // A test that does not build must stop the run, not vanish from it.
-        .arg("FORCE_TARGETS=1")
-        .args(flavour.options);
-    Logged::new("building the selftests", &log).run(&mut make, |_| stage.at(""))?;
-    clean_list(&out.join(LIST))?;
-    fs::rename(&out, &kept).with_context(|| format!("cannot create {}", kept.display()))?;
+    make_whole(&kept, |part| {
+        let out = part.join("installed");
+        let mut make = tools.make(tree.dir(), obj);
+        make.arg("kselftest-install")
+            .arg(format!("TARGETS={targets}"))
+            .arg(format!("KSFT_INSTALL_PATH={}", out.display()))
+            // A test that does not build must stop the run, not vanish from it.
+            .arg("FORCE_TARGETS=1")
+            .args(flavour.options);
+        Logged::new("building the selftests", &log).run(&mut make, |_| stage.at(""))?;
+        clean_list(&out.join(LIST))?;
+        Ok(out)
+    })?;
     stage.done("");
     Ok(kept)
 }

@@ -157,13 +157,8 @@ pub(crate) fn apply(ctx: &Ctx, tree: &Git, base: &str, files: &[PathBuf]) -> Res
 }
 
 fn am(git: &Git, file: &Path) -> Result<()> {
-    let mut cmd = git.cmd([
-        "am",
-        "-q",
-        "--no-3way",
-        "--whitespace=error-all",
-        "--committer-date-is-author-date",
-    ]);
+    const AM: &str = "am -q --no-3way --whitespace=error-all --committer-date-is-author-date";
+    let mut cmd = git.cmd(AM.split(' '));
     let (status, out, err) = proc::output(cmd.arg(file))?;
     if !status.success() {
         let _ = git.run(["am", "--abort"]);
@@ -334,12 +329,8 @@ pub(crate) fn at_risk(ctx: &Ctx, tree: &Tree) -> Result<Option<String>> {
     let mut work = Vec::from_iter(unexported(ctx, tree)?);
     // A repository of the user's keeps these, whatever becomes of the tree.
     if ctx.kdir.is_none() {
-        let branches = tree.git.run([
-            "for-each-ref",
-            "--format=%(refname:short)",
-            "--no-merged=HEAD",
-            "refs/heads",
-        ])?;
+        let list = "for-each-ref --format=%(refname:short) --no-merged=HEAD refs/heads";
+        let branches = tree.git.run(list.split(' '))?;
         // The branch to send is judged where it is made.
         let others = branches.lines().filter(|branch| *branch != BRANCH);
         work.extend(others.map(|branch| format!("  branch {branch}")));
@@ -348,6 +339,18 @@ pub(crate) fn at_risk(ctx: &Ctx, tree: &Tree) -> Result<Option<String>> {
     }
     Ok((!work.is_empty()).then(|| work.join("\n")))
 }
+
+/// git format-patch with every setting that a user's configuration could change.
+const FORMAT: &str = "\
+    -c core.quotePath=true -c core.attributesFile=/dev/null -c diff.indentHeuristic=true \
+    -c diff.suppressBlankEmpty=false -c diff.noprefix=false -c diff.mnemonicPrefix=false \
+    -c diff.interHunkContext=0 -c format.headers= -c format.mboxrd=false \
+    -c i18n.logOutputEncoding=UTF-8 format-patch --quiet --no-numbered --subject-prefix=PATCH \
+    --zero-commit --no-signature --no-base --no-signoff --no-cover-letter --no-thread \
+    --no-attach --no-add-header --no-to --no-cc --no-from --no-notes --no-ext-diff --no-textconv \
+    --no-color -O/dev/null --encode-email-headers --start-number=1 --suffix=.patch \
+    --filename-max-length=64 --diff-algorithm=myers --unified=3 --find-renames=50% --abbrev=12 \
+    --stat=72 --summary -p";
 
 /// Writes the series of `base..tip` as patch files into `out`.
 ///
@@ -359,59 +362,7 @@ pub(crate) fn format(git: &Git, base: &str, tip: &str, out: &Path) -> Result<Vec
     {
         bail!("the series holds a merge; a patch series is linear: rebase it onto {base}");
     }
-    let mut cmd = git.cmd([
-        "-c",
-        "core.quotePath=true",
-        "-c",
-        "core.attributesFile=/dev/null",
-        "-c",
-        "diff.indentHeuristic=true",
-        "-c",
-        "diff.suppressBlankEmpty=false",
-        "-c",
-        "diff.noprefix=false",
-        "-c",
-        "diff.mnemonicPrefix=false",
-        "-c",
-        "diff.interHunkContext=0",
-        "-c",
-        "format.headers=",
-        "-c",
-        "format.mboxrd=false",
-        "-c",
-        "i18n.logOutputEncoding=UTF-8",
-        "format-patch",
-        "--quiet",
-        "--no-numbered",
-        "--subject-prefix=PATCH",
-        "--zero-commit",
-        "--no-signature",
-        "--no-base",
-        "--no-signoff",
-        "--no-cover-letter",
-        "--no-thread",
-        "--no-attach",
-        "--no-add-header",
-        "--no-to",
-        "--no-cc",
-        "--no-from",
-        "--no-notes",
-        "--no-ext-diff",
-        "--no-textconv",
-        "--no-color",
-        "-O/dev/null",
-        "--encode-email-headers",
-        "--start-number=1",
-        "--suffix=.patch",
-        "--filename-max-length=64",
-        "--diff-algorithm=myers",
-        "--unified=3",
-        "--find-renames=50%",
-        "--abbrev=12",
-        "--stat=72",
-        "--summary",
-        "-p",
-    ]);
+    let mut cmd = git.cmd(FORMAT.split(' '));
     cmd.arg("-o").arg(out).arg(format!("{base}..{tip}"));
     // format.* settings of the user must not reach the files; safe.directory must.
     cmd.env("GIT_CONFIG_GLOBAL", "/dev/null")
@@ -437,16 +388,8 @@ pub(crate) struct Added {
 
 /// The files that `base..tip` adds.
 pub(crate) fn added(git: &Git, base: &str, tip: &str) -> Result<Vec<Added>> {
-    let list = git.run([
-        "diff",
-        "--raw",
-        "--no-renames",
-        "--no-abbrev",
-        "--diff-filter=A",
-        "-z",
-        base,
-        tip,
-    ])?;
+    const DIFF: &str = "diff --raw --no-renames --no-abbrev --diff-filter=A -z";
+    let list = git.run(DIFF.split(' ').chain([base, tip]))?;
     let mut fields = list.split('\0');
     let mut files = Vec::new();
     while let (Some(meta), Some(path)) = (fields.next(), fields.next()) {

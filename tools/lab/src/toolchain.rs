@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use crate::apt::Apt;
-use crate::ctx::Ctx;
+use crate::apt::{self, Apt};
+use crate::ctx::{Ctx, make_whole};
 use crate::proc::{self, Logged};
 use crate::ui::Stage;
 
@@ -293,7 +293,7 @@ fn rust_library(ctx: &Ctx) -> Result<Option<PathBuf>> {
 
     let package = "rust-src";
     let prefix = format!("{version}+");
-    let kept = crate::tree::downloaded(&ctx.build.join("dl"), package)?
+    let kept = apt::downloaded(&ctx.build.join("dl"), package)?
         .filter(|(_, found)| found.starts_with(&prefix));
     let deb = match kept {
         Some((deb, _)) => deb,
@@ -313,27 +313,19 @@ fn rust_library(ctx: &Ctx) -> Result<Option<PathBuf>> {
             apt.download(package, found)?
         }
     };
-    let part = tempfile::Builder::new()
-        .prefix(".unpack-")
-        .tempdir_in(&ctx.build)?;
-    Logged::new("dpkg-deb", &log).run(
-        Command::new("dpkg-deb")
-            .arg("-x")
-            .arg(&deb)
-            .arg(part.path()),
-        |_| {},
-    )?;
-    let library = part.path().join(format!("usr/src/rustc-{version}/library"));
-    if !library.join("core/src/lib.rs").is_file() {
-        bail!(
-            "{} does not hold usr/src/rustc-{version}/library",
-            ctx.show(&deb)
-        );
-    }
-    let staged = part.path().join("staged");
-    fs::create_dir(&staged)?;
-    fs::rename(&library, staged.join("library"))?;
-    fs::rename(&staged, &fetched)
-        .with_context(|| format!("cannot create {}", fetched.display()))?;
+    make_whole(&fetched, |part| {
+        apt::unpack(&deb, part)?;
+        let library = part.join(format!("usr/src/rustc-{version}/library"));
+        if !library.join("core/src/lib.rs").is_file() {
+            bail!(
+                "{} does not hold usr/src/rustc-{version}/library",
+                ctx.show(&deb)
+            );
+        }
+        let staged = part.join("staged");
+        fs::create_dir(&staged)?;
+        fs::rename(&library, staged.join("library"))?;
+        Ok(staged)
+    })?;
     Ok(Some(fetched.join("library")))
 }

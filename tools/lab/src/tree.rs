@@ -3,15 +3,15 @@
 //! The kernel tree: fetched as one base commit, or the user's own.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::apt::Apt;
+use crate::apt::{Apt, downloaded};
 use crate::ctx::{Ctx, write_whole};
 use crate::git::Git;
-use crate::proc::{self, Logged};
+use crate::proc::Logged;
 use crate::ui::Stage;
 
 /// Files that every kernel tree has, whatever its age.
@@ -205,29 +205,6 @@ fn fetch_debian(ctx: &Ctx, linux: &Path) -> Result<()> {
     Ok(())
 }
 
-/// A package that an earlier run downloaded, with its version; apt wrote and
-/// verified it under a temporary name, so what has the final name is whole.
-pub(crate) fn downloaded(dl: &Path, package: &str) -> Result<Option<(PathBuf, String)>> {
-    let prefix = format!("{package}_");
-    let mut debs: Vec<PathBuf> = Vec::new();
-    for entry in fs::read_dir(dl).into_iter().flatten() {
-        let path = entry?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        if name.starts_with(&prefix) && name.ends_with(".deb") {
-            debs.push(path);
-        }
-    }
-    debs.sort();
-    for deb in debs.into_iter().rev() {
-        let (status, out, _) =
-            proc::output(Command::new("dpkg-deb").arg("-f").arg(&deb).arg("Version"))?;
-        if status.success() {
-            return Ok(Some((deb, out.trim().to_owned())));
-        }
-    }
-    Ok(None)
-}
-
 /// The user's repository and the commit in it that BASE names.
 fn user_repository(ctx: &Ctx, kdir: &Path) -> Result<Tree> {
     require_kernel_tree(kdir, &format!("KDIR={}", kdir.display()))?;
@@ -406,22 +383,6 @@ mod tests {
                 .to_string()
                 .contains("KDIR=x: not a Linux source tree"),
             "{error}"
-        );
-    }
-
-    #[test]
-    fn an_unreadable_package_is_not_taken_for_a_download() {
-        let dir = tempfile::tempdir().unwrap();
-        fs::write(dir.path().join("linux-source-7.3_1_all.deb"), "no package").unwrap();
-        assert!(
-            downloaded(dir.path(), "linux-source-7.3")
-                .unwrap()
-                .is_none()
-        );
-        assert!(
-            downloaded(&dir.path().join("missing"), "linux-source-7.3")
-                .unwrap()
-                .is_none()
         );
     }
 }

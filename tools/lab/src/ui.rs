@@ -108,14 +108,3 @@ pub(crate) fn clock(time: Duration) -> String {
     let secs = time.as_secs();
     format!("{}:{:02}", secs / 60, secs % 60)
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_clock_pads_seconds() {
-        assert_eq!(clock(Duration::from_secs(61)), "1:01");
-        assert_eq!(clock(Duration::from_secs(3599)), "59:59");
-    }
-}

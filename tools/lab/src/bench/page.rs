@@ -409,18 +409,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn thousands_are_apart() {
-        for (value, text) in [
-            (0, "0"),
-            (999, "999"),
-            (1000, "1,000"),
-            (-1_234_567, "-1,234,567"),
-        ] {
-            assert_eq!(grouped(value), text);
-        }
-    }
-
-    #[test]
     fn a_constant_has_no_slope() {
         assert_eq!(slope(&[(1, 5), (2, 5), (40, 5)]), 0.0);
         assert!((slope(&[(1, 3), (2, 5), (3, 7)]) - 2.0).abs() < 1e-9);

@@ -9,12 +9,11 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::apt::Apt;
+use crate::apt::{self, Apt};
 use crate::ctx::{Ctx, DEFAULT_BASE};
 use crate::git::Git;
-use crate::proc::{self, Logged};
+use crate::proc;
 use crate::series;
-use crate::tree;
 use crate::ui::Stage;
 
 /// The packages of kernel sources begin so.
@@ -56,12 +55,12 @@ pub(crate) fn run(ctx: &Ctx) -> Result<bool> {
         let Some(version) = apt.versions(&package)?.into_iter().next() else {
             continue;
         };
-        let (deb, version) = match tree::downloaded(&ctx.build.join("dl"), &package)? {
+        let (deb, version) = match apt::downloaded(&ctx.build.join("dl"), &package)? {
             Some((deb, known)) if upstream(&known) == upstream(&version) => (deb, known),
             _ => (apt.download(&package, &version)?, version),
         };
         let stage = Stage::begin(&format!("unpack {package} {version}"), Some(&log));
-        let commit = commit(&git, &package, &deb, &touched, &log)
+        let commit = commit(&git, &package, &deb, &touched)
             .with_context(|| format!("{package} {version}"))?;
         stage.done("");
         bases.push(Base {
@@ -98,22 +97,10 @@ fn git_init(git: &Git) -> Result<()> {
 }
 
 /// What the package has of the files that the series touches, as a commit without parents.
-fn commit(
-    git: &Git,
-    package: &str,
-    deb: &Path,
-    touched: &BTreeSet<String>,
-    log: &Path,
-) -> Result<String> {
+fn commit(git: &Git, package: &str, deb: &Path, touched: &BTreeSet<String>) -> Result<String> {
     let parent = git.dir().parent().context("a repository at the root")?;
     let unpacked = tempfile::tempdir_in(parent)?;
-    Logged::new("dpkg-deb", log).run(
-        Command::new("dpkg-deb")
-            .arg("-x")
-            .arg(deb)
-            .arg(unpacked.path()),
-        |_| {},
-    )?;
+    apt::unpack(deb, unpacked.path())?;
     git.run(["checkout", "-q", "--orphan", package])?;
     git.run(["rm", "-r", "-q", "-f", "--ignore-unmatch", "."])?;
     let mut tar = Command::new("tar");

@@ -783,12 +783,6 @@ mod tests {
     }
 
     #[test]
-    fn patches_are_named_by_number() {
-        assert_eq!(patches(&[1, 2], 2), "every patch");
-        assert_eq!(patches(&[2, 5], 6), "patch 2, 5");
-    }
-
-    #[test]
     fn trailers_are_those_of_the_last_paragraph() {
         let (_dir, git) = scratch();
         let sender = "T <t@kernel.test>";

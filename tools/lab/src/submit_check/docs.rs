@@ -135,17 +135,4 @@ mod tests {
             format!("a-b\n===\n\n= ===\n- x\n\n{NOWHERE}\n===\n")
         );
     }
-
-    #[test]
-    fn directories_of_pages() {
-        let files = [
-            "Documentation/admin-guide/sysctl/fs.rst",
-            "Documentation/admin-guide/mayexec.rst",
-            "Documentation/userspace-api/mayexec.rst",
-            "Documentation/ABI/testing/ima_policy",
-            "fs/open.c",
-        ]
-        .map(str::to_owned);
-        assert_eq!(directories(&files), "admin-guide userspace-api");
-    }
 }

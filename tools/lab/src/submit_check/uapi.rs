@@ -8,11 +8,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
 use super::sides::{self, Found, Side, lines_with, must, output};
-use crate::apt::Apt;
-use crate::ctx::{Ctx, write_whole};
+use crate::apt::{self, Apt};
+use crate::ctx::{Ctx, make_whole, write_whole};
 use crate::proc;
 use crate::report::Check;
 use crate::session::Session;
@@ -162,26 +162,18 @@ fn abidiff(ctx: &Ctx) -> Result<PathBuf> {
     let apt = Apt::of_next(ctx)?;
     let mut packages = apt.with_dependencies(LIBRARY)?;
     packages.push(PACKAGE.to_owned());
-    let part = tempfile::Builder::new()
-        .prefix(".unpack-")
-        .tempdir_in(&ctx.build)?;
-    let debs = part.path().join("debs");
-    fs::create_dir(&debs)?;
-    apt.download_into(&debs, &packages)?;
-    for deb in fs::read_dir(&debs)? {
-        proc::capture(
-            Command::new("dpkg-deb")
-                .arg("-x")
-                .arg(deb?.path())
-                .arg(part.path()),
-        )?;
-    }
-    fs::remove_dir_all(&debs)?;
-    let script = part.path().join("abidiff");
-    write_whole(&script, SCRIPT.as_bytes())?;
-    fs::set_permissions(&script, fs::Permissions::from_mode(0o755))?;
-    let _ = fs::remove_dir_all(&dir);
-    fs::rename(part.path(), &dir).with_context(|| format!("cannot create {}", dir.display()))?;
+    make_whole(&dir, |part| {
+        let (debs, root) = (part.join("debs"), part.join("root"));
+        fs::create_dir(&debs)?;
+        apt.download_into(&debs, &packages)?;
+        for deb in fs::read_dir(&debs)? {
+            apt::unpack(&deb?.path(), &root)?;
+        }
+        let script = root.join("abidiff");
+        write_whole(&script, SCRIPT.as_bytes())?;
+        fs::set_permissions(&script, fs::Permissions::from_mode(0o755))?;
+        Ok(root)
+    })?;
     Ok(program)
 }
 

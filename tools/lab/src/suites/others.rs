@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use regex::Regex;
 
 use crate::apt::Apt;
-use crate::ctx::{Ctx, write_whole};
+use crate::ctx::{Ctx, make_whole, write_whole};
 use crate::git::Git;
 use crate::proc::{self, Logged};
 use crate::report::Report;
@@ -130,35 +130,27 @@ fn release(ctx: &Ctx, project: &Project) -> Result<Option<Git>> {
     let (Source::Debian(version) | Source::Crate(version)) = project.source else {
         return Ok(None);
     };
-    let others = ctx.build.join("others");
-    let dir = others.join(format!("{}-{version}", project.package));
+    let dir = ctx
+        .build
+        .join(format!("others/{}-{version}", project.package));
     let git = Git::at(&dir);
     if dir.exists() {
         return Ok(Some(git));
     }
-    fs::create_dir_all(&others).with_context(|| format!("cannot create {}", others.display()))?;
-    let part = tempfile::Builder::new()
-        .prefix(".part-")
-        .tempdir_in(&others)?;
-    let tree = match project.source {
-        Source::Debian(_) => unpack(ctx, project.package, version, part.path())?,
-        _ => vendor(ctx, project, version, part.path())?,
-    };
-    let fresh = Git::at(&tree);
-    fresh.run(["init", "--quiet"])?;
-    // Releases contain files that their own .gitignore names.
-    fresh.run(["add", "--all", "--force"])?;
-    fresh.run([
-        "-c",
-        "user.name=upstream",
-        "-c",
-        "user.email=upstream@localhost",
-        "commit",
-        "--quiet",
-        "--message=release",
-    ])?;
-    fresh.run(["tag", RELEASE])?;
-    fs::rename(&tree, &dir).with_context(|| format!("cannot create {}", dir.display()))?;
+    make_whole(&dir, |part| {
+        let tree = match project.source {
+            Source::Debian(_) => unpack(ctx, project.package, version, part)?,
+            _ => vendor(ctx, project, version, part)?,
+        };
+        let fresh = Git::at(&tree);
+        fresh.run(["init", "--quiet"])?;
+        // Releases contain files that their own .gitignore names.
+        fresh.run(["add", "--all", "--force"])?;
+        const COMMIT: &str = "-c user.name=upstream -c user.email=upstream@localhost commit --quiet --message=release";
+        fresh.run(COMMIT.split(' '))?;
+        fresh.run(["tag", RELEASE])?;
+        Ok(tree)
+    })?;
     Ok(Some(git))
 }
 

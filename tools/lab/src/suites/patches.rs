@@ -340,6 +340,10 @@ fn parse_findings(out: &str) -> Vec<Finding> {
         .collect()
 }
 
+/// checkpatch's options; the tree's root follows.
+const CHECKPATCH: &str =
+    "--strict --codespell --no-signoff --terse --show-types --no-summary --color=never --root";
+
 fn checkpatch(session: &Session<'_>, report: &mut Report) -> Result<()> {
     let ctx = session.ctx;
     let path = ctx.root.join("scripts/checkpatch-waivers");
@@ -354,16 +358,7 @@ fn checkpatch(session: &Session<'_>, report: &mut Report) -> Result<()> {
         let name = session.patch_name(index);
         let mut cmd = Command::new("perl");
         cmd.arg(linux.join("scripts/checkpatch.pl"))
-            .args([
-                "--strict",
-                "--codespell",
-                "--no-signoff",
-                "--terse",
-                "--show-types",
-                "--no-summary",
-                "--color=never",
-                "--root",
-            ])
+            .args(CHECKPATCH.split(' '))
             .arg(&linux)
             .arg(file)
             .current_dir(&linux)
