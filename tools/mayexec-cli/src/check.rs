@@ -14,7 +14,7 @@ use rustix::io::Errno;
 use serde::Serialize;
 
 use crate::show;
-use crate::status::policy_name;
+use crate::show::policy_name;
 use crate::{DENIED, FINE, TROUBLE};
 
 /// What would be said of a file under some policy.
@@ -160,7 +160,7 @@ fn fill(report: &mut Report, seen: &OwnedFd, who: &Who) -> Result<(), Errno> {
     });
     report.in_force = Some(match tried {
         Some(tried) => Answer::new(tried.in_force, true),
-        None => Answer::new(estimate(&facts, policy.bits()), false),
+        None => Answer::new(estimate(&facts, policy.enforced()), false),
     });
     report.policies = foretell(&facts, tried, policy);
     report.securebit = support

@@ -8,6 +8,7 @@ mod run;
 mod scan;
 mod show;
 mod status;
+mod tracefs;
 mod watch;
 
 use std::ffi::OsString;
@@ -97,7 +98,11 @@ enum Verb {
     /// Code is what starts with #!, ELF programs and shared objects, and what is named as
     /// a module or a script. Symbolic links are not followed.
     Scan(scan::Options),
-    /// Show what would be denied as it is opened, until interrupted
+    /// Show what is denied, or would be, as it is opened, until interrupted
+    ///
+    /// The kernel reports opens only while a policy makes checks: while
+    /// fs.open_mayexec_enforce is not 0 or 4, or the opener has a securebit that counts.
+    /// 5, 6 and 7 log what 1, 2 and 3 would deny, and deny nothing.
     ///
     /// Opens that came too fast and are lost, and lines of the trace that are not understood,
     /// are said on standard error, and make the exit code 3. With --json they are objects of

@@ -16,6 +16,21 @@ pub(crate) fn name(name: impl AsRef<OsStr>) -> String {
     }
 }
 
+/// What a value of the sysctl, or a set of checks, means.
+pub(crate) fn policy_name(bits: u32) -> &'static str {
+    match bits {
+        0 => "none",
+        1 => "MOUNT",
+        2 => "FILE",
+        3 => "MOUNT and FILE",
+        4 => "LOG_ONLY, nothing to log",
+        5 => "MOUNT, LOG_ONLY",
+        6 => "FILE, LOG_ONLY",
+        7 => "MOUNT and FILE, LOG_ONLY",
+        _ => "unknown",
+    }
+}
+
 /// Whether a terminal shows the text as it is: no control characters, nothing invisible and
 /// nothing that changes the direction of writing.
 fn is_plain(text: &str) -> bool {

@@ -10,7 +10,8 @@ use anyhow::Result;
 use mayexec::{Guarantee, Policy, Support};
 use serde::Serialize;
 
-use crate::FINE;
+use crate::show::policy_name;
+use crate::{FINE, tracefs};
 
 #[derive(Debug, Serialize)]
 struct Status {
@@ -24,12 +25,19 @@ struct Status {
     sysctl_fixed: Option<bool>,
     securebits: Option<u32>,
     policy: u32,
+    logged: u32,
     seccomp: bool,
     lsms: Option<Vec<String>>,
     tracepoint: Option<bool>,
 }
 
 impl Status {
+    /// Whether the thread has the securebit that demands checks.
+    fn restricts(&self) -> bool {
+        self.securebits
+            .is_some_and(|bits| bits & uapi::SECBIT_EXEC_RESTRICT_FILE != 0)
+    }
+
     fn read() -> Self {
         let support = Support::get();
         let policy = Policy::read();
@@ -62,25 +70,20 @@ impl Status {
             sysctl: policy.system,
             sysctl_fixed: fixed,
             securebits: uapi::securebits().ok(),
-            policy: policy.bits(),
+            policy: policy.enforced(),
+            logged: policy.logged(),
             seccomp,
             lsms,
-            tracepoint: crate::watch::tracefs()
-                .map(|dir| dir.join("events").join(crate::watch::EVENT).is_dir()),
+            tracepoint: tracefs::dir().map(|dir| dir.join("events").join(tracefs::EVENT).is_dir()),
         }
     }
 }
 
-/// What the bits of the sysctl mean.
-pub(crate) fn policy_name(bits: u32) -> &'static str {
-    match bits {
-        0 => "none",
-        1 => "MOUNT",
-        2 => "FILE",
-        3 => "MOUNT and FILE",
-        _ => "unknown",
-    }
-}
+/// What `status` adds where the securebit is set.
+const SECUREBIT_NOTE: &str = "\
+                 The kernel enforces EXEC_RESTRICT_FILE only if it was set with CAP_SETPCAP or
+                 under no_new_privs. The kernel does not say whether it was. Programs that use
+                 AT_EXECVE_CHECK, mayexec among them, obey it in any case.";
 
 /// The securebits' names, in the order of their values.
 const SECUREBITS: [&str; 12] = [
@@ -140,7 +143,11 @@ pub(crate) fn status(json: bool) -> Result<u8> {
         }
     )?;
     writeln!(out, "securebits       {}", securebits(status.securebits))?;
-    writeln!(out, "in force         {}", policy_name(status.policy))?;
+    writeln!(out, "enforced         {}", policy_name(status.policy))?;
+    writeln!(out, "only logged      {}", policy_name(status.logged))?;
+    if status.restricts() {
+        writeln!(out, "{SECUREBIT_NOTE}")?;
+    }
     writeln!(
         out,
         "LSMs             {}",

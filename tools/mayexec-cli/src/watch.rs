@@ -12,16 +12,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result, bail};
+use mayexec::{LOG_ONLY, Policy};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
 use serde::Serialize;
 
 use crate::show;
-use crate::status::policy_name;
+use crate::tracefs::{self, EVENT};
 use crate::{FINE, TROUBLE};
-
-/// The tracepoint, below `events`.
-pub(crate) const EVENT: &str = "mayexec/open_mayexec";
 
 /// What to watch.
 #[derive(Debug, clap::Args)]
@@ -29,7 +27,7 @@ pub(crate) struct Options {
     /// Print JSON, an object a line
     #[arg(long)]
     json: bool,
-    /// Show what would be allowed too
+    /// Show what is allowed too
     #[arg(long)]
     all: bool,
     /// End after this many opens
@@ -46,14 +44,32 @@ struct Event {
     pid: u32,
     dev: String,
     ino: u64,
-    /// The policy in force.
-    policy: u32,
-    /// The decision, 0 or a negative errno.
+    mode: String,
+    /// The checks that were in force, of [`CHECKS`].
+    checks: Vec<&'static str>,
+    /// Those that refuse the file, of [`DENIALS`].
+    denied: Vec<&'static str>,
+    /// 0, or the error of the first denial.
     ret: i32,
-    /// The decision that policy 3 would have led to.
-    strict: i32,
-    reason: String,
+    /// Whether the kernel applied the policy; otherwise it only logged.
+    enforced: bool,
     name: String,
+}
+
+/// The checks of a policy, by their names in the trace.
+const CHECKS: [&str; 2] = ["MOUNT", "FILE"];
+
+/// What can refuse a file.
+const DENIALS: [&str; 3] = ["TYPE", "MOUNT", "FILE"];
+
+/// Reads a set such as `MOUNT|FILE`; the empty one is nothing at all.
+fn set(text: &str, of: &[&'static str]) -> Option<Vec<&'static str>> {
+    if text.is_empty() {
+        return Some(Vec::new());
+    }
+    text.split('|')
+        .map(|word| of.iter().copied().find(|name| *name == word))
+        .collect()
 }
 
 /// What a program's name is padded to in a line of trace_pipe.
@@ -97,16 +113,22 @@ impl Event {
                 major.parse::<u32>().is_ok() && minor.parse::<u32>().is_ok()
             })
         };
-        let is_word = |word: &&str| word.bytes().all(|byte| byte.is_ascii_lowercase());
+        let is_octal =
+            |mode: &&str| !mode.is_empty() && mode.bytes().all(|c| matches!(c, b'0'..=b'7'));
         Some(Self {
             program: program.trim_start_matches(' ').to_owned(),
             pid: str::from_utf8(pid).ok()?.parse().ok()?,
             dev: field("dev=").filter(is_dev)?.to_owned(),
             ino: field("ino=")?.parse().ok()?,
-            policy: field("policy=")?.parse().ok()?,
+            mode: field("mode=").filter(is_octal)?.to_owned(),
+            checks: set(field("checks=")?, &CHECKS)?,
+            denied: set(field("denied=")?, &DENIALS)?,
             ret: field("ret=")?.parse().ok()?,
-            strict: field("strict=")?.parse().ok()?,
-            reason: field("reason=").filter(is_word)?.to_owned(),
+            enforced: match field("enforced=")? {
+                "0" => false,
+                "1" => true,
+                _ => return None,
+            },
             name: rest.strip_prefix("name=")?.to_owned(),
         })
     }
@@ -120,13 +142,29 @@ impl Event {
         }
     }
 
-    fn why(&self) -> &str {
-        match self.reason.as_str() {
-            "type" => "not a regular file",
-            "mount" => "on a noexec mount",
-            "file" => "no execute permission",
-            "none" => "nothing",
-            other => other,
+    fn verdict(&self) -> &'static str {
+        match (self.denied.is_empty(), self.enforced) {
+            (true, _) => "allowed",
+            (false, true) => "denied",
+            (false, false) => "would be denied",
+        }
+    }
+
+    /// All that speaks against the file.
+    fn why(&self) -> String {
+        let reasons: Vec<&str> = self
+            .denied
+            .iter()
+            .map(|denial| match *denial {
+                "TYPE" => "not a regular file",
+                "MOUNT" => "on a noexec mount",
+                _ => "no execute permission",
+            })
+            .collect();
+        if reasons.is_empty() {
+            "nothing".to_owned()
+        } else {
+            reasons.join(", ")
         }
     }
 }
@@ -232,14 +270,6 @@ fn noted_name(noted: &str, pid: u32) -> Option<&str> {
     names.next().is_none().then_some(name)
 }
 
-/// Where tracefs is mounted.
-pub(crate) fn tracefs() -> Option<PathBuf> {
-    ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"]
-        .iter()
-        .map(PathBuf::from)
-        .find(|dir| dir.join("instances").is_dir())
-}
-
 /// Whether an instance records; "0" is written to it to end that.
 const RECORDING: &str = "tracing_on";
 
@@ -270,7 +300,7 @@ impl Instance {
     fn start(&self, all: bool) -> Result<File> {
         let event = |file: &str| format!("events/{EVENT}/{file}");
         if !all {
-            self.write(&event("filter"), "strict != 0 || ret != 0")?;
+            self.write(&event("filter"), "denied != 0")?;
         }
         self.write(&event("enable"), "1")?;
         let path = self.dir.join("trace_pipe");
@@ -297,7 +327,7 @@ impl Drop for Instance {
 
 /// Shows events until interrupted, then a summary.
 pub(crate) fn watch(options: &Options) -> Result<u8> {
-    let tracefs = tracefs().context(
+    let tracefs = tracefs::dir().context(
         "tracefs is not there or not readable: be root, and mount -t tracefs tracefs \
          /sys/kernel/tracing",
     )?;
@@ -323,7 +353,11 @@ pub(crate) fn watch(options: &Options) -> Result<u8> {
         instance,
         tracefs,
     };
-    let _ = writeln!(std::io::stderr(), "watching, Ctrl-C ends it");
+    let mut err = std::io::stderr();
+    if let Some(silence) = silence(Policy::read()) {
+        let _ = writeln!(err, "mayexec: {silence}");
+    }
+    let _ = writeln!(err, "watching, Ctrl-C ends it");
     let mut view = View {
         json: options.json,
         out: std::io::stdout(),
@@ -335,6 +369,17 @@ pub(crate) fn watch(options: &Options) -> Result<u8> {
     drop(trace);
     outcome?;
     view.end()
+}
+
+/// Why there may be nothing to see.
+fn silence(policy: Policy) -> Option<String> {
+    let value = policy.system?;
+    (value & !LOG_ONLY == 0).then(|| {
+        format!(
+            "fs.open_mayexec_enforce is {value}, so only opens under a securebit that counts \
+             are reported; 7 (or 5) logs what 3 (or 1) would deny"
+        )
+    })
 }
 
 /// How long to wait for opens before looking whether to stop.
@@ -469,21 +514,18 @@ impl<O: Write, E: Write> View<O, E> {
         if self.json {
             writeln!(self.out, "{}", serde_json::to_string(event)?)?;
         } else {
-            let verdict = match (event.ret, event.strict) {
-                (0, 0) => "allowed",
-                (0, _) => "would be denied",
-                _ => "denied",
-            };
             writeln!(
                 self.out,
-                "{verdict}: {}[{}] opened {} (dev {}, inode {}): {} (policy {})",
+                "{}: {}[{}] opened {} (dev {}, inode {}, mode {}): {} (checks: {})",
+                event.verdict(),
                 show::name(&event.program),
                 event.pid,
                 show::name(&event.name),
                 event.dev,
                 event.ino,
+                event.mode,
                 event.why(),
-                policy_name(event.policy)
+                event.checks.join(", ")
             )?;
             self.tally.add(event);
         }
@@ -541,7 +583,7 @@ impl<O: Write, E: Write> View<O, E> {
     }
 }
 
-/// How often a program has opened a file that would be denied, and why it would.
+/// How often a program has opened a file, and what speaks against the file.
 #[derive(Debug, Default)]
 struct Tally {
     seen: BTreeMap<(String, String, String), u64>,
@@ -560,7 +602,7 @@ impl Tally {
             event.dev,
             event.ino
         );
-        let key = (event.program.clone(), file, event.why().to_owned());
+        let key = (event.program.clone(), file, event.why());
         let full = self.seen.len() >= Self::MOST;
         match self.seen.get_mut(&key) {
             Some(times) => *times += 1,
@@ -596,7 +638,8 @@ impl Tally {
 mod tests {
     use super::*;
 
-    const FIELDS: &str = "dev=0:28 ino=2 policy=1 ret=0 strict=-13 reason=mount";
+    const FIELDS: &str = "dev=0:28 ino=2 mode=0100644 checks=MOUNT|FILE denied=MOUNT|FILE \
+                          ret=-13 enforced=0";
 
     /// A line as the kernel prints it.
     fn line(program: &str, pid: u32, name: &str) -> String {
@@ -629,12 +672,44 @@ mod tests {
         let event = parse(&line("my prog-1", 694, "a b name=c")).unwrap();
         assert_eq!(event.program, "my prog-1");
         assert_eq!((event.pid, event.ino), (694, 2));
-        assert_eq!((event.policy, event.ret, event.strict), (1, 0, -13));
+        assert_eq!((event.mode.as_str(), event.ret), ("0100644", -13));
+        assert_eq!(event.checks, ["MOUNT", "FILE"]);
+        assert_eq!(event.denied, ["MOUNT", "FILE"]);
         assert_eq!(
             (event.dev.as_str(), event.name.as_str()),
             ("0:28", "a b name=c")
         );
-        assert_eq!(event.why(), "on a noexec mount");
+        assert_eq!(event.why(), "on a noexec mount, no execute permission");
+        assert_eq!(event.verdict(), "would be denied");
+        let verdict = |from: &str, to: &str| {
+            let event = parse(&line("sh", 1, "x").replace(from, to)).unwrap();
+            (event.verdict(), event.why())
+        };
+        assert_eq!(
+            verdict(
+                "denied=MOUNT|FILE ret=-13 enforced=0",
+                "denied=TYPE ret=-13 enforced=1"
+            ),
+            ("denied", "not a regular file".to_owned())
+        );
+        assert_eq!(
+            verdict("denied=MOUNT|FILE ret=-13", "denied= ret=0"),
+            ("allowed", "nothing".to_owned())
+        );
+    }
+
+    #[test]
+    fn a_watch_that_will_see_little_says_so() {
+        let said = |system| {
+            let policy = Policy {
+                system,
+                securebit: false,
+            };
+            silence(policy).is_some()
+        };
+        let values: Vec<u32> = (0..8).filter(|&value| said(Some(value))).collect();
+        assert_eq!(values, [0, 4]);
+        assert!(!said(None));
     }
 
     #[test]
@@ -735,7 +810,11 @@ mod tests {
             "CPU:0 [LOST 3 EVENTS]".to_owned(),
             "x-1 [000] 1.0: open_mayexec: dev=0:1 ino=x".to_owned(),
             good.replace("0:28", "\u{1b}[2J"),
-            good.replace("=mount", "=\u{1b}[2J"),
+            good.replace("denied=MOUNT", "denied=\u{1b}[2J"),
+            good.replace("checks=MOUNT", "checks=TYPE"),
+            good.replace("mode=0100644", "mode=\u{1b}"),
+            good.replace("mode=0100644", "mode="),
+            good.replace("enforced=0", "enforced=2"),
             good.replace("[000]", "[no]"),
         ] {
             assert_eq!(parse(&bad), None, "{bad}");

@@ -15,7 +15,7 @@ use std::path::Path;
 
 pub use error::{Error, Why};
 pub use open::{Open, Opened};
-pub use policy::Policy;
+pub use policy::{LOG_ONLY, Policy};
 pub use support::{Guarantee, Support};
 
 /// Opens a script, a module or a library that is about to be executed, under the policy

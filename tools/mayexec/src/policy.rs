@@ -6,12 +6,18 @@ use std::fmt;
 
 use uapi::{ENFORCE_FILE, ENFORCE_MOUNT, SECBIT_EXEC_RESTRICT_FILE};
 
-/// What the system and the process ask for. The union of both is in force.
+/// The sysctl's bit that moves its checks from enforced to logged.
+pub const LOG_ONLY: u32 = 4;
+
+/// What the system and the thread ask for. The union of both is in force.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Policy {
     /// `fs.open_mayexec_enforce`; none where the kernel has no such sysctl.
     pub system: Option<u32>,
     /// Whether `SECBIT_EXEC_RESTRICT_FILE` is set for the calling thread.
+    ///
+    /// The kernel enforces the bit only if somebody set it with CAP_SETPCAP or under
+    /// no_new_privs, and does not say which it was. The library obeys the bit whoever set it.
     pub securebit: bool,
 }
 
@@ -31,29 +37,46 @@ impl Policy {
         }
     }
 
-    /// Whether the check of mounts is in force.
+    /// Whether the check of mounts is enforced.
     #[must_use]
     pub fn mount(&self) -> bool {
-        self.bits() & ENFORCE_MOUNT != 0
+        self.enforced() & ENFORCE_MOUNT != 0
     }
 
-    /// Whether the check of files is in force.
+    /// Whether the check of files is enforced.
     #[must_use]
     pub fn file(&self) -> bool {
-        self.bits() & ENFORCE_FILE != 0
+        self.enforced() & ENFORCE_FILE != 0
     }
 
-    /// The checks in force as the sysctl's value would be.
+    /// The checks that may refuse an open, as the sysctl's value would be.
     #[must_use]
-    pub fn bits(&self) -> u32 {
-        let own = if self.securebit {
-            ENFORCE_MOUNT | ENFORCE_FILE
-        } else {
-            0
-        };
-        self.system.unwrap_or(0) | own
+    pub fn enforced(&self) -> u32 {
+        let own = if self.securebit { CHECKS } else { 0 };
+        self.system_enforces() | own
+    }
+
+    /// The checks of the sysctl that may refuse an open.
+    #[must_use]
+    pub fn system_enforces(&self) -> u32 {
+        match self.system {
+            Some(value) if value & LOG_ONLY == 0 => value & CHECKS,
+            _ => 0,
+        }
+    }
+
+    /// The checks that the kernel makes only to log what they would refuse.
+    #[must_use]
+    pub fn logged(&self) -> u32 {
+        match self.system {
+            Some(value) if value & LOG_ONLY != 0 => value & CHECKS & !self.enforced(),
+            _ => 0,
+        }
     }
 }
+
+/// Both checks.
+const CHECKS: u32 = ENFORCE_MOUNT | ENFORCE_FILE;
 
 impl fmt::Display for Policy {
     /// Names the sources that ask for something.
@@ -76,22 +99,33 @@ mod tests {
 
     #[test]
     fn the_union_is_in_force() {
-        for (system, securebit, bits, text) in [
-            (None, false, 0, "no policy"),
-            (Some(0), false, 0, "no policy"),
-            (Some(1), false, 1, "fs.open_mayexec_enforce=1"),
-            (None, true, 3, "SECBIT_EXEC_RESTRICT_FILE"),
+        for (system, securebit, enforced, logged, text) in [
+            (None, false, 0, 0, "no policy"),
+            (Some(0), false, 0, 0, "no policy"),
+            (Some(1), false, 1, 0, "fs.open_mayexec_enforce=1"),
+            (None, true, 3, 0, "SECBIT_EXEC_RESTRICT_FILE"),
+            (Some(4), false, 0, 0, "fs.open_mayexec_enforce=4"),
+            (Some(5), false, 0, 1, "fs.open_mayexec_enforce=5"),
+            (Some(7), false, 0, 3, "fs.open_mayexec_enforce=7"),
+            (
+                Some(7),
+                true,
+                3,
+                0,
+                "fs.open_mayexec_enforce=7 and SECBIT_EXEC_RESTRICT_FILE",
+            ),
             (
                 Some(2),
                 true,
                 3,
+                0,
                 "fs.open_mayexec_enforce=2 and SECBIT_EXEC_RESTRICT_FILE",
             ),
         ] {
             let policy = Policy { system, securebit };
-            assert_eq!(policy.bits(), bits);
-            assert_eq!(policy.mount(), bits & 1 != 0);
-            assert_eq!(policy.file(), bits & 2 != 0);
+            assert_eq!((policy.enforced(), policy.logged()), (enforced, logged));
+            assert_eq!(policy.mount(), enforced & 1 != 0);
+            assert_eq!(policy.file(), enforced & 2 != 0);
             assert_eq!(policy.to_string(), text);
         }
     }
