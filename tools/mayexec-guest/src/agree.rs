@@ -11,8 +11,8 @@ use std::os::unix::fs::{MetadataExt, chown};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use mayexec::Guarantee;
 use mayexec::facts::Acl;
+use mayexec::{Guarantee, LOG_ONLY};
 use rustix::fs::XattrFlags;
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, UnmountFlags, mount, mount_bind, unmount};
@@ -275,8 +275,10 @@ fn agree(
                 Vec::<&str>::new(),
             );
         }
-        for (&policy, allowed) in policies.iter().zip(&truth) {
-            watched(scene, who, policy, files, [allowed, strict], checks)?;
+        for (bits, allowed) in (1..).zip(&truth[1..]) {
+            for enforced in [true, false] {
+                watched(scene, who, bits, enforced, files, allowed, checks)?;
+            }
         }
     }
     Ok(())
@@ -312,24 +314,34 @@ fn differing<'a>(names: &'a [String], said: &[bool], right: &[bool]) -> Vec<&'a 
         .collect()
 }
 
-/// `watch --all --count` shows each open once, with the kernel's answer.
+/// `watch --all --count` shows each open once, with the kernel's answer, enforced or logged.
 fn watched(
     scene: &Scene,
     who: Who,
-    policy: Policy,
+    bits: u32,
+    enforced: bool,
     files: &[PathBuf],
-    [allowed, strict]: [&Vec<bool>; 2],
+    allowed: &[bool],
     checks: &mut Checks,
 ) -> Result<()> {
     if !traceable() {
         return Ok(());
     }
+    let policy = Policy::Sysctl(if enforced { bits } else { bits | LOG_ONLY });
     let count = files.len().to_string();
     let watch = Watch::start(&scene.mayexec, &["--all", "--count", &count])?;
-    scene.under(policy, || {
+    let opened = scene.under(policy, || {
         who.become_this()
             .and_then(|()| answers(files, Guarantee::Kernel))
     })??;
+    checks.equal(
+        &format!(
+            "{}, {policy:?}: only an enforced policy refuses",
+            who.name()
+        ),
+        opened == allowed || !enforced && opened.iter().all(|&opened| opened),
+        true,
+    );
     let (text, code) = watch.rest()?;
     let shown: Vec<_> = events(&text)?
         .iter()
@@ -337,17 +349,18 @@ fn watched(
             (
                 event["ino"].as_u64(),
                 event["ret"].as_i64(),
-                event["strict"].as_i64(),
+                event["denied"].as_array().map(Vec::is_empty),
+                event["enforced"].as_bool(),
             )
         })
         .collect();
-    let error = |allowed: bool| Some(if allowed { 0 } else { -13 });
     let mut right = Vec::new();
-    for (file, (allowed, strict)) in files.iter().zip(allowed.iter().zip(strict)) {
+    for (file, &allowed) in files.iter().zip(allowed) {
         right.push((
             Some(fs::metadata(file)?.ino()),
-            error(*allowed),
-            error(*strict),
+            Some(if allowed { 0 } else { -13 }),
+            Some(allowed),
+            Some(enforced),
         ));
     }
     let wrong: Vec<_> = shown

@@ -14,8 +14,7 @@ use anyhow::{Context, Result, ensure};
 use rustix::mount::mount_bind;
 
 use crate::Checks;
-use crate::scene::{Policy, Scene, put};
-use crate::tests::table;
+use crate::scene::{Policy, Scene, put, table};
 
 /// Debian's, which no other may hide.
 const PYTHON: &str = "/usr/bin/python3";

@@ -8,8 +8,7 @@ use anyhow::{Context, Result};
 use mayexec::{Guarantee, Open, Why};
 
 use crate::Checks;
-use crate::scene::{Policy, Scene, digest};
-use crate::tests::table;
+use crate::scene::{Policy, Scene, digest, table};
 
 /// What is demanded is given, or the open fails; and a C program gets the same answers.
 pub(crate) fn all(scene: &Scene, guarantee: Guarantee, checks: &mut Checks) -> Result<()> {

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use anyhow::{Context, Result};
+use mayexec::Why;
 use rustix::mount::{MountFlags, mount};
 use serde_json::Value;
 
@@ -27,17 +28,29 @@ pub(crate) struct Scene {
 pub(crate) enum Policy {
     /// The sysctl, at this value.
     Sysctl(u32),
-    /// The securebit of the process.
+    /// The securebit of the thread, set with CAP_SETPCAP.
     Securebit,
 }
 
 impl Policy {
-    /// The bits in force.
+    /// The checks that may refuse a file.
     pub(crate) fn bits(self) -> u32 {
         match self {
+            Self::Sysctl(bits) if bits & mayexec::LOG_ONLY != 0 => 0,
             Self::Sysctl(bits) => bits,
             Self::Securebit => 3,
         }
+    }
+}
+
+/// Why the table of the semantics refuses a file.
+pub(crate) fn table(bits: u32, noexec: bool, mode: u32) -> Option<Why> {
+    if bits & 1 != 0 && noexec {
+        Some(Why::Noexec)
+    } else if bits & 2 != 0 && mode & 0o111 == 0 {
+        Some(Why::NotExecutable)
+    } else {
+        None
     }
 }
 

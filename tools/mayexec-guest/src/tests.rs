@@ -12,11 +12,11 @@ use anyhow::{Context, Result, anyhow};
 use mayexec::{Guarantee, Open, Why};
 use rustix::io::Errno;
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::Checks;
 use crate::interpreters;
-use crate::scene::{Policy, Scene, put};
+use crate::scene::{Policy, Scene, put, table};
 use crate::watch::{TRACEFS, Watch, traceable};
 
 /// A program's language, and a script in it that prints `ran`.
@@ -35,7 +35,7 @@ pub(crate) fn all(scene: &Scene, guarantee: Guarantee, checks: &mut Checks) -> R
     checks.equal("the library finds the guarantee", best, guarantee);
     let mut policies = vec![Policy::Sysctl(0)];
     if guarantee == Guarantee::Kernel {
-        policies.extend([1, 2, 3].map(Policy::Sysctl));
+        policies.extend([1, 2, 3, 7].map(Policy::Sysctl));
     }
     if guarantee >= Guarantee::Securebits {
         policies.push(Policy::Securebit);
@@ -77,17 +77,6 @@ fn status(scene: &Scene, guarantee: Guarantee, checks: &mut Checks) -> Result<()
         Some(name),
     );
     Ok(())
-}
-
-/// Why the table of the semantics refuses a file.
-pub(crate) fn table(bits: u32, noexec: bool, mode: u32) -> Option<Why> {
-    if bits & 1 != 0 && noexec {
-        Some(Why::Noexec)
-    } else if bits & 2 != 0 && mode & 0o111 == 0 {
-        Some(Why::NotExecutable)
-    } else {
-        None
-    }
 }
 
 /// The library, `run` and `check` beside the table.
@@ -256,19 +245,36 @@ fn watch(scene: &Scene, checks: &mut Checks) -> Result<()> {
     checks.equal("watch has an instance of its own", instances()?, 1);
     let allowed = scene.exec.join("755");
     let noexec = scene.noexec.join("755");
+    let both = scene.noexec.join("644");
     let mode = scene.exec.join("644");
-    for path in [&allowed, &noexec, &mode] {
-        mayexec::open(path)?;
+    // A watched policy that logs nothing and refuses nothing shows nothing.
+    for bits in [0, 4, 7] {
+        scene.under(Policy::Sysctl(bits), || {
+            [&allowed, &noexec, &both, &mode]
+                .iter()
+                .filter(|path| mayexec::open(path).is_ok())
+                .count()
+        })?;
     }
-    for (name, reason) in [("755", "mount"), ("644", "file")] {
+    let mut shown = |name: &str, denied: Value, enforced: bool| -> Result<()> {
         let event = watch.event()?;
-        let found = ["name", "reason", "program"].map(|key| event[key].as_str().unwrap_or("-"));
+        let found = ["name", "program"].map(|key| event[key].as_str().unwrap_or("-"));
         checks.equal(
-            &format!("watch shows {name}: {reason}"),
-            found,
-            [name, reason, "mayexec-guest"],
+            &format!("watch shows {name}, enforced: {enforced}"),
+            (found, &event["denied"], &event["enforced"]),
+            ([name, "mayexec-guest"], &denied, &enforced.into()),
         );
-    }
+        Ok(())
+    };
+    // Logged, all checks are made; enforced, the first that refuses is the last.
+    shown("755", json!(["MOUNT"]), false)?;
+    shown("644", json!(["MOUNT", "FILE"]), false)?;
+    shown("644", json!(["FILE"]), false)?;
+    scene.under(Policy::Sysctl(3), || mayexec::open(&both).is_err())?;
+    shown("644", json!(["MOUNT"]), true)?;
+    scene.under(Policy::Securebit, || mayexec::open(&mode).is_err())?;
+    shown("644", json!(["FILE"]), true)?;
+    scene.sysctl(7)?;
     // Ones that are gone at once: how far they have come when they are named depends.
     let path = mode.to_str().context("a name in UTF-8")?;
     for _ in 0..4 {
@@ -286,6 +292,7 @@ fn watch(scene: &Scene, checks: &mut Checks) -> Result<()> {
     let program = event["program"].as_str().unwrap_or("-");
     let right = if program == "sh" { "sh" } else { "x [9] y" };
     checks.equal("watch names what has an odd name", program, right);
+    scene.sysctl(0)?;
     watch.interrupt()?;
     let (rest, code) = watch.rest()?;
     checks.equal("watch shows nothing else", rest.as_str(), "");
