@@ -118,20 +118,24 @@ make_tree() {
 		say "$kind: $step"
 		log=projects-$name-$kind-$step.log
 		code=0
-		(cd "$tree" && nice timeout --kill-after=60 3600 sh -c "$command") \
+		rm -rf "$out/$name/tmp"
+		mkdir "$out/$name/tmp"
+		(cd "$tree" && TMPDIR=$out/$name/tmp nice timeout --kill-after=60 3600 sh -c "$command") \
 			>"$logs/$log" 2>&1 </dev/null || code=$?
 		[ "$code" != 124 ] || fail "$name, $kind: $step did not end in an hour" "log: build/logs/$log"
 		[ "$step" != build ] || [ "$code" = 0 ] ||
-			fail "$name, $kind: build failed" "log: build/logs/$log" "is one of these missing? $(field needs)"
+			fail "$name, $kind: build failed" "log: build/logs/$log" \
+				"the build needs: a C compiler, make $(field needs)"
 		[ "$step" != test ] || echo "exit code $code" >>"$logs/$log"
 	done
 	[ -x "$tree/$(field binary)" ] || fail "$name, $kind: the build made no $(field binary)"
 	echo "$sum" >"$stamp"
 }
 
-# failures plain|patched: the failed tests, one a line.
+# failures plain|patched: the failed tests, one a line, without what differs between runs.
 failures() {
-	grep -E "$(field failed)|^exit code" "$logs/projects-$name-$1-test.log" | sort
+	grep -aE "$(field failed)|^exit code" "$logs/projects-$name-$1-test.log" |
+		sed "s,$out/$name/$1,,g; s/[0-9]\{4,\}/N/g" | sort
 }
 
 compare() {
