@@ -147,8 +147,12 @@ compare() {
 	failures plain >"$out/$name/plain.failures"
 	failures patched >"$out/$name/patched.failures"
 	worse=$(comm -13 "$out/$name/plain.failures" "$out/$name/patched.failures")
-	[ -z "$worse" ] || fail "$name: the suite is worse with the patch:" "$worse" \
-		"logs: build/logs/projects-$name-{plain,patched}-test.log"
+	[ -z "$worse" ] || {
+		rm -f "$out/$name/patched.done"
+		fail "$name: the suite is worse with the patch:" "$worse" \
+			"logs: build/logs/projects-$name-plain-test.log and ...-patched-test.log" \
+			"next: run it again, which tests the patched tree anew"
+	}
 	say "built; $changed changed lines; suite as before ($(grep -vc '^exit code' "$out/$name/plain.failures") failures in both)"
 }
 

@@ -1,0 +1,35 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+# Tries each way in which an interpreter can be given a file to execute, and
+# prints which ways run it: once with mode 0644, once with mode 0755.
+#
+# Usage: scripts/projects-try.sh PROJECT BINARY
+#
+# PROJECT is a file patches/projects/NAME/project: `code` is a program that prints
+# "ran"; `refuse: NAME: COMMAND` is a way that the policy must be able to refuse,
+# `open: NAME: COMMAND` one that stays open. In a COMMAND, $i is the interpreter,
+# $f the file with the code, $d its directory. The files are in TMPDIR.
+# A caller with securebits: capsh --secbits=0x100 --shell=/bin/sh -- SCRIPT PROJECT BINARY
+set -eu
+project=$1
+i=$2
+d=$(mktemp -d)
+trap 'rm -rf "$d"' EXIT
+f=$d/$(sed -n 's/^file: *//p' "$project")
+[ "$f" != "$d/" ] || f=$d/code
+sed -n 's/^code: *//p' "$project" >"$f"
+export d f i
+grep -E '^(refuse|open): ' "$project" | while IFS= read -r line; do
+	kind=${line%%: *}
+	rest=${line#*: }
+	printf '%s\t%s' "${rest%%: *}" "$kind"
+	for mode in 0644 0755; do
+		chmod "$mode" "$f"
+		said=$(cd "$d" && timeout 10 sh -c "${rest#*: }" 2>&1 </dev/null) || :
+		case $said in
+		*ran*) printf '\tran' ;;
+		*) printf '\trefused' ;;
+		esac
+	done
+	echo
+done
