@@ -23,7 +23,51 @@ pub(crate) const POLICY: &str = "fs/mayexec/policy.rs";
 pub(crate) fn run(ctx: &Ctx, report: &mut Report) -> Result<()> {
     tests(ctx, report)?;
     examples(ctx, report)?;
+    header(ctx, report)?;
     mutants(ctx, report)
+}
+
+/// make with a target of the header for interpreters.
+pub(crate) fn open_code(ctx: &Ctx, root: &Path, target: &str) -> Command {
+    let mut make = Command::new("make");
+    make.arg("-C")
+        .arg(root.join("userspace/open_code"))
+        .args(["-s", "CLANG=clang-19", "CLANGXX=clang++-19"])
+        .arg(format!("O={}", open_code_dir(ctx).display()))
+        .arg(target);
+    make
+}
+
+/// Where [`open_code`] puts what it builds.
+pub(crate) fn open_code_dir(ctx: &Ctx) -> PathBuf {
+    ctx.build.join("open_code")
+}
+
+/// Compiles the header for interpreters as strict C and C++, and runs its tests.
+fn header(ctx: &Ctx, report: &mut Report) -> Result<()> {
+    let log = ctx.fresh_log("open-code")?;
+    let name = "open_code.h";
+    let stage = Stage::begin("the header for interpreters", Some(&log));
+    let status = Logged::new("make check", &log)
+        .limit(Duration::from_secs(300))
+        .status(&mut open_code(ctx, &ctx.root, "check"), |_| stage.at(""))?;
+    stage.done("");
+    let text = fs::read_to_string(&log)?;
+    let lines = |start: &'static str| text.lines().filter(move |line| line.starts_with(start));
+    let skipped = lines("ok ").filter(|line| line.contains("# SKIP"));
+    for line in skipped.clone() {
+        report.skip(&format!("{name}: {line}"), "");
+    }
+    for line in lines("not ok ") {
+        report.fail(&format!("{name}: {line}"), "", Some(&log));
+    }
+    match (lines("ok ").count() - skipped.count(), status.success()) {
+        (0, _) => report.fail(name, "no test ran", Some(&log)),
+        (passed, true) => report.pass_many(name, passed),
+        (_, false) if lines("not ok ").count() > 0 => {}
+        (_, false) => report.fail(name, &crate::proc::tail(&text, 20), Some(&log)),
+    }
+    Ok(())
 }
 
 /// cargo with a command for the workspace of the tools.
