@@ -13,7 +13,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 
 use super::trailers;
-use crate::ctx::{Ctx, hash, with_extension, write_whole};
+use crate::ctx::{Ctx, with_extension, write_whole};
 use crate::git::Git;
 use crate::proc::{self, Logged};
 use crate::series::{self, BRANCH};
@@ -23,10 +23,6 @@ use crate::ui::Stage;
 const NAME: &str = "mayexec";
 /// b4 makes its branch from a branch: one that is gone again when it has.
 const START: &str = "mayexec-prep-start";
-/// The branch's setting that says what it was made of, and what that became.
-const MADE: &str = "branch.b4/mayexec.mayexec-made";
-/// What it says while a run makes the branch: one that was ended has nothing to keep.
-const MAKING: &str = "making -";
 /// The line in the cover commit that b4 finds it by.
 const MARK: &str = "--- b4-submit-tracking ---";
 /// Who sends if git does not know: somebody who may not.
@@ -52,11 +48,10 @@ pub(crate) fn prep(ctx: &Ctx) -> Result<()> {
     let source = Source::read(ctx)?;
     let old = Branch::find(ctx, &tree)?;
     if let Some(branch) = &old
-        && branch.made()?.is_none()
         && !ctx.force
     {
         bail!(
-            "{BRANCH} in {} has changes that are not from `make prep`\n\
+            "{BRANCH} is in {} already\n\
              FORCE=1 makes its patches and its cover letter anew from patches/ and keeps what b4 knows about it\n\
              (change-id, version, addressees); sign-offs and other changes made there leave the branch",
             ctx.show(branch.git.dir())
@@ -83,13 +78,7 @@ pub(crate) fn dry_run(ctx: &Ctx) -> Result<bool> {
     let source = Source::read(ctx)?;
     let branch = match Branch::find(ctx, &tree)? {
         None => make(ctx, &tree, &source, None)?,
-        Some(branch) => match branch.made()? {
-            // Nobody worked on it, so it can follow patches/, BASE and who asks.
-            Some(of) if of != source.key || !branch.is_current(&tree)? => {
-                make(ctx, &tree, &source, Some(branch))?
-            }
-            _ => branch,
-        },
+        Some(branch) => branch,
     };
     let mails = ctx.build.join("mails");
     let count = branch.mails(&mails)?;
@@ -210,21 +199,14 @@ pub(crate) fn unsaved(ctx: &Ctx) -> Result<Option<String>> {
     if ctx.kdir.is_some() || !ctx.linux().join(".git").exists() {
         return Ok(None);
     }
-    Ok(match linux.commit(&format!("refs/heads/{BRANCH}"))? {
-        Some(head) if made(&linux, &head)?.is_none() => Some(format!(
-            "the branch {BRANCH}, in {}",
-            ctx.show(&ctx.linux())
-        )),
-        _ => None,
-    })
+    let there = linux.commit(&format!("refs/heads/{BRANCH}"))?.is_some();
+    Ok(there.then(|| format!("the branch {BRANCH}, in {}", ctx.show(&ctx.linux()))))
 }
 
 /// The first posting in patches/ and its cover letter.
 struct Source {
     files: Vec<PathBuf>,
     letter: Letter,
-    /// Stands for all of it.
-    key: String,
 }
 
 impl Source {
@@ -235,7 +217,6 @@ impl Source {
             .with_context(|| format!("cannot read {}", ctx.show(&path)))?;
         Ok(Self {
             letter: Letter::parse(&text)?,
-            key: hash(format!("{}{text}", series::content_hash(&files)?).as_bytes()),
             files,
         })
     }
@@ -257,21 +238,16 @@ fn make<'a>(
         Some(branch) => branch,
         None => Branch::create(ctx, tree)?,
     };
-    let addresses = match branch.made()? {
-        // A list that the user may have trimmed stays.
-        None if before.is_some() => addressees(&branch.cover()?),
-        _ => Vec::new(),
+    // A list that the user may have trimmed stays.
+    let addresses = match &before {
+        Some(_) => addressees(&branch.cover()?),
+        None => Vec::new(),
     };
-    let made_of = setting(&branch.git)?;
-    branch.git.run(["config", MADE, MAKING])?;
     if let Err(error) = branch.fill(&tree.base, source, &addresses, &stage) {
         match &before {
-            Some(head) => {
-                branch
-                    .git
-                    .run(["checkout", "-q", "-f", "-B", BRANCH, head])?;
-                branch.git.run(["config", MADE, &made_of])?
-            }
+            Some(head) => branch
+                .git
+                .run(["checkout", "-q", "-f", "-B", BRANCH, head])?,
             None => {
                 tree.git.remove_worktree(branch.git.dir())?;
                 tree.git.run(["branch", "-q", "-D", BRANCH])?
@@ -287,24 +263,6 @@ fn make<'a>(
 /// Where the branch is checked out unless the user has it elsewhere.
 pub(crate) fn place(ctx: &Ctx) -> PathBuf {
     ctx.slot.join("prep")
-}
-
-/// The key of what the branch was made of, if `head` is what that became; an empty one
-/// if a run that made it was ended.
-fn made(git: &Git, head: &str) -> Result<Option<String>> {
-    let setting = setting(git)?;
-    if setting == MAKING {
-        return Ok(Some(String::new()));
-    }
-    Ok(setting
-        .split_once(' ')
-        .filter(|(became, _)| *became == head)
-        .map(|(_, key)| key.to_owned()))
-}
-
-/// The branch's setting [`MADE`]; empty if it has none.
-fn setting(git: &Git) -> Result<String> {
-    git.run(["config", "--default", "", "--get", MADE])
 }
 
 /// As [`Branch::cover_commit`], from any work tree.
@@ -347,12 +305,6 @@ impl<'a> Branch<'a> {
         let dir = found.clone().unwrap_or_else(|| place(ctx));
         if dir.exists() {
             let git = Git::at(&dir);
-            if dir == place(ctx) && setting(&git)? == MAKING {
-                // Left by a run that was ended: nobody else has worked there.
-                let _ = git.run(["am", "--quit"]);
-                git.force_to(BRANCH)?;
-                git.run(["checkout", "-q", BRANCH])?;
-            }
             series::refuse_half_done(ctx, &git)?;
             if found.is_none() {
                 bail!(
@@ -444,22 +396,7 @@ impl<'a> Branch<'a> {
             stage.at("asking get_maintainer");
             self.run_b4(&["prep", "--auto-to-cc"])?;
         }
-        let head = self.git.run(["rev-parse", "HEAD"])?;
-        self.git
-            .run(["config", MADE, &format!("{head} {}", source.key)])?;
         Ok(())
-    }
-
-    /// What the branch was made of, unless somebody changed it since.
-    fn made(&self) -> Result<Option<String>> {
-        made(&self.git, &self.git.run(["rev-parse", "HEAD"])?)
-    }
-
-    /// Whether the branch is on the tree's base and made by who sends now.
-    fn is_current(&self, tree: &Tree) -> Result<bool> {
-        let cover = self.cover_commit()?;
-        let made_by = self.git.run(["log", "-1", "--format=%ce", &cover])?;
-        Ok(self.base()? == tree.base && made_by == self.sender.1)
     }
 
     /// b4 in the work tree, as the sender.
@@ -553,9 +490,13 @@ impl<'a> Branch<'a> {
                     .to_owned(),
             );
         }
-        if !setting(&self.git)?.ends_with(&source.key) {
+        // Who wrote a patch and who has signed it off is the branch's own business.
+        let base = self.base()?;
+        let wanted = series::apply(self.ctx, &self.git, &base, &source.files)
+            .and_then(|applied| contents(&applied.git, &applied.git.commits(&base, "HEAD")?));
+        if wanted.ok() != Some(contents(&self.git, &self.commits()?)?) {
             problems.push(format!(
-                "patches/ changed since `make prep`: {BRANCH} has an older series"
+                "{BRANCH} has another series than patches/: `make prep FORCE=1` makes it anew"
             ));
         }
         problems.extend(patch_problems(&self.git, &self.commits()?, &sender)?);
@@ -618,12 +559,31 @@ impl<'a> Branch<'a> {
         }
         let applied = series::apply(self.ctx, &self.git, &self.base()?, &received)
             .context("what `b4 am` makes of the mails")?;
-        let tree = |git: &Git| git.run(["rev-parse", "HEAD^{tree}"]);
-        if tree(&applied.git)? != tree(&self.git)? {
+        if tree_of(&applied.git)? != tree_of(&self.git)? {
             bail!("what `b4 am` makes of the mails is another tree than {BRANCH}");
         }
         Ok(())
     }
+}
+
+/// The tree of each commit, and its message without trailers.
+fn contents(git: &Git, commits: &[String]) -> Result<Vec<String>> {
+    let content = |commit: &String| {
+        let show = |what: &str| git.run(["log", "-1", &format!("--format={what}"), commit]);
+        let trailers = show("%(trailers:only=true)")?;
+        let message = show("%B")?;
+        let own = message
+            .lines()
+            .filter(|line| !trailers.lines().any(|trailer| trailer == *line));
+        let own: Vec<&str> = own.collect();
+        Ok(format!("{}\n{}", show("%T")?, own.join("\n").trim()))
+    };
+    commits.iter().map(content).collect()
+}
+
+/// The tree of the commit that is checked out.
+fn tree_of(git: &Git) -> Result<String> {
+    git.run(["rev-parse", "HEAD^{tree}"])
 }
 
 /// Checks `what` out in a new work tree.
@@ -804,18 +764,20 @@ mod tests {
     }
 
     #[test]
-    fn a_branch_that_somebody_changed_is_not_as_it_was_made() {
+    fn a_sign_off_leaves_a_patch_what_it_was() {
         let (_dir, git) = scratch();
-        let head = git.run(["rev-parse", "HEAD"]).unwrap();
-        assert_eq!(made(&git, &head).unwrap(), None);
-        git.run(["config", MADE, MAKING]).unwrap();
-        assert_eq!(made(&git, &head).unwrap().as_deref(), Some(""));
-        git.run(["config", MADE, &format!("{head} key")]).unwrap();
-        assert_eq!(made(&git, &head).unwrap().as_deref(), Some("key"));
-        git.run(["commit", "-q", "--allow-empty", "-m", "more"])
-            .unwrap();
-        let head = git.run(["rev-parse", "HEAD"]).unwrap();
-        assert_eq!(made(&git, &head).unwrap(), None);
+        let amended = |message: &str| {
+            git.run(["commit", "-q", "--allow-empty", "-m", message])
+                .unwrap();
+            let head = git.run(["rev-parse", "HEAD"]).unwrap();
+            contents(&git, &[head]).unwrap()
+        };
+        let plain = amended("fs: x\n\nWhy.");
+        assert_eq!(
+            amended("fs: x\n\nWhy.\n\nSigned-off-by: T <t@k.test>"),
+            plain
+        );
+        assert_ne!(amended("fs: x\n\nBecause."), plain);
     }
 
     #[test]
