@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /* An interpreter whose language is: print the script. */
 #include <mayexec.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
 
 #ifndef MAYEXEC_H
 #define MAYEXEC_H
@@ -17,7 +17,7 @@
 enum mayexec_guarantee {
   // Not at all: an ordinary open.
   MAYEXEC_GUARANTEE_PLAIN = 0,
-  // The library has obeyed the securebits, by AT_EXECVE_CHECK.
+  // The library has made the checks that the policy asks for itself.
   MAYEXEC_GUARANTEE_SECUREBITS = 1,
   // The kernel has applied the policy in force: O_MAYEXEC.
   MAYEXEC_GUARANTEE_KERNEL = 2,

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! The library `mayexec` for C: see `include/mayexec.h`, which cbindgen makes of this file.
 
@@ -17,7 +17,7 @@ use rustix::io::Errno;
 pub enum MayexecGuarantee {
     /// Not at all: an ordinary open.
     Plain = 0,
-    /// The library has obeyed the securebits, by AT_EXECVE_CHECK.
+    /// The library has made the checks that the policy asks for itself.
     Securebits = 1,
     /// The kernel has applied the policy in force: O_MAYEXEC.
     Kernel = 2,
@@ -112,7 +112,7 @@ impl Failure {
         Self {
             errno,
             why: MayexecWhy::Open,
-            text: std::io::Error::from(errno).to_string(),
+            text: ladder::message(errno),
         }
     }
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use mayexec::facts::{Facts, Who};
-use mayexec::{Policy, Support, Why};
+use mayexec::{ExecveCheck, Policy, Why};
 use rustix::fs::{Access, AtFlags, CWD, FileType, Mode, OFlags};
 use rustix::io::Errno;
 use serde::Serialize;
@@ -20,7 +20,8 @@ use crate::{DENIED, FINE, TROUBLE};
 /// What would be said of a file under some policy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 struct Answer {
-    allowed: bool,
+    /// None if there is no telling.
+    allowed: Option<bool>,
     /// Why not.
     why: Option<&'static str>,
     /// The kernel has said so; otherwise it is an estimate.
@@ -50,9 +51,19 @@ fn words(why: Why) -> &'static str {
 impl Answer {
     fn new(why: Option<Why>, exact: bool) -> Self {
         Self {
-            allowed: why.is_none(),
+            allowed: Some(why.is_none()),
             why: why.map(words),
             exact,
+        }
+    }
+
+    /// Something that cannot be seen refuses the file, perhaps for a reason that this policy
+    /// does not ask about.
+    fn unknown() -> Self {
+        Self {
+            allowed: None,
+            why: Some("the kernel refuses to execute it for a reason that cannot be seen"),
+            exact: false,
         }
     }
 }
@@ -110,6 +121,11 @@ fn foretell(facts: &Facts, tried: Option<Tried>, policy: Policy) -> Vec<Answer> 
             // Nor does it ask all security modules that AT_EXECVE_CHECK asks.
             Answer::new(both, both != Some(Why::Other) && !tried.module())
         }
+        // A noexec superblock, a server, a module: whether this check alone sees it is not
+        // known.
+        Some(tried) if tried.both == Some(Some(Why::Other)) && estimate(facts, bits).is_none() => {
+            Answer::unknown()
+        }
         _ => Answer::new(estimate(facts, bits), false),
     };
     (0..=3).map(answer).collect()
@@ -128,7 +144,7 @@ fn restricted(facts: &Facts, tried: Option<Tried>, policy: Policy) -> Answer {
     }
 }
 
-fn examine(file: &Path, who: &Who) -> Report {
+fn examine(file: &Path, who: &Who, works: bool) -> Report {
     let mut report = Report {
         file: file.to_owned(),
         error: None,
@@ -137,35 +153,32 @@ fn examine(file: &Path, who: &Who) -> Report {
         securebit: None,
     };
     let flags = OFlags::PATH | OFlags::CLOEXEC;
-    let outcome =
-        rustix::fs::open(file, flags, Mode::empty()).and_then(|seen| fill(&mut report, &seen, who));
+    let outcome = rustix::fs::open(file, flags, Mode::empty())
+        .and_then(|seen| fill(&mut report, &seen, who, works));
     if let Err(errno) = outcome {
-        report.error = Some(std::io::Error::from(errno).to_string());
+        report.error = Some(mayexec::message(errno));
     }
     report
 }
 
 /// Says all of what was seen, whatever its path leads to by now.
-fn fill(report: &mut Report, seen: &OwnedFd, who: &Who) -> Result<(), Errno> {
+fn fill(report: &mut Report, seen: &OwnedFd, who: &Who, works: bool) -> Result<(), Errno> {
     let facts = Facts::of(seen, who)?;
     readable(seen, &facts)?;
     let policy = Policy::read();
-    let support = Support::get();
     let tried = facts.is_regular().then(|| Tried {
         in_force: mayexec::Open::new()
             .reopen(seen)
             .err()
             .map(|error| error.why),
-        both: support.execve_check.then(|| asked(seen, &facts)),
+        both: works.then(|| asked(seen, &facts)),
     });
     report.in_force = Some(match tried {
         Some(tried) => Answer::new(tried.in_force, true),
         None => Answer::new(estimate(&facts, policy.enforced()), false),
     });
     report.policies = foretell(&facts, tried, policy);
-    report.securebit = support
-        .execve_check
-        .then(|| restricted(&facts, tried, policy));
+    report.securebit = works.then(|| restricted(&facts, tried, policy));
     Ok(())
 }
 
@@ -189,7 +202,11 @@ fn print(out: &mut impl Write, report: &Report, policy: Policy) -> std::io::Resu
         return writeln!(out, "  cannot be opened: {error}");
     }
     let mut line = |label: &str, answer: &Answer| {
-        let verdict = if answer.allowed { "allowed" } else { "denied" };
+        let verdict = match answer.allowed {
+            Some(true) => "allowed",
+            Some(false) => "denied",
+            None => "cannot tell",
+        };
         let why = answer.why.map_or(String::new(), |why| format!(": {why}"));
         let how = if answer.exact { "" } else { " (estimate)" };
         writeln!(out, "  {label:<26} {verdict}{why}{how}")
@@ -216,9 +233,13 @@ fn print(out: &mut impl Write, report: &Report, policy: Policy) -> std::io::Resu
 
 /// Examines `files`.
 pub(crate) fn check(files: &[PathBuf], json: bool) -> Result<u8> {
+    let works = crate::probe::execve_check() == ExecveCheck::Works;
     let who = Who::caller().context("cannot tell who the caller is")?;
     let policy = Policy::read();
-    let reports: Vec<Report> = files.iter().map(|file| examine(file, &who)).collect();
+    let reports: Vec<Report> = files
+        .iter()
+        .map(|file| examine(file, &who, works))
+        .collect();
     let mut out = std::io::stdout().lock();
     if json {
         writeln!(out, "{}", serde_json::to_string_pretty(&reports)?)?;
@@ -228,7 +249,12 @@ pub(crate) fn check(files: &[PathBuf], json: bool) -> Result<u8> {
             print(&mut out, report, policy)?;
         }
     }
-    let denied = |report: &Report| report.in_force.as_ref().is_some_and(|a| !a.allowed);
+    let denied = |report: &Report| {
+        report
+            .in_force
+            .as_ref()
+            .is_some_and(|a| a.allowed == Some(false))
+    };
     Ok(if reports.iter().any(|report| report.error.is_some()) {
         TROUBLE
     } else if reports.iter().any(denied) {
@@ -265,6 +291,10 @@ mod tests {
         }
     }
 
+    fn works() -> bool {
+        crate::probe::execve_check() == ExecveCheck::Works
+    }
+
     #[test]
     fn the_file_that_was_seen_is_judged() {
         let dir = tempfile::tempdir().unwrap();
@@ -272,9 +302,9 @@ mod tests {
         let seen = put(&path, 0o755);
         fs::remove_file(&path).unwrap();
         let mut report = report(path);
-        fill(&mut report, &seen, &Who::caller().unwrap()).unwrap();
+        fill(&mut report, &seen, &Who::caller().unwrap(), works()).unwrap();
         let answer = report.in_force.unwrap();
-        assert!(answer.exact && answer.allowed, "{answer:?}");
+        assert!(answer.exact && answer.allowed == Some(true), "{answer:?}");
     }
 
     #[test]
@@ -284,20 +314,20 @@ mod tests {
         let mode = Mode::from_raw_mode(0o755);
         rustix::fs::mknodat(CWD, &path, FileType::Fifo, mode, 0).unwrap();
         let who = Who::caller().unwrap();
-        let found = examine(&path, &who);
-        assert!(found.policies[0].allowed && !found.policies[0].exact);
-        assert!(!found.policies[3].allowed && !found.policies[3].exact);
+        let found = examine(&path, &who, works());
+        assert!(found.policies[0].allowed == Some(true) && !found.policies[0].exact);
+        assert!(found.policies[3].allowed == Some(false) && !found.policies[3].exact);
 
         let socket = dir.path().join("socket");
         let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
-        assert!(examine(&socket, &who).error.is_some());
+        assert!(examine(&socket, &who, works()).error.is_some());
 
         fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).unwrap();
         let seen = see(&path);
         // Of this thread only, and without root's capabilities.
         uapi::set_fs_ids(65534, 65534);
         let mut report = report(path);
-        let outcome = fill(&mut report, &seen, &Who::caller().unwrap());
+        let outcome = fill(&mut report, &seen, &Who::caller().unwrap(), works());
         assert_eq!(outcome, Err(Errno::ACCESS));
     }
 
@@ -306,7 +336,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let seen = put(&dir.path().join("x"), 0o755);
         let facts = Facts::of(&seen, &Who::caller().unwrap()).unwrap();
-        let policy = |system, securebit| Policy { system, securebit };
+        let policy = |system, securebit| Policy {
+            system,
+            securebit,
+            ..Policy::default()
+        };
         let none = policy(Some(0), false);
         let answers = |in_force, both, policy| {
             let tried = Tried {
@@ -319,26 +353,28 @@ mod tests {
                 .collect::<Vec<_>>()
         };
         let (other, mode) = (Some(Why::Other), Some(Why::NotExecutable));
-        let (exact, estimate) = ((true, true), (true, false));
+        let (exact, estimate) = ((Some(true), true), (Some(true), false));
+        let (refused, denied) = ((Some(false), true), (Some(false), false));
+        let unknown = (None, false);
         assert_eq!(
             answers(None, None, none),
             [exact, estimate, estimate, exact]
         );
         assert_eq!(
             answers(None, other, none),
-            [exact, estimate, estimate, (false, false)],
+            [exact, unknown, unknown, denied],
             "a hook that only an execution has"
         );
-        assert_eq!(answers(None, mode, none)[3], (false, true));
+        assert_eq!(answers(None, mode, none)[3], refused);
         assert_eq!(answers(None, Some(Why::Busy), none)[3], estimate);
         assert_eq!(
             answers(other, None, none),
-            [(false, true), estimate, estimate, estimate],
+            [refused, estimate, estimate, estimate],
             "a module refuses whatever the policy is"
         );
         assert_eq!(
             answers(other, other, policy(Some(3), false)),
-            [estimate, estimate, estimate, (false, true)]
+            [estimate, unknown, unknown, refused]
         );
         assert_eq!(
             answers(mode, mode, policy(Some(0), true))[0],
@@ -355,8 +391,8 @@ mod tests {
             (answer.allowed, answer.exact)
         };
         assert_eq!(answer(None, None, false), exact);
-        assert_eq!(answer(None, other, false), (false, true));
+        assert_eq!(answer(None, other, false), refused);
         assert_eq!(answer(other, None, false), estimate);
-        assert_eq!(answer(other, None, true), (false, true));
+        assert_eq!(answer(other, None, true), refused);
     }
 }

@@ -68,14 +68,16 @@ impl Kind {
         matches!(self, Self::Shell | Self::Bash)
     }
 
-    /// Whether `-c '. SCRIPT' NAME`, after these options, runs SCRIPT with $0 as NAME.
+    /// Whether `-c 'eval SCRIPT' NAME`, after these options, runs SCRIPT with $0 as NAME.
     pub(crate) fn sources(self, program: &OsStr, options: &[OsString]) -> bool {
         // A shell that only reads does not read SCRIPT then, a restricted one refuses to,
-        // and one that ends after one command has it as that one.
+        // one that ends after one command has it as
+        // that one, and one that shows what it reads would show that.
         let changes = |option: &OsString| match option.as_bytes() {
-            b"--restricted" | b"noexec" | b"onecmd" | b"restricted_shell" => true,
+            b"--restricted" | b"--verbose" | b"noexec" | b"verbose" | b"onecmd"
+            | b"restricted_shell" => true,
             [b'-', b'-', ..] => false,
-            [b'-', letters @ ..] => letters.iter().any(|letter| b"Dnrt".contains(letter)),
+            [b'-', letters @ ..] => letters.iter().any(|letter| b"Dnrtv".contains(letter)),
             _ => false,
         };
         self.is_shell() && !is_restricted(program) && !options.iter().any(changes)

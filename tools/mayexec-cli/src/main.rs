@@ -4,6 +4,7 @@
 
 mod check;
 mod interpreter;
+mod probe;
 mod run;
 mod scan;
 mod show;
@@ -35,6 +36,7 @@ const RUN_MISSING: u8 = 127;
 const EXIT_CODES: &str = "Exit codes:
   0    done; nothing is or would be denied
   1    check, scan: something is or would be denied
+       status: what --require demands is not there
   2    wrong usage
   3    something could not be examined or done
   125  run: it cannot be told what the script is, or --strict asks for the impossible
@@ -58,6 +60,10 @@ enum Verb {
         /// Print JSON
         #[arg(long)]
         json: bool,
+        /// End with 1 unless this is there: `kernel:1` for O_MAYEXEC and a sysctl that
+        /// enforces MOUNT, `:2` FILE, `:3` both; `securebits:3` takes the program's own checks
+        #[arg(long, value_name = "GUARANTEE[:CHECKS]")]
+        require: Option<status::Demand>,
     },
     /// Say whether this caller may open files to execute them, under which policy, and why
     ///
@@ -77,8 +83,10 @@ enum Verb {
     /// The interpreter gets the script as /dev/fd/N and does not look the path up again.
     /// Known are sh, dash, bash, perl, python, awk (-f) and lua, by their names. For another
     /// interpreter put `--` before the script: mayexec run other -x -- script arguments.
+    /// A script alone, as a path with a slash, is run by the interpreter of its #! line.
     /// In shells, $0 is the script's path; in the others, and in shells that are restricted
-    /// or have -n, -t or -D, it is /dev/fd/N.
+    /// or have -n, -t, -v or -D, it is /dev/fd/N. A script that asks bash for BASH_SOURCE is
+    /// refused, as bash could not answer right: it needs a bash that opens with O_MAYEXEC.
     #[command(after_help = EXIT_CODES)]
     Run {
         /// Apply both checks whatever the policy is, and fail where the kernel has none
@@ -119,7 +127,7 @@ enum Verb {
 
 fn main() -> ExitCode {
     let outcome = match Args::parse().verb {
-        Verb::Status { json } => status::status(json),
+        Verb::Status { json, require } => status::status(json, require),
         Verb::Check { json, files } => check::check(&files, json),
         Verb::Run { strict, words } => Ok(run::run(strict, &words)),
         Verb::Scan(options) => scan::scan(&options),

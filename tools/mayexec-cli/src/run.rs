@@ -2,10 +2,11 @@
 
 //! `mayexec run`.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
@@ -17,9 +18,12 @@ use crate::interpreter::{self, Found, Kind, Place};
 use crate::show;
 use crate::{RUN_DENIED, RUN_FAILED, RUN_MISSING};
 
-/// The first descriptor that a script can get: those below 10 are for shell scripts to
-/// redirect.
+/// The first descriptor that a script can get which its interpreter opens again: those below
+/// 10 are for shell scripts to redirect.
 const FIRST: i32 = 10;
+
+/// The first for a shell that reads the script and closes it. Shells can name those below 10.
+const FIRST_OF_SHELL: i32 = 3;
 
 /// What kept a script from being run.
 struct Failure {
@@ -46,7 +50,8 @@ pub(crate) fn run(strict: bool, words: &[OsString]) -> u8 {
                 std::io::ErrorKind::NotFound => RUN_MISSING,
                 _ => RUN_DENIED,
             };
-            Failure::new(code, format!("{}: {error}", show::name(&words[0])))
+            let text = Errno::from_io_error(&error).map_or(error.to_string(), mayexec::message);
+            Failure::new(code, format!("{}: {text}", show::name(&words[0])))
         }
         Err(failure) => failure,
     };
@@ -60,6 +65,14 @@ fn prepare(strict: bool, words: &[OsString]) -> Result<(Command, Vec<OwnedFd>), 
         .split_first()
         .ok_or_else(|| Failure::new(RUN_FAILED, "no interpreter is named"))?;
     let kind = Kind::of(program);
+    if kind.is_none()
+        && program.as_bytes().contains(&b'/')
+        && !args.iter().any(|arg| arg == "--")
+        && let Some(mut line) = shebang(strict, program)?
+    {
+        line.extend_from_slice(words);
+        return prepare(strict, &line);
+    }
     let (mut args, places) = match kind {
         Some(kind) => match kind.find(args) {
             Found::Scripts(places) => (args.to_vec(), places),
@@ -83,34 +96,103 @@ fn prepare(strict: bool, words: &[OsString]) -> Result<(Command, Vec<OwnedFd>), 
     let mut scripts = Vec::new();
     for place in &places {
         let name = interpreter::name(&args[place.index], place);
-        let script = open(strict, Path::new(&name))?;
-        let path = format!("/dev/fd/{}", script.as_raw_fd());
-        scripts.push(script);
-        match kind {
-            Some(kind) if kind.sources(program, &args[..place.index]) => {
-                source(&mut args, place, &path, &name);
+        let sources = kind.filter(|kind| kind.sources(program, &args[..place.index]));
+        let first = if sources.is_some() {
+            FIRST_OF_SHELL
+        } else {
+            FIRST
+        };
+        let script = open(strict, Path::new(&name), first)?;
+        let fd = script.as_raw_fd();
+        match sources {
+            // Beyond 9, a shell cannot close it.
+            Some(kind) if fd < FIRST => {
+                if kind == Kind::Bash && mentions(&script, b"BASH_SOURCE") {
+                    let name = show::name(&name);
+                    let text = format!(
+                        "{name}: it asks for BASH_SOURCE, which bash cannot have right under run; \
+                         use a bash with the patch of patches/projects/bash"
+                    );
+                    return Err(Failure::new(RUN_FAILED, text));
+                }
+                evaluate(&mut args, place, fd, &name);
             }
-            _ => args[place.index] = interpreter::replaced(&args[place.index], place, &path),
+            _ => {
+                let path = format!("/dev/fd/{fd}");
+                args[place.index] = interpreter::replaced(&args[place.index], place, &path);
+            }
         }
+        scripts.push(script);
     }
     let mut command = Command::new(program);
     command.args(args);
     Ok((command, scripts))
 }
 
-/// Has a shell read the script with `.`, so that $0 is the script's name.
-fn source(args: &mut Vec<OsString>, place: &Place, path: &str, name: &OsString) {
+/// The interpreter that the #! line of a script names, with its option, if there is one.
+fn shebang(strict: bool, path: &OsStr) -> Result<Option<Vec<OsString>>, Failure> {
+    let script = match open(strict, Path::new(path), FIRST) {
+        Ok(script) => script,
+        // Something else says what is wrong with it, if it is no script.
+        Err(failure) if failure.code == RUN_MISSING => return Ok(None),
+        Err(failure) => return Err(failure),
+    };
+    // The kernel looks at so many bytes.
+    let mut start = [0; 256];
+    let length = rustix::io::pread(&script, &mut start, 0).unwrap_or(0);
+    let Some(line) = start[..length].strip_prefix(b"#!") else {
+        return Ok(None);
+    };
+    let line = line
+        .split(|&byte| byte == b'\n')
+        .next()
+        .unwrap_or_default()
+        .trim_ascii();
+    let (program, option) = match line.iter().position(u8::is_ascii_whitespace) {
+        Some(end) => (&line[..end], line[end..].trim_ascii()),
+        None => (line, &b""[..]),
+    };
+    let is_env = program.ends_with(b"/env");
+    if program.is_empty() || is_env && (option.is_empty() || option.starts_with(b"-")) {
+        return Ok(None);
+    }
+    let words = if is_env {
+        vec![option]
+    } else if option.is_empty() {
+        vec![program]
+    } else {
+        vec![program, option]
+    };
+    let words = words
+        .into_iter()
+        .map(|word| OsString::from_vec(word.to_vec()));
+    Ok(Some(words.collect()))
+}
+
+/// Whether a script has this in it; one that is not regular cannot be looked at twice.
+fn mentions(script: &OwnedFd, what: &[u8]) -> bool {
+    let mut text: Vec<u8> = Vec::new();
+    let mut chunk = vec![0; 1 << 16];
+    while let Ok(length @ 1..) = rustix::io::pread(script, &mut chunk, text.len() as u64) {
+        text.extend(&chunk[..length]);
+    }
+    text.windows(what.len()).any(|found| found == what)
+}
+
+/// Has a shell read all of the script, close it, and evaluate what it has read, so that $0 is
+/// the script's name and what the script starts does not hold it open.
+fn evaluate(args: &mut Vec<OsString>, place: &Place, fd: i32, name: &OsString) {
     let mut end = place.index;
     // What ends the options would end them before -c.
     if end > 0 && (args[end - 1] == "--" || args[end - 1] == "-") {
         end -= 1;
     }
-    let run = ["-c".into(), format!(". {path}").into(), name.clone()];
-    args.splice(end..=place.index, run);
+    let code = format!("eval \"exec {fd}<&-;$(command cat <&{fd} || echo exit {RUN_FAILED})\"");
+    args.splice(end..=place.index, ["-c".into(), code.into(), name.clone()]);
 }
 
 /// Opens a script under the policy, as a descriptor that the interpreter inherits.
-fn open(strict: bool, path: &Path) -> Result<OwnedFd, Failure> {
+fn open(strict: bool, path: &Path, first: i32) -> Result<OwnedFd, Failure> {
     let options = if strict {
         Open::new().check_always()
     } else {
@@ -126,13 +208,13 @@ fn open(strict: bool, path: &Path) -> Result<OwnedFd, Failure> {
         Failure::new(code, format!("{name}: {error}"))
     })?;
     let trouble = |errno: Errno| {
-        let error = std::io::Error::from(errno);
+        let error = mayexec::message(errno);
         Failure::new(RUN_FAILED, format!("{name}: {error}"))
     };
     if is_directory(&opened.file).map_err(trouble)? {
         return Err(Failure::new(RUN_DENIED, format!("{name}: is a directory")));
     }
-    let script = rustix::io::fcntl_dupfd_cloexec(&opened.file, FIRST).map_err(trouble)?;
+    let script = rustix::io::fcntl_dupfd_cloexec(&opened.file, first).map_err(trouble)?;
     rustix::io::fcntl_setfd(&script, FdFlags::empty()).map_err(trouble)?;
     Ok(script)
 }

@@ -20,10 +20,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use indicatif::ProgressBar;
 use mayexec::Support;
-use mayexec::facts::{Acl, Who};
-use rustix::fs::{
-    AtFlags, FileType, Mode, OFlags, RawDir, ResolveFlags, StatVfsMountFlags, Statx, StatxFlags,
-};
+use mayexec::facts::{self, Acl, Who};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, ResolveFlags, Statx, StatxFlags};
 use rustix::io::Errno;
 use serde::Serialize;
 
@@ -79,6 +77,8 @@ struct Finding {
     mode: u32,
     /// The permission bits that --fix gives.
     fixed_mode: Option<u32>,
+    /// Why --fix leaves a file as it is that a mode would fix.
+    left: Option<&'static str>,
     #[serde(skip)]
     identity: Identity,
 }
@@ -128,6 +128,8 @@ struct Mount {
     id: u64,
     dev: (u32, u32),
     noexec: bool,
+    /// The kernel's own files, which are no code, and of which some are gone once read.
+    pseudo: bool,
 }
 
 /// The scan while it goes on.
@@ -190,6 +192,41 @@ fn fixed(mode: u32) -> Option<u32> {
     (new != mode).then_some(new)
 }
 
+/// Directories of which a program starts every file that has execute permission, such as
+/// run-parts(8): to take it from a file is how an administrator turns the file off. Beside
+/// these, all whose names end in `.d` are taken for such.
+const STARTED: [&str; 12] = [
+    "cron.daily",
+    "cron.hourly",
+    "cron.monthly",
+    "cron.weekly",
+    "cron.yearly",
+    "hooks",
+    "system-environment-generators",
+    "system-generators",
+    "system-shutdown",
+    "system-sleep",
+    "user-environment-generators",
+    "user-generators",
+];
+
+/// Directories whose names end in `.d`, and whose files a shell reads instead of starting
+/// them.
+const SOURCED: [&str; 4] = ["Xsession.d", "bash_completion.d", "profile.d", "zshrc.d"];
+
+/// Why --fix leaves a file in `dir` as it is: whoever took execute permission from it may
+/// have meant it.
+fn left(dir: &Path, mode: u32) -> Option<&'static str> {
+    if mode & 0o6000 != 0 {
+        return Some("it is set-user-ID or set-group-ID, and execute permission would arm it");
+    }
+    // A relative path such as `.` does not tell the directory's name.
+    let whole = dir.canonicalize();
+    let name = whole.as_deref().unwrap_or(dir).file_name()?.to_str()?;
+    let started = STARTED.contains(&name) || (name.ends_with(".d") && !SOURCED.contains(&name));
+    started.then_some("what is executable in its directory is started, so it may be turned off")
+}
+
 /// Opens one name below a directory, following no symbolic link.
 fn open_below(dir: impl AsFd, name: &CStr, flags: OFlags) -> Result<OwnedFd, Errno> {
     let mut flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW;
@@ -220,15 +257,14 @@ fn mount_of(fd: impl AsFd, stat: &Statx) -> Result<Mount, Errno> {
     Ok(Mount {
         id: stat.stx_mnt_id,
         dev: Identity::of(stat).dev,
-        noexec: rustix::fs::fstatvfs(fd)?
-            .f_flag
-            .contains(StatVfsMountFlags::NOEXEC),
+        noexec: facts::is_noexec(&fd)?,
+        pseudo: facts::is_pseudo(&fd)?,
     })
 }
 
 impl Scan {
     fn complain(&self, path: &Path, errno: Errno) {
-        let text = format!("{}: {}", show::name(path), std::io::Error::from(errno));
+        let text = format!("{}: {}", show::name(path), mayexec::message(errno));
         lock(&self.trouble).push(text);
     }
 
@@ -303,7 +339,7 @@ impl Scan {
             }
         };
         let elsewhere = self.one_file_system && mount.dev != parent.mount.dev;
-        if elsewhere || self.roots.contains(&Place::of(&stat)) {
+        if elsewhere || mount.pseudo || self.roots.contains(&Place::of(&stat)) {
             return;
         }
         let dir = Arc::new(Dir { fd, path, mount });
@@ -333,7 +369,11 @@ impl Scan {
         let kind = match open_below(&dir.fd, name, OFlags::RDONLY) {
             Ok(fd) => {
                 if own_mount {
-                    noexec = mount_of(&fd, stat)?.noexec;
+                    let mount = mount_of(&fd, stat)?;
+                    if mount.pseudo {
+                        return Ok(());
+                    }
+                    noexec = mount.noexec;
                 }
                 let mut start = [0; 256];
                 let length = rustix::io::pread(&fd, &mut start, 0)?;
@@ -348,13 +388,15 @@ impl Scan {
             return Ok(());
         }
         if let Some(kind) = kind {
+            let left = (!executable).then(|| left(&dir.path, mode)).flatten();
             lock(&self.findings).push(Finding {
                 path: dir.path.join(file_name),
                 kind,
                 noexec,
                 not_executable: !executable,
                 mode: mode & 0o7777,
-                fixed_mode: fixed(mode & 0o7777).filter(|_| !executable),
+                fixed_mode: fixed(mode & 0o7777).filter(|_| !executable && left.is_none()),
+                left,
                 identity: Identity::of(stat),
             });
         }
@@ -400,6 +442,9 @@ fn named(user: &str) -> Result<Who> {
         uid,
         gids: ask("-G")?,
         overrides: uid == 0,
+        unmapped: Who::caller()
+            .context("cannot tell who the caller is")?
+            .unmapped,
     })
 }
 
@@ -423,6 +468,11 @@ pub(crate) fn scan(options: &Options) -> Result<u8> {
     let mut dirs = Vec::new();
     for path in &options.dirs {
         match root(path) {
+            Ok((_, dir)) if dir.mount.pseudo => {
+                let name = show::name(path);
+                let text = format!("{name}: not scanned, the files there are the kernel's own");
+                lock(&scan.trouble).push(text);
+            }
             // One that is named twice, or by a link too, is read once.
             Ok((place, dir)) => {
                 if scan.roots.insert(place) {
@@ -444,8 +494,18 @@ pub(crate) fn scan(options: &Options) -> Result<u8> {
     findings.sort_by(|a, b| a.path.cmp(&b.path));
     if options.apply {
         for finding in &findings {
-            if let Err(errno) = apply(finding, &options.dirs) {
-                scan.complain(&finding.path, errno);
+            match apply(finding, &options.dirs) {
+                Ok(()) => {}
+                Err(UNCHANGED) => {
+                    let name = show::name(&finding.path);
+                    let text = format!("{name}: the filesystem does not change the mode");
+                    lock(&scan.trouble).push(text);
+                }
+                Err(errno) => scan.complain(&finding.path, errno),
+            }
+            if let Some(why) = finding.left {
+                let name = show::name(&finding.path);
+                let _ = writeln!(std::io::stderr(), "mayexec: {name} is left: {why}");
             }
         }
     }
@@ -560,8 +620,24 @@ fn apply(finding: &Finding, dirs: &[PathBuf]) -> Result<(), Errno> {
     }
     // chmod(2) of an O_PATH descriptor, which fchmod(2) refuses.
     let link = format!("/proc/self/fd/{}", fd.as_raw_fd());
-    rustix::fs::chmod(link, Mode::from_raw_mode(mode))
+    rustix::fs::chmod(link, Mode::from_raw_mode(mode))?;
+    // Some filesystems keep modes of their own and do not say so.
+    let after = u32::from(statx(&fd, c"", AtFlags::EMPTY_PATH)?.stx_mode) & 0o7777;
+    kept(after, mode)
 }
+
+/// Whether chmod(2) has done what it said.
+fn kept(after: u32, wanted: u32) -> Result<(), Errno> {
+    if after == wanted {
+        Ok(())
+    } else {
+        // No chmod(2) fails like this, so the words below are for this alone.
+        Err(UNCHANGED)
+    }
+}
+
+/// The filesystem did not change a mode and said that it had.
+const UNCHANGED: Errno = Errno::NOTSUP;
 
 /// The argument of chmod(1) that adds the bits of `fixed`.
 fn added(mode: u32, fixed: u32) -> String {
@@ -599,7 +675,10 @@ fn print(out: &mut impl Write, report: &Report<'_>, fix: bool) -> std::io::Resul
                 let command = format!("chmod {} --", added(finding.mode, fixed));
                 writeln!(out, "{}", show::shell(&command, &finding.path))?;
             }
-            None => writeln!(out, "# not fixed: {}: {why}", show::name(&finding.path))?,
+            None => {
+                let why = finding.left.unwrap_or(why);
+                writeln!(out, "# not fixed: {}: {why}", show::name(&finding.path))?;
+            }
         }
         if finding.noexec && finding.fixed_mode.is_some() {
             writeln!(out, "# {} is on a noexec mount", show::name(&finding.path))?;
@@ -642,6 +721,7 @@ mod tests {
             not_executable: true,
             mode: 0o644,
             fixed_mode: Some(0o755),
+            left: None,
             identity: Identity::of(&stat),
         }
     }
@@ -657,6 +737,24 @@ mod tests {
 
     fn mode(path: &Path) -> u32 {
         fs::metadata(path).unwrap().permissions().mode() & 0o7777
+    }
+
+    #[test]
+    fn what_somebody_turned_off_is_left() {
+        let left = |dir: &str, mode| left(Path::new(dir), mode).is_some();
+        for dir in ["/x/cron.daily", "/x/update-motd.d", "/x/.git/hooks"] {
+            assert!(left(dir, 0o644), "{dir}");
+        }
+        for dir in ["/x/lib", "/x/profile.d", "/"] {
+            assert!(!left(dir, 0o644), "{dir}");
+            assert!(left(dir, 0o4644) && left(dir, 0o2644), "{dir}");
+        }
+    }
+
+    #[test]
+    fn a_mode_that_stays_is_noticed() {
+        assert_eq!(kept(0o755, 0o755), Ok(()));
+        assert_eq!(kept(0o644, 0o755), Err(UNCHANGED));
     }
 
     #[test]

@@ -7,11 +7,11 @@ use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 
 use anyhow::Result;
-use mayexec::{Guarantee, Policy, Support};
+use mayexec::{ExecveCheck, Guarantee, Policy, Support};
 use serde::Serialize;
 
 use crate::show::policy_name;
-use crate::{FINE, tracefs};
+use crate::{DENIED, FINE, tracefs};
 
 #[derive(Debug, Serialize)]
 struct Status {
@@ -20,6 +20,8 @@ struct Status {
     o_mayexec: bool,
     o_emptypath: bool,
     at_execve_check: bool,
+    /// What keeps O_MAYEXEC from this process on a kernel that has it, or may have it.
+    hidden_by: Option<&'static str>,
     guarantee: &'static str,
     sysctl: Option<u32>,
     sysctl_fixed: Option<bool>,
@@ -38,9 +40,10 @@ impl Status {
             .is_some_and(|bits| bits & uapi::SECBIT_EXEC_RESTRICT_FILE != 0)
     }
 
-    fn read() -> Self {
+    fn read(check: ExecveCheck) -> Self {
         let support = Support::get();
         let policy = Policy::read();
+        let guarantee = guarantee(support, check);
         let fixed = fs::metadata(uapi::SYSCTL)
             .ok()
             .map(|file| file.permissions().mode() & 0o222 == 0);
@@ -61,12 +64,9 @@ impl Status {
             openat2: support.openat2,
             o_mayexec: support.mayexec,
             o_emptypath: support.emptypath,
-            at_execve_check: support.execve_check,
-            guarantee: match support.guarantee() {
-                Guarantee::Plain => "plain",
-                Guarantee::Securebits => "securebits",
-                Guarantee::Kernel => "kernel",
-            },
+            at_execve_check: check == ExecveCheck::Works,
+            hidden_by: hidden_by(support, policy),
+            guarantee: word(guarantee),
             sysctl: policy.system,
             sysctl_fixed: fixed,
             securebits: uapi::securebits().ok(),
@@ -76,6 +76,69 @@ impl Status {
             lsms,
             tracepoint: tracefs::dir().map(|dir| dir.join("events").join(tracefs::EVENT).is_dir()),
         }
+    }
+}
+
+/// The best that an open can get.
+fn guarantee(support: Support, check: ExecveCheck) -> Guarantee {
+    match check {
+        _ if support.mayexec => Guarantee::Kernel,
+        ExecveCheck::Works => Guarantee::Securebits,
+        _ => Guarantee::Plain,
+    }
+}
+
+fn word(guarantee: Guarantee) -> &'static str {
+    match guarantee {
+        Guarantee::Kernel => "kernel",
+        Guarantee::Securebits => "securebits",
+        Guarantee::Plain => "plain",
+    }
+}
+
+/// What keeps O_MAYEXEC from this process.
+fn hidden_by(support: Support, policy: Policy) -> Option<&'static str> {
+    match policy.system {
+        _ if support.emulated => Some("an emulator or a filter that accepts every flag"),
+        Some(_) if !support.mayexec => Some("a seccomp filter or an emulator"),
+        None if policy.unknown && !support.openat2 => Some("perhaps a seccomp filter"),
+        _ => None,
+    }
+}
+
+/// What somebody demands of the system: a guarantee, and the checks that are enforced.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Demand {
+    guarantee: Guarantee,
+    checks: u32,
+}
+
+impl std::str::FromStr for Demand {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (word, checks) = text.split_once(':').unwrap_or((text, "0"));
+        let guarantee = match word {
+            "kernel" => Guarantee::Kernel,
+            "securebits" => Guarantee::Securebits,
+            _ => return Err("it is kernel or securebits, then perhaps :1, :2 or :3".to_owned()),
+        };
+        match checks.parse() {
+            Ok(checks @ 0..=3) => Ok(Self { guarantee, checks }),
+            _ => Err("the checks are 1 (MOUNT), 2 (FILE) or 3 (both)".to_owned()),
+        }
+    }
+}
+
+impl Demand {
+    /// Whether the system does not give what is demanded.
+    fn is_missed(self, best: Guarantee, policy: Policy) -> bool {
+        // The kernel may not count the securebit, and does not say so.
+        let enforced = match self.guarantee {
+            Guarantee::Kernel => policy.system_enforces(),
+            _ => policy.enforced(),
+        };
+        best < self.guarantee || enforced & self.checks != self.checks
     }
 }
 
@@ -118,18 +181,34 @@ fn securebits(bits: Option<u32>) -> String {
 }
 
 /// Prints what the kernel has and which policy is in force.
-pub(crate) fn status(json: bool) -> Result<u8> {
-    let status = Status::read();
+pub(crate) fn status(json: bool, require: Option<Demand>) -> Result<u8> {
+    let check = crate::probe::execve_check();
+    let status = Status::read(check);
+    let best = guarantee(Support::get(), check);
+    let code = match require {
+        Some(demand) if demand.is_missed(best, Policy::read()) => DENIED,
+        _ => FINE,
+    };
     let mut out = std::io::stdout().lock();
     if json {
         writeln!(out, "{}", serde_json::to_string_pretty(&status)?)?;
-        return Ok(FINE);
+        return Ok(code);
     }
     let yes = |is: bool| if is { "yes" } else { "no" };
     writeln!(out, "kernel           {}", status.kernel)?;
-    writeln!(out, "O_MAYEXEC        {}", yes(status.o_mayexec))?;
+    match status.hidden_by {
+        Some(by) => writeln!(out, "O_MAYEXEC        no, hidden by {by}")?,
+        None => writeln!(out, "O_MAYEXEC        {}", yes(status.o_mayexec))?,
+    }
     writeln!(out, "O_EMPTYPATH      {}", yes(status.o_emptypath))?;
-    writeln!(out, "AT_EXECVE_CHECK  {}", yes(status.at_execve_check))?;
+    writeln!(
+        out,
+        "AT_EXECVE_CHECK  {}",
+        match check {
+            ExecveCheck::Filtered => "no, filtered by seccomp (as sudo's NOEXEC does)",
+            check => yes(check == ExecveCheck::Works),
+        }
+    )?;
     if !status.openat2 {
         writeln!(out, "openat2          no, missing or filtered by seccomp")?;
     }
@@ -139,6 +218,7 @@ pub(crate) fn status(json: bool) -> Result<u8> {
         match (status.sysctl, status.sysctl_fixed) {
             (Some(bits), Some(true)) => format!("{bits} ({}), fixed", policy_name(bits)),
             (Some(bits), _) => format!("{bits} ({})", policy_name(bits)),
+            (None, _) if Policy::read().unknown => "cannot be read".to_owned(),
             (None, _) => "not there".to_owned(),
         }
     )?;
@@ -165,17 +245,45 @@ pub(crate) fn status(json: bool) -> Result<u8> {
             .tracepoint
             .map_or("unknown, tracefs is not mounted or not readable", yes)
     )?;
-    writeln!(
-        out,
-        "an open gets     {}",
-        Support::get().guarantee().describe()
-    )?;
-    Ok(FINE)
+    writeln!(out, "an open gets     {}", best.describe())?;
+    out.flush()?;
+    Ok(code)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_demanded_is_there_or_not() {
+        let missed = |demand: &str, best, system, securebit| {
+            let policy = Policy {
+                system,
+                securebit,
+                ..Policy::default()
+            };
+            demand.parse::<Demand>().unwrap().is_missed(best, policy)
+        };
+        let kernel = Guarantee::Kernel;
+        assert!(!missed("kernel:1", kernel, Some(1), false));
+        assert!(!missed("kernel:1", kernel, Some(3), false));
+        assert!(missed("kernel:3", kernel, Some(1), false));
+        assert!(missed("kernel:1", kernel, Some(7), false), "only logged");
+        assert!(
+            missed("kernel:1", Guarantee::Securebits, Some(1), false),
+            "hidden"
+        );
+        assert!(
+            missed("kernel:3", kernel, Some(0), true),
+            "it may not count"
+        );
+        assert!(!missed("securebits:3", Guarantee::Securebits, None, true));
+        assert!(missed("securebits", Guarantee::Plain, None, true));
+        assert!(!missed("kernel", kernel, Some(0), false));
+        for wrong in ["", "plain", "kernel:4", "kernel:x", "kernel:"] {
+            assert!(wrong.parse::<Demand>().is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn securebits_have_names() {

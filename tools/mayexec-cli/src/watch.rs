@@ -703,7 +703,7 @@ mod tests {
         let said = |system| {
             let policy = Policy {
                 system,
-                securebit: false,
+                ..Policy::default()
             };
             silence(policy).is_some()
         };

@@ -2,7 +2,6 @@
 
 //! The command on whatever kernel runs the tests.
 
-use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -10,6 +9,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use assert_cmd::Command;
+use mayexec::ExecveCheck;
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
 use tempfile::TempDir;
 
@@ -64,6 +64,75 @@ fn a_shell_script_finds_its_name_and_its_arguments() {
         let start = format!("{}|-x|2|", script.display());
         assert!(said.out.starts_with(&start), "{shell}: {said:?}");
         assert!(said.out[start.len()..].contains('u'), "{shell}: {said:?}");
+    }
+}
+
+#[test]
+fn a_shell_script_is_run_as_the_shell_would_run_it() {
+    let dir = dir();
+    // Plain bash goes on after `return`; dash ends there.
+    let text = "cat <<'E'\n$0 'x'\nE\nreturn 3 2>/dev/null\necho \"line $LINENO of $0\"\nexit 4";
+    let script = put(dir.path(), "x", text, 0o755);
+    for shell in ["sh", "dash", "bash"] {
+        let plain = said(Command::new(shell).arg(&script));
+        let run = said(mayexec().args(["run", shell]).arg(&script));
+        assert_eq!((run.code, run.out), (plain.code, plain.out), "{shell}");
+    }
+}
+
+#[test]
+fn what_a_script_starts_does_not_hold_the_script_open() {
+    let dir = dir();
+    let script = put(
+        dir.path(),
+        "daemon",
+        "ls -l /proc/self/fd | grep -c daemon\n",
+        0o755,
+    );
+    for shell in ["sh", "dash", "bash"] {
+        let run = said(mayexec().args(["run", shell]).arg(&script));
+        assert_eq!(run.out, "0\n", "{shell}: {run:?}");
+    }
+}
+
+#[test]
+fn what_bash_could_not_answer_is_refused() {
+    let dir = dir();
+    let text = "main() { echo ran; }\nif [[ \"${BASH_SOURCE[0]}\" == \"$0\" ]]; then main; fi\n";
+    let script = put(dir.path(), "guard", text, 0o755);
+    let run = said(mayexec().args(["run", "bash"]).arg(&script));
+    assert_eq!((run.code, run.out.as_str()), (Some(125), ""), "{run:?}");
+    assert!(run.err.contains("patches/projects/bash"), "{run:?}");
+}
+
+#[test]
+fn a_script_alone_is_run_by_its_first_line() {
+    let dir = dir();
+    for line in ["#!/bin/sh", "#! /usr/bin/env bash", "#!/bin/dash -u"] {
+        let text = format!("{line}\necho \"ran $0 $1\"\n");
+        let script = put(dir.path(), "x", text, 0o755);
+        let run = said(mayexec().arg("run").arg(&script).arg("one"));
+        let right = format!("ran {} one\n", script.display());
+        assert_eq!((run.out, run.code), (right, Some(0)), "{line}");
+    }
+    let run = said(
+        mayexec()
+            .arg("run")
+            .arg(put(dir.path(), "y", "echo ran\n", 0o755)),
+    );
+    assert_eq!(run.code, Some(125), "{run:?}");
+}
+
+#[test]
+fn no_message_has_an_errno_s_number() {
+    for args in [
+        ["run", "sh", "/no/such"],
+        ["check", "--", "/no/such"],
+        ["scan", "-x", "/no/such"],
+    ] {
+        let said = said(mayexec().args(args));
+        assert!(format!("{said:?}").contains("No such file"), "{said:?}");
+        assert!(!format!("{said:?}").contains("os error"), "{said:?}");
     }
 }
 
@@ -237,7 +306,7 @@ fn strict_refuses_what_is_not_executable() {
     let strict = said(mayexec().args(["run", "--strict", "sh"]).arg(&script));
     assert_eq!(strict.out, "");
     // 125 where the kernel has no check.
-    let code = if mayexec::Support::get().execve_check {
+    let code = if mayexec::Support::get().execve_check() == ExecveCheck::Works {
         126
     } else {
         125
@@ -456,27 +525,34 @@ fn status_agrees_with_the_library() {
     let status: serde_json::Value = serde_json::from_str(&said.out).unwrap();
     let support = mayexec::Support::get();
     assert_eq!(status["o_mayexec"], support.mayexec);
-    assert_eq!(status["at_execve_check"], support.execve_check);
+    let works = support.execve_check() == ExecveCheck::Works;
+    assert_eq!(status["at_execve_check"], works);
     assert_eq!(status["o_emptypath"], support.emptypath);
 }
 
-#[test]
-fn a_filter_is_survived_and_said() {
-    // openat2 and execveat; the child inherits this thread's filter.
-    const CALLS: [i64; 2] = [437, 322];
-    let dir = dir();
-    let script = put(dir.path(), "x", "echo ran\n", 0o755);
-    let rules = CALLS.map(|call| (call, vec![]));
+/// openat2(2) and execveat(2).
+const OPENAT2: i64 = 437;
+const EXECVEAT: i64 = 322;
+
+/// Makes system calls end so in this thread and in what it starts.
+fn filter(calls: &[i64], action: SeccompAction) {
     let filter: BpfProgram = SeccompFilter::new(
-        BTreeMap::from(rules),
+        calls.iter().map(|&call| (call, vec![])).collect(),
         SeccompAction::Allow,
-        SeccompAction::Errno(38),
+        action,
         seccompiler::TargetArch::x86_64,
     )
     .unwrap()
     .try_into()
     .unwrap();
     seccompiler::apply_filter(&filter).unwrap();
+}
+
+#[test]
+fn a_filter_is_survived_and_said() {
+    let dir = dir();
+    let script = put(dir.path(), "x", "echo ran\n", 0o755);
+    filter(&[OPENAT2, EXECVEAT], SeccompAction::Errno(38));
     let run = said(mayexec().args(["run", "sh"]).arg(&script));
     assert_eq!((run.code, run.out.as_str()), (Some(0), "ran\n"), "{run:?}");
     let run = said(mayexec().args(["run", "--strict", "sh"]).arg(&script));
@@ -485,6 +561,122 @@ fn a_filter_is_survived_and_said() {
     assert!(status.out.contains("filtered by seccomp"), "{status:?}");
     let scan = said(mayexec().arg("scan").arg(dir.path()));
     assert_eq!(scan.code, Some(0), "{scan:?}");
+}
+
+#[test]
+fn a_filter_that_kills_does_not_end_check() {
+    let dir = dir();
+    let script = put(dir.path(), "x", "echo ran\n", 0o755);
+    filter(&[EXECVEAT], SeccompAction::KillProcess);
+    for args in [&["check"][..], &["run", "sh"]] {
+        let said = said(mayexec().args(args).arg(&script));
+        assert_eq!(said.code, Some(0), "{args:?}: {said:?}");
+    }
+    let status = said(mayexec().arg("status"));
+    assert!(status.out.contains("filtered by seccomp"), "{status:?}");
+}
+
+/// The command on a system whose sysctl has this value, as its user can see: in a mount
+/// namespace with another file in the sysctl's place. A kernel that has the flag does not take
+/// its policy from there.
+fn under_sysctl(value: &str, words: &str) -> Said {
+    let line = format!(
+        "mount -t tmpfs none /proc/sys/fs && echo {value} >/proc/sys/fs/open_mayexec_enforce \
+         && exec \"$0\" {words}"
+    );
+    let mut command = Command::new("unshare");
+    command.args(["--user", "--map-root-user", "--mount", "sh", "-c", &line]);
+    said(command.arg(env!("CARGO_BIN_EXE_mayexec")))
+}
+
+#[test]
+fn a_policy_that_the_kernel_cannot_apply_is_applied() {
+    let dir = dir();
+    let bad = put(dir.path(), "bad", "echo ran\n", 0o644);
+    let good = put(dir.path(), "good", "echo ran\n", 0o755);
+    filter(&[OPENAT2], SeccompAction::Errno(38));
+    for (value, file, code) in [
+        ("0", &bad, 0),
+        ("1", &bad, 0),
+        ("2", &bad, 126),
+        ("3", &bad, 126),
+        ("4", &bad, 0),
+        ("7", &bad, 0),
+        ("3", &good, 0),
+        ("3", &Path::new("/dev/null").to_owned(), 126),
+    ] {
+        let said = under_sysctl(value, &format!("run sh {}", file.display()));
+        assert_eq!(said.code, Some(code), "{value}, {file:?}: {said:?}");
+    }
+    let check = under_sysctl("3", &format!("check {}", bad.display()));
+    assert_eq!(check.code, Some(1), "{check:?}");
+    let status = under_sysctl("3", "status");
+    assert!(
+        status.out.contains("hidden by a seccomp filter"),
+        "{status:?}"
+    );
+    assert_eq!(under_sysctl("3", "status --require kernel:1").code, Some(1));
+    let demand = "status --require securebits:3";
+    assert_eq!(under_sysctl("3", demand).code, Some(0));
+    assert_eq!(under_sysctl("7", demand).code, Some(1));
+
+    filter(&[EXECVEAT], SeccompAction::Errno(13));
+    let run = under_sysctl("3", &format!("run sh {}", good.display()));
+    assert_eq!((run.code, run.out.as_str()), (Some(126), ""), "{run:?}");
+    assert!(run.err.contains("seccomp"), "{run:?}");
+    let run = under_sysctl("1", &format!("run sh {}", good.display()));
+    assert_eq!(run.code, Some(0), "{run:?}");
+}
+
+#[test]
+fn fix_leaves_what_somebody_has_disarmed() {
+    let dir = dir();
+    let daily = dir.path().join("cron.daily");
+    fs::create_dir(&daily).unwrap();
+    let job = put(&daily, "job", "#!/bin/sh\n", 0o644);
+    let armed = put(dir.path(), "armed.sh", "#!/bin/sh\n", 0o4644);
+    let plain = put(dir.path(), "plain.sh", "#!/bin/sh\n", 0o644);
+    let shown = said(mayexec().args(["scan", "--fix"]).arg(dir.path()));
+    assert_eq!(
+        shown.out.matches("\nchmod ").count() + usize::from(shown.out.starts_with("chmod ")),
+        1
+    );
+    for reason in ["set-user-ID", "turned off"] {
+        assert!(shown.out.contains(reason), "{shown:?}");
+    }
+    let fixed = said(mayexec().args(["scan", "--fix", "--apply"]).arg(dir.path()));
+    assert_eq!(fixed.err.matches("is left").count(), 2, "{fixed:?}");
+    assert_eq!(
+        [mode(&job), mode(&armed), mode(&plain)],
+        [0o644, 0o4644, 0o755]
+    );
+}
+
+#[test]
+fn pseudo_filesystems_are_not_scanned() {
+    let said = said(mayexec().args(["scan", "--json", "/proc/self"]));
+    assert_eq!(said.code, Some(3), "{said:?}");
+    let report: serde_json::Value = serde_json::from_str(&said.out).unwrap();
+    assert_eq!(report["files"], 0);
+}
+
+#[test]
+fn what_is_not_mapped_is_not_overridden() {
+    let dir = dir();
+    let path = put(dir.path(), "x.sh", "#!/bin/sh\n", 0o744);
+    if rustix::process::geteuid().as_raw() != 0 {
+        // Nobody else's file can be made.
+        return;
+    }
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let bin = env!("CARGO_BIN_EXE_mayexec");
+    let line = format!(
+        "exec setpriv --reuid 65533 --regid 65533 --clear-groups unshare --user --map-root-user {bin} scan {}",
+        dir.path().display()
+    );
+    let scan = said(Command::new("sh").args(["-c", &line]));
+    assert_eq!(scan.code, Some(1), "{scan:?}");
+    assert!(scan.out.contains(path.to_str().unwrap()), "{scan:?}");
 }
 
 #[test]

@@ -205,24 +205,57 @@ fn filtered(scene: &Scene, guarantee: Guarantee, checks: &mut Checks) -> Result<
         architecture,
     )?
     .try_into()?;
-    let path = scene.exec.join("644");
-    let (plain, demanded) = scene.under(Policy::Sysctl(3), || {
-        seccompiler::apply_filter(&filter)
-            .map(|()| {
-                let plain = mayexec::open(&path).map(|opened| opened.guarantee);
-                let demanded = Open::new().require(Guarantee::Kernel).open(&path);
-                (plain, demanded.map(|opened| opened.guarantee))
-            })
-            .context("cannot filter")
-    })??;
+    let answers = |policy| {
+        scene.under(policy, || {
+            seccompiler::apply_filter(&filter)
+                .map(|()| {
+                    let demand = Open::new().require(Guarantee::Kernel);
+                    [&scene.exec, &scene.noexec].map(|dir| {
+                        [0o755, 0o644].map(|mode| {
+                            let path = dir.join(format!("{mode:o}"));
+                            let opened = mayexec::open(&path).map_err(|error| error.why);
+                            let demanded = demand.open(&path).map_err(|error| error.why);
+                            (opened.map(|opened| opened.guarantee), demanded.err())
+                        })
+                    })
+                })
+                .context("cannot filter")
+        })?
+    };
     let had = guarantee.min(Guarantee::Securebits);
-    checks.equal("without openat2, less is guaranteed", plain.ok(), Some(had));
     let needed = Guarantee::Kernel;
-    checks.equal(
-        "without openat2, the kernel's guarantee is not given",
-        demanded.map_err(|error| error.why == Why::Guarantee { needed, had }),
-        Err(true),
-    );
+    let mut policies = vec![0];
+    if guarantee == Guarantee::Kernel {
+        policies.extend([1, 2, 3, 7]);
+    }
+    for value in policies {
+        let policy = Policy::Sysctl(value);
+        let given = if policy.bits() == 0 {
+            Guarantee::Plain
+        } else {
+            had
+        };
+        // AT_EXECVE_CHECK, which stands for FILE there, looks at the mount too.
+        let made = if policy.bits() & 2 != 0 {
+            3
+        } else {
+            policy.bits()
+        };
+        let right = [false, true].map(|noexec| {
+            [0o755, 0o644].map(|mode| {
+                let demanded = Some(Why::Guarantee { needed, had });
+                match table(made, noexec, mode) {
+                    None => (Ok(given), demanded),
+                    Some(why) => (Err(why), demanded),
+                }
+            })
+        });
+        checks.equal(
+            &format!("{policy:?}, without openat2: the library applies the policy"),
+            answers(policy)?,
+            right,
+        );
+    }
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! `mayexec-lua SCRIPT [ARGUMENT]...`: Lua that opens scripts and modules with the library.
 

@@ -1,4 +1,4 @@
--- SPDX-License-Identifier: GPL-2.0
+-- SPDX-License-Identifier: MIT OR Apache-2.0
 -- Lua's own ways of loading code from files, with read(), which opens by the library.
 local read, load = ..., load
 

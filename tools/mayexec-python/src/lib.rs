@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! The hook of CPython's `io.open_code`: an extension module, `mayexec._hook`, for an
 //! interpreter that runs already, and a function for one that is about to start.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! `mayexec-python SCRIPT [ARGUMENT]...`: Python that has the hook from the start, so that
 //! what runs before the script (site, .pth files, sitecustomize) is opened by it too.

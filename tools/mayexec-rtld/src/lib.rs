@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! An audit library of glibc's loader, rtld-audit(7): with `LD_AUDIT=libmayexec_rtld.so`,
 //! shared objects are opened by the library mayexec too.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! The audit library in a program of this system.
 
@@ -66,7 +66,7 @@ impl Stage {
             .env("LD_LIBRARY_PATH", self.dir.join("lib"))
             .env("LD_PRELOAD", object)
             .stderr(stderr);
-        if !mayexec::Support::get().execve_check {
+        if mayexec::Support::get().execve_check() != mayexec::ExecveCheck::Works {
             return None;
         }
         // Securebits are a thread's own, and its children's.

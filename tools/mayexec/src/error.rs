@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! Why a file was not opened.
 
@@ -34,7 +34,7 @@ pub enum Why {
         /// What the kernel has.
         had: Guarantee,
     },
-    /// The securebit demands a check that a seccomp filter keeps the program from making.
+    /// The policy demands a check that a seccomp filter keeps the program from making.
     Filtered,
     /// RESOLVE_* flags need openat2(2).
     Unresolved,
@@ -58,6 +58,7 @@ impl Why {
 
 /// A file was not opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Error {
     /// The reason.
     pub why: Why,
@@ -85,14 +86,24 @@ impl fmt::Display for Error {
                 had.describe()
             ),
             Why::Filtered => f.write_str(
-                "SECBIT_EXEC_RESTRICT_FILE demands a check, but execveat(2) is filtered",
+                "the policy demands a check, but a seccomp filter answers for execveat(2)",
             ),
             Why::Unresolved => f.write_str("RESOLVE_* flags need openat2(2)"),
             why => match why.denial() {
                 Some(reason) => write!(f, "{reason} ({})", self.policy),
-                None => write!(f, "{}", std::io::Error::from(self.errno)),
+                None => f.write_str(&message(self.errno)),
             },
         }
+    }
+}
+
+/// What an errno means, without the number that the standard library adds.
+#[must_use]
+pub fn message(errno: Errno) -> String {
+    let text = std::io::Error::from(errno).to_string();
+    match text.rfind(" (os error ") {
+        Some(end) => text[..end].to_owned(),
+        None => text,
     }
 }
 

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! What user space can see of a file, without opening it.
 //!
@@ -22,6 +22,9 @@ pub struct Who {
     pub gids: Vec<u32>,
     /// Whether CAP_DAC_OVERRIDE overrides all but the absence of any execute bit.
     pub overrides: bool,
+    /// What owners that the user namespace does not map look like; none in a namespace that
+    /// maps all. The capability does not reach their files.
+    pub unmapped: Option<[u32; 2]>,
 }
 
 impl Who {
@@ -32,8 +35,10 @@ impl Who {
     /// /proc is not mounted.
     pub fn caller() -> std::io::Result<Self> {
         let text = std::fs::read_to_string("/proc/thread-self/status")?;
-        Self::parse(&text)
-            .ok_or_else(|| std::io::Error::other("/proc/thread-self/status is incomplete"))
+        let mut who = Self::parse(&text)
+            .ok_or_else(|| std::io::Error::other("/proc/thread-self/status is incomplete"))?;
+        who.unmapped = unmapped()?;
+        Ok(who)
     }
 
     fn parse(status: &str) -> Option<Self> {
@@ -53,13 +58,23 @@ impl Who {
             uid,
             gids,
             overrides: caps & CAP_DAC_OVERRIDE != 0,
+            unmapped: None,
         })
+    }
+
+    /// Whether the capability counts for a file of these owners. An owner that is mapped to
+    /// the number of the unmapped ones cannot be told from them: the answer is no, then.
+    fn reaches(&self, uid: u32, gid: u32) -> bool {
+        self.overrides
+            && self
+                .unmapped
+                .is_none_or(|unmapped| uid != unmapped[0] && gid != unmapped[1])
     }
 
     /// Whether `mode`, the owners and the ACL let this one execute a regular file.
     #[must_use]
     pub fn may_execute(&self, mode: u32, uid: u32, gid: u32, acl: Option<&Acl>) -> bool {
-        if self.overrides && mode & 0o111 != 0 {
+        if self.reaches(uid, gid) && mode & 0o111 != 0 {
             return true;
         }
         if self.uid == uid {
@@ -73,6 +88,24 @@ impl Who {
             _ => mode & 0o001 != 0,
         }
     }
+}
+
+/// The numbers of owners that are not mapped, if some are not.
+fn unmapped() -> std::io::Result<Option<[u32; 2]>> {
+    let all = |map: &str| -> std::io::Result<bool> {
+        let text = std::fs::read_to_string(format!("/proc/thread-self/{map}"))?;
+        Ok(text.split_whitespace().eq(["0", "0", "4294967295"]))
+    };
+    if all("uid_map")? && all("gid_map")? {
+        return Ok(None);
+    }
+    let number = |name: &str| {
+        let text = std::fs::read_to_string(format!("/proc/sys/kernel/{name}")).ok();
+        // The kernel's default.
+        text.and_then(|text| text.trim().parse().ok())
+            .unwrap_or(65534)
+    };
+    Ok(Some([number("overflowuid"), number("overflowgid")]))
 }
 
 /// A POSIX access control list.
@@ -173,11 +206,11 @@ impl Facts {
     /// Those of fstat(2) and fstatvfs(3), or /proc is not mounted.
     pub fn of(file: impl AsFd, who: &Who) -> Result<Self, Errno> {
         let stat = rustix::fs::fstat(&file)?;
-        let flags = rustix::fs::fstatvfs(&file)?.f_flag;
+        let noexec = is_noexec(&file)?;
         let acl = acl(format!("/proc/self/fd/{}", file.as_fd().as_raw_fd()));
         Ok(Self {
             stat,
-            noexec: flags.contains(StatVfsMountFlags::NOEXEC),
+            noexec,
             executable: who.may_execute(stat.st_mode, stat.st_uid, stat.st_gid, acl.as_ref()),
         })
     }
@@ -187,6 +220,58 @@ impl Facts {
     pub fn is_regular(&self) -> bool {
         FileType::from_raw_mode(self.stat.st_mode) == FileType::RegularFile
     }
+}
+
+/// Kinds of filesystems that never execute a file, whatever the flags of their mounts: the
+/// numbers of `include/uapi/linux/magic.h` of proc, sysfs and the two of control groups.
+const NEVER: [u32; 4] = [0x9fa0, 0x6265_6572, 0x0027_e0eb, 0x6367_7270];
+
+/// Kinds of filesystems that hold no files of anybody's: those of [`NEVER`], and debugfs,
+/// tracefs, securityfs, bpf, pstore, configfs, efivarfs, mqueue, binfmt_misc, devpts,
+/// selinuxfs, smackfs, fusectl, hugetlbfs, nsfs.
+const PSEUDO: [u32; 15] = [
+    0x6462_6720,
+    0x7472_6163,
+    0x7363_6673,
+    0xcafe_4a11,
+    0x6165_676c,
+    0x6265_6570,
+    0xde5e_81e4,
+    0x1980_0202,
+    0x4249_4e4d,
+    0x1cd1,
+    0xf97c_ff8c,
+    0x4341_5d53,
+    0x6573_5543,
+    0x9584_58f6,
+    0x6e73_6673,
+];
+
+/// The number of the kind of filesystem.
+fn kind(file: impl AsFd) -> Result<u32, Errno> {
+    let kind = i128::from(rustix::fs::fstatfs(file)?.f_type);
+    // Signed or not, and of several sizes, as the architecture has it.
+    Ok((kind & i128::from(u32::MAX)) as u32)
+}
+
+/// Whether the file is on a noexec mount, or on a filesystem that is noexec by itself.
+///
+/// # Errors
+///
+/// Those of fstatfs(2).
+pub fn is_noexec(file: impl AsFd) -> Result<bool, Errno> {
+    let flags = rustix::fs::fstatvfs(&file)?.f_flag;
+    Ok(flags.contains(StatVfsMountFlags::NOEXEC) || NEVER.contains(&kind(file)?))
+}
+
+/// Whether the file is one of the kernel's own: reading it may have effects.
+///
+/// # Errors
+///
+/// Those of fstatfs(2).
+pub fn is_pseudo(file: impl AsFd) -> Result<bool, Errno> {
+    let kind = kind(file)?;
+    Ok(NEVER.contains(&kind) || PSEUDO.contains(&kind))
 }
 
 /// The ACL of the file that `path` leads to, if it has one that can be read.
@@ -206,6 +291,7 @@ mod tests {
             uid,
             gids: gids.to_vec(),
             overrides: false,
+            unmapped: None,
         }
     }
 
@@ -232,6 +318,29 @@ mod tests {
         };
         assert!(!root.may_execute(0o644, 1, 1, None));
         assert!(root.may_execute(0o645, 1, 1, None));
+    }
+
+    #[test]
+    fn the_capability_does_not_reach_unmapped_owners() {
+        let root = Who {
+            overrides: true,
+            unmapped: Some([65534, 65534]),
+            ..user(0, &[0])
+        };
+        assert!(root.may_execute(0o744, 0, 0, None));
+        assert!(root.may_execute(0o654, 1, 1, None));
+        assert!(!root.may_execute(0o744, 65534, 0, None));
+        assert!(!root.may_execute(0o754, 1, 65534, None));
+        assert!(root.may_execute(0o755, 65534, 65534, None), "others");
+    }
+
+    #[test]
+    fn proc_is_noexec_and_pseudo_whatever_its_mount_says() {
+        let file = std::fs::File::open("/proc/version").unwrap();
+        assert!(is_noexec(&file).unwrap() && is_pseudo(&file).unwrap());
+        let dir = tempfile::tempdir().unwrap();
+        let file = std::fs::File::open(dir.path()).unwrap();
+        assert!(!is_pseudo(&file).unwrap());
     }
 
     #[test]

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 #![doc = include_str!("../README.md")]
 
@@ -10,13 +10,14 @@ mod filter;
 mod open;
 mod policy;
 mod support;
+mod sys;
 
 use std::path::Path;
 
-pub use error::{Error, Why};
+pub use error::{Error, Why, message};
 pub use open::{Open, Opened};
 pub use policy::{LOG_ONLY, Policy};
-pub use support::{Guarantee, Support};
+pub use support::{ExecveCheck, Guarantee, Support};
 
 /// Opens a script, a module or a library that is about to be executed, under the policy
 /// in force and with whatever guarantee the kernel can give.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! The ladder.
 
@@ -8,21 +8,22 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use rustix::fs::{FileType, OFlags, ResolveFlags};
+use rustix::fs::{FileType, OFlags, ResolveFlags, StatVfsMountFlags};
 use rustix::io::Errno;
-use uapi::{O_EMPTYPATH, O_MAYEXEC, OpenHow};
 
 use crate::error::{Error, Why};
 use crate::facts::{Facts, Who};
-use crate::policy::Policy;
-use crate::support::{Guarantee, Support};
+use crate::policy::{self, Policy};
+use crate::support::{ExecveCheck, Guarantee, Support};
+use crate::sys::{self, ENFORCE_FILE, ENFORCE_MOUNT, O_EMPTYPATH, O_MAYEXEC};
 
 /// An open file, and how it was looked at.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Opened {
     /// The file, open for reading, closed on exec.
     pub file: File,
-    /// Who has applied the policy.
+    /// Who has looked at the file: [`Guarantee::Plain`] where there was nothing to check.
     pub guarantee: Guarantee,
     /// Whether the file has passed `AT_EXECVE_CHECK`.
     pub checked: bool,
@@ -63,7 +64,7 @@ impl Default for Open {
 }
 
 impl Open {
-    /// Whatever guarantee there is, every way of resolving a path.
+    /// What the policy asks for, every way of resolving a path.
     pub fn new() -> Self {
         Self {
             require: Guarantee::Plain,
@@ -72,7 +73,8 @@ impl Open {
         }
     }
 
-    /// Fails unless this guarantee can be given.
+    /// Fails unless this guarantee can be given, whatever the policy is. Anything but
+    /// [`Guarantee::Plain`] also fails where the policy cannot be known.
     pub fn require(mut self, guarantee: Guarantee) -> Self {
         self.require = guarantee;
         self
@@ -178,22 +180,45 @@ impl Open {
         support: Support,
         target: &impl Fn(Support) -> Result<Target, Errno>,
     ) -> Result<Opened, Error> {
-        let policy = Policy::read();
-        let failed = |why, errno| Error { why, errno, policy };
-        let guarantee = support.guarantee();
+        // The kernel knows the policy; it is read to explain a refusal only.
+        let policy = if support.mayexec {
+            Policy {
+                securebit: policy::securebit(),
+                ..Policy::default()
+            }
+        } else {
+            Policy::read()
+        };
+        let failed = |why, errno| Error {
+            why,
+            errno,
+            policy: Policy::read(),
+        };
         let too_low = |needed| {
-            let had = guarantee;
+            let had = support.guarantee();
             failed(Why::Guarantee { needed, had }, Errno::NOTSUP)
         };
-        if guarantee < self.require {
+        // What the kernel would check, if something did not hide its flag.
+        let own = policy.system_enforces();
+        let check = self.always || policy.securebit || own & ENFORCE_FILE != 0;
+        if !support.mayexec && self.require == Guarantee::Kernel {
             return Err(too_low(self.require));
         }
-        if self.always && !support.execve_check {
-            return Err(too_low(Guarantee::Securebits));
+        let wanted = !support.mayexec && self.require > Guarantee::Plain;
+        if check || wanted {
+            let works = support.execve_check() == ExecveCheck::Works;
+            if !works && (self.always || wanted) {
+                return Err(too_low(self.require.max(Guarantee::Securebits)));
+            }
+            // Only a filter keeps a kernel that has the securebit, or the sysctl, from making
+            // the check.
+            if !works {
+                return Err(failed(Why::Filtered, Errno::ACCESS));
+            }
         }
-        // Only a filter keeps a kernel that has the securebit from making the check.
-        if policy.securebit && guarantee == Guarantee::Plain {
-            return Err(failed(Why::Filtered, Errno::NOSYS));
+        if wanted && policy.unknown {
+            let (needed, had) = (self.require, Guarantee::Plain);
+            return Err(failed(Why::Guarantee { needed, had }, Errno::NOTSUP));
         }
         let target = target(support).map_err(|errno| failed(Why::Open, errno))?;
         if !support.openat2 && !target.resolve().is_empty() {
@@ -201,15 +226,17 @@ impl Open {
         }
         let fd = target.open(support, support.mayexec).map_err(|errno| {
             let why = if support.mayexec && refuses(errno) {
-                target.explain(support, policy)
+                target.explain(support, Policy::read())
             } else {
                 Why::Open
             };
             failed(why, errno)
         })?;
-        let checked = support.execve_check && (policy.securebit || self.always);
-        if checked {
-            uapi::execve_check_fd(&fd).map_err(|errno| {
+        if let Some(why) = refused(&fd, own) {
+            return Err(failed(why, Errno::ACCESS));
+        }
+        if check {
+            sys::execve_check_fd(&fd).map_err(|errno| {
                 let why = match errno {
                     Errno::TXTBSY => Why::Busy,
                     _ => judge(&fd, true, true),
@@ -217,12 +244,35 @@ impl Open {
                 failed(why, errno)
             })?;
         }
+        let guarantee = if support.mayexec {
+            Guarantee::Kernel
+        } else if own != 0 || check || wanted {
+            Guarantee::Securebits
+        } else {
+            Guarantee::Plain
+        };
         Ok(Opened {
             file: File::from(fd),
             guarantee,
-            checked,
+            checked: check,
         })
     }
+}
+
+/// The checks of the sysctl that need no execveat(2), made by the program.
+fn refused(fd: &OwnedFd, checks: u32) -> Option<Why> {
+    if checks == 0 {
+        return None;
+    }
+    let regular = rustix::fs::fstat(fd)
+        .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile);
+    if !regular {
+        return Some(Why::NotRegular);
+    }
+    let noexec = rustix::fs::fstatvfs(fd).map_or(true, |found| {
+        found.f_flag.contains(StatVfsMountFlags::NOEXEC)
+    });
+    (checks & ENFORCE_MOUNT != 0 && noexec).then_some(Why::Noexec)
 }
 
 /// What is to be opened.
@@ -262,15 +312,11 @@ impl Target {
         let mut flags = flags | OFlags::CLOEXEC;
         // openat2(2) refuses what means nothing beside O_PATH.
         flags.set(OFlags::NOCTTY, !flags.contains(OFlags::PATH));
-        let how = OpenHow {
-            flags: u64::from(flags.bits()) | extra | high,
-            mode: 0,
-            resolve: self.resolve().bits(),
-        };
         if support.openat2 {
-            uapi::openat2(dir, path, how)
+            let all = u64::from(flags.bits()) | extra | high;
+            sys::openat2(dir, path, all, self.resolve().bits())
         } else {
-            uapi::openat(dir, path, flags.bits().cast_signed(), 0)
+            sys::openat(dir, path, flags.bits().cast_signed())
         }
     }
 
@@ -331,8 +377,8 @@ mod tests {
             ..Support::probe()
         };
         let policy = Policy {
-            system: Some(uapi::ENFORCE_FILE),
-            securebit: false,
+            system: Some(ENFORCE_FILE),
+            ..Policy::default()
         };
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x");

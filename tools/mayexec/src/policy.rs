@@ -1,19 +1,21 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! The policy in force, and who has set it.
 
 use std::fmt;
 
-use uapi::{ENFORCE_FILE, ENFORCE_MOUNT, SECBIT_EXEC_RESTRICT_FILE};
+use crate::sys::{self, ENFORCE_FILE, ENFORCE_MOUNT, SECBIT_EXEC_RESTRICT_FILE};
 
 /// The sysctl's bit that moves its checks from enforced to logged.
 pub const LOG_ONLY: u32 = 4;
 
 /// What the system and the thread ask for. The union of both is in force.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Policy {
     /// `fs.open_mayexec_enforce`; none where the kernel has no such sysctl.
     pub system: Option<u32>,
+    /// Whether there may be a sysctl that cannot be read: /proc is missing, covered or masked.
+    pub unknown: bool,
     /// Whether `SECBIT_EXEC_RESTRICT_FILE` is set for the calling thread.
     ///
     /// The kernel enforces the bit only if somebody set it with CAP_SETPCAP or under
@@ -27,13 +29,11 @@ impl Policy {
     /// If the securebits cannot be read, they count as set: the strict side.
     #[must_use]
     pub fn read() -> Self {
-        let system = std::fs::read_to_string(uapi::SYSCTL)
-            .ok()
-            .and_then(|text| text.trim().parse().ok());
-        let bits = uapi::securebits().unwrap_or(u32::MAX);
+        let (system, unknown) = system();
         Self {
             system,
-            securebit: bits & SECBIT_EXEC_RESTRICT_FILE != 0,
+            unknown,
+            securebit: securebit(),
         }
     }
 
@@ -74,6 +74,30 @@ impl Policy {
         }
     }
 }
+
+/// Whether the calling thread has the securebit; so it does if that cannot be read.
+pub(crate) fn securebit() -> bool {
+    sys::securebits().unwrap_or(u32::MAX) & SECBIT_EXEC_RESTRICT_FILE != 0
+}
+
+/// The sysctl's value, and whether that it is not there proves nothing.
+fn system() -> (Option<u32>, bool) {
+    let text = match std::fs::read_to_string(sys::SYSCTL) {
+        Ok(text) => text,
+        Err(error) => {
+            // ProcSubset=pid hides the directory as well.
+            let is_proc = rustix::fs::statfs("/proc/sys/fs")
+                .is_ok_and(|found| i128::from(found.f_type) == i128::from(PROC));
+            let absent = error.kind() == std::io::ErrorKind::NotFound && is_proc;
+            return (None, !absent);
+        }
+    };
+    let value = text.trim().parse().ok();
+    (value, value.is_none())
+}
+
+/// `PROC_SUPER_MAGIC`.
+const PROC: u32 = 0x9fa0;
 
 /// Both checks.
 const CHECKS: u32 = ENFORCE_MOUNT | ENFORCE_FILE;
@@ -122,7 +146,11 @@ mod tests {
                 "fs.open_mayexec_enforce=2 and SECBIT_EXEC_RESTRICT_FILE",
             ),
         ] {
-            let policy = Policy { system, securebit };
+            let policy = Policy {
+                system,
+                securebit,
+                ..Policy::default()
+            };
             assert_eq!((policy.enforced(), policy.logged()), (enforced, logged));
             assert_eq!(policy.mount(), enforced & 1 != 0);
             assert_eq!(policy.file(), enforced & 2 != 0);

@@ -1,19 +1,21 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! What the kernel, and a seccomp filter before it, let this thread use.
 
 use std::cell::Cell;
+use std::os::fd::{IntoRawFd, RawFd};
 
 use rustix::io::Errno;
-use uapi::{O_EMPTYPATH, O_MAYEXEC, OpenHow};
+
+use crate::sys::{self, O_EMPTYPATH, O_MAYEXEC};
 
 /// How a file was looked at before it was handed out, weakest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Guarantee {
     /// Not at all: an ordinary open.
     Plain,
-    /// This library has obeyed the securebits, by `AT_EXECVE_CHECK` (Linux 6.14). The
-    /// system's policy, if there is one, had no say.
+    /// The library has made the checks itself: those of the securebit, by `AT_EXECVE_CHECK`
+    /// (Linux 6.14), and those of the sysctl where something hides `O_MAYEXEC`.
     Securebits,
     /// The kernel has applied the policy in force: `O_MAYEXEC`.
     Kernel,
@@ -25,14 +27,27 @@ impl Guarantee {
     pub fn describe(self) -> &'static str {
         match self {
             Self::Plain => "an ordinary open, nothing is checked",
-            Self::Securebits => "the securebits, obeyed by the program with AT_EXECVE_CHECK",
+            Self::Securebits => "the checks that the program makes itself, with AT_EXECVE_CHECK",
             Self::Kernel => "the policy, enforced by the kernel with O_MAYEXEC",
         }
     }
 }
 
+/// Whether execveat(2) with `AT_EXECVE_CHECK` answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ExecveCheck {
+    /// The kernel answers.
+    Works,
+    /// The kernel is older than Linux 6.14.
+    Missing,
+    /// A seccomp filter answers in place of the kernel, as sudo's NOEXEC does.
+    Filtered,
+}
+
 /// What can be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Support {
     /// openat2(2), which RESOLVE_* flags need.
     pub openat2: bool,
@@ -40,8 +55,9 @@ pub struct Support {
     pub mayexec: bool,
     /// `O_EMPTYPATH` of openat2(2).
     pub emptypath: bool,
-    /// `AT_EXECVE_CHECK` of execveat(2).
-    pub execve_check: bool,
+    /// Whether openat2(2) takes any flag, as an emulator does that drops what it does not
+    /// know. Such an answer is no sign of `O_MAYEXEC`.
+    pub emulated: bool,
 }
 
 thread_local! {
@@ -51,14 +67,10 @@ thread_local! {
 }
 
 impl Support {
-    /// Asks the kernel, once for the life of the thread. A no to `O_MAYEXEC` is not kept:
-    /// each call then asks again, by one openat2(2) that fails before it looks at a path.
+    /// Asks the kernel, once for the life of the thread.
     #[must_use]
     pub fn get() -> Self {
-        match FOUND.get() {
-            Some(found) if found.mayexec || !known(O_MAYEXEC) => found,
-            _ => Self::renew(),
-        }
+        FOUND.get().unwrap_or_else(Self::renew)
     }
 
     /// Asks the kernel again, for later calls of [`Support::get`] too.
@@ -71,23 +83,36 @@ impl Support {
     /// Asks the kernel. No file is touched, so no file system has a say.
     #[must_use]
     pub fn probe() -> Self {
-        let openat2_works = known(0);
+        let takes = known(O_MAYEXEC);
+        let emulated = takes && openat2(libc::AT_FDCWD, IMPOSSIBLE) != Some(Errno::INVAL);
         Self {
-            openat2: openat2_works,
-            mayexec: openat2_works && known(O_MAYEXEC),
-            emptypath: openat2_works && openat2(c"", O_PATH | O_EMPTYPATH).is_none(),
-            // A directory is never executed; a kernel without the flag says EINVAL, a
-            // filter something else.
-            execve_check: uapi::execve_check(libc::AT_FDCWD, c"/", 0) == Err(Errno::ACCESS),
+            openat2: takes || known(0),
+            mayexec: takes && !emulated,
+            // Without a directory, no file is found.
+            emptypath: !emulated && openat2(-1, O_EMPTYPATH) == Some(Errno::BADF),
+            emulated,
         }
     }
 
-    /// The best that an open can get.
+    /// Asks whether `AT_EXECVE_CHECK` works. Some filters kill whoever calls execveat(2), so
+    /// that an open asks only where the policy needs the check.
+    #[must_use]
+    pub fn execve_check(self) -> ExecveCheck {
+        // No filter answers EBADF by chance, and the kernel says it only after it has
+        // accepted the flag.
+        match sys::execve_check(-1) {
+            Err(Errno::BADF) => ExecveCheck::Works,
+            Err(Errno::INVAL) => ExecveCheck::Missing,
+            _ => ExecveCheck::Filtered,
+        }
+    }
+
+    /// The best that an open can get. This calls execveat(2) where there is no `O_MAYEXEC`.
     #[must_use]
     pub fn guarantee(self) -> Guarantee {
         if self.mayexec {
             Guarantee::Kernel
-        } else if self.execve_check {
+        } else if self.execve_check() == ExecveCheck::Works {
             Guarantee::Securebits
         } else {
             Guarantee::Plain
@@ -95,55 +120,80 @@ impl Support {
     }
 }
 
-const O_PATH: u64 = libc::O_PATH as u64;
+/// A flag that no kernel has.
+const IMPOSSIBLE: u64 = 1 << 62;
 
 /// Whether openat2(2) takes these flags. They are checked before the path: an empty one is
 /// ENOENT if they are known.
 fn known(flags: u64) -> bool {
-    openat2(c"", flags) == Some(Errno::NOENT)
+    openat2(libc::AT_FDCWD, flags) == Some(Errno::NOENT)
 }
 
-/// The error of openat2(2) on `path` seen from the working directory.
-fn openat2(path: &std::ffi::CStr, flags: u64) -> Option<Errno> {
-    let how = OpenHow {
-        flags: flags | libc::O_CLOEXEC as u64,
-        ..OpenHow::default()
-    };
-    uapi::openat2(libc::AT_FDCWD, path, how).err()
+/// The error of openat2(2) on an empty path.
+fn openat2(dir: RawFd, flags: u64) -> Option<Errno> {
+    match sys::openat2(dir, c"", flags | libc::O_CLOEXEC as u64, 0) {
+        Err(errno) => Some(errno),
+        // No file has an empty path: a filter has made the number up, and whoever has opened
+        // the descriptor of that number still needs it.
+        Ok(fd) => {
+            let _ = fd.into_raw_fd();
+            None
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::filter::{apart, fake, filtered};
 
     #[test]
     fn the_ladder_is_ordered() {
         assert!(Guarantee::Plain < Guarantee::Securebits);
         assert!(Guarantee::Securebits < Guarantee::Kernel);
-        let none = Support {
+        let all = Support {
             openat2: true,
-            mayexec: false,
-            emptypath: false,
-            execve_check: false,
-        };
-        assert_eq!(none.guarantee(), Guarantee::Plain);
-        let check = Support {
-            execve_check: true,
-            ..none
-        };
-        assert_eq!(check.guarantee(), Guarantee::Securebits);
-        let both = Support {
             mayexec: true,
-            ..check
+            emptypath: true,
+            emulated: false,
         };
-        assert_eq!(both.guarantee(), Guarantee::Kernel);
+        assert_eq!(all.guarantee(), Guarantee::Kernel);
     }
 
     #[test]
     fn the_flag_and_the_sysctl_come_together() {
         assert_eq!(
             Support::probe().mayexec,
-            std::path::Path::new(uapi::SYSCTL).exists()
+            std::path::Path::new(sys::SYSCTL).exists()
         );
+    }
+
+    #[test]
+    fn a_filter_that_refuses_executions_is_no_kernel_that_checks() {
+        for errno in [Errno::ACCESS, Errno::NOSYS, Errno::PERM] {
+            filtered(&[libc::SYS_execveat], errno, || {
+                let found = Support::probe().execve_check();
+                assert_eq!(found, ExecveCheck::Filtered, "{errno}");
+            });
+        }
+    }
+
+    #[test]
+    fn an_answer_to_every_flag_is_no_sign_of_the_flag() {
+        // What an emulator without checks answers to an empty path.
+        filtered(&[libc::SYS_openat2], Errno::NOENT, || {
+            let found = Support::probe();
+            assert!(found.emulated && !found.mayexec, "{found:?}");
+        });
+    }
+
+    #[test]
+    fn a_descriptor_that_a_filter_makes_up_is_left_alone() {
+        apart(|| {
+            fake(&[libc::SYS_openat2]);
+            let found = Support::probe();
+            assert!(!found.mayexec && !found.openat2, "{found:?}");
+        });
+        rustix::fs::fstat(std::io::stdin()).unwrap();
     }
 }

