@@ -20,7 +20,7 @@ lab = scripts/lab.sh $(1) --base '$(BASE)' \
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test verify kernel export shell kselftest breaks bench \
-	submit-check bases prep dry-run send range-diff clean
+	submit-check bases prep dry-run send range-diff projects clean
 
 help: ## list these verbs
 	@sed -n 's/^\([a-z-]*\): ## /\1 /p' Makefile | while read -r verb what; do \
@@ -71,6 +71,9 @@ send: ## have b4 send the branch of prep, unless something is in the way
 
 range-diff: ## show what changed since the version that was sent or tagged last
 	@$(call lab,range-diff)
+
+projects: ## build and test interpreters that use the flag; NAMES="dash bash" picks
+	@scripts/projects.sh $(NAMES)
 
 clean: ## remove what was built; ALL=1 removes downloads and tools too
 	@$(call lab,clean,$(if $(ALL),--all))
