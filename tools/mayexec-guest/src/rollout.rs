@@ -196,7 +196,8 @@ impl Walk<'_> {
         let outcomes = self.work(&[])?;
         self.scene.sysctl(0)?;
         watch.interrupt()?;
-        let (text, _) = watch.rest()?;
+        let (text, code) = watch.rest()?;
+        checks.equal(&format!("{when}, the watch misses nothing"), code, Some(0));
         let mut seen = BTreeSet::new();
         for event in events(&text)? {
             let name = event["name"].as_str().unwrap_or("-").to_owned();
