@@ -22,6 +22,10 @@ const NAMES: [&str; 8] = [
     "apparmor", "audit", "bpf", "fanotify", "ima", "ipe", "landlock", "trace",
 ];
 
+/// The consumers that exclude another one, or mediate everything that a guest does: each
+/// has a boot of its own.
+const ALONE: [(&str, &str); 2] = [("smack", "lsm=smack"), ("tomoyo", "lsm=tomoyo")];
+
 /// The series' kernel with all consumers.
 pub(crate) fn kernel(session: &Session<'_>) -> Result<Kernel> {
     session.kernel("the kernel with all consumers", session.tip(), &CONSUMERS)
@@ -46,10 +50,15 @@ fn wanted(bundle: &Path) -> Result<(Vec<String>, Vec<String>)> {
     for name in NAMES {
         match program_of(&own, name) {
             Some(program) => there.push(program.clone()),
-            None => missing.push(format!("no program is named {name}_test")),
+            None => missing.push(absent(name)),
         }
     }
     Ok((there, missing))
+}
+
+/// What to say of a consumer whose tests are nowhere.
+fn absent(name: &str) -> String {
+    format!("no program is named {name}_test")
 }
 
 /// The program with a consumer's tests.
@@ -92,6 +101,23 @@ pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
     report.run("", "with all consumers", &run);
     let skipped = run.wrong(&[Verdict::Pass, Verdict::Fail]);
     report.check("no consumer is missing", &skipped, Some(&run.log));
+    let own = selftests::own(&bundle)?;
+    for (name, lsm) in ALONE {
+        let Some(program) = program_of(&own, name) else {
+            report.fail(name, &absent(name), None);
+            continue;
+        };
+        let boot = format!("consumer {name}");
+        let plan = Plan {
+            cmdline: &[lsm],
+            only: std::slice::from_ref(program),
+            ..Plan::all(&boot, &bundle)
+        };
+        let run = selftests::run(session.ctx, &kernel, plan)?;
+        report.run("", &format!("with {name}"), &run);
+        let skipped = run.wrong(&[Verdict::Pass, Verdict::Fail]);
+        report.check(&format!("{name} is not missing"), &skipped, Some(&run.log));
+    }
     Ok(())
 }
 
