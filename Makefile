@@ -23,21 +23,18 @@ lab = scripts/lab.sh $(1) --base '$(BASE)' \
 	submit-check bases prep dry-run send range-diff projects clean
 
 help: ## list these verbs
-	@sed -n 's/^\([a-z-]*\): ## /\1 /p' Makefile | while read -r verb what; do \
-		printf '  make %-13s %s\n' "$$verb" "$$what"; done
-	@printf '  %s\n' 'BASE=7.3 names the kernel, KDIR=/path/to/linux takes it from a git clone'
+	@sed -n -e 's/^##@ \(.*\)/\n\1:/p' -e 's/^\([a-z-]*\): ## /  make \1\t/p' Makefile | expand -t 22
+	@printf '\n%s\n' 'BASE=7.3 names the kernel, KDIR=/path/to/linux takes it from a git clone'
+
+##@ Try it
 
 demo: ## apply, build and boot the series, and play a scene that shows what it does
 	@$(call lab,demo)
 
-test: ## run every test; SUITES="series guest" runs some
-	@$(call lab,test,$(SUITES))
+shell: ## a shell in a guest that runs the kernel
+	@$(call lab,shell)
 
-verify: ## try harder than test to refute the series' claims; ROWS="races arm64" picks
-	@$(call lab,verify,$(ROWS))
-
-submit-check: ## run the tools that a maintainer runs on a series; ROWS="sparse headers" picks
-	@$(call lab,submit-check,$(ROWS))
+##@ Change it
 
 kernel: ## prepare build/linux with the series as commits, and build it
 	@$(call lab,kernel)
@@ -45,17 +42,30 @@ kernel: ## prepare build/linux with the series as commits, and build it
 export: ## write patches/ and the mirrored files from build/linux's commits
 	@$(call lab,export)
 
-shell: ## a shell in a guest that runs the kernel
-	@$(call lab,shell)
+test: ## run every test; SUITES="series guest" runs some
+	@$(call lab,test,$(SUITES))
 
 kselftest: ## run the kernel's selftests for openat2 and exec in the guest
 	@$(call lab,kselftest)
+
+##@ Prove it
+
+verify: ## try harder than test to refute the series' claims; ROWS="races arm64" picks
+	@$(call lab,verify,$(ROWS))
 
 breaks: ## break the code on purpose and see which suite notices; NAMES="..." picks
 	@$(call lab,breaks,$(NAMES))
 
 bench: ## count the instructions of opens, write bench/, and name what got worse
 	@$(call lab,bench)
+
+projects: ## build and test interpreters that use the flag; NAMES="dash bash" picks
+	@scripts/projects.sh $(NAMES)
+
+##@ Submit it
+
+submit-check: ## run the tools that a maintainer runs on a series; ROWS="sparse headers" picks
+	@$(call lab,submit-check,$(ROWS))
 
 bases: ## apply the series to the newest source of each kernel that Debian has
 	@$(call lab,bases)
@@ -72,8 +82,7 @@ send: ## have b4 send the branch of prep, unless something is in the way
 range-diff: ## show what changed since the version that was sent or tagged last
 	@$(call lab,range-diff)
 
-projects: ## build and test interpreters that use the flag; NAMES="dash bash" picks
-	@scripts/projects.sh $(NAMES)
+##@ Tidy up
 
 clean: ## remove what was built; ALL=1 removes downloads and tools too
 	@$(call lab,clean,$(if $(ALL),--all))
