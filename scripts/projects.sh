@@ -153,7 +153,7 @@ compare() {
 			"logs: build/logs/projects-$name-plain-test.log and ...-patched-test.log" \
 			"next: run it again, which tests the patched tree anew"
 	}
-	say "built; $changed changed lines; suite as before ($(grep -vc '^exit code' "$out/$name/plain.failures") failures in both)"
+	say "built; $changed changed lines; suite as before ($(grep -vc '^exit code' "$out/$name/plain.failures") lines name a failure in both)"
 }
 
 # shellcheck disable=SC2046 # a list
