@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use super::consumers;
+use super::{consumers, host};
 use crate::ctx::Ctx;
 use crate::guest::{Boot, complaints, sibling};
 use crate::kernel::Kernel;
@@ -20,6 +20,9 @@ use crate::tap::{Case, Run, Verdict};
 
 /// The walk through a rollout starts interpreters and package managers by the dozen.
 const LIMIT: Duration = Duration::from_secs(1200);
+
+/// The tests of the header for interpreters, as a program.
+const HEADER_TEST: &str = "open_code_test";
 
 /// What the line of a check that failed starts with.
 const FAILED: &str = "not ok ";
@@ -58,7 +61,63 @@ pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
         let run = boot(ctx, bundle.path(), &name, (&kernel, words), false)?;
         report.run(&format!("{what}: "), what, &run);
     }
+    header(session, report, bundle.path())
+}
+
+/// Runs the tests of the header for interpreters where the kernel has the flag, and where
+/// the header must do without.
+fn header(session: &Session<'_>, report: &mut Report, bundle: &Path) -> Result<()> {
+    for (what, kernel) in [
+        ("open_code.h with the series", session.tip_kernel()?),
+        ("open_code.h on the base", session.base_kernel()?),
+    ] {
+        let outcome = Boot::new(session.ctx, kernel, what, &[&format!("./{HEADER_TEST}")])
+            .bundle(bundle)
+            .cmdline(&["kunit.enable=0"])
+            .limit(LIMIT)
+            .run()?;
+        let (cases, mut trouble) = ktap(&outcome.output);
+        trouble.extend(complaints(&outcome.console));
+        let run = Run {
+            cases,
+            trouble,
+            log: outcome.output_log,
+        };
+        report.run(&format!("{what}: "), what, &run);
+    }
     Ok(())
+}
+
+/// The cases of one program that writes KTAP without subtests; a list that is not as long
+/// as its plan is trouble.
+fn ktap(output: &str) -> (Vec<Case>, Vec<String>) {
+    let case = |line: &str| {
+        let (rest, failed) = match line.strip_prefix("not ") {
+            Some(rest) => (rest, true),
+            None => (line, false),
+        };
+        let (_, name) = rest.strip_prefix("ok ")?.split_once(" - ")?;
+        let (name, skipped) = match name.split_once(" # SKIP") {
+            Some((name, reason)) => (name, Some(reason.trim())),
+            None => (name, None),
+        };
+        Some(Case {
+            group: "open_code.h".to_owned(),
+            name: name.to_owned(),
+            verdict: match (failed, skipped) {
+                (true, _) => Verdict::Fail,
+                (false, Some(_)) => Verdict::Skip,
+                (false, None) => Verdict::Pass,
+            },
+            detail: skipped.unwrap_or_default().to_owned(),
+        })
+    };
+    let cases: Vec<Case> = output.lines().filter_map(case).collect();
+    let plan = output.lines().find_map(|line| line.strip_prefix("1.."));
+    let whole = plan.and_then(|plan| plan.trim().parse().ok()) == Some(cases.len());
+    let trouble =
+        (!whole || cases.is_empty()).then(|| "the tests did not come to their end".to_owned());
+    (cases, Vec::from_iter(trouble))
 }
 
 /// The programs for the guests, and what they test: those in `programs`, built from the
@@ -79,6 +138,12 @@ pub(crate) fn bundle(ctx: &Ctx, programs: &Path, root: &Path) -> Result<tempfile
         fs::copy(&program, bundle.path().join(name))
             .with_context(|| format!("cannot copy {}", program.display()))?;
     }
+    proc::capture(&mut host::open_code(ctx, root, "all"))?;
+    fs::copy(
+        host::open_code_dir(ctx).join(HEADER_TEST),
+        bundle.path().join(HEADER_TEST),
+    )
+    .context("cannot copy the tests of open_code.h")?;
     let tools = root.join("tools");
     runner(&tools, programs, &bundle.path().join("runner"))?;
     for (source, name) in [("swap.c", "libswap.so"), ("module.c", "shared.so")] {
@@ -173,6 +238,18 @@ fn read(output: &str) -> (Vec<Case>, Vec<String>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_list_shorter_than_its_plan_is_trouble() {
+        let (cases, trouble) =
+            ktap("TAP version 13\n1..3\nok 1 - a\nnot ok 2 - b\nok 3 - c # SKIP no flag\n");
+        let verdicts: Vec<Verdict> = cases.iter().map(|case| case.verdict).collect();
+        assert_eq!(verdicts, [Verdict::Pass, Verdict::Fail, Verdict::Skip]);
+        assert!(trouble.is_empty());
+        for cut in ["", "1..2\nok 1 - a\n", "ok 1 - a\n", "1..0 # SKIP\n"] {
+            assert_eq!(ktap(cut).1.len(), 1, "{cut}");
+        }
+    }
 
     #[test]
     fn every_line_counts() {
