@@ -21,7 +21,7 @@ const PROGRAM: &str = r#"
 #include <stdint.h>
 #include <stdio.h>
 
-typedef uint8_t u8;
+typedef uint32_t u32;
 #define IS_ENABLED(option)	0
 #define READ_ONCE(x)		(x)
 #define CONFIG_OPEN_MAYEXEC	1
