@@ -18,10 +18,7 @@ struct audit_record {
 /* Returns the socket, or a negative error if there are no records to read. */
 static inline int open_audit_records(void)
 {
-	struct sockaddr_nl address = {
-		.nl_family = AF_NETLINK,
-		.nl_groups = 1 << (AUDIT_NLGRP_READLOG - 1),
-	};
+	const int group = AUDIT_NLGRP_READLOG;
 	struct nlmsghdr request = {
 		.nlmsg_len = NLMSG_HDRLEN,
 		.nlmsg_type = AUDIT_GET,
@@ -44,7 +41,8 @@ static inline int open_audit_records(void)
 	memcpy(&status, record.text, sizeof(status));
 	errno = EOPNOTSUPP;
 	if (record.header.nlmsg_type != AUDIT_GET || !status.enabled ||
-	    bind(fd, (struct sockaddr *)&address, sizeof(address)))
+	    setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group,
+		       sizeof(group)))
 		goto fail;
 	return fd;
 fail:

@@ -32,9 +32,11 @@ FIXTURE_VARIANT_ADD(smack, read) {
 	.exec = -EACCES,
 };
 
+/* Smack wants a file that is executed to be readable as well. */
 FIXTURE_VARIANT_ADD(smack, execute) {
 	.rule = SUBJECT " " OBJECT " x",
 	.open = -EACCES,
+	.exec = -EACCES,
 };
 
 FIXTURE_VARIANT_ADD(smack, both) {
