@@ -245,6 +245,38 @@ fn number_repeats(cases: &mut [Case]) {
     }
 }
 
+/// The cases of one program that writes KTAP without subtests; a list that is not as long
+/// as its plan is trouble.
+pub(crate) fn program(group: &str, output: &str) -> (Vec<Case>, Option<String>) {
+    let case = |line: &str| {
+        let (rest, failed) = match line.strip_prefix("not ") {
+            Some(rest) => (rest, true),
+            None => (line, false),
+        };
+        let (_, name) = rest.strip_prefix("ok ")?.split_once(" - ")?;
+        let (name, skipped) = match name.split_once(" # SKIP") {
+            Some((name, reason)) => (name, Some(reason.trim())),
+            None => (name, None),
+        };
+        Some(Case {
+            group: group.to_owned(),
+            name: name.to_owned(),
+            verdict: match (failed, skipped) {
+                (true, _) => Verdict::Fail,
+                (false, Some(_)) => Verdict::Skip,
+                (false, None) => Verdict::Pass,
+            },
+            detail: skipped.unwrap_or_default().to_owned(),
+        })
+    };
+    let cases: Vec<Case> = output.lines().filter_map(case).collect();
+    let plan = output.lines().find_map(|line| line.strip_prefix("1.."));
+    let whole = plan.and_then(|plan| plan.trim().parse().ok()) == Some(cases.len());
+    let trouble =
+        (!whole || cases.is_empty()).then(|| "the tests did not come to their end".to_owned());
+    (cases, trouble)
+}
+
 /// Reads what run_kselftest.sh printed.
 ///
 /// Returns the cases, and what is wrong with the stream as a whole if anything is.
@@ -398,6 +430,20 @@ mod tests {
             .iter()
             .map(|case| (case.full_name(), case.verdict))
             .collect()
+    }
+
+    #[test]
+    fn a_list_shorter_than_its_plan_is_trouble() {
+        let (cases, trouble) = program(
+            "g",
+            "TAP version 13\n1..3\nok 1 - a\nnot ok 2 - b\nok 3 - c # SKIP no flag\n",
+        );
+        let verdicts: Vec<Verdict> = cases.iter().map(|case| case.verdict).collect();
+        assert_eq!(verdicts, [Verdict::Pass, Verdict::Fail, Verdict::Skip]);
+        assert_eq!(trouble, None);
+        for cut in ["", "1..2\nok 1 - a\n", "ok 1 - a\n", "1..0 # SKIP\n"] {
+            assert!(program("g", cut).1.is_some(), "{cut}");
+        }
     }
 
     #[test]

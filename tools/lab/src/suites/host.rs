@@ -14,10 +14,14 @@ use serde::Deserialize;
 use crate::ctx::{Ctx, write_whole};
 use crate::proc::Logged;
 use crate::report::Report;
+use crate::tap::{self, Run, Verdict};
 use crate::ui::Stage;
 
 /// The mirrored file that the kernel and the host both compile.
 pub(crate) const POLICY: &str = "fs/mayexec/policy.rs";
+
+/// The header for interpreters.
+pub(crate) const HEADER: &str = "open_code.h";
 
 /// Runs the workspace's tests, then mutates the policy under its own.
 pub(crate) fn run(ctx: &Ctx, report: &mut Report) -> Result<()> {
@@ -46,27 +50,26 @@ pub(crate) fn open_code_dir(ctx: &Ctx) -> PathBuf {
 /// Compiles the header for interpreters as strict C and C++, and runs its tests.
 fn header(ctx: &Ctx, report: &mut Report) -> Result<()> {
     let log = ctx.fresh_log("open-code")?;
-    let name = "open_code.h";
     let stage = Stage::begin("the header for interpreters", Some(&log));
     let status = Logged::new("make check", &log)
         .limit(Duration::from_secs(300))
         .status(&mut open_code(ctx, &ctx.root, "check"), |_| stage.at(""))?;
     stage.done("");
     let text = fs::read_to_string(&log)?;
-    let lines = |start: &'static str| text.lines().filter(move |line| line.starts_with(start));
-    let skipped = lines("ok ").filter(|line| line.contains("# SKIP"));
-    for line in skipped.clone() {
-        report.skip(&format!("{name}: {line}"), "");
+    let (cases, trouble) = tap::program(HEADER, &text);
+    let mut trouble = Vec::from_iter(trouble);
+    if !status.success() && cases.iter().all(|case| case.verdict != Verdict::Fail) {
+        trouble.push(crate::proc::tail(&text, 20));
     }
-    for line in lines("not ok ") {
-        report.fail(&format!("{name}: {line}"), "", Some(&log));
-    }
-    match (lines("ok ").count() - skipped.count(), status.success()) {
-        (0, _) => report.fail(name, "no test ran", Some(&log)),
-        (passed, true) => report.pass_many(name, passed),
-        (_, false) if lines("not ok ").count() > 0 => {}
-        (_, false) => report.fail(name, &crate::proc::tail(&text, 20), Some(&log)),
-    }
+    report.run(
+        "",
+        &format!("of {HEADER}'s tests"),
+        &Run {
+            cases,
+            trouble,
+            log,
+        },
+    );
     Ok(())
 }
 

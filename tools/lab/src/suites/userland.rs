@@ -16,7 +16,7 @@ use crate::kernel::Kernel;
 use crate::proc;
 use crate::report::Report;
 use crate::session::Session;
-use crate::tap::{Case, Run, Verdict};
+use crate::tap::{self, Case, Run, Verdict};
 
 /// The walk through a rollout starts interpreters and package managers by the dozen.
 const LIMIT: Duration = Duration::from_secs(1200);
@@ -76,7 +76,8 @@ fn header(session: &Session<'_>, report: &mut Report, bundle: &Path) -> Result<(
             .cmdline(&["kunit.enable=0"])
             .limit(LIMIT)
             .run()?;
-        let (cases, mut trouble) = ktap(&outcome.output);
+        let (cases, trouble) = tap::program(host::HEADER, &outcome.output);
+        let mut trouble = Vec::from_iter(trouble);
         trouble.extend(complaints(&outcome.console));
         let run = Run {
             cases,
@@ -86,38 +87,6 @@ fn header(session: &Session<'_>, report: &mut Report, bundle: &Path) -> Result<(
         report.run(&format!("{what}: "), what, &run);
     }
     Ok(())
-}
-
-/// The cases of one program that writes KTAP without subtests; a list that is not as long
-/// as its plan is trouble.
-fn ktap(output: &str) -> (Vec<Case>, Vec<String>) {
-    let case = |line: &str| {
-        let (rest, failed) = match line.strip_prefix("not ") {
-            Some(rest) => (rest, true),
-            None => (line, false),
-        };
-        let (_, name) = rest.strip_prefix("ok ")?.split_once(" - ")?;
-        let (name, skipped) = match name.split_once(" # SKIP") {
-            Some((name, reason)) => (name, Some(reason.trim())),
-            None => (name, None),
-        };
-        Some(Case {
-            group: "open_code.h".to_owned(),
-            name: name.to_owned(),
-            verdict: match (failed, skipped) {
-                (true, _) => Verdict::Fail,
-                (false, Some(_)) => Verdict::Skip,
-                (false, None) => Verdict::Pass,
-            },
-            detail: skipped.unwrap_or_default().to_owned(),
-        })
-    };
-    let cases: Vec<Case> = output.lines().filter_map(case).collect();
-    let plan = output.lines().find_map(|line| line.strip_prefix("1.."));
-    let whole = plan.and_then(|plan| plan.trim().parse().ok()) == Some(cases.len());
-    let trouble =
-        (!whole || cases.is_empty()).then(|| "the tests did not come to their end".to_owned());
-    (cases, Vec::from_iter(trouble))
 }
 
 /// The programs for the guests, and what they test: those in `programs`, built from the
@@ -238,18 +207,6 @@ fn read(output: &str) -> (Vec<Case>, Vec<String>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_list_shorter_than_its_plan_is_trouble() {
-        let (cases, trouble) =
-            ktap("TAP version 13\n1..3\nok 1 - a\nnot ok 2 - b\nok 3 - c # SKIP no flag\n");
-        let verdicts: Vec<Verdict> = cases.iter().map(|case| case.verdict).collect();
-        assert_eq!(verdicts, [Verdict::Pass, Verdict::Fail, Verdict::Skip]);
-        assert!(trouble.is_empty());
-        for cut in ["", "1..2\nok 1 - a\n", "ok 1 - a\n", "1..0 # SKIP\n"] {
-            assert_eq!(ktap(cut).1.len(), 1, "{cut}");
-        }
-    }
 
     #[test]
     fn every_line_counts() {
