@@ -56,7 +56,7 @@ verify: ## try harder than test to refute the series' claims; ROWS="races arm64"
 breaks: ## break the code on purpose and see which suite notices; NAMES="..." picks
 	@$(call lab,breaks,$(NAMES))
 
-bench: ## count the instructions of opens, write bench/, and name what got worse
+bench: ## count the instructions of opens, write docs/bench/, and name what got worse
 	@$(call lab,bench)
 
 projects: ## build and test interpreters that use the flag; NAMES="dash bash" picks

@@ -1,0 +1,503 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `make bench`: what an open costs, with the series and without, in instructions.
+
+mod code;
+mod page;
+mod plot;
+mod results;
+mod targets;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use guest::bench::{Line, Trace};
+use regex::Regex;
+
+use crate::ctx::{Ctx, write_whole};
+use crate::git::Git;
+use crate::guest::Boot;
+use crate::kernel::Kernel;
+use crate::proc::{self, Logged};
+use crate::session::Session;
+use crate::suites::consumers;
+use crate::ui::Stage;
+use crate::variants::{REALISTIC, REALISTIC_OFF};
+use results::{CONFIGS, Results};
+use targets::targets;
+
+/// What the program for the guest is built for: naming it keeps its flags from build
+/// scripts and macros.
+const TARGET: &str = "x86_64-unknown-linux-gnu";
+
+/// Where the figures are kept.
+const DIR: &str = "docs/bench";
+
+/// The kernel's command line: no address is random.
+const CMDLINE: [&str; 3] = ["kunit.enable=0", "nokaslr", "norandmaps"];
+
+/// A kernel without the series and one with it.
+struct Pair {
+    base: Kernel,
+    series: Kernel,
+}
+
+/// Measures everything, writes docs/bench/ and compares it with what is committed; whether
+/// nothing got worse.
+pub(crate) fn run(ctx: &Ctx) -> Result<bool> {
+    let session = Session::open(ctx)?;
+    let (base, tip) = (session.tree.base.clone(), session.tip().to_owned());
+    let minimal = Pair {
+        base: session.base_kernel()?.clone(),
+        series: session.tip_kernel()?.clone(),
+    };
+    let traced = consumers::kernel(&session)?;
+    let program = build_program(ctx)?;
+
+    let mut results = Results {
+        versions: versions(&session.tools()?.versions)?,
+        ..Results::default()
+    };
+    // What can be measured is, before the kernels that take longest are built.
+    let measure = |results: &mut Results, config: &str, pair: &Pair| -> Result<()> {
+        // The files for git are the same in each run.
+        let walk = session.walk()?;
+        walk.force_to(&tip)?;
+        let tree = walk.dir().join("fs");
+        for (side, kernel) in [("base", &pair.base), ("series", &pair.series)] {
+            let name = format!("count {config} {side}");
+            let args = ["count", "--tree", &tree.to_string_lossy()];
+            let count = Boot::new(ctx, kernel, &name, &args).program(&program);
+            counts(results, config, side, boot(count.counted())?)?;
+        }
+        differences(results, config);
+        Ok(())
+    };
+    measure(&mut results, CONFIGS[0], &minimal)?;
+    let traces = boot(Boot::new(ctx, &traced, "trace", &["trace"]).program(&program))?;
+    tracing(&mut results, &traces)?;
+
+    let realistic = Pair {
+        base: session.kernel("the base, realistic", &base, &REALISTIC)?,
+        series: session.kernel("the series, realistic", &tip, &REALISTIC)?,
+    };
+    let off = session.kernel("the series, realistic, not enabled", &tip, &REALISTIC_OFF)?;
+    let first = session.first_posting();
+    let first = session.kernel("the first posting, realistic", first, &REALISTIC)?;
+    measure(&mut results, CONFIGS[1], &realistic)?;
+    for line in boot(
+        Boot::new(ctx, &realistic.series, "threads", &["threads"])
+            .program(&program)
+            .cpus(8),
+    )? {
+        if let Line::Ratio(ratio) = line {
+            #[expect(clippy::cast_possible_truncation, reason = "a few hundred at most")]
+            let percent = ratio.runs.iter().map(|run| (run * 100.0).round() as i64);
+            results.threads.insert(ratio.threads, percent.collect());
+        }
+    }
+    let grown = code_figures(&mut results, &realistic, (&first, &off))?;
+    publish(ctx, &results, &grown)?;
+    compare(ctx, &results)
+}
+
+/// Figures of the code itself; the functions that have grown.
+fn code_figures(
+    results: &mut Results,
+    pair: &Pair,
+    (first, off): (&Kernel, &Kernel),
+) -> Result<Vec<(String, i64)>> {
+    let read = |kernel: &Kernel| {
+        let path = kernel.symbols();
+        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
+    };
+    let (base, series) = (read(&pair.base)?, read(&pair.series)?);
+    let bytes = code::text_bytes(&base)?;
+    let (first, off) = (read(first)?, read(off)?);
+    for (name, map) in [("enabled", &series), ("first", &first), ("off", &off)] {
+        let added = code::text_bytes(map)? - bytes;
+        results
+            .figures
+            .insert(format!("code/text-{name}"), vec![added]);
+    }
+    entry_point(results, &pair.series)?;
+    Ok(code::grown(&base, &series))
+}
+
+/// Writes docs/bench/ and says which targets are met.
+fn publish(ctx: &Ctx, results: &Results, grown: &[(String, i64)]) -> Result<()> {
+    let dir = ctx.root.join(DIR);
+    let targets = targets(results);
+    let page = page::page(results, &targets, grown);
+    write_whole(&dir.join("README.md"), page.as_bytes())?;
+    write_whole(&dir.join("opens.svg"), plot::plot(results)?.as_bytes())?;
+    let mut json = serde_json::to_string_pretty(results)?;
+    json.push('\n');
+    write_whole(&dir.join("results.json"), json.as_bytes())?;
+    for target in &targets {
+        println!("{}", target.line());
+    }
+    println!("{}", ctx.show(&dir.join("README.md")));
+    Ok(())
+}
+
+/// Compares with the figures of the last commit and says what differs.
+fn compare(ctx: &Ctx, results: &Results) -> Result<bool> {
+    let git = Git::at(&ctx.root);
+    let committed = format!("HEAD:./{DIR}/results.json");
+    if !git.ok(["cat-file", "-e", &committed])? {
+        println!("no figures are committed yet: nothing to compare with");
+        return Ok(true);
+    }
+    let old: Results = serde_json::from_str(&git.run(["show", &committed])?)
+        .context("the committed figures cannot be read")?;
+    let found = results.compare(&old);
+    for line in &found.versions {
+        println!("not the same tools as for the committed figures: {line}");
+    }
+    for line in &found.better {
+        println!("better: {line}");
+    }
+    for line in &found.worse {
+        println!("WORSE: {line}");
+    }
+    println!(
+        "{} figures compared with the committed ones: {} worse by more than 1%, {} better",
+        old.figures.len() + old.differences.len(),
+        found.worse.len(),
+        found.better.len()
+    );
+    Ok(found.worse.is_empty())
+}
+
+/// Builds the program that runs in the guest. It takes nothing from the guest's root:
+/// its own instructions are the same wherever this compiler made it.
+fn build_program(ctx: &Ctx) -> Result<PathBuf> {
+    let log = ctx.fresh_log("build-bench")?;
+    let stage = Stage::begin("build the bench program", Some(&log));
+    let target = ctx.build.join("cargo");
+    Logged::new("cargo", &log).run(
+        Command::new("cargo")
+            .args([
+                "build",
+                "--release",
+                "--locked",
+                "--package",
+                "guest",
+                "--bin",
+                "bench",
+            ])
+            .args(["--target", TARGET, "--manifest-path"])
+            .arg(ctx.root.join("Cargo.toml"))
+            .env("CARGO_TARGET_DIR", &target)
+            .env("RUSTFLAGS", "-C target-feature=+crt-static"),
+        |_| stage.at(""),
+    )?;
+    stage.done("");
+    Ok(target.join(TARGET).join("release/bench"))
+}
+
+/// What the figures depend on.
+fn versions(compilers: &str) -> Result<BTreeMap<String, String>> {
+    let qemu = proc::capture(Command::new("qemu-system-x86_64").arg("--version"))?;
+    let compilers: Vec<&str> = compilers
+        .lines()
+        .filter(|line| line.contains("clang") || line.contains("LLD") || line.starts_with("rustc"))
+        .collect();
+    Ok([
+        ("compilers", compilers.join(", ")),
+        ("qemu", qemu.lines().next().unwrap_or_default().to_owned()),
+    ]
+    .map(|(name, version)| (name.to_owned(), version))
+    .into())
+}
+
+/// Runs the program in a guest; what it says.
+fn boot(boot: Boot<'_>) -> Result<Vec<Line>> {
+    let outcome = boot
+        .cmdline(&CMDLINE)
+        .limit(Duration::from_secs(1200))
+        .run()?;
+    if outcome.code != 0 {
+        bail!(
+            "the bench program failed ({}):\n{}\n  log: {}",
+            outcome.code,
+            proc::tail(&outcome.output, 10),
+            outcome.output_log.display()
+        );
+    }
+    lines(&outcome.output)
+}
+
+/// The lines of the program's output that are for this one.
+fn lines(output: &str) -> Result<Vec<Line>> {
+    output
+        .lines()
+        .filter(|line| line.starts_with('{'))
+        .map(|line| serde_json::from_str(line).with_context(|| format!("not a figure: {line}")))
+        .collect()
+}
+
+/// Keeps the figures of one kernel.
+fn counts(results: &mut Results, config: &str, side: &str, lines: Vec<Line>) -> Result<()> {
+    for line in lines {
+        match line {
+            Line::Count(count) => {
+                let runs = count.runs.into_iter().map(i64::try_from);
+                results.figures.insert(
+                    format!("{config}/{side}/{}", count.name),
+                    runs.collect::<Result<_, _>>()?,
+                );
+            }
+            Line::Fact(name, value) if name == "has the flag" => {
+                if value != (side == "series").to_string() {
+                    bail!("{config}: the kernel of the {side} is not what it should be");
+                }
+            }
+            Line::Fact(name, value) => {
+                results.versions.insert(name, value);
+            }
+            Line::Trace(_) | Line::Ratio(_) => bail!("not a count: {line:?}"),
+        }
+    }
+    Ok(())
+}
+
+/// What the series costs opens without the flag, and the flag those with it.
+fn differences(results: &mut Results, config: &str) {
+    let mut found = BTreeMap::new();
+    let own = format!("{config}/series/");
+    for name in results.figures.keys() {
+        let Some(name) = name.strip_prefix(&own) else {
+            continue;
+        };
+        let series = format!("{own}{name}");
+        if name.starts_with("unflagged/") || name.ends_with("/plain") {
+            let base = format!("{config}/base/{name}");
+            found.insert(format!("{config}/added/{name}"), (series, base));
+        } else if name.starts_with("flagged/") && name.ends_with("/allowed") {
+            let plain = format!("{own}unflagged/openat2");
+            found.insert(format!("{config}/flag/{name}"), (series, plain));
+        } else if let Some(name) = name.strip_suffix("/flagged") {
+            let plain = format!("{own}{name}/plain");
+            found.insert(format!("{config}/flag/{name}"), (series, plain));
+        }
+    }
+    for (name, (more, less)) in found {
+        if let Some(difference) = results.minus(&more, &less) {
+            results.differences.insert(name, difference);
+        }
+    }
+}
+
+/// What a flagged open calls and allocates more than a plain one.
+fn tracing(results: &mut Results, lines: &[Line]) -> Result<()> {
+    let find = |wanted: &str| -> Result<&Trace> {
+        lines
+            .iter()
+            .find_map(|line| match line {
+                Line::Trace(trace) if trace.name == wanted => Some(trace),
+                _ => None,
+            })
+            .with_context(|| format!("the guest has traced no {wanted} open"))
+    };
+    let (plain, flagged) = (find("plain")?, find("flagged")?);
+    let lock = Regex::new(r"(^|_)(try)?lock(_|$)|^lockref_|^down_(read|write)|^contention_begin")?;
+    let locks = |trace: &Trace| {
+        let taken = trace.functions.iter().filter(|name| {
+            lock.is_match(name) && !name.contains("rcu_read") && !name.contains("unlock")
+        });
+        taken.count()
+    };
+    for (name, of_plain, of_flagged) in [
+        (
+            "allocations",
+            plain.allocations.len(),
+            flagged.allocations.len(),
+        ),
+        ("locks", locks(plain), locks(flagged)),
+    ] {
+        let (of_plain, of_flagged) = (i64::try_from(of_plain)?, i64::try_from(of_flagged)?);
+        let mut keep = |side: &str, value| {
+            results
+                .figures
+                .insert(format!("tracing/{side}/{name}"), vec![value]);
+        };
+        keep("plain", of_plain);
+        keep("flagged", of_flagged);
+        results
+            .differences
+            .insert(format!("tracing/{name}"), of_flagged - of_plain);
+    }
+    results.functions = more(&plain.functions, &flagged.functions);
+    if results.functions.is_empty() {
+        bail!("the trace of a flagged open shows no function that a plain one does not call");
+    }
+    Ok(())
+}
+
+/// What `longer` holds more often than `shorter`, in its order.
+fn more(shorter: &[String], longer: &[String]) -> Vec<String> {
+    let mut left: BTreeMap<&String, usize> = BTreeMap::new();
+    for name in shorter {
+        *left.entry(name).or_default() += 1;
+    }
+    longer
+        .iter()
+        .filter(|name| match left.get_mut(name) {
+            Some(count) if *count > 0 => {
+                *count -= 1;
+                false
+            }
+            _ => true,
+        })
+        .cloned()
+        .collect()
+}
+
+/// The stack that the policy's entry point takes.
+fn entry_point(results: &mut Results, kernel: &Kernel) -> Result<()> {
+    let object = kernel.policy_object();
+    let text = disassemble(&object)?;
+    let entry = code::disassembly(&text, "mayexec_permission")
+        .with_context(|| format!("{} has no mayexec_permission", object.display()))?;
+    for (name, value) in [("stack", entry.stack), ("locked", entry.locked)] {
+        results.figures.insert(format!("code/{name}"), vec![value]);
+    }
+    Ok(())
+}
+
+fn disassemble(object: &Path) -> Result<String> {
+    proc::capture(
+        Command::new(format!("llvm-objdump{}", crate::toolchain::LLVM))
+            .args(["--disassemble", "--no-show-raw-insn"])
+            .arg(object),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use guest::bench::Count;
+
+    use super::*;
+
+    fn count(name: &str, runs: &[u64]) -> Line {
+        Line::Count(Count {
+            name: name.to_owned(),
+            runs: runs.to_vec(),
+        })
+    }
+
+    fn measured(flagged: u64) -> Results {
+        let mut results = Results::default();
+        let base = vec![count("unflagged/openat2", &[4000; 3])];
+        counts(&mut results, "minimal", "base", base).unwrap();
+        let series = vec![
+            count("unflagged/openat2", &[4001; 3]),
+            count("flagged/policy-0/allowed", &[flagged; 3]),
+            count("today/execve-check", &[54_000, 54_001, 54_002]),
+            count("growth/depth/1/plain", &[10; 3]),
+            count("growth/depth/1/flagged", &[12; 3]),
+            count("growth/depth/2/plain", &[20; 3]),
+            count("growth/depth/2/flagged", &[23; 3]),
+        ];
+        counts(&mut results, "minimal", "series", series).unwrap();
+        differences(&mut results, "minimal");
+        results
+    }
+
+    #[test]
+    fn output_is_read_between_other_lines() {
+        let text = "noise\n{\"fact\":[\"git\",\"2\"]}\n";
+        assert_eq!(
+            lines(text).unwrap(),
+            [Line::Fact("git".to_owned(), "2".to_owned())]
+        );
+        assert!(lines("{\"unknown\":1}\n").is_err());
+    }
+
+    #[test]
+    fn a_kernel_that_is_another_is_noticed() {
+        let line = |flag: bool| Line::Fact("has the flag".to_owned(), flag.to_string());
+        let mut results = Results::default();
+        assert!(counts(&mut results, "minimal", "base", vec![line(false)]).is_ok());
+        assert!(counts(&mut results, "minimal", "base", vec![line(true)]).is_err());
+        assert!(counts(&mut results, "minimal", "series", vec![line(false)]).is_err());
+    }
+
+    #[test]
+    fn costs_are_differences() {
+        let found = measured(4021).differences;
+        for (name, value) in [
+            ("minimal/added/unflagged/openat2", 1),
+            ("minimal/flag/flagged/policy-0/allowed", 20),
+            ("minimal/flag/growth/depth/1", 2),
+            ("minimal/flag/growth/depth/2", 3),
+        ] {
+            assert_eq!(found.get(name), Some(&value), "{name}");
+        }
+    }
+
+    #[test]
+    fn targets_are_met_or_missed() {
+        let met = |results: &Results, what: &str| {
+            let targets = targets(results);
+            let target = targets.iter().find(|target| target.what.contains(what));
+            target.unwrap().met
+        };
+        let fine = measured(4021);
+        assert!(met(&fine, "minimal: an open without"));
+        assert!(met(&fine, "minimal: O_MAYEXEC under policy-0"));
+        assert!(!met(&measured(4022), "minimal: O_MAYEXEC under policy-0"));
+        // It grows by 1, and what is not measured is not met.
+        assert!(!met(
+            &fine,
+            "minimal: growth of the flag's cost with the depth"
+        ));
+        assert!(!met(&fine, "minimal: O_MAYEXEC under policy-3"));
+        assert!(!met(&fine, "realistic: an open without"));
+    }
+
+    #[test]
+    fn a_trace_shows_what_is_more() {
+        let trace = |name: &str, functions: &[&str], allocations: &[&str]| {
+            let owned = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
+            Line::Trace(Trace {
+                name: name.to_owned(),
+                functions: owned(functions),
+                allocations: owned(allocations),
+            })
+        };
+        let plain = trace("plain", &["do_open", "_raw_spin_lock"], &["a"]);
+        let flagged = trace(
+            "flagged",
+            &[
+                "do_open",
+                "mayexec_permission",
+                "__rcu_read_lock",
+                "_raw_spin_unlock",
+                "_raw_spin_lock",
+                "_raw_spin_lock",
+            ],
+            &["a", "b"],
+        );
+        let mut results = Results::default();
+        tracing(&mut results, &[plain.clone(), flagged]).unwrap();
+        assert_eq!(results.differences["tracing/locks"], 1);
+        assert_eq!(results.differences["tracing/allocations"], 1);
+        assert_eq!(
+            results.functions,
+            [
+                "mayexec_permission",
+                "__rcu_read_lock",
+                "_raw_spin_unlock",
+                "_raw_spin_lock"
+            ]
+        );
+        assert!(tracing(&mut results, std::slice::from_ref(&plain)).is_err());
+    }
+}

@@ -1,0 +1,429 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The page of results, in Markdown.
+
+use std::fmt::Write as _;
+
+use super::results::{CONFIGS, Results, median, spread};
+use super::targets::Target;
+
+/// How many functions are named that have grown.
+const GROWN: usize = 20;
+
+/// What the page says before its tables.
+const HEAD: &str = "\
+# What an open costs
+
+`make bench` writes this page, the plot and `results.json`, and then compares them with the committed
+ones: it names every figure that is worse by more than 1% and by more than its repeats differ, and fails.
+
+A figure is a number of instructions, those of the program's own system call included. The guest runs under
+`qemu-system-x86_64 -accel tcg,thread=single -icount shift=0,sleep=off -seed 1 -cpu max`, where its clocks
+count instructions; `lab/guest/src/bin/bench` reads the time stamp counter before and after each operation and takes the
+median of 101, less the cost of an empty one. The spread is that of 3 repeats. Instructions are no time:
+they leave out what caches and branch predictors do.
+
+The host's processor has no part in them. On 2026-11-26, the same qemu as a program for arm64 (Debian's package, run by
+`qemu-aarch64` of qemu-user) counted 199 figures of this page: 163 are the same, the others, of AT_EXECVE_CHECK, io_uring,
+git and the growth, within 0.4%. What the flag adds is the same in 41 of 43 places; the two are io_uring's.
+
+`minimal` is the kernel of `make test` (`scripts/config/guest.config`), made for size and without mitigations.
+`realistic` adds `scripts/config/bench.config`: optimised for speed, mitigations, control groups, audit,
+SELinux, Landlock and Yama, fanotify, quota, tracepoints. Base and series have the same configuration and
+compiler. Every open is of an absolute path and is followed by a close.
+";
+
+/// A table of the figures of both configurations.
+struct Table<'a> {
+    results: &'a Results,
+    text: String,
+}
+
+impl<'a> Table<'a> {
+    fn new(results: &'a Results, columns: &[&str]) -> Self {
+        let mut text = format!("| | {} |\n|---|", columns.join(" | "));
+        text.push_str(&"---:|".repeat(columns.len()));
+        text.push('\n');
+        Self { results, text }
+    }
+
+    fn row(&mut self, what: &str, cells: &[String]) {
+        let _ = writeln!(self.text, "| {what} | {} |", cells.join(" | "));
+    }
+
+    /// A figure with its spread, if it has one.
+    fn figure(&self, name: &str) -> String {
+        let Some(runs) = self.results.figures.get(name) else {
+            return "-".to_owned();
+        };
+        let (value, spread) = (median(runs).unwrap_or_default(), spread(runs));
+        if spread == 0 {
+            grouped(value)
+        } else {
+            format!("{} (spread {})", grouped(value), grouped(spread))
+        }
+    }
+
+    fn difference(&self, name: &str) -> String {
+        self.results
+            .differences
+            .get(name)
+            .map_or("-".to_owned(), |value| format!("{value:+}"))
+    }
+}
+
+/// A number with its thousands apart.
+fn grouped(value: i64) -> String {
+    let digits = value.unsigned_abs().to_string();
+    let mut text = String::from(if value < 0 { "-" } else { "" });
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// The whole page.
+pub(crate) fn page(results: &Results, targets: &[Target], grown: &[(String, i64)]) -> String {
+    let mut text = HEAD.to_owned();
+    text.push_str("\n![](opens.svg)\n\nMeasured with:\n\n");
+    for (name, version) in &results.versions {
+        let _ = writeln!(text, "- {name}: {version}");
+    }
+
+    text.push_str("\n## Targets\n\n| | target | found | |\n|---|---|---|---|\n");
+    for target in targets {
+        let _ = writeln!(
+            text,
+            "| {} | {} | {} | {} |",
+            target.what,
+            target.aim,
+            target.found,
+            if target.met { "met" } else { "missed" }
+        );
+    }
+    text.push_str(
+        "\nWhich function takes how many of these instructions, and why the missed ones are missed: the cover letter\n\
+         (`patches/cover-letter.txt`), section \"Performance\".\n",
+    );
+
+    text.push_str(
+        "\n## Opens without the flag\n\nCommand in the guest: `bench count --only unflagged`\n\n",
+    );
+    text.push_str(&unflagged(results));
+
+    text.push_str(
+        "\n## Opens with the flag, and what there is instead\n\n\
+         Command in the guest: `bench count`\n\n\
+         `policy-N` is `fs.open_mayexec_enforce=N`. What follows a name in brackets is less than a plain\n\
+         openat2(2) takes, or more. A denial opens nothing and so costs less. The rows of today are under policy 3,\n\
+         which does not concern them.\n\n",
+    );
+    text.push_str(&flagged(results));
+
+    text.push_str(
+        "\n## Places\n\nCommand in the guest: `bench count --only place`, under policy 3\n\n",
+    );
+    text.push_str(&pairs(
+        results,
+        &[
+            ("tmpfs", "place/tmpfs"),
+            ("ext4", "place/ext4"),
+            ("overlayfs", "place/overlay"),
+            ("idmapped mount of tmpfs", "place/idmapped"),
+            ("tmpfs, POSIX ACL", "place/acl"),
+            ("io_uring, 32 in a call", "ring"),
+        ],
+    ));
+
+    text.push_str(
+        "\n## Growth\n\nCommand in the guest: `bench count --only growth`, under policy 3\n\n\
+         The series' kernels. The slope is that of the flag's own cost over the size, by least squares.\n\n",
+    );
+    text.push_str(&growth(results));
+
+    text.push_str(
+        "\nThreads, each opening a file of its own: the time with the flag over the time without, in percent,\n\
+         of the fastest of 50 turns of each, 3 times. This is time, under a multi-threaded qemu with 8 processors, and\n\
+         differs from run to run. Command in the guest: `bench threads`\n\n\
+         | threads | median | lowest | highest |\n|---:|---:|---:|---:|\n",
+    );
+    for (threads, runs) in &results.threads {
+        let _ = writeln!(
+            text,
+            "| {threads} | {} | {} | {} |",
+            median(runs).unwrap_or_default(),
+            runs.iter().min().unwrap_or(&0),
+            runs.iter().max().unwrap_or(&0)
+        );
+    }
+
+    text.push_str(
+        "\n## An interpreter's start\n\nCommand in the guest: `bench count --only start`, under policy 3\n\n\
+         The files that `python3 -I -S -c 'import json, http.server'` opens, as its audit hook sees them, each\n\
+         opened again. The sum of the medians.\n\n",
+    );
+    text.push_str(&start(results));
+
+    text.push_str(
+        "\n## A whole program\n\nCommand in the guest: `bench count --only whole --tree .../linux/fs`\n\n\
+         `git status` on a copy of the kernel's `fs/`, with fork, exec and exit.\n\n",
+    );
+    let mut table = Table::new(results, &["base", "series"]);
+    for config in CONFIGS {
+        let cells = ["base", "series"]
+            .map(|side| table.figure(&format!("{config}/{side}/whole/git-status")));
+        table.row(config, &cells);
+    }
+    text.push_str(&table.text);
+
+    text.push_str(&code(results, grown));
+    text
+}
+
+fn unflagged(results: &Results) -> String {
+    let mut table = Table::new(
+        results,
+        &[
+            "minimal base",
+            "series",
+            "added",
+            "realistic base",
+            "series",
+            "added",
+        ],
+    );
+    for (what, name) in [
+        ("getppid (no open)", "getppid"),
+        ("open", "open"),
+        ("openat, relative", "openat"),
+        ("openat2", "openat2"),
+        ("open with O_CREAT, the file is there", "create"),
+        ("openat2 on a noexec mount", "noexec-mount"),
+    ] {
+        let cells = CONFIGS.map(|config| {
+            let side = |side| table.figure(&format!("{config}/{side}/unflagged/{name}"));
+            [
+                side("base"),
+                side("series"),
+                table.difference(&format!("{config}/added/unflagged/{name}")),
+            ]
+        });
+        table.row(what, &cells.concat());
+    }
+    table.text
+}
+
+fn flagged(results: &Results) -> String {
+    let mut table = Table::new(results, &CONFIGS);
+    let mut rows = vec![("openat2".to_owned(), "unflagged/openat2".to_owned())];
+    for policy in ["policy-0", "policy-1", "policy-2", "policy-3", "securebit"] {
+        for (what, name) in [
+            ("allowed", "allowed"),
+            ("denied by the mount", "denied-mount"),
+            ("denied by the mode", "denied-file"),
+        ] {
+            let figure = format!("flagged/{policy}/{name}");
+            if results
+                .figures
+                .contains_key(&format!("{}/series/{figure}", CONFIGS[0]))
+            {
+                rows.push((format!("O_MAYEXEC, {policy}, {what}"), figure));
+            }
+        }
+    }
+    for (what, name) in [
+        ("today: openat2, fstat, fstatvfs, faccessat2", "access"),
+        ("today: openat2, execveat(AT_EXECVE_CHECK)", "execve-check"),
+        (
+            "today: openat2, prctl(PR_GET_SECUREBITS), execveat(AT_EXECVE_CHECK)",
+            "securebits-execve-check",
+        ),
+    ] {
+        rows.push((what.to_owned(), format!("today/{name}")));
+    }
+    for (what, name) in rows {
+        let cells = CONFIGS.map(|config| {
+            let figure = format!("{config}/series/{name}");
+            let over = results.minus(&figure, &format!("{config}/series/unflagged/openat2"));
+            match over {
+                Some(over) if over != 0 => {
+                    let sign = if over > 0 { "+" } else { "" };
+                    format!("{} [{sign}{}]", table.figure(&figure), grouped(over))
+                }
+                _ => table.figure(&figure),
+            }
+        });
+        table.row(&what, &cells);
+    }
+    table.text
+}
+
+/// Rows of an open without the flag, with it, and the difference.
+fn pairs(results: &Results, rows: &[(&str, &str)]) -> String {
+    let mut table = Table::new(
+        results,
+        &[
+            "minimal plain",
+            "flagged",
+            "flag",
+            "realistic plain",
+            "flagged",
+            "flag",
+        ],
+    );
+    for (what, name) in rows {
+        let cells = CONFIGS.map(|config| {
+            let figure = |kind| table.figure(&format!("{config}/series/{name}/{kind}"));
+            [
+                figure("plain"),
+                figure("flagged"),
+                table.difference(&format!("{config}/flag/{name}")),
+            ]
+        });
+        table.row(what, &cells.concat());
+    }
+    table.text
+}
+
+/// The sizes that a thing was measured with, in order.
+pub(crate) fn sizes(results: &Results, config: &str, what: &str) -> Vec<(i64, i64)> {
+    let prefix = format!("{config}/flag/growth/{what}/");
+    let mut sizes: Vec<(i64, i64)> = results
+        .differences
+        .iter()
+        .filter_map(|(name, value)| Some((name.strip_prefix(&prefix)?.parse().ok()?, *value)))
+        .collect();
+    sizes.sort_unstable();
+    sizes
+}
+
+/// The slope of the line that fits best.
+#[expect(clippy::cast_precision_loss, reason = "small numbers, for a person")]
+fn slope(points: &[(i64, i64)]) -> f64 {
+    let count = points.len() as f64;
+    let mean =
+        |of: fn(&(i64, i64)) -> i64| points.iter().map(|at| of(at) as f64).sum::<f64>() / count;
+    let (x, y) = (mean(|at| at.0), mean(|at| at.1));
+    let (mut over, mut under) = (0.0, 0.0);
+    for point in points {
+        let from = point.0 as f64 - x;
+        over += from * (point.1 as f64 - y);
+        under += from * from;
+    }
+    if under == 0.0 { 0.0 } else { over / under }
+}
+
+fn growth(results: &Results) -> String {
+    let mut text = pairs(results, &[]);
+    let mut slopes = String::from("\n| | minimal slope | realistic slope |\n|---|---:|---:|\n");
+    for (what, name) in [
+        ("depth", "depth"),
+        ("mounts", "mounts"),
+        ("directory entries", "entries"),
+    ] {
+        let rows: Vec<(String, String)> = sizes(results, CONFIGS[0], name)
+            .into_iter()
+            .map(|(size, _)| {
+                (
+                    format!("{what} {}", grouped(size)),
+                    format!("growth/{name}/{size}"),
+                )
+            })
+            .collect();
+        let rows: Vec<(&str, &str)> = rows
+            .iter()
+            .map(|(what, name)| (what.as_str(), name.as_str()))
+            .collect();
+        text.extend(
+            pairs(results, &rows)
+                .lines()
+                .skip(2)
+                .map(|line| format!("{line}\n")),
+        );
+        let [minimal, realistic] = CONFIGS.map(|config| slope(&sizes(results, config, name)));
+        let _ = writeln!(slopes, "| {what} | {minimal:.4} | {realistic:.4} |");
+    }
+    text + &slopes
+}
+
+fn start(results: &Results) -> String {
+    let mut table = Table::new(results, &CONFIGS);
+    for (what, name) in [
+        ("openat2", "plain"),
+        ("openat2 with O_MAYEXEC", "flagged"),
+        ("openat2, execveat(AT_EXECVE_CHECK)", "execve-check"),
+    ] {
+        let cells = CONFIGS.map(|config| table.figure(&format!("{config}/series/start/{name}")));
+        table.row(what, &cells);
+    }
+    table.text
+}
+
+fn code(results: &Results, grown: &[(String, i64)]) -> String {
+    let get = |name: &str| results.get(name).map_or("-".to_owned(), grouped);
+    let mut text = format!(
+        "\n## Code\n\nFrom System.map and the object file of the realistic kernels.\n\n\
+         | | |\n|---|---:|\n\
+         | text that the series adds to vmlinux, bytes | {} |\n\
+         | of it, the first posting | {} |\n\
+         | the same with CONFIG_OPEN_MAYEXEC=n | {} |\n\
+         | stack of `mayexec_permission()`, return address included, bytes | {} |\n\
+         | locked instructions in it | {} |\n",
+        get("code/text-enabled"),
+        get("code/text-first"),
+        get("code/text-off"),
+        get("code/stack"),
+        get("code/locked"),
+    );
+    text.push_str("\nThe functions whose size differs most, alignment included:\n\n| function | bytes |\n|---|---:|\n");
+    for (name, bytes) in grown.iter().take(GROWN) {
+        let _ = writeln!(text, "| `{name}` | {bytes:+} |");
+    }
+    let _ = write!(
+        text,
+        "\nAs the tracers see one open and its close (`bench trace`, the kernel of the suite `consumers`, policy 3):\n\n\
+         | | plain | flagged |\n|---|---:|---:|\n\
+         | allocations (kmem tracepoints) | {} | {} |\n\
+         | functions that take a lock | {} | {} |\n\n\
+         Functions that the flagged one calls and the plain one does not, in order: ",
+        get("tracing/plain/allocations"),
+        get("tracing/flagged/allocations"),
+        get("tracing/plain/locks"),
+        get("tracing/flagged/locks"),
+    );
+    let names: Vec<String> = results
+        .functions
+        .iter()
+        .map(|name| format!("`{:#}`", rustc_demangle::demangle(name)))
+        .collect();
+    text.push_str(&names.join(", "));
+    text.push_str(".\n");
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_constant_has_no_slope() {
+        assert_eq!(slope(&[(1, 5), (2, 5), (40, 5)]), 0.0);
+        assert!((slope(&[(1, 3), (2, 5), (3, 7)]) - 2.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_figure_shows_its_spread() {
+        let mut results = Results::default();
+        results
+            .figures
+            .insert("realistic/series/start/plain".to_owned(), vec![5, 7, 1006]);
+        let table = start(&results);
+        assert!(
+            table.contains("| openat2 | - | 7 (spread 1,001) |"),
+            "{table}"
+        );
+    }
+}

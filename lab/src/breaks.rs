@@ -1,0 +1,438 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Breaking the code on purpose: tests that cannot fail show nothing.
+//!
+//! Each file in lab/breaks is a diff against the kernel with the series. It is
+//! applied, the kernel is built, and KUnit, the guest's selftests and, where the
+//! policy itself is broken, its tests on the host must notice. Those in a directory
+//! below are for another kernel: with all `consumers`, with the policy fixed when it
+//! is built (`static`), with the feature `off`; or for the rows of `make verify`, those
+//! of the kernel that all suites use (`proof`) and the one of faults (`debug`). Those in
+//! `tools` are for a copy of this repository.
+
+mod noticed;
+mod own;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+use self::noticed::{Noticed, failed, first_line, judge, rows, stem};
+use self::own::Checkout;
+use crate::ctx::{Ctx, with_extension};
+use crate::git::Git;
+use crate::kernel::{self, Kernel, Variant};
+use crate::proc;
+use crate::proof;
+use crate::selftests::{self, Plan};
+use crate::series::{Trial, touched_paths};
+use crate::session::Session;
+use crate::suites::consumers;
+use crate::suites::guest::sysctl_value;
+use crate::suites::host::{POLICY, policy_tests};
+use crate::suites::kunit;
+use crate::tap::{Run, Verdict};
+use crate::variants::{CONSUMERS, DEBUG, OFF, STATIC, STATIC_VALUE};
+
+/// Applies each break in turn and reports which suites notice; whether all do.
+pub(crate) fn run(ctx: &Ctx, names: &[String]) -> Result<bool> {
+    let files = select(&ctx.root.join("lab/breaks"), names)?;
+    let session = Session::open(ctx)?;
+    let dropped = names.is_empty() || names.iter().any(|name| name == DROPPED);
+    let followed_up = if dropped {
+        consumers::followed_up(&session)?
+    } else {
+        Vec::new()
+    };
+    let subjects = Subjects::of(&session, &files, dropped)?;
+
+    // A suite that is red without a break would catch everything.
+    let has = |kind| files.iter().any(|file| Kind::of(file) == kind);
+    for kind in Kind::ALL {
+        // Proof asks what Plain asks, of the same kernel, and more.
+        if has(kind) && !(kind == Kind::Plain && has(Kind::Proof)) {
+            for (suite, noticed) in subjects.unbroken(kind)? {
+                if let Some(why) = noticed {
+                    bail!("{suite} fails without any break, so it can show nothing:\n{why}");
+                }
+            }
+        }
+    }
+
+    let mut survivors = Vec::new();
+    let mut table = String::from("| break | noticed by |\n|---|---|\n");
+    for file in &files {
+        let name = stem(file);
+        let caught = subjects.broken(file)?;
+        if caught.is_empty() {
+            println!("SURVIVES  {name}");
+            survivors.push(name.clone());
+        } else {
+            let suites: Vec<String> = caught
+                .iter()
+                .map(|(suite, why)| format!("{suite} ({why})"))
+                .collect();
+            println!("caught    {name}: {}", suites.join("; "));
+        }
+        let suites: Vec<&str> = caught.into_keys().collect();
+        table += &format!(
+            "| {} (`{name}`) | {} |\n",
+            headline(file)?,
+            suites.join(", ")
+        );
+    }
+    if dropped && let Some(kernels) = &subjects.kernels {
+        for (name, noticed) in kernels.without_follow_up(followed_up)? {
+            match noticed {
+                Some(why) => println!("caught    {name} without the follow-up: {why}"),
+                None => {
+                    println!("SURVIVES  {name} without the follow-up");
+                    survivors.push(name.to_owned());
+                }
+            }
+        }
+    }
+    subjects.restore()?;
+    println!(
+        "\n{table}\n{} breaks, {} survive",
+        files.len(),
+        survivors.len()
+    );
+    Ok(survivors.is_empty())
+}
+
+/// The breaks that do not apply to what they break: git's words.
+pub(crate) fn stale(session: &Session<'_>) -> Result<Vec<String>> {
+    let root = &session.ctx.root;
+    let series = Trial::of(&session.tree.git, session.tip())?;
+    let mut problems = Vec::new();
+    for file in select(&root.join("lab/breaks"), &[])? {
+        let objection = match Kind::of(&file) {
+            Kind::Userspace => {
+                let args = ["apply".as_ref(), "--check".as_ref(), file.as_os_str()];
+                let (status, _, errors) = proc::output(&mut Git::at(root).cmd(args))?;
+                (!status.success()).then_some(errors)
+            }
+            _ => series.objection(&file)?,
+        };
+        problems.extend(objection.map(|errors| format!("{}: {errors}", stem(&file))));
+    }
+    Ok(problems)
+}
+
+/// The name of the break that is no diff: the follow-up is dropped.
+const DROPPED: &str = "consumers-dropped";
+
+/// What a break does, in its first line.
+fn headline(file: &Path) -> Result<String> {
+    let text =
+        fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    Ok(first_line(&text))
+}
+
+/// What a break is for: a kernel, or this repository.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Plain,
+    Consumers,
+    Static,
+    Off,
+    Proof,
+    Debug,
+    Userspace,
+}
+
+impl Kind {
+    const ALL: [Self; 7] = [
+        Self::Plain,
+        Self::Consumers,
+        Self::Static,
+        Self::Off,
+        Self::Proof,
+        Self::Debug,
+        Self::Userspace,
+    ];
+
+    /// The directory below lab/breaks.
+    fn dir(self) -> &'static str {
+        match self {
+            Self::Plain => "",
+            Self::Consumers => "consumers",
+            Self::Static => "static",
+            Self::Off => "off",
+            Self::Proof => "proof",
+            Self::Debug => "debug",
+            Self::Userspace => "userspace",
+        }
+    }
+
+    /// The kernel on which it shows.
+    fn variant(self) -> Variant {
+        match self {
+            Self::Plain | Self::Proof | Self::Userspace => Variant::PLAIN,
+            Self::Consumers => CONSUMERS,
+            Self::Static => STATIC,
+            Self::Off => OFF,
+            Self::Debug => DEBUG,
+        }
+    }
+
+    /// The kind of a break in a file.
+    fn of(file: &Path) -> Self {
+        let dir = file.parent().and_then(Path::file_name);
+        Self::ALL
+            .into_iter()
+            .find(|kind| dir.is_some_and(|dir| dir == kind.dir()))
+            .unwrap_or(Self::Plain)
+    }
+}
+
+/// The named breaks, or all.
+fn select(dir: &Path, names: &[String]) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for kind in Kind::ALL {
+        let below = dir.join(kind.dir());
+        if below.is_dir() {
+            files.extend(with_extension(&below, "diff")?);
+        }
+    }
+    for name in names.iter().filter(|name| *name != DROPPED) {
+        if !files.iter().any(|file| stem(file) == *name) {
+            let known: Vec<String> = files.iter().map(|file| stem(file)).collect();
+            bail!("no break is called {name}; there are: {}", known.join(" "));
+        }
+    }
+    if !names.is_empty() {
+        files.retain(|file| names.contains(&stem(file)));
+    }
+    if files.is_empty() && names.is_empty() {
+        bail!("{} holds no break", dir.display());
+    }
+    Ok(files)
+}
+
+/// What is broken: kernels and this repository, if there are breaks of them.
+struct Subjects<'a> {
+    kernels: Option<Kernels<'a>>,
+    checkout: Option<Checkout<'a>>,
+}
+
+impl<'a> Subjects<'a> {
+    /// Makes ready what the files break, and the kernels if patches are to be `dropped`.
+    fn of(session: &'a Session<'a>, files: &[PathBuf], dropped: bool) -> Result<Self> {
+        let own = |file: &PathBuf| Kind::of(file) == Kind::Userspace;
+        let kernels = dropped || !files.iter().all(own);
+        Ok(Self {
+            kernels: kernels.then(|| Kernels::of(session)).transpose()?,
+            checkout: files
+                .iter()
+                .any(own)
+                .then(|| Checkout::of(session))
+                .transpose()?,
+        })
+    }
+
+    /// What the suites say without a break.
+    fn unbroken(&self, kind: Kind) -> Result<Vec<(&'static str, Noticed)>> {
+        match (kind, &self.kernels, &self.checkout) {
+            (Kind::Userspace, _, Some(checkout)) => checkout.notice("unbroken"),
+            (_, Some(kernels), _) => kernels.unbroken(kind),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// Applies one break and asks the suites; what those that noticed say.
+    fn broken(&self, file: &Path) -> Result<BTreeMap<&'static str, String>> {
+        let noticed = match (Kind::of(file), &self.kernels, &self.checkout) {
+            (Kind::Userspace, _, Some(checkout)) => checkout.broken(file)?,
+            (kind, Some(kernels), _) => kernels.broken(kind, file)?,
+            _ => Vec::new(),
+        };
+        Ok(noticed
+            .into_iter()
+            .filter_map(|(suite, noticed)| noticed.map(|why| (suite, why)))
+            .collect())
+    }
+
+    /// Takes the breaks back.
+    fn restore(&self) -> Result<()> {
+        self.kernels.iter().try_for_each(Kernels::restore)?;
+        self.checkout.iter().try_for_each(Checkout::restore)
+    }
+}
+
+/// The kernels that are broken, and what tests them.
+struct Kernels<'a> {
+    session: &'a Session<'a>,
+    walk: Git,
+    bundle: PathBuf,
+}
+
+impl<'a> Kernels<'a> {
+    fn of(session: &'a Session<'a>) -> Result<Self> {
+        let walk = session.walk()?;
+        walk.force_to(session.tip())?;
+        Ok(Self {
+            session,
+            walk,
+            bundle: session.selftests()?,
+        })
+    }
+
+    fn restore(&self) -> Result<()> {
+        self.walk.force_to(self.session.tip())
+    }
+
+    fn unbroken(&self, kind: Kind) -> Result<Vec<(&'static str, Noticed)>> {
+        let what = format!("the unbroken kernel {}", kind.variant().name);
+        let commit = self.session.tip();
+        let kernel = self
+            .session
+            .kernel(what.trim_end(), commit, &kind.variant())?;
+        self.notice(kind, &kernel, "unbroken")
+    }
+
+    /// Applies one break and asks every suite.
+    fn broken(&self, kind: Kind, file: &Path) -> Result<Vec<(&'static str, Noticed)>> {
+        let (session, walk) = (self.session, &self.walk);
+        let name = stem(file);
+        walk.force_to(session.tip())?;
+        walk.run(["apply".as_ref(), "--index".as_ref(), file.as_os_str()])
+            .with_context(|| {
+                format!("{name} does not apply to the series any more: write it anew")
+            })?;
+        let touched: Vec<String> = touched_paths(&String::from_utf8_lossy(&fs::read(file)?))
+            .into_iter()
+            .collect();
+        let variant = kind.variant();
+        let mut builder = session.builder(&variant)?;
+        builder.whole = true;
+        let key = kernel::dirty_tree_key(walk)?;
+        // What does not compile shows nothing about the tests.
+        let kernel = builder.build(&format!("the kernel with {name}"), &key, &variant)?;
+        let mut noticed = self.notice(kind, &kernel, &name)?;
+        if touched.iter().any(|path| path == POLICY) {
+            let red = policy_tests(session.ctx, &walk.dir().join(POLICY))?;
+            noticed.push(("host", (!red.is_empty()).then(|| red.join(", "))));
+        }
+        Ok(noticed)
+    }
+
+    /// What the suites say of a kernel. A guest that does not come up or does not end
+    /// has noticed as well.
+    fn notice(
+        &self,
+        kind: Kind,
+        kernel: &Kernel,
+        name: &str,
+    ) -> Result<Vec<(&'static str, Noticed)>> {
+        let (session, bundle) = (self.session, &self.bundle);
+        let ctx = session.ctx;
+        let own = selftests::own(bundle)?;
+        let selftests = || {
+            selftests::run(
+                ctx,
+                kernel,
+                Plan {
+                    only: &own,
+                    first_failure: true,
+                    ..Plan::all(&format!("selftests {name}"), bundle)
+                },
+            )
+        };
+        Ok(match kind {
+            Kind::Plain | Kind::Proof | Kind::Userspace => {
+                let kunit = kunit::boot(ctx, kernel, &format!("kunit {name}"));
+                let mut noticed = vec![("kunit", judge(kunit)?), ("guest", judge(selftests())?)];
+                if kind == Kind::Proof {
+                    noticed.extend(rows(proof::notice(session, kernel))?);
+                }
+                noticed
+            }
+            Kind::Consumers => vec![(
+                "consumers",
+                judge(consumers::tests(
+                    session,
+                    kernel,
+                    Plan {
+                        first_failure: true,
+                        ..Plan::all(&format!("consumers {name}"), bundle)
+                    },
+                ))?,
+            )],
+            Kind::Static => {
+                let value = sysctl_value(ctx, kernel, &format!("sysctl {name}"), &[]);
+                vec![(
+                    "guest",
+                    match value {
+                        Ok((value, _)) if value == STATIC_VALUE => judge(selftests())?,
+                        Ok((value, _)) => Some(format!("the sysctl is {value}")),
+                        Err(error) => failed(error)?,
+                    },
+                )]
+            }
+            Kind::Debug => rows([proof::notice_faults(session, kernel)])?,
+            Kind::Off => vec![(
+                "guest",
+                match selftests() {
+                    Ok(run) => {
+                        let wrong = run.wrong(&[Verdict::Skip]);
+                        wrong.first().map(|case| format!("does not skip: {case}"))
+                    }
+                    Err(error) => failed(error)?,
+                },
+            )],
+        })
+    }
+
+    /// Runs the consumers' tests on the kernel of the first posting: the tests of each consumer
+    /// that the follow-up changes must notice.
+    fn without_follow_up(&self, names: Vec<&'static str>) -> Result<Vec<(&'static str, Noticed)>> {
+        let (session, bundle) = (self.session, &self.bundle);
+        let kernel = session.kernel(
+            "the kernel without the follow-up",
+            session.first_posting(),
+            &CONSUMERS,
+        )?;
+        let run = consumers::tests(session, &kernel, Plan::all(DROPPED, bundle))?;
+        let own = selftests::own(bundle)?;
+        let judged = names.into_iter().map(|name| {
+            let program = consumers::program_of(&own, name).map(String::as_str);
+            // What is wrong with the run as a whole is nobody's notice.
+            let run = Run {
+                trouble: Vec::new(),
+                ..run.of(|group| Some(group) == program)
+            };
+            Ok((name, judge(Ok(run))?))
+        });
+        judged.collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn breaks_are_named_by_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let consumers = dir.path().join(Kind::Consumers.dir());
+        fs::create_dir(&consumers).unwrap();
+        assert!(select(dir.path(), &[]).is_err());
+        fs::write(dir.path().join("b.diff"), "").unwrap();
+        fs::write(dir.path().join("a.diff"), "").unwrap();
+        fs::write(dir.path().join("README"), "").unwrap();
+        fs::write(consumers.join("c.diff"), "").unwrap();
+        let kinds: Vec<Kind> = select(dir.path(), &[])
+            .unwrap()
+            .iter()
+            .map(|file| Kind::of(file))
+            .collect();
+        assert_eq!(kinds, [Kind::Plain, Kind::Plain, Kind::Consumers]);
+        assert_eq!(select(dir.path(), &["b".to_owned()]).unwrap().len(), 1);
+        let error = select(dir.path(), &["d".to_owned()]).unwrap_err();
+        assert!(error.to_string().contains("there are: a b c"), "{error}");
+    }
+}

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Breaks of this repository's own tools: the library, the command, the interpreters.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use super::noticed::{Noticed, judge, stem};
+use crate::ctx::Ctx;
+use crate::git::Git;
+use crate::proc::{self, Logged};
+use crate::session::Session;
+use crate::suites::host::nextest;
+use crate::suites::userland;
+use crate::ui::Stage;
+
+/// What runs in guests is built from these.
+const PACKAGES: [&str; 6] = [
+    "mayexec",
+    "mayexec-capi",
+    "mayexec-cli",
+    "mayexec-lua",
+    "mayexec-python",
+    "mayexec-rtld",
+];
+
+/// A copy of the checkout, to be broken.
+pub(super) struct Checkout<'a> {
+    session: &'a Session<'a>,
+    git: Git,
+    commit: String,
+    target: PathBuf,
+}
+
+impl<'a> Checkout<'a> {
+    /// Copies the checkout.
+    pub(super) fn of(session: &'a Session<'a>) -> Result<Self> {
+        let dir = session.ctx.build.join("breaks/checkout");
+        let (git, commit) = copied(session.ctx, &dir)?;
+        Ok(Self {
+            session,
+            git,
+            commit,
+            target: dir.with_file_name("cargo"),
+        })
+    }
+
+    /// Takes the break back.
+    pub(super) fn restore(&self) -> Result<()> {
+        self.git.force_to(&self.commit)
+    }
+
+    /// Applies one break and asks the suites.
+    pub(super) fn broken(&self, file: &Path) -> Result<Vec<(&'static str, Noticed)>> {
+        let name = stem(file);
+        self.restore()?;
+        self.git
+            .run(["apply".as_ref(), "--index".as_ref(), file.as_os_str()])
+            .with_context(|| {
+                format!("{name} does not apply to the tools any more: write it anew")
+            })?;
+        self.notice(&name)
+    }
+
+    /// What the suites say. The guests, which take minutes, are asked only about what the
+    /// tests on the host let pass; one that does not come to its end has noticed as well.
+    pub(super) fn notice(&self, name: &str) -> Result<Vec<(&'static str, Noticed)>> {
+        self.build(name)?;
+        let host = self.host(name)?;
+        if host.is_some() {
+            return Ok(vec![("host", host)]);
+        }
+        let (session, ctx) = (self.session, self.session.ctx);
+        let bundle = userland::bundle(ctx, &self.target.join("release"), self.git.dir())?;
+        let mut guests = None;
+        for (what, kernel, words) in userland::turns(session)? {
+            let boot = format!("userland {what} {name}");
+            let run = userland::boot(ctx, bundle.path(), &boot, (&kernel, words), true);
+            guests = judge(run)?.map(|first| format!("{what}: {first}"));
+            if guests.is_some() {
+                break;
+            }
+        }
+        Ok(vec![("host", host), ("userland", guests)])
+    }
+
+    /// Builds the programs. A break that does not compile shows nothing.
+    fn build(&self, name: &str) -> Result<()> {
+        let log = self
+            .session
+            .ctx
+            .fresh_log(&format!("breaks-build-{name}"))?;
+        let stage = Stage::begin(&format!("build the tools with {name}"), Some(&log));
+        Logged::new("cargo build", &log).run(
+            self.cargo(&["build"]).args(["--package", "guest"]),
+            |line| stage.at(line),
+        )?;
+        stage.done("");
+        Ok(())
+    }
+
+    /// Why the tests on the host fail, if they do.
+    fn host(&self, name: &str) -> Result<Noticed> {
+        let log = self.session.ctx.fresh_log(&format!("breaks-host-{name}"))?;
+        let what = format!("tests on the host with {name}");
+        let mut cmd = self.cargo(&["nextest", "run", "--no-fail-fast", "--color=never"]);
+        Ok(match nextest(&what, &log, &mut cmd)? {
+            Ok(_) => None,
+            Err(failures) => Some(failures.join(", ")),
+        })
+    }
+
+    /// cargo for the copy.
+    fn cargo(&self, args: &[&str]) -> Command {
+        let mut cmd = Command::new("cargo");
+        cmd.args(args)
+            .args(["--release", "--locked", "--manifest-path"])
+            .arg(self.git.dir().join("Cargo.toml"))
+            .env("CARGO_TARGET_DIR", &self.target);
+        for package in PACKAGES {
+            cmd.args(["--package", package]);
+        }
+        cmd
+    }
+}
+
+/// Copies what the checkout holds now, committed or not, to `dir`; the copy and its commit.
+///
+/// The copy is a repository of its own, so that only files that differ are written
+/// and cargo builds only what has changed.
+fn copied(ctx: &Ctx, dir: &Path) -> Result<(Git, String)> {
+    fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
+    let git = Git::at(dir);
+    git.run(["init", "--quiet"])?;
+    let store = dir.join(".git");
+    let checkout = Git::at(&ctx.root);
+    let index = |args: &[&str]| {
+        let at = ["--git-dir".as_ref(), store.as_os_str()]
+            .into_iter()
+            .chain(["--work-tree".as_ref(), ctx.root.as_os_str()]);
+        let mut cmd = checkout.cmd(at.chain(args.iter().map(OsStr::new)));
+        proc::capture(cmd.env("GIT_INDEX_FILE", store.join("checkout-index")))
+    };
+    index(&["add", "--all"])?;
+    let tree = index(&["write-tree"])?;
+    let commit = git.run([
+        "-c",
+        "user.name=mayexec developers",
+        "-c",
+        "user.email=mayexec@localhost",
+        "commit-tree",
+        "-m",
+        "The checkout",
+        tree.trim(),
+    ])?;
+    git.force_to(&commit)?;
+    Ok((git, commit))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_copy_follows_the_checkout_and_leaves_it_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let ctx = crate::ctx::tests::at(dir.path());
+        let put = |name: &str, text: &str| fs::write(dir.path().join(name), text).unwrap();
+        put(".gitignore", "/build/\n");
+        put("a", "1\n");
+        put("b", "1\n");
+        let to = ctx.build.join("breaks");
+        let (git, commit) = copied(&ctx, &to).unwrap();
+        let text = |name: &str| fs::read_to_string(git.dir().join(name));
+        let written = |name: &str| {
+            let meta = fs::metadata(git.dir().join(name)).unwrap();
+            meta.modified().unwrap()
+        };
+        let a = written("a");
+        assert_eq!(text("b").unwrap(), "1\n");
+        fs::write(git.dir().join("b"), "broken\n").unwrap();
+        fs::remove_file(dir.path().join("b")).unwrap();
+        put("c", "3\n");
+        assert_ne!(copied(&ctx, &to).unwrap().1, commit);
+        assert!(text("b").is_err());
+        assert_eq!(text("c").unwrap(), "3\n");
+        assert_eq!(written("a"), a);
+        assert!(!git.dir().join("build").exists());
+        assert_eq!(
+            crate::ctx::tests::names(dir.path()),
+            [".gitignore", "a", "build", "c"]
+        );
+    }
+}

@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Where things are, and what the user asked for.
+
+use std::fs::{self, File};
+use std::io::{Read, Seek, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use sha2::{Digest, Sha256};
+
+/// The kernel release that patches/ is made for.
+pub(crate) const DEFAULT_BASE: &str = "7.3";
+
+/// The checkout, its build directory and the user's choices.
+#[derive(Debug)]
+pub(crate) struct Ctx {
+    /// The checkout of this repository.
+    pub(crate) root: PathBuf,
+    /// `build/`: everything that the tools write, downloads included.
+    pub(crate) build: PathBuf,
+    /// Where this base's trees and objects are: `build/` itself for the default.
+    pub(crate) slot: PathBuf,
+    /// The kernel release (Debian's package) or a revision in `kdir`.
+    pub(crate) base: String,
+    /// The user's own kernel repository, absolute.
+    pub(crate) kdir: Option<PathBuf>,
+    /// The user accepts that unexported work is overwritten.
+    pub(crate) force: bool,
+}
+
+impl Ctx {
+    /// Finds the checkout above the current directory and checks the user's input.
+    pub(crate) fn new(base: &str, kdir: Option<&Path>, force: bool) -> Result<Self> {
+        let cwd = std::env::current_dir().context("cannot tell the current directory")?;
+        let root = cwd
+            .ancestors()
+            .find(|dir| dir.join("lab/Cargo.toml").is_file())
+            .context("run this inside a checkout of the O_MAYEXEC repository")?
+            .to_owned();
+        if root.to_string_lossy().contains([' ', ':', '\t', '\n']) {
+            bail!(
+                "the kernel's build cannot work below a path with spaces or colons: {}\n\
+                 clone the repository to another place",
+                root.display()
+            );
+        }
+        check_base(base)?;
+        let build = root.join("build");
+        fs::create_dir_all(&build).with_context(|| format!("cannot create {}", build.display()))?;
+        let kdir = match kdir {
+            Some(dir) => Some(
+                fs::canonicalize(dir)
+                    .with_context(|| format!("KDIR={}: no such directory", dir.display()))?,
+            ),
+            None => None,
+        };
+        let slot = match &kdir {
+            Some(dir) => build.join(format!(
+                "kdir-{}-{base}",
+                &hash(dir.to_string_lossy().as_bytes())[..8]
+            )),
+            None if base == DEFAULT_BASE => build.clone(),
+            None => build.join(format!("base-{base}")),
+        };
+        Ok(Self {
+            root,
+            build,
+            slot,
+            base: base.to_owned(),
+            kdir,
+            force,
+        })
+    }
+
+    /// The tree in which developers work.
+    pub(crate) fn linux(&self) -> PathBuf {
+        self.slot.join("linux")
+    }
+
+    /// The object directory of [`Ctx::linux`].
+    pub(crate) fn obj(&self) -> PathBuf {
+        self.slot.join("obj")
+    }
+
+    /// A work tree of the tools' own, in which each patch is built in turn.
+    ///
+    /// It lies beside its objects as `linux` does, so that ccache sees the same
+    /// relative paths.
+    pub(crate) fn walk(&self) -> PathBuf {
+        self.slot.join("walk/linux")
+    }
+
+    /// The series.
+    pub(crate) fn patches(&self) -> PathBuf {
+        self.root.join("patches")
+    }
+
+    /// A log file.
+    pub(crate) fn log(&self, name: &str) -> PathBuf {
+        self.build.join("logs").join(format!("{name}.log"))
+    }
+
+    /// An empty log file; the previous run's content is dropped.
+    pub(crate) fn fresh_log(&self, name: &str) -> Result<PathBuf> {
+        let log = self.log(name);
+        if let Some(dir) = log.parent() {
+            fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
+        }
+        File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
+        Ok(log)
+    }
+
+    /// `path` as seen from the checkout, for messages.
+    pub(crate) fn show(&self, path: &Path) -> String {
+        path.strip_prefix(&self.root)
+            .unwrap_or(path)
+            .display()
+            .to_string()
+    }
+
+    /// Keeps a second run of these tools out of the same build directory.
+    pub(crate) fn lock(&self) -> Result<File> {
+        let path = self.build.join(".lock");
+        let mut file = File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .with_context(|| format!("cannot write {}", path.display()))?;
+        if file.try_lock().is_err() {
+            let mut owner = String::new();
+            let _ = file.read_to_string(&mut owner);
+            bail!(
+                "another command of this checkout is running (process {}); wait for it or stop it",
+                owner.trim()
+            );
+        }
+        file.set_len(0)?;
+        file.rewind()?;
+        writeln!(file, "{}", std::process::id())?;
+        Ok(file)
+    }
+}
+
+/// A base becomes part of package and directory names and of git revisions.
+fn check_base(base: &str) -> Result<()> {
+    let fine = base.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && base
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
+        && !base.contains("..");
+    if !fine {
+        bail!("BASE={base}: not a kernel release (7.3) nor a plain tag or commit name (v7.3-rc2)");
+    }
+    Ok(())
+}
+
+/// SHA-256, in hexadecimal.
+pub(crate) fn hash(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    Sha256::digest(bytes)
+        .iter()
+        .fold(String::new(), |mut hex, byte| {
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        })
+}
+
+/// Writes a file so that a reader, or the next run, sees all of it or nothing.
+pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
+    let dir = path.parent().context("a file path without a directory")?;
+    fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
+    let mut file = tempfile::Builder::new()
+        .prefix(".new-")
+        .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
+        .tempfile_in(dir)
+        .with_context(|| format!("cannot write in {}", dir.display()))?;
+    file.write_all(bytes)?;
+    file.persist(path)
+        .with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(())
+}
+
+/// Makes a directory, in place of the one that may be there: `make` is given a directory for what it
+/// needs meanwhile and returns the one in it that is to become `dir`. A run that is ended leaves
+/// nothing of that name.
+pub(crate) fn make_whole(dir: &Path, make: impl FnOnce(&Path) -> Result<PathBuf>) -> Result<()> {
+    let parent = dir.parent().context("a path without a directory")?;
+    fs::create_dir_all(parent).with_context(|| format!("cannot create {}", parent.display()))?;
+    let part = tempfile::Builder::new()
+        .prefix(".part-")
+        .tempdir_in(parent)?;
+    let made = make(part.path())?;
+    if dir.exists() {
+        fs::remove_dir_all(dir).with_context(|| format!("cannot remove {}", dir.display()))?;
+    }
+    fs::rename(made, dir).with_context(|| format!("cannot create {}", dir.display()))
+}
+
+/// The files of a directory with that extension, in the order of their names.
+pub(crate) fn with_extension(dir: &Path, wanted: &str) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir).with_context(|| format!("cannot list {}", dir.display()))? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|ext| ext == wanted) {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A checkout in `dir`.
+    pub(crate) fn at(dir: &Path) -> Ctx {
+        Ctx {
+            root: dir.to_owned(),
+            build: dir.join("build"),
+            slot: dir.join("build"),
+            base: DEFAULT_BASE.to_owned(),
+            kdir: None,
+            force: false,
+        }
+    }
+
+    /// What a directory holds, by name.
+    pub(crate) fn names(dir: &Path) -> Vec<String> {
+        let mut names: Vec<String> = fs::read_dir(dir)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_base_is_a_release_or_a_plain_revision() {
+        for fine in ["7.3", "v7.3-rc2", "0123abcd", "next-20260101"] {
+            check_base(fine).unwrap();
+        }
+        for bad in [
+            "",
+            "7.3 ",
+            "../x",
+            "-rf",
+            "a..b",
+            "v7.3^{commit}",
+            "7.3;id",
+            "HEAD~1",
+        ] {
+            assert!(check_base(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_file_is_replaced_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a/b");
+        write_whole(&path, b"one").unwrap();
+        write_whole(&path, b"two").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"two");
+        assert_eq!(fs::read_dir(dir.path().join("a")).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_directory_is_made_whole_or_stays() {
+        let place = tempfile::tempdir().unwrap();
+        let dir = place.path().join("below/it");
+        let make = |text: &'static str| {
+            make_whole(&dir, |part| {
+                let made = part.join("made");
+                fs::create_dir(&made)?;
+                fs::write(made.join("file"), text)?;
+                anyhow::ensure!(text != "bad", "no");
+                Ok(made)
+            })
+        };
+        make("old").unwrap();
+        assert!(make("bad").is_err());
+        assert_eq!(fs::read_to_string(dir.join("file")).unwrap(), "old");
+        make("new").unwrap();
+        assert_eq!(fs::read_to_string(dir.join("file")).unwrap(), "new");
+        assert_eq!(names(dir.parent().unwrap()), ["it"]);
+    }
+}

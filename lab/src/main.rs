@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `lab`: fetches, applies, builds, boots, demonstrates, tests and exports the
+//! O_MAYEXEC series. The repository's Makefile calls it, one subcommand a verb.
+
+mod apt;
+mod bench;
+mod breaks;
+mod clean;
+mod ctx;
+mod debian;
+mod git;
+mod guest;
+#[cfg(test)]
+mod imports;
+mod kernel;
+mod proc;
+mod proof;
+mod report;
+mod root;
+mod rows;
+mod selftests;
+mod series;
+mod session;
+mod submit;
+mod submit_check;
+mod suites;
+mod tap;
+mod toolchain;
+mod tree;
+mod ui;
+mod variants;
+
+use std::io::IsTerminal;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context, Result, bail};
+use clap::{Parser, Subcommand};
+
+use crate::ctx::Ctx;
+use crate::kernel::{Builder, Kernel, Variant};
+use crate::report::Report;
+use crate::selftests::{Flavour, Plan};
+use crate::toolchain::Toolchain;
+use crate::tree::Tree;
+
+/// Fetch, apply, build, boot, test and export the O_MAYEXEC series.
+#[derive(Parser)]
+#[command(version, about, max_term_width = 100)]
+struct Args {
+    /// The kernel release that the series is applied to; with KDIR, a revision there
+    #[arg(long, default_value = ctx::DEFAULT_BASE, global = true)]
+    base: String,
+    /// A git clone of Linux to use instead of Debian's source; what is checked out there stays
+    #[arg(long, global = true)]
+    kdir: Option<PathBuf>,
+    /// Overwrite or remove work that patches/ does not have
+    #[arg(long, global = true)]
+    force: bool,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Apply the series, build it, boot it, and play a scene that shows what it does
+    Demo,
+    /// Apply the series to the kernel tree, configure and build it
+    Kernel,
+    /// Write patches/ and the mirror of added files from the kernel tree's commits
+    Export,
+    /// Run every test, or the named suites
+    Test {
+        /// series, style, host, build, kunit, guest, consumers, proof, userland, others, demo
+        suites: Vec<suites::Suite>,
+    },
+    /// Run what takes longer than a test may, and print a table of evidence
+    Verify {
+        /// Words of the rows to make; all, without
+        rows: Vec<String>,
+    },
+    /// Run the tools that a maintainer runs on a series, and print a table
+    SubmitCheck {
+        /// Words of the rows to make; all, without
+        rows: Vec<String>,
+    },
+    /// Run the kernel's own selftests for openat2 and exec in the guest
+    Kselftest,
+    /// Break the code on purpose, one way at a time, and see which suite notices
+    Breaks {
+        /// Names of files in lab/breaks, without .diff
+        names: Vec<String>,
+    },
+    /// Count the instructions that opens take, write docs/bench/, compare with what is committed
+    Bench,
+    /// Apply the series to the newest source of each kernel that Debian has
+    Bases,
+    /// Make the series a branch of b4's in the kernel tree, with cover letter and addressees
+    Prep,
+    /// Write the mails that b4 would send, and say what keeps them from being sent
+    DryRun,
+    /// Have b4 send the branch, unless something keeps it from being sent
+    Send,
+    /// Show what changed since the version that was sent or tagged last
+    RangeDiff,
+    /// A shell in a guest that runs the kernel
+    Shell,
+    /// Remove what was built; refuses to remove work that patches/ does not have
+    Clean {
+        /// Also remove downloads and installed tools
+        #[arg(long)]
+        all: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    match run(&args) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("lab: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Carries out the verb; whether everything was as it should be.
+fn run(args: &Args) -> Result<bool> {
+    // An empty variable (`make KDIR=`) is one that is not set.
+    let kdir = args
+        .kdir
+        .as_deref()
+        .filter(|dir| !dir.as_os_str().is_empty());
+    let base = if args.base.is_empty() {
+        ctx::DEFAULT_BASE
+    } else {
+        &args.base
+    };
+    let ctx = Ctx::new(base, kdir, args.force)?;
+    proc::install_signal_handler()?;
+    let lock = ctx.lock()?;
+    clean::leftovers(&ctx);
+    match &args.verb {
+        Verb::Demo => {
+            let (_, kernel) = build_tip(&ctx)?;
+            let mut report = Report::new();
+            suites::demo::demo(&ctx, &kernel, &mut report);
+            Ok(report.failed() == 0)
+        }
+        Verb::Kernel => {
+            let (_, kernel) = build_tip(&ctx)?;
+            println!("{}", ctx.show(&kernel.image()));
+            Ok(true)
+        }
+        Verb::Export => series::export(&ctx).map(|()| true),
+        Verb::Test { suites } => suites::run(&ctx, suites),
+        Verb::Verify { rows } => proof::verify(&ctx, rows),
+        Verb::SubmitCheck { rows } => submit_check::run(&ctx, rows),
+        Verb::Kselftest => {
+            let (tree, kernel) = build_tip(&ctx)?;
+            let tools = Toolchain::find(&ctx)?;
+            let bundle = selftests::build(&ctx, &tools, &tree.git, &ctx.obj(), Flavour::SERIES)?;
+            let mut report = Report::new();
+            let run = selftests::run(&ctx, &kernel, Plan::all("kselftest", &bundle))?;
+            report.run("", "of kselftest", &run);
+            Ok(report.close())
+        }
+        Verb::Breaks { names } => breaks::run(&ctx, names),
+        Verb::Bench => bench::run(&ctx),
+        Verb::Bases => submit::bases(&ctx),
+        Verb::Prep => submit::prep(&ctx).map(|()| true),
+        Verb::DryRun => submit::dry_run(&ctx),
+        Verb::Send => submit::send(&ctx),
+        Verb::RangeDiff => submit::range_diff(&ctx).map(|()| true),
+        Verb::Shell => {
+            if !std::io::stdin().is_terminal() {
+                bail!("a shell needs a terminal; `make kselftest` and `make demo` do not");
+            }
+            let (_, kernel) = build_tip(&ctx)?;
+            drop(lock);
+            shell(&ctx, &kernel).map(|()| true)
+        }
+        Verb::Clean { all } => clean::clean(&ctx, *all).map(|()| true),
+    }
+}
+
+/// Brings the developers' tree in step with patches/ and builds it.
+fn build_tip(ctx: &Ctx) -> Result<(Tree, Kernel)> {
+    let tree = tree::open(ctx)?;
+    let note = series::sync(ctx, &tree)?;
+    println!("{}: {note}", ctx.show(&ctx.linux()));
+    let tools = Toolchain::find(ctx)?;
+    let builder = Builder {
+        ctx,
+        tools: &tools,
+        src: ctx.linux(),
+        obj: ctx.obj(),
+        name: "tree",
+        whole: !series::files(&ctx.patches())?.is_empty(),
+    };
+    let key = kernel::dirty_tree_key(&tree.git)?;
+    let kernel = builder.build("the kernel", &key, &Variant::PLAIN)?;
+    Ok((tree, kernel))
+}
+
+/// Replaces this process by virtme-ng's shell.
+fn shell(ctx: &Ctx, kernel: &Kernel) -> Result<()> {
+    let vng = ctx.build.join("venv/bin/vng");
+    if !vng.is_file() {
+        bail!(
+            "{} is missing: scripts/setup.sh shell installs virtme-ng",
+            ctx.show(&vng)
+        );
+    }
+    // vng starts the other programs of its package by name.
+    let path = format!(
+        "{}:{}",
+        ctx.build.join("venv/bin").display(),
+        std::env::var("PATH").unwrap_or_default()
+    );
+    let error = Command::new(&vng)
+        .env("PATH", path)
+        .args(["--disable-kvm", "--run"])
+        .arg(kernel.image())
+        .args([
+            "--memory",
+            "2G",
+            "--cpus",
+            "2",
+            "--append",
+            "kunit.enable=0",
+        ])
+        .exec();
+    Err(error).with_context(|| format!("cannot start {}", vng.display()))
+}

@@ -1,0 +1,345 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Random opens: without the flag nothing changes, with it the table holds.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail};
+use guest::fuzz::trace::{BLOCK, Differing, Tally, Trace, differing_blocks, first_difference};
+
+use crate::ctx::Ctx;
+use crate::guest::{Boot, Outcome, beside, complaints, sibling};
+use crate::kernel::Kernel;
+use crate::report::Check;
+
+/// How much is tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// Minutes, as part of `make test`.
+    Short,
+    /// What `make verify` takes its time for.
+    Long,
+}
+
+/// What the calls are made from, unless the environment's `SEED` says otherwise.
+const SEED: u64 = 20_261_125;
+/// The result file of every run.
+const OUT: &str = "fuzz.out";
+/// How long a guest may take.
+const LIMIT: Duration = Duration::from_secs(3600);
+/// How many of the blocks that differ are looked at.
+const LOOKED_AT: usize = 3;
+
+/// How many calls, and from which seed.
+fn amount(extent: Extent) -> Result<(u64, u64)> {
+    let seed = given_seed()?;
+    Ok(match extent {
+        Extent::Short => (seed, 50_000),
+        Extent::Long => (seed, 1_000_000),
+    })
+}
+
+/// The seed of what is random in the guests.
+pub(super) fn given_seed() -> Result<u64> {
+    seed(std::env::var("SEED").ok().as_deref())
+}
+
+fn seed(text: Option<&str>) -> Result<u64> {
+    match text {
+        None | Some("") => Ok(SEED),
+        Some(text) => text
+            .parse()
+            .with_context(|| format!("SEED={text} is not a number")),
+    }
+}
+
+/// Makes the same calls, without the flag, on both kernels.
+pub(crate) fn differential(
+    ctx: &Ctx,
+    base: &Kernel,
+    tip: &Kernel,
+    extent: Extent,
+) -> Result<Check> {
+    let (seed, calls) = amount(extent)?;
+    let args = words(&format!("differential --seed {seed} --calls {calls}"));
+    let (on_base, on_tip) = beside(
+        || run(ctx, base, "random opens on the base", &args, true),
+        || run(ctx, tip, "random opens", &args, false),
+    )?;
+    let mut failures = Vec::new();
+    for (name, outcome) in [("base", &on_base), ("series", &on_tip)] {
+        failures.extend(unsound(name, outcome));
+    }
+    let (one, other): (Trace, Trace) = (read(&on_base)?, read(&on_tip)?);
+    failures.extend(incomplete(&one, calls));
+    let blocks = differing_blocks(&one, &other).map_err(|why| anyhow!(why))?;
+    if blocks.len() > LOOKED_AT {
+        failures.push(format!(
+            "{} of {} blocks of {BLOCK} calls differ",
+            blocks.len(),
+            one.blocks.len()
+        ));
+    }
+    let mut once = String::new();
+    for differing in blocks.into_iter().take(LOOKED_AT) {
+        match look_at(ctx, base, tip, seed, differing)? {
+            Look::Again(difference) => failures.push(difference),
+            Look::Once(call) => {
+                once += "; differed once and not again: ";
+                once += &call;
+            }
+        }
+    }
+    Ok(Check {
+        name: "opens without the flag answer and act as on the base".to_owned(),
+        tried: format!(
+            "{} calls, {} opened, {} changed the tree, seed {seed}{once}",
+            one.calls(),
+            one.opened(),
+            one.changed()
+        ),
+        problems: failures,
+        log: Some(on_tip.output_log),
+    })
+}
+
+/// A trace that proves little.
+fn incomplete(trace: &Trace, calls: u64) -> Vec<String> {
+    let mut failures = Vec::new();
+    if trace.calls() != calls {
+        failures.push(format!("{} of {calls} calls were made", trace.calls()));
+    }
+    if trace.opened() * 10 < calls {
+        failures.push(format!("only {} calls opened something", trace.opened()));
+    }
+    if trace.changed() * 1000 < calls {
+        failures.push(format!("only {} calls changed the tree", trace.changed()));
+    }
+    failures
+}
+
+/// What a second run of a block shows.
+enum Look {
+    /// The first call that differs: what the kernels do differently, they do again.
+    Again(String),
+    /// Nothing; the call that differed before.
+    Once(String),
+}
+
+/// Runs a block that differs on both kernels again.
+fn look_at(
+    ctx: &Ctx,
+    base: &Kernel,
+    tip: &Kernel,
+    seed: u64,
+    Differing { block, call }: Differing,
+) -> Result<Look> {
+    let again = format!("replay --seed {seed} --block {block}");
+    let args = words(&again);
+    let (on_base, on_tip) = beside(
+        || {
+            run(
+                ctx,
+                base,
+                &format!("block {block} on the base"),
+                &args,
+                true,
+            )
+        },
+        || run(ctx, tip, &format!("block {block}"), &args, false),
+    )?;
+    let (one, other) = (text(&on_base)?, text(&on_tip)?);
+    Ok(match first_difference(("base", &one), ("series", &other)) {
+        Some(difference) => Look::Again(format!("{difference}again, in a guest: fuzz {again}")),
+        None => Look::Once(words_of(call, &one)),
+    })
+}
+
+/// What a verbose record says of a call.
+fn words_of(call: u64, record: &str) -> String {
+    let start = format!("{call} ");
+    let line = record.lines().find(|line| line.starts_with(&start));
+    line.map_or_else(|| format!("the tree before call {call}"), str::to_owned)
+}
+
+/// Makes calls with the flag, half of them in each of two guests.
+pub(crate) fn oracle(ctx: &Ctx, tip: &Kernel, extent: Extent) -> Result<Check> {
+    let (seed, calls) = amount(extent)?;
+    let half = calls / 2 / BLOCK * BLOCK;
+    let args = |first: u64, calls: u64| {
+        words(&format!(
+            "oracle --seed {seed} --first {first} --calls {calls}"
+        ))
+    };
+    let (one, other) = beside(
+        || run(ctx, tip, "flagged opens, first half", &args(0, half), true),
+        || {
+            let args = args(half, calls - half);
+            run(ctx, tip, "flagged opens", &args, false)
+        },
+    )?;
+    let mut tally = Tally::default();
+    let mut failures = Vec::new();
+    for outcome in [&one, &other] {
+        failures.extend(unsound("series", outcome));
+        tally.add(read(outcome)?);
+    }
+    failures.extend(unsettled(&tally, calls));
+    let tried = format!(
+        "{} calls under every policy, {} opened, {} denied, seed {seed}",
+        tally.calls,
+        tally.opened,
+        tally.denied + tally.preempted
+    );
+    failures.extend(tally.surprises);
+    Ok(Check {
+        name: "opens with the flag answer as the table says".to_owned(),
+        tried,
+        problems: failures,
+        log: Some(other.output_log),
+    })
+}
+
+/// A tally that proves little.
+fn unsettled(tally: &Tally, calls: u64) -> Vec<String> {
+    let mut failures = Vec::new();
+    if tally.calls != calls {
+        failures.push(format!("{} of {calls} calls were made", tally.calls));
+    }
+    for (what, count) in [
+        ("opened", tally.opened),
+        ("denied", tally.denied),
+        ("invalid", tally.invalid),
+        ("failed", tally.failed),
+    ] {
+        if count * 20 < calls {
+            failures.push(format!("only {count} calls were {what}"));
+        }
+    }
+    if tally.preempted == 0 {
+        failures.push("no denial came before an error of ->open()".to_owned());
+    }
+    if tally.undecided * 100 > calls {
+        failures.push(format!("{} calls were not decided", tally.undecided));
+    }
+    failures
+}
+
+fn words(args: &str) -> Vec<String> {
+    args.split(' ').map(str::to_owned).collect()
+}
+
+fn run(ctx: &Ctx, kernel: &Kernel, name: &str, args: &[String], quiet: bool) -> Result<Outcome> {
+    let program: PathBuf = sibling("fuzz")?;
+    let out = format!("{}/{OUT}", guest::SHARE);
+    let mut argv: Vec<&str> = args.iter().map(String::as_str).collect();
+    argv.extend(["--out", &out]);
+    let outcome = Boot::new(ctx, kernel, name, &argv)
+        .program(&program)
+        .cmdline(&["kunit.enable=0"])
+        .result(OUT)
+        .limit(LIMIT)
+        .quiet(quiet)
+        .run()?;
+    // 1 is a run with surprises.
+    if !matches!(outcome.code, 0 | 1) {
+        bail!("{name}: {}", outcome.output.trim());
+    }
+    Ok(outcome)
+}
+
+/// What the kernel said of itself meanwhile.
+fn unsound(name: &str, outcome: &Outcome) -> Vec<String> {
+    complaints(&outcome.console)
+        .into_iter()
+        .map(|line| format!("{name}: {line}"))
+        .collect()
+}
+
+fn bytes(outcome: &Outcome) -> Result<&[u8]> {
+    outcome
+        .results
+        .get(OUT)
+        .map(Vec::as_slice)
+        .with_context(|| format!("no result file: {}", outcome.output_log.display()))
+}
+
+fn text(outcome: &Outcome) -> Result<String> {
+    Ok(String::from_utf8_lossy(bytes(outcome)?).into_owned())
+}
+
+fn read<T: serde::de::DeserializeOwned>(outcome: &Outcome) -> Result<T> {
+    serde_json::from_slice(bytes(outcome)?).with_context(|| {
+        format!(
+            "the result cannot be read: {}",
+            outcome.output_log.display()
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use guest::fuzz::trace::Block;
+
+    use super::*;
+
+    #[test]
+    fn the_seed_can_be_given() {
+        assert_eq!(seed(None).unwrap(), SEED);
+        assert_eq!(seed(Some("")).unwrap(), SEED);
+        assert_eq!(seed(Some("7")).unwrap(), 7);
+        assert!(seed(Some("seven")).is_err());
+    }
+
+    #[test]
+    fn a_trace_of_failures_proves_little() {
+        let block = |opened, changed| Block {
+            number: 0,
+            calls: 1000,
+            opened,
+            changed,
+            seen: Vec::new(),
+        };
+        let trace = |opened, changed| Trace {
+            seed: 1,
+            blocks: vec![block(opened, changed)],
+        };
+        assert!(incomplete(&trace(300, 10), 1000).is_empty());
+        assert_eq!(incomplete(&trace(300, 10), 2000).len(), 1);
+        assert_eq!(incomplete(&trace(9, 0), 1000).len(), 2);
+    }
+
+    #[test]
+    fn a_call_is_found_in_the_record() {
+        let record = "11 root: open(x) = 3\n1 root: open(y) = 4\nin the end: z\n";
+        assert_eq!(words_of(1, record), "1 root: open(y) = 4");
+        assert_eq!(words_of(2, record), "the tree before call 2");
+    }
+
+    #[test]
+    fn a_tally_without_denials_proves_little() {
+        let tally = Tally {
+            calls: 1000,
+            opened: 300,
+            denied: 200,
+            preempted: 10,
+            invalid: 90,
+            failed: 400,
+            undecided: 0,
+            surprises: Vec::new(),
+        };
+        assert!(unsettled(&tally, 1000).is_empty());
+        let vacuous = Tally {
+            denied: 0,
+            preempted: 0,
+            ..tally.clone()
+        };
+        assert_eq!(unsettled(&vacuous, 1000).len(), 2);
+        let vague = Tally {
+            undecided: 11,
+            ..tally
+        };
+        assert_eq!(unsettled(&vague, 1000).len(), 1);
+    }
+}

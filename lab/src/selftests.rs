@@ -1,0 +1,460 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The kernel's selftests: built on the host, run in the guest.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use crate::ctx::{Ctx, hash, make_whole, write_whole};
+use crate::git::Git;
+use crate::guest::{Boot, complaints};
+use crate::kernel::Kernel;
+use crate::proc::Logged;
+use crate::tap::{self, Case, Run, Verdict};
+use crate::toolchain::Toolchain;
+use crate::ui::Stage;
+
+/// The file in which the installed selftests are listed.
+const LIST: &str = "kselftest-list.txt";
+
+/// The collections of the kernel that the series must not disturb.
+const KERNEL: &str = "filesystems/openat2 exec";
+
+/// The collection of the series' own tests.
+const SERIES: &str = "filesystems/mayexec";
+
+/// The collection that [`DIR`] becomes. It is beside the series' own, whose headers it includes.
+const MORE: &str = "filesystems/mayexec-more";
+
+/// The collections that test the series.
+pub(crate) const OWN: [&str; 2] = [SERIES, MORE];
+
+/// Where this repository has tests for which the series is no place.
+const DIR: &str = "lab/selftests";
+
+/// Where a kernel has its collections.
+const COLLECTIONS: &str = "tools/testing/selftests";
+
+/// Which selftests are built, and how.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Flavour {
+    /// The collections of the kernel.
+    kernel: &'static str,
+    /// Added to make's command line.
+    options: &'static [&'static str],
+    /// Whether this repository's own tests are copied into the tree for the time of the build.
+    more: bool,
+}
+
+impl Flavour {
+    /// For the host's architecture, as a developer builds them.
+    pub(crate) const SERIES: Self = Self {
+        kernel: KERNEL,
+        // Those of exec need BTF and bpftool; the same bundle on every machine
+        // matters more. The series' own needs what scripts/packages.txt has.
+        options: &["HAVE_BPF_TOOLCHAIN=n", "HAVE_LIBBPF=y"],
+        more: false,
+    };
+    /// As [`Flavour::SERIES`], with this repository's own tests.
+    pub(crate) const NATIVE: Self = Self {
+        more: true,
+        ..Self::SERIES
+    };
+    /// For a root without libraries. The sanitizers do without static programs, and
+    /// nobody has libbpf for two architectures.
+    pub(crate) const STATIC: Self = Self {
+        kernel: OPENAT2,
+        options: &[
+            "HAVE_LIBBPF=n",
+            "USERCFLAGS=-fno-sanitize=all",
+            "USERLDFLAGS=-static -fuse-ld=lld",
+        ],
+        more: true,
+    };
+    /// 32-bit programs on the host's architecture, with the run-time library of
+    /// clang, which has both, instead of GCC's.
+    pub(crate) const COMPAT: Self = Self {
+        kernel: OPENAT2,
+        options: &[
+            "HAVE_LIBBPF=n",
+            "USERCFLAGS=-m32 -fno-sanitize=all",
+            "USERLDFLAGS=-rtlib=compiler-rt -unwindlib=none -fuse-ld=lld",
+        ],
+        more: true,
+    };
+
+    /// The collections that a tree has.
+    pub(crate) fn targets(self, tree: &Path) -> String {
+        let mut targets = self.kernel.to_owned();
+        for own in OWN {
+            if tree.join(COLLECTIONS).join(own).is_dir() {
+                targets.push_str(&format!(" {own}"));
+            }
+        }
+        targets
+    }
+
+    /// What is added to make's command line.
+    pub(crate) fn options(self) -> &'static [&'static str] {
+        self.options
+    }
+}
+
+/// The collection of openat2(2) without the flag, alone: whoever has no libraries for exec.
+const OPENAT2: &str = "filesystems/openat2";
+
+/// Whether a program, as `collection:test`, tests the series.
+pub(crate) fn is_own(program: &str) -> bool {
+    let collection = program.split(':').next();
+    collection.is_some_and(|collection| OWN.contains(&collection))
+}
+
+/// The program among the series' `own` that tests `what`.
+pub(crate) fn program_of<'a>(own: &'a [String], what: &str) -> Option<&'a String> {
+    let test = format!("{what}_test");
+    own.iter().find(|program| {
+        let name = program.split_once(':').map_or("", |(_, name)| name);
+        name.strip_prefix("mayexec_").unwrap_or(name) == test
+    })
+}
+
+/// The programs of the bundle, as `collection:test`.
+pub(crate) fn programs(bundle: &Path) -> Result<Vec<String>> {
+    let path = bundle.join(LIST);
+    let text =
+        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(text.lines().map(str::to_owned).collect())
+}
+
+/// The programs of the bundle that test the series.
+pub(crate) fn own(bundle: &Path) -> Result<Vec<String>> {
+    let mut own = programs(bundle)?;
+    own.retain(|program| is_own(program));
+    if own.is_empty() {
+        bail!("the selftests hold no program of {SERIES}");
+    }
+    Ok(own)
+}
+
+/// This repository's tests as a collection of a tree, until it is dropped.
+struct Copied(PathBuf);
+
+impl Copied {
+    fn of(ctx: &Ctx, tree: &Path) -> Result<Option<Self>> {
+        let own = ctx.root.join(DIR);
+        if !own.is_dir() {
+            return Ok(None);
+        }
+        let copied = Self(tree.join(COLLECTIONS).join(MORE));
+        // A run that was ended may have left it.
+        copied.remove();
+        let mut copy = Command::new("cp");
+        crate::proc::capture(copy.arg("-a").arg(&own).arg(&copied.0))?;
+        Ok(Some(copied))
+    }
+
+    fn remove(&self) {
+        // What stays is removed when the tree goes to its next commit.
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+impl Drop for Copied {
+    fn drop(&mut self) {
+        self.remove();
+    }
+}
+
+/// The selftests of the tree as checked out, installed with the kernel's own rules.
+pub(crate) fn build(
+    ctx: &Ctx,
+    tools: &Toolchain,
+    tree: &Git,
+    obj: &Path,
+    flavour: Flavour,
+) -> Result<PathBuf> {
+    let _copied = match flavour.more {
+        true => Copied::of(ctx, tree.dir())?,
+        false => None,
+    };
+    let targets = flavour.targets(tree.dir());
+    // Everything that the tests are built from; the rest of the tree is not.
+    let mut inputs = format!(
+        "5 {} {targets} {:?}\n{}",
+        tools.arch.name(),
+        flavour.options,
+        tools.versions
+    );
+    let id = tree.snapshot()?;
+    for dir in [
+        COLLECTIONS,
+        "tools/include",
+        "include/uapi",
+        &format!("arch/{}/include/uapi", tools.arch.dir()),
+        "samples/check-exec",
+        "scripts",
+    ] {
+        inputs.push_str(&tree.run(["rev-parse", &format!("{id}:{dir}")])?);
+        inputs.push('\n');
+    }
+    let kept = ctx
+        .build
+        .join("selftests")
+        .join(&hash(inputs.as_bytes())[..16]);
+    if kept.join(LIST).is_file() {
+        return Ok(kept);
+    }
+
+    let log = ctx.fresh_log("build-selftests")?;
+    let stage = Stage::begin("build the selftests", Some(&log));
+    let stale = obj.join("kselftest");
+    if stale.exists() {
+        fs::remove_dir_all(&stale)?;
+    }
+    // The kernel's rules want a configuration, whichever: nothing of it is installed.
+    if !obj.join(".config").exists() {
+        let mut make = tools.make(tree.dir(), obj);
+        make.arg("tinyconfig");
+        Logged::new("make tinyconfig", &log).run(&mut make, |_| {})?;
+    }
+    make_whole(&kept, |part| {
+        let out = part.join("installed");
+        let mut make = tools.make(tree.dir(), obj);
+        make.arg("kselftest-install")
+            .arg(format!("TARGETS={targets}"))
+            .arg(format!("KSFT_INSTALL_PATH={}", out.display()))
+            // A test that does not build must stop the run, not vanish from it.
+            .arg("FORCE_TARGETS=1")
+            .args(flavour.options);
+        Logged::new("building the selftests", &log).run(&mut make, |_| stage.at(""))?;
+        clean_list(&out.join(LIST))?;
+        Ok(out)
+    })?;
+    stage.done("");
+    Ok(kept)
+}
+
+/// Drops from the list of tests what is none: make's $(info) messages end up in it,
+/// and run_kselftest.sh would take each of their words for a test.
+fn clean_list(path: &Path) -> Result<()> {
+    let text =
+        fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let tests: Vec<&str> = text.lines().filter(|line| is_test(line)).collect();
+    if tests.is_empty() {
+        bail!("the installed selftests' list is empty: {}", path.display());
+    }
+    write_whole(path, (tests.join("\n") + "\n").as_bytes())
+}
+
+fn is_test(line: &str) -> bool {
+    line.split_once(':')
+        .is_some_and(|(dir, test)| !dir.is_empty() && !test.is_empty())
+        && !line.contains(char::is_whitespace)
+}
+
+/// A run of the selftests to be made.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Plan<'a> {
+    /// A name, for logs.
+    pub(crate) name: &'a str,
+    /// The installed selftests.
+    pub(crate) bundle: &'a Path,
+    /// Added to the kernel's command line.
+    pub(crate) cmdline: &'a [&'a str],
+    /// The programs to run, as `collection:test`; all if there is none.
+    pub(crate) only: &'a [String],
+    /// Programs that tests need and the host may not have.
+    pub(crate) tools: Option<&'a Path>,
+    /// Whether to show no progress.
+    pub(crate) quiet: bool,
+    /// Whether the first failure ends the run, as an error.
+    pub(crate) first_failure: bool,
+}
+
+impl<'a> Plan<'a> {
+    /// Everything in the bundle.
+    pub(crate) fn all(name: &'a str, bundle: &'a Path) -> Self {
+        Self {
+            name,
+            bundle,
+            cmdline: &[],
+            only: &[],
+            tools: None,
+            quiet: false,
+            first_failure: false,
+        }
+    }
+}
+
+/// Whether a line of the kernel's runner is the failure of a case.
+fn is_failure(line: &str) -> bool {
+    line.trim_start_matches("# ").starts_with("not ok ")
+}
+
+/// Runs selftests in a guest.
+pub(crate) fn run(ctx: &Ctx, kernel: &Kernel, plan: Plan<'_>) -> Result<Run> {
+    // Emulated, a test that takes a second may take half a minute.
+    let mut argv = vec!["./run_kselftest.sh", "-f", "-o", "300"];
+    for test in plan.only {
+        argv.extend(["-t", test]);
+    }
+    let mut boot = Boot::new(ctx, kernel, plan.name, &argv);
+    if let Some(tools) = plan.tools {
+        boot = boot.tools(tools);
+    }
+    if plan.first_failure {
+        boot = boot.until(is_failure);
+    }
+    let outcome = boot
+        .bundle(plan.bundle)
+        .cmdline(&["kunit.enable=0"])
+        .cmdline(plan.cmdline)
+        .quiet(plan.quiet)
+        .limit(Duration::from_secs(1200))
+        .run()?;
+    let (cases, mut trouble) = tap::kselftest(&outcome.output);
+    if trouble.is_none() && outcome.code != 0 {
+        trouble = Some(format!("run_kselftest.sh exited with {}", outcome.code));
+    }
+    Ok(Run {
+        cases,
+        trouble: trouble
+            .into_iter()
+            .chain(complaints(&outcome.console))
+            .collect(),
+        log: outcome.output_log,
+    })
+}
+
+/// Cases that ended in another way than on the base kernel, the series' own aside.
+pub(crate) fn differences(base: &[Case], tip: &[Case]) -> Vec<String> {
+    let without_own = |cases: &[Case]| -> Vec<Case> {
+        cases
+            .iter()
+            .filter(|case| !is_own(&case.group))
+            .cloned()
+            .collect()
+    };
+    unequal(
+        (&without_own(base), "on the base"),
+        (&without_own(tip), "with the series"),
+    )
+}
+
+/// Cases that ended in one way in one run and in another in the other; each run
+/// comes with where it was made.
+pub(crate) fn unequal(left: (&[Case], &str), right: (&[Case], &str)) -> Vec<String> {
+    let map = |cases: &[Case]| -> BTreeMap<String, Verdict> {
+        cases
+            .iter()
+            .map(|case| (case.full_name(), case.verdict))
+            .collect()
+    };
+    let (here, there) = (left.1, right.1);
+    let (left, right) = (map(left.0), map(right.0));
+    let mut differences = Vec::new();
+    for (name, before) in &left {
+        match right.get(name) {
+            Some(after) if after == before => {}
+            Some(after) => {
+                differences.push(format!("{name}: {before:?} {here}, {after:?} {there}"));
+            }
+            None => differences.push(format!("{name}: {before:?} {here}, not run {there}")),
+        }
+    }
+    for name in right.keys().filter(|name| !left.contains_key(*name)) {
+        differences.push(format!("{name}: not run {here}"));
+    }
+    differences
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn case(group: &str, name: &str, verdict: Verdict) -> Case {
+        Case {
+            group: group.to_owned(),
+            name: name.to_owned(),
+            verdict,
+            detail: String::new(),
+        }
+    }
+
+    #[test]
+    fn the_series_programs_are_those_of_two_collections() {
+        let own = [
+            "filesystems/mayexec:mayexec_ima_test",
+            "filesystems/mayexec-more:bpf_test",
+        ];
+        assert!(own.iter().all(|program| is_own(program)));
+        assert!(!is_own("filesystems/openat2:openat2_test"));
+        let own = own.map(str::to_owned);
+        assert_eq!(program_of(&own, "ima"), Some(&own[0]));
+        assert_eq!(program_of(&own, "bpf"), Some(&own[1]));
+        assert_eq!(program_of(&own, "pf"), None);
+    }
+
+    #[test]
+    fn the_repository_s_tests_are_in_the_tree_while_it_is_built() {
+        let dir = tempfile::tempdir().unwrap();
+        let (own, tree) = (dir.path().join(DIR), dir.path().join("linux"));
+        let targets = || Flavour::NATIVE.targets(&tree);
+        let ctx = crate::ctx::tests::at(dir.path());
+        fs::create_dir_all(tree.join(COLLECTIONS).join(SERIES)).unwrap();
+        assert!(Copied::of(&ctx, &tree).unwrap().is_none());
+        fs::create_dir_all(&own).unwrap();
+        fs::write(own.join("a_test.c"), "").unwrap();
+        let plain = format!("{KERNEL} {SERIES}");
+        assert_eq!(targets(), plain);
+        let copied = Copied::of(&ctx, &tree).unwrap();
+        assert_eq!(targets(), format!("{plain} {MORE}"));
+        assert!(tree.join(COLLECTIONS).join(MORE).join("a_test.c").is_file());
+        drop(copied);
+        assert_eq!(targets(), plain);
+        assert!(own.join("a_test.c").is_file());
+    }
+
+    #[test]
+    fn messages_are_no_tests() {
+        assert!(is_test("filesystems/openat2:openat2_test"));
+        assert!(!is_test(
+            "exec selftests: skipping binfmt_misc_bpf, needs clang"
+        ));
+        assert!(!is_test("exec:"));
+        assert!(!is_test(""));
+    }
+
+    #[test]
+    fn a_failure_is_told_from_the_rest() {
+        assert!(is_failure(
+            "not ok 1 selftests: openat2: mayexec_test # exit=1"
+        ));
+        assert!(is_failure("# not ok 4 flags.none"));
+        for line in ["ok 1 x # SKIP not ok 2", "# ok 1 x", "# # not yet", ""] {
+            assert!(!is_failure(line), "{line}");
+        }
+    }
+
+    #[test]
+    fn only_old_tests_are_compared() {
+        let base = [
+            case("a", "1", Verdict::Pass),
+            case("filesystems/mayexec:flags_test", "x", Verdict::Skip),
+            case("a", "2", Verdict::Fail),
+        ];
+        let tip = [
+            case("a", "1", Verdict::Pass),
+            case("filesystems/mayexec:flags_test", "x", Verdict::Pass),
+            case("a", "2", Verdict::Fail),
+        ];
+        assert!(differences(&base, &tip).is_empty());
+        let tip = [case("a", "1", Verdict::Skip), case("a", "3", Verdict::Pass)];
+        assert_eq!(differences(&base, &tip).len(), 3);
+    }
+}

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Formatting and lints.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use super::host::cargo;
+use crate::ctx::Ctx;
+use crate::proc::Logged;
+use crate::report::Report;
+use crate::session::Session;
+
+/// Checks scripts, tools, and the Rust files that the series touches.
+pub(crate) fn run(ctx: &Ctx, session: Option<&Session<'_>>, report: &mut Report) -> Result<()> {
+    let log = ctx.fresh_log("style")?;
+    let scripts = scripts(&ctx.root)?;
+    step(
+        report,
+        &log,
+        "shellcheck",
+        Command::new("shellcheck").args(&scripts),
+    );
+    step(
+        report,
+        &log,
+        "shfmt",
+        Command::new("shfmt").arg("-d").args(&scripts),
+    );
+    let mut unlicensed = Vec::new();
+    for dir in ["lab", "scripts", "userspace"] {
+        without_licence(&ctx.root.join(dir), &mut unlicensed)?;
+    }
+    report.check("each source file names its licence", &unlicensed, None);
+    step(
+        report,
+        &log,
+        "rustfmt of the tools",
+        cargo(ctx, &["fmt", "--all"]).args(["--", "--check"]),
+    );
+    step(
+        report,
+        &log,
+        "clippy of the tools",
+        cargo(
+            ctx,
+            &[
+                "clippy",
+                "--quiet",
+                "--locked",
+                "--workspace",
+                "--all-targets",
+            ],
+        )
+        .args(["--", "-D", "warnings"]),
+    );
+    match session {
+        Some(session) => rustfmt(session, report),
+        None => {
+            report.fail(
+                RUSTFMT,
+                "the series is not applied, see the series suite",
+                None,
+            );
+            Ok(())
+        }
+    }
+}
+
+/// The name of the one check that is about the series.
+const RUSTFMT: &str = "rustfmt of the series, with the kernel's settings";
+
+/// Checks the Rust files that the series touches.
+pub(crate) fn rustfmt(session: &Session<'_>, report: &mut Report) -> Result<()> {
+    let changed = session.touched(&["*.rs"])?;
+    if changed.is_empty() {
+        report.skip(RUSTFMT, "the series touches no Rust file");
+        return Ok(());
+    }
+    let tip = session.at(session.tip())?;
+    let mut cmd = Command::new("rustfmt");
+    cmd.arg("--check")
+        .arg("--config-path")
+        .arg(tip.dir().join(".rustfmt.toml"))
+        .args(&changed)
+        .current_dir(tip.dir());
+    let log = session.ctx.fresh_log("rustfmt")?;
+    step(report, &log, RUSTFMT, &mut cmd);
+    Ok(())
+}
+
+fn step(report: &mut Report, log: &Path, name: &str, cmd: &mut Command) {
+    let outcome = Logged::new(name, log).run(cmd, |_| {});
+    report.outcome(name, outcome.map(|()| Vec::new()), Some(log));
+}
+
+/// Adds the source files below `dir` that have no SPDX line where the kernel wants it, in
+/// the first line or after the one that names the interpreter.
+fn without_licence(dir: &Path, found: &mut Vec<String>) -> Result<()> {
+    for entry in fs::read_dir(dir).with_context(|| format!("cannot list {}", dir.display()))? {
+        let path = entry?.path();
+        if path.is_dir() {
+            without_licence(&path, found)?;
+        } else if path
+            .extension()
+            .is_some_and(|kind| ["c", "h", "rs", "sh"].iter().any(|known| kind == *known))
+        {
+            let text = fs::read_to_string(&path)
+                .with_context(|| format!("cannot read {}", path.display()))?;
+            if !text
+                .lines()
+                .take(2)
+                .any(|line| line.contains("SPDX-License-Identifier: "))
+            {
+                found.push(path.display().to_string());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The shell scripts of the repository.
+fn scripts(root: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = vec![root.join(".ci/run")];
+    let dir = root.join("scripts");
+    for entry in fs::read_dir(&dir).with_context(|| format!("cannot list {}", dir.display()))? {
+        let path = entry?.path();
+        let shebang = fs::read(&path)
+            .ok()
+            .filter(|bytes| bytes.starts_with(b"#!"));
+        let is_shell = shebang.is_some_and(|bytes| {
+            let first = bytes
+                .split(|&byte| byte == b'\n')
+                .next()
+                .unwrap_or_default();
+            String::from_utf8_lossy(first).trim_end().ends_with("sh")
+        });
+        if is_shell {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_file_without_a_licence_is_found() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("src")).unwrap();
+        let put = |name: &str, text: &str| fs::write(dir.path().join(name), text).unwrap();
+        put("src/a.rs", "// SPDX-License-Identifier: GPL-2.0\n");
+        put("b.sh", "#!/bin/sh\n# SPDX-License-Identifier: GPL-2.0\n");
+        put("c.md", "text\n");
+        put(
+            "src/d.rs",
+            "fn main() {}\n\n// SPDX-License-Identifier: GPL-2.0\n",
+        );
+        let mut found = Vec::new();
+        without_licence(dir.path(), &mut found).unwrap();
+        assert_eq!(found, [dir.path().join("src/d.rs").display().to_string()]);
+    }
+
+    #[test]
+    fn scripts_are_told_by_their_first_line() {
+        let dir = tempfile::tempdir().unwrap();
+        let scripts_dir = dir.path().join("scripts");
+        fs::create_dir(&scripts_dir).unwrap();
+        fs::write(scripts_dir.join("a.sh"), "#!/bin/sh\n").unwrap();
+        fs::write(scripts_dir.join("b"), "#!/usr/bin/env bash\n").unwrap();
+        fs::write(scripts_dir.join("c"), "#!/usr/bin/python3\n").unwrap();
+        fs::write(scripts_dir.join("d"), "text\n").unwrap();
+        assert_eq!(scripts(dir.path()).unwrap().len(), 3);
+    }
+}
