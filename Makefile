@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # One verb a target; `make help` lists them. What a verb needs is installed by
-# scripts/setup.sh, what it does is in tools/lab; scripts/lab.sh calls both.
+# scripts/setup.sh, what it does is in lab/; scripts/lab.sh calls both.
 
 # The kernel release that the series is applied to, or a revision in KDIR.
 BASE ?= 7.3
