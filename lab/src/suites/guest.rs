@@ -13,7 +13,7 @@ use crate::report::Report;
 use crate::selftests::{self, Flavour, Plan, differences, is_own};
 use crate::session::Session;
 use crate::tap::{Case, Run, Verdict};
-use crate::variants::{OFF, STATIC, STATIC_MOUNT, STATIC_MOUNT_VALUE, STATIC_VALUE};
+use crate::variants::{NO_RUST, OFF, STATIC, STATIC_MOUNT, STATIC_MOUNT_VALUE, STATIC_VALUE};
 
 /// Runs the same selftests on both kernels, and the series' own on its variants.
 pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
@@ -59,7 +59,7 @@ pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
         Some(&base.log),
     );
     let own = selftests::own(&bundle)?;
-    all_skip(report, "the series' tests skip on the base", &base);
+    without_the_flag(report, "the base", &base);
 
     for (fixed, value) in [(STATIC, STATIC_VALUE), (STATIC_MOUNT, STATIC_MOUNT_VALUE)] {
         let how = format!("CONFIG_OPEN_MAYEXEC_STATIC=y, value {value}");
@@ -117,17 +117,16 @@ pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
         variant(session, report, &kernel, how, plan)?;
     }
 
-    let off = session.kernel("CONFIG_OPEN_MAYEXEC=n", session.tip(), &OFF)?;
-    let plan = Plan {
-        only: &own,
-        ..Plan::all("selftests off", &bundle)
-    };
-    let off = selftests::run(ctx, &off, plan)?;
-    all_skip(
-        report,
-        "the series' tests skip with CONFIG_OPEN_MAYEXEC=n",
-        &off,
-    );
+    for (how, without) in [("CONFIG_OPEN_MAYEXEC=n", OFF), ("CONFIG_RUST=n", NO_RUST)] {
+        let kernel = session.kernel(how, session.tip(), &without)?;
+        let boot = format!("selftests {}", without.name);
+        let plan = Plan {
+            only: &own,
+            ..Plan::all(&boot, &bundle)
+        };
+        let run = selftests::run(ctx, &kernel, plan)?;
+        without_the_flag(report, how, &run);
+    }
     Ok(())
 }
 
@@ -203,13 +202,27 @@ fn variant(
     Ok(())
 }
 
-fn all_skip(report: &mut Report, name: &str, run: &Run) {
+/// Checks a run on a kernel without the feature.
+fn without_the_flag(report: &mut Report, how: &str, run: &Run) {
+    let name = format!("{how}: the tests of the flag skip, and execve(2) raises its events");
+    report.check(&name, &problems_without_the_flag(run), Some(&run.log));
+}
+
+/// What is wrong with the series' tests on a kernel without the feature: what tests the flag
+/// skips there, and what tests that execve(2) is as it was passes.
+pub(crate) fn problems_without_the_flag(run: &Run) -> Vec<String> {
     let own = run.of(is_own);
-    let mut problems = own.wrong(&[Verdict::Skip]);
-    if own.cases.is_empty() {
-        problems.push("none of them ran".to_owned());
+    let mut problems = Vec::new();
+    for (of_execve, verdict) in [(false, Verdict::Skip), (true, Verdict::Pass)] {
+        let mut part = own.clone();
+        part.cases
+            .retain(|case| case.name.starts_with("execve.") == of_execve);
+        if part.cases.is_empty() {
+            problems.push(format!("no case that is to end as {verdict:?} ran"));
+        }
+        problems.extend(part.wrong(&[verdict]));
     }
-    report.check(name, &problems, Some(&run.log));
+    problems
 }
 
 #[cfg(test)]
