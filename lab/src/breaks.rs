@@ -30,10 +30,10 @@ use crate::selftests::{self, Plan};
 use crate::series::{Trial, touched_paths};
 use crate::session::Session;
 use crate::suites::consumers;
-use crate::suites::guest::{problems_without_the_flag, sysctl_value};
+use crate::suites::guest::{not_without_the_flag, sysctl_value};
 use crate::suites::host::{POLICY, policy_tests};
 use crate::suites::kunit;
-use crate::tap::Run;
+use crate::tap::{Run, Verdict};
 use crate::variants::{CONSUMERS, DEBUG, OFF, STATIC, STATIC_VALUE};
 
 /// Applies each break in turn and reports which suites notice; whether all do.
@@ -377,7 +377,7 @@ impl<'a> Kernels<'a> {
             Kind::Off => vec![(
                 "guest",
                 match selftests() {
-                    Ok(run) => problems_without_the_flag(&run).into_iter().next(),
+                    Ok(run) => not_without_the_flag(Verdict::Pass, &run).into_iter().next(),
                     Err(error) => failed(error)?,
                 },
             )],

@@ -27,13 +27,18 @@ pub(crate) const STATIC_MOUNT: Variant = Variant {
         "CONFIG_OPEN_MAYEXEC_ENFORCE=1",
     ],
 };
-/// The series applied and switched off.
+/// The series applied and switched off, and what tells whether execve(2) is as before.
 pub(crate) const OFF: Variant = Variant {
     name: "off",
     fragment: None,
-    lines: &["CONFIG_OPEN_MAYEXEC=n", "CONFIG_OPEN_MAYEXEC_KUNIT_TEST=n"],
+    lines: &[
+        "CONFIG_OPEN_MAYEXEC=n",
+        "CONFIG_OPEN_MAYEXEC_KUNIT_TEST=n",
+        "CONFIG_FANOTIFY=y",
+        "CONFIG_FANOTIFY_ACCESS_PERMISSIONS=y",
+    ],
 };
-/// A kernel without Rust.
+/// A kernel without Rust; with the same.
 pub(crate) const NO_RUST: Variant = Variant {
     name: "no-rust",
     fragment: None,
@@ -43,6 +48,8 @@ pub(crate) const NO_RUST: Variant = Variant {
         "CONFIG_OPEN_MAYEXEC_KUNIT_TEST=n",
         "CONFIG_RUST_KUNIT_TESTS=n",
         "CONFIG_RUST_FS_KUNIT_TEST=n",
+        "CONFIG_FANOTIFY=y",
+        "CONFIG_FANOTIFY_ACCESS_PERMISSIONS=y",
     ],
 };
 
