@@ -7,6 +7,7 @@
 use kernel::{
     bindings,
     fs::Path,
+    jump_label::static_branch_unlikely,
     prelude::*, //
 };
 
@@ -27,33 +28,48 @@ const _: () = {
     assert!(policy::EACCES == -(bindings::EACCES as i32));
 };
 
-/// Makes the checks of a policy on a file that the caller is about to execute.
+/// Applies a policy to a file that the caller is about to execute.
 ///
 /// `policy` is what `mayexec_policy()` returned to this open. The function may sleep.
+///
+/// Returns 0 if the policy allows the open, otherwise a negative errno: `-EACCES`, or what the
+/// check for execute permission returned.
 ///
 /// # Safety
 ///
 /// For the duration of the call, nobody changes `path`, which must hold references to a mount and
 /// to a positive dentry.
 #[export]
-pub unsafe extern "C" fn mayexec_decide(
-    path: *const bindings::path,
-    policy: c_uint,
-) -> bindings::mayexec_verdict {
+pub unsafe extern "C" fn mayexec_permission(path: *const bindings::path, policy: c_uint) -> c_int {
     // SAFETY: The caller guarantees exactly what `Path` requires.
-    let path = unsafe { Path::from_raw(path) };
+    let file = unsafe { Path::from_raw(path) };
 
     let verdict = policy::decide(
         Policy::from_bits(policy),
-        path.is_regular(),
-        || path.is_noexec(),
-        || path.may_exec().map_or_else(Error::to_errno, |()| 0),
+        move || file.is_regular(),
+        move || file.is_noexec(),
+        move || file.may_exec().map_or_else(Error::to_errno, |()| 0),
     );
 
-    bindings::mayexec_verdict {
-        error: verdict.error,
-        denied: verdict.denied.bits(),
+    if is_traced() {
+        // SAFETY: The caller guarantees what the function requires of `path`.
+        unsafe { bindings::mayexec_trace(path, policy, verdict.denied.bits(), verdict.error) };
     }
+    verdict.answer
+}
+
+/// Returns whether the tracepoint is enabled.
+#[inline]
+fn is_traced() -> bool {
+    // SAFETY: It is always okay to query the static key of a tracepoint.
+    cfg!(CONFIG_TRACEPOINTS)
+        && unsafe {
+            static_branch_unlikely!(
+                bindings::__tracepoint_open_mayexec,
+                bindings::tracepoint,
+                key
+            )
+        }
 }
 
 #[cfg(CONFIG_OPEN_MAYEXEC_KUNIT_TEST)]
@@ -103,7 +119,7 @@ mod tests {
                 let (mut asked_mount, mut asked_file) = (false, false);
                 let verdict = policy::decide(
                     policy,
-                    regular,
+                    || regular,
                     || {
                         asked_mount = true;
                         noexec
@@ -121,10 +137,11 @@ mod tests {
                 let Verdict {
                     denied: found,
                     error,
+                    answer,
                 } = verdict;
 
-                assert_eq!(policy.is_enforced(), (1..4).contains(&system));
                 assert_eq!(error, errors[checks as usize]);
+                assert_eq!(answer, if system < 4 { error } else { 0 });
                 assert_eq!(asked_mount, regular && checks & 1 != 0);
                 assert_eq!(asked_file, regular && checks & 2 != 0 && !stops);
                 assert_eq!(

@@ -25,11 +25,8 @@ impl Checks {
     /// The file must be a regular file. This check goes with any of the others.
     pub(crate) const TYPE: Self = Self(4);
 
-    /// Creates a set from the bits of [`MOUNT`](Self::MOUNT) and [`FILE`](Self::FILE). Other bits
-    /// are dropped.
-    pub(crate) const fn from_bits(bits: u32) -> Self {
-        Self(bits & Self::MOUNT.union(Self::FILE).0)
-    }
+    /// The checks that a policy can have.
+    pub(crate) const ALL: Self = Self::MOUNT.union(Self::FILE);
 
     /// Returns the bits of the set.
     pub(crate) const fn bits(self) -> u32 {
@@ -40,25 +37,15 @@ impl Checks {
     pub(crate) const fn union(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
-
-    /// Returns whether the set contains every check of `checks`.
-    pub(crate) const fn has(self, checks: Self) -> bool {
-        self.0 & checks.0 == checks.0
-    }
 }
 
-/// What is in force for one open. At least one of the two sets is empty.
+/// What is in force for one open, as C carries it: the enforced checks, and above them the logged
+/// ones. At least one of the two sets is empty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Policy {
-    /// The checks that refuse a file.
-    pub(crate) enforced: Checks,
-
-    /// The checks that are made and change nothing.
-    pub(crate) logged: Checks,
-}
+pub(crate) struct Policy(u32);
 
 impl Policy {
-    /// How far above the enforced checks C carries the logged ones.
+    /// How far above the enforced checks the logged ones are.
     pub(crate) const LOGGED_SHIFT: u32 = 8;
 
     /// The bit of the sysctl that moves its checks from the enforced to the logged ones.
@@ -73,41 +60,28 @@ impl Policy {
     /// before there is a file to ask about. Tests compare the two over all inputs.
     #[cfg(any(test, CONFIG_OPEN_MAYEXEC_KUNIT_TEST))]
     pub(crate) const fn in_force(system: u32, restricted: bool) -> Self {
-        let checks = Checks::from_bits(system);
-        let all = Checks::MOUNT.union(Checks::FILE);
+        let checks = system & Checks::ALL.0;
 
         match (restricted, system & Self::LOG_ONLY != 0) {
-            (true, _) => Self {
-                enforced: all,
-                logged: Checks::NONE,
-            },
-            (false, false) => Self {
-                enforced: checks,
-                logged: Checks::NONE,
-            },
-            (false, true) => Self {
-                enforced: Checks::NONE,
-                logged: checks,
-            },
+            (true, _) => Self(Checks::ALL.0),
+            (false, false) => Self(checks),
+            (false, true) => Self(checks << Self::LOGGED_SHIFT),
         }
     }
 
-    /// Creates a policy from what C carries.
+    /// Creates a policy from what C carries. Other bits are dropped.
     pub(crate) const fn from_bits(bits: u32) -> Self {
-        Self {
-            enforced: Checks::from_bits(bits),
-            logged: Checks::from_bits(bits >> Self::LOGGED_SHIFT),
-        }
+        Self(bits & (Checks::ALL.0 | Checks::ALL.0 << Self::LOGGED_SHIFT))
     }
 
-    /// Returns the checks that are made.
-    pub(crate) const fn checks(self) -> Checks {
-        self.enforced.union(self.logged)
+    /// Returns whether any check of `checks` is made, enforced or logged.
+    pub(crate) const fn makes(self, checks: Checks) -> bool {
+        self.0 & (checks.0 | checks.0 << Self::LOGGED_SHIFT) != 0
     }
 
     /// Returns whether a denial refuses the file.
-    pub(crate) fn is_enforced(self) -> bool {
-        self.enforced != Checks::NONE
+    pub(crate) const fn is_enforced(self) -> bool {
+        self.0 & Checks::ALL.0 != 0
     }
 }
 
@@ -119,45 +93,47 @@ pub(crate) struct Verdict {
 
     /// The error of the first check that denies, a negative errno, or 0.
     pub(crate) error: i32,
+
+    /// The answer to the open: `error` if the policy is enforced, otherwise 0.
+    pub(crate) answer: i32,
 }
 
 /// Makes the checks of `policy` on a file that the caller opens to execute.
 ///
-/// `is_noexec` and `may_exec` answer the questions of the two checks; `may_exec` returns 0 or an
-/// error. A question can be expensive, and security modules log what they refuse. Where the policy
-/// is enforced, the first denial therefore ends the checks. Where it is only logged, all checks are
-/// made: whoever prepares a policy wants to see all that is to be mended.
+/// `is_regular`, `is_noexec` and `may_exec` answer the questions of the checks; `may_exec` returns
+/// 0 or an error. A question can be expensive, and security modules log what they refuse. Where the
+/// policy is enforced, the first denial therefore ends the checks. Where it is only logged, all
+/// checks are made: whoever prepares a policy wants to see all that is to be mended.
 pub(crate) fn decide(
     policy: Policy,
-    is_regular: bool,
+    is_regular: impl FnOnce() -> bool,
     is_noexec: impl FnOnce() -> bool,
     may_exec: impl FnOnce() -> i32,
 ) -> Verdict {
-    let checks = policy.checks();
-    let verdict = |denied, error| Verdict { denied, error };
+    let verdict = |denied, error| Verdict {
+        denied,
+        error,
+        answer: if policy.is_enforced() { error } else { 0 },
+    };
 
-    if checks == Checks::NONE {
+    if !policy.makes(Checks::ALL) {
         return verdict(Checks::NONE, 0);
     }
     // Programs execute regular files only. The other checks are about these.
-    if !is_regular {
+    if !is_regular() {
         return verdict(Checks::TYPE, EACCES);
     }
-
-    let noexec = checks.has(Checks::MOUNT) && is_noexec();
-    if noexec && policy.is_enforced() {
+    if policy.makes(Checks::MOUNT) && is_noexec() {
+        if !policy.is_enforced() && policy.makes(Checks::FILE) && may_exec() != 0 {
+            return verdict(Checks::MOUNT.union(Checks::FILE), EACCES);
+        }
         return verdict(Checks::MOUNT, EACCES);
     }
-    let error = if checks.has(Checks::FILE) {
-        may_exec()
-    } else {
-        0
-    };
-
-    match (noexec, error) {
-        (false, 0) => verdict(Checks::NONE, 0),
-        (false, error) => verdict(Checks::FILE, error),
-        (true, 0) => verdict(Checks::MOUNT, EACCES),
-        (true, _) => verdict(Checks::MOUNT.union(Checks::FILE), EACCES),
+    if !policy.makes(Checks::FILE) {
+        return verdict(Checks::NONE, 0);
+    }
+    match may_exec() {
+        0 => verdict(Checks::NONE, 0),
+        error => verdict(Checks::FILE, error),
     }
 }

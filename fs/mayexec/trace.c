@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Apply the policy to an O_MAYEXEC open and tell the tracepoint.
+ * Tell the tracepoint what the checks of an O_MAYEXEC open say.
  */
 
 #include <linux/dcache.h>
@@ -10,33 +10,14 @@
 #define CREATE_TRACE_POINTS
 #include <trace/events/mayexec.h>
 
-static noinline void trace_verdict(const struct path *path, unsigned int policy,
-				   struct mayexec_verdict verdict)
+/* mayexec_permission() calls this if the tracepoint is enabled. */
+void mayexec_trace(const struct path *path, unsigned int policy,
+		   unsigned int denied, int error)
 {
 	struct name_snapshot name;
 
 	/* A rename must not change the name while it is copied. */
 	take_dentry_name_snapshot(&name, path->dentry);
-	trace_open_mayexec(path, name.name.name, policy, verdict);
+	trace_open_mayexec(path, name.name.name, policy, denied, error);
 	release_dentry_name_snapshot(&name);
-}
-
-/**
- * mayexec_permission - Apply a policy to an O_MAYEXEC open
- * @path: path that the open has found, positive and with references held
- * @policy: value of mayexec_policy() for this open
- *
- * This function may sleep.
- *
- * Return: 0 if @policy lets the caller open the file to execute it. Otherwise
- * -EACCES, or the error of the check for execute permission.
- */
-int mayexec_permission(const struct path *path, unsigned int policy)
-{
-	const struct mayexec_verdict verdict = mayexec_decide(path, policy);
-
-	if (trace_open_mayexec_enabled())
-		trace_verdict(path, policy, verdict);
-	/* Checks that are only logged refuse nothing. */
-	return policy & MAYEXEC_ENFORCED_MASK ? verdict.error : 0;
 }

@@ -4,6 +4,7 @@
 
 #include <linux/compiler.h>
 #include <linux/kconfig.h>
+#include <linux/tracepoint-defs.h>
 #include <linux/types.h>
 
 struct path;
@@ -17,23 +18,21 @@ struct path;
  * The policy of one open has the enforced checks in the lowest byte and the
  * logged ones in the next. At least one of the two is 0.
  */
-#define MAYEXEC_ENFORCED_MASK		0xff
+#define MAYEXEC_ENFORCED_CHECKS \
+	(OPEN_MAYEXEC_ENFORCE_MOUNT | OPEN_MAYEXEC_ENFORCE_FILE)
 #define MAYEXEC_LOGGED_SHIFT		8
+#define MAYEXEC_CHECKS \
+	(MAYEXEC_ENFORCED_CHECKS | MAYEXEC_ENFORCED_CHECKS << MAYEXEC_LOGGED_SHIFT)
 
-/**
- * struct mayexec_verdict - What the checks of a policy say of a file
- * @error: error of the first check that denies, or 0
- * @denied: checks that deny: OPEN_MAYEXEC_ENFORCE_* bits, or MAYEXEC_DENIED_TYPE
- */
-struct mayexec_verdict {
-	int error;
-	u32 denied;
-};
+/* The opens of execve(2) have this instead: executions that no check is for. */
+#define MAYEXEC_EXECVE			0x10000
 
-/* The file is not a regular file. */
+/* What the tracepoint shows beside the checks: the file is no regular file. */
 #define MAYEXEC_DENIED_TYPE		0x4
 
 #ifdef CONFIG_OPEN_MAYEXEC
+
+DECLARE_TRACEPOINT(open_mayexec);
 
 extern int sysctl_open_mayexec_enforce;
 
@@ -63,30 +62,27 @@ static inline unsigned int mayexec_system_policy(void)
  */
 static inline unsigned int mayexec_policy(unsigned int system, bool restricted)
 {
-	const unsigned int all = OPEN_MAYEXEC_ENFORCE_MOUNT |
-				 OPEN_MAYEXEC_ENFORCE_FILE;
-
-	if (restricted)
-		return all;
-	if (system & OPEN_MAYEXEC_LOG_ONLY)
-		return (system & all) << MAYEXEC_LOGGED_SHIFT;
+	if (unlikely(restricted))
+		return MAYEXEC_ENFORCED_CHECKS;
+	if (unlikely(system & OPEN_MAYEXEC_LOG_ONLY))
+		return (system & MAYEXEC_ENFORCED_CHECKS) << MAYEXEC_LOGGED_SHIFT;
 	return system;
 }
 
 /**
- * mayexec_decide - Make the checks of a policy on a file
+ * mayexec_permission - Apply a policy to an O_MAYEXEC open
  * @path: path that the open has found, positive and with references held
  * @policy: value of mayexec_policy() for this open
  *
  * This function may sleep. It is written in Rust: fs/mayexec/mayexec.rs.
  *
- * Return: What the checks say. The error is -EACCES, or that of the check for
- * execute permission.
+ * Return: 0 if @policy lets the caller open the file to execute it. Otherwise
+ * -EACCES, or the error of the check for execute permission.
  */
-struct mayexec_verdict mayexec_decide(const struct path *path,
-				      unsigned int policy);
-
 int mayexec_permission(const struct path *path, unsigned int policy);
+
+void mayexec_trace(const struct path *path, unsigned int policy,
+		   unsigned int denied, int error);
 
 #else /* !CONFIG_OPEN_MAYEXEC */
 

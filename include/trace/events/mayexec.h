@@ -20,13 +20,14 @@
  * @path: what is to be opened, with a positive dentry
  * @name: name of the dentry, which nobody changes meanwhile
  * @policy: value of mayexec_policy() for this open
- * @verdict: what the checks of the policy say
+ * @denied: checks that deny: OPEN_MAYEXEC_ENFORCE_* bits, or MAYEXEC_DENIED_TYPE
+ * @error: error of the first check that denies, or 0
  */
 TRACE_EVENT(open_mayexec,
 	TP_PROTO(const struct path *path, const char *name, unsigned int policy,
-		 struct mayexec_verdict verdict),
+		 unsigned int denied, int error),
 
-	TP_ARGS(path, name, policy, verdict),
+	TP_ARGS(path, name, policy, denied, error),
 
 	TP_STRUCT__entry(
 		__field(u64,	ino)
@@ -44,9 +45,9 @@ TRACE_EVENT(open_mayexec,
 		__entry->dev		= path->dentry->d_sb->s_dev;
 		__entry->mode		= d_inode(path->dentry)->i_mode;
 		__entry->checks		= policy | policy >> MAYEXEC_LOGGED_SHIFT;
-		__entry->denied		= verdict.denied;
-		__entry->ret		= verdict.error;
-		__entry->enforced	= !!(policy & MAYEXEC_ENFORCED_MASK);
+		__entry->denied		= denied;
+		__entry->ret		= error;
+		__entry->enforced	= !!(policy & MAYEXEC_ENFORCED_CHECKS);
 		__assign_str(name);
 	),
 

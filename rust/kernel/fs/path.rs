@@ -73,15 +73,14 @@ impl Path {
         // FIXME(read_once): Replace with `read_once` when available on the Rust side.
         //
         // SAFETY: By the type invariant, the dentry holds a reference to the inode.
-        let (flags, mode) = unsafe {
-            (
-                (&raw const (*inode).i_flags).read_volatile(),
-                (&raw const (*inode).i_mode).read_volatile(),
-            )
-        };
+        let mode = unsafe { (&raw const (*inode).i_mode).read_volatile() };
+        if u32::from(mode) & bindings::S_IFMT != bindings::S_IFREG {
+            return false;
+        }
 
-        u32::from(mode) & bindings::S_IFMT == bindings::S_IFREG
-            && flags & bindings::S_ANON_INODE == 0
+        // SAFETY: As above.
+        let flags = unsafe { (&raw const (*inode).i_flags).read_volatile() };
+        flags & bindings::S_ANON_INODE == 0
     }
 
     /// Returns whether the mount or the superblock forbids to execute files (`MNT_NOEXEC`,
