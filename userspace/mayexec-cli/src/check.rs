@@ -7,12 +7,12 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use mayexec::facts::{Facts, Who};
 use mayexec::{ExecveCheck, Policy, Why};
 use rustix::fs::{Access, AtFlags, CWD, FileType, Mode, OFlags};
 use rustix::io::Errno;
 use serde::Serialize;
 
+use crate::facts::{Facts, Who};
 use crate::show;
 use crate::show::policy_name;
 use crate::{DENIED, FINE, TROUBLE};

@@ -3,6 +3,7 @@
 //! `mayexec`: what the execution policy says and would say, and scripts run under it.
 
 mod check;
+mod facts;
 mod interpreter;
 mod probe;
 mod run;

@@ -20,11 +20,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use indicatif::ProgressBar;
 use mayexec::Support;
-use mayexec::facts::{self, Acl, Who};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, ResolveFlags, Statx, StatxFlags};
 use rustix::io::Errno;
 use serde::Serialize;
 
+use crate::facts::{self, Acl, Who};
 use crate::show;
 use crate::{DENIED, FINE, TROUBLE};
 

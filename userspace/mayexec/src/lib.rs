@@ -3,7 +3,6 @@
 #![doc = include_str!("../README.md")]
 
 mod error;
-pub mod facts;
 #[cfg(test)]
 #[path = "../tests/filter/mod.rs"]
 mod filter;

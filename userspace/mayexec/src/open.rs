@@ -12,7 +12,6 @@ use rustix::fs::{FileType, OFlags, ResolveFlags, StatVfsMountFlags};
 use rustix::io::Errno;
 
 use crate::error::{Error, Why};
-use crate::facts::{Facts, Who};
 use crate::policy::{self, Policy};
 use crate::support::{ExecveCheck, Guarantee, Support};
 use crate::sys::{self, ENFORCE_FILE, ENFORCE_MOUNT, O_EMPTYPATH, O_MAYEXEC};
@@ -269,10 +268,8 @@ fn refused(fd: &OwnedFd, checks: u32) -> Option<Why> {
     if !regular {
         return Some(Why::NotRegular);
     }
-    let noexec = rustix::fs::fstatvfs(fd).map_or(true, |found| {
-        found.f_flag.contains(StatVfsMountFlags::NOEXEC)
-    });
-    (checks & ENFORCE_MOUNT != 0 && noexec).then_some(Why::Noexec)
+    let noexec = checks & ENFORCE_MOUNT != 0 && is_noexec(fd).unwrap_or(true);
+    noexec.then_some(Why::Noexec)
 }
 
 /// What is to be opened.
@@ -348,21 +345,30 @@ fn refuses(errno: Errno) -> bool {
 
 /// Which check refuses this file, of those that are in force.
 fn judge(file: impl AsFd, mount: bool, permission: bool) -> Why {
-    let Ok(who) = Who::caller() else {
+    let Ok(stat) = rustix::fs::fstat(&file) else {
         return Why::Other;
     };
-    let Ok(facts) = Facts::of(file, &who) else {
-        return Why::Other;
-    };
-    if (mount || permission) && !facts.is_regular() {
+    if (mount || permission) && FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
         Why::NotRegular
-    } else if mount && facts.noexec {
+    } else if mount && is_noexec(&file).unwrap_or(false) {
         Why::Noexec
-    } else if permission && !facts.executable {
+    } else if permission && sys::access_exec(&file) == Err(Errno::ACCESS) {
         Why::NotExecutable
     } else {
         Why::Other
     }
+}
+
+/// Kinds of filesystems that never execute a file, whatever the flags of their mounts: the
+/// numbers of `include/uapi/linux/magic.h` of proc, sysfs and the two of control groups.
+const NEVER: [u32; 4] = [0x9fa0, 0x6265_6572, 0x0027_e0eb, 0x6367_7270];
+
+/// Whether the file is on a noexec mount, or on a filesystem that is noexec by itself.
+fn is_noexec(file: impl AsFd) -> Result<bool, Errno> {
+    let flags = rustix::fs::fstatvfs(&file)?.f_flag;
+    // Signed or not, and of several sizes, as the architecture has it.
+    let kind = i128::from(rustix::fs::fstatfs(file)?.f_type) & i128::from(u32::MAX);
+    Ok(flags.contains(StatVfsMountFlags::NOEXEC) || NEVER.map(i128::from).contains(&kind))
 }
 
 #[cfg(test)]

@@ -86,6 +86,21 @@ pub(crate) fn execve_check_fd(fd: impl AsFd) -> Result<(), Errno> {
     execve_check(fd.as_fd().as_raw_fd())
 }
 
+/// Whether the caller has execute permission on what is open; on a noexec mount, nobody has.
+pub(crate) fn access_exec(fd: impl AsFd) -> Result<(), Errno> {
+    // SAFETY: The path is a C string that lives forever.
+    let ret = unsafe {
+        libc::syscall(
+            libc::SYS_faccessat2,
+            fd.as_fd().as_raw_fd(),
+            c"".as_ptr(),
+            libc::X_OK,
+            libc::AT_EMPTY_PATH | libc::AT_EACCESS,
+        )
+    };
+    result(ret).map(drop)
+}
+
 /// The securebits of the calling thread.
 pub(crate) fn securebits() -> Result<u32, Errno> {
     // SAFETY: PR_GET_SECUREBITS takes no pointer.

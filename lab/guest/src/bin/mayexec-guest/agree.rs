@@ -11,7 +11,6 @@ use std::os::unix::fs::{MetadataExt, chown};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use mayexec::facts::Acl;
 use mayexec::{Guarantee, LOG_ONLY};
 use rustix::fs::XattrFlags;
 use rustix::io::Errno;
@@ -28,6 +27,9 @@ const USER: (&str, u32) = ("www-data", 33);
 
 /// A group that the user is made a member of.
 const GROUP: u32 = 4242;
+
+/// The attribute that holds an ACL.
+const ACL: &str = "system.posix_acl_access";
 
 /// Who asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,7 +115,7 @@ fn tree(dir: &Path, whole: bool) -> Result<Vec<PathBuf>> {
                     chown(&path, Some(uid), Some(gid))?;
                     if let Some((named, mask)) = acl {
                         let value = encode([user, group, other], *named, *mask);
-                        rustix::fs::setxattr(&path, Acl::NAME, &value, XattrFlags::empty())
+                        rustix::fs::setxattr(&path, ACL, &value, XattrFlags::empty())
                             .context("cannot set an ACL")?;
                     }
                     files.push(path);

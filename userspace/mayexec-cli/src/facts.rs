@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT OR Apache-2.0
+// SPDX-License-Identifier: GPL-2.0
 
 //! What user space can see of a file, without opening it.
 //!
@@ -15,25 +15,21 @@ const CAP_DAC_OVERRIDE: u64 = 1 << 1;
 
 /// Somebody who may or may not execute a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Who {
+pub(crate) struct Who {
     /// The user.
-    pub uid: u32,
+    pub(crate) uid: u32,
     /// The groups.
-    pub gids: Vec<u32>,
+    pub(crate) gids: Vec<u32>,
     /// Whether CAP_DAC_OVERRIDE overrides all but the absence of any execute bit.
-    pub overrides: bool,
+    pub(crate) overrides: bool,
     /// What owners that the user namespace does not map look like; none in a namespace that
     /// maps all. The capability does not reach their files.
-    pub unmapped: Option<[u32; 2]>,
+    pub(crate) unmapped: Option<[u32; 2]>,
 }
 
 impl Who {
     /// The calling thread: what counts is its IDs for file systems.
-    ///
-    /// # Errors
-    ///
-    /// /proc is not mounted.
-    pub fn caller() -> std::io::Result<Self> {
+    pub(crate) fn caller() -> std::io::Result<Self> {
         let text = std::fs::read_to_string("/proc/thread-self/status")?;
         let mut who = Self::parse(&text)
             .ok_or_else(|| std::io::Error::other("/proc/thread-self/status is incomplete"))?;
@@ -72,8 +68,7 @@ impl Who {
     }
 
     /// Whether `mode`, the owners and the ACL let this one execute a regular file.
-    #[must_use]
-    pub fn may_execute(&self, mode: u32, uid: u32, gid: u32, acl: Option<&Acl>) -> bool {
+    pub(crate) fn may_execute(&self, mode: u32, uid: u32, gid: u32, acl: Option<&Acl>) -> bool {
         if self.reaches(uid, gid) && mode & 0o111 != 0 {
             return true;
         }
@@ -110,7 +105,7 @@ fn unmapped() -> std::io::Result<Option<[u32; 2]>> {
 
 /// A POSIX access control list.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Acl(Vec<Entry>);
+pub(crate) struct Acl(Vec<Entry>);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Entry {
@@ -132,11 +127,10 @@ const X: u16 = 1;
 
 impl Acl {
     /// The attribute that holds an ACL.
-    pub const NAME: &'static str = "system.posix_acl_access";
+    pub(crate) const NAME: &'static str = "system.posix_acl_access";
 
     /// Reads the attribute's value.
-    #[must_use]
-    pub fn parse(value: &[u8]) -> Option<Self> {
+    pub(crate) fn parse(value: &[u8]) -> Option<Self> {
         let entries = value.strip_prefix(&2u32.to_le_bytes())?;
         if entries.len() % 8 != 0 {
             return None;
@@ -189,22 +183,18 @@ impl Acl {
 
 /// The type, the mount and the permissions of a file.
 #[derive(Debug, Clone, Copy)]
-pub struct Facts {
+pub(crate) struct Facts {
     /// Owners, mode and identity.
-    pub stat: Stat,
+    pub(crate) stat: Stat,
     /// Whether the mount is noexec.
-    pub noexec: bool,
+    pub(crate) noexec: bool,
     /// Whether mode, ACL and capabilities give execute permission.
-    pub executable: bool,
+    pub(crate) executable: bool,
 }
 
 impl Facts {
     /// Looks at an open file; `O_PATH` is enough.
-    ///
-    /// # Errors
-    ///
-    /// Those of fstat(2) and fstatvfs(3), or /proc is not mounted.
-    pub fn of(file: impl AsFd, who: &Who) -> Result<Self, Errno> {
+    pub(crate) fn of(file: impl AsFd, who: &Who) -> Result<Self, Errno> {
         let stat = rustix::fs::fstat(&file)?;
         let noexec = is_noexec(&file)?;
         let acl = acl(format!("/proc/self/fd/{}", file.as_fd().as_raw_fd()));
@@ -216,8 +206,7 @@ impl Facts {
     }
 
     /// Whether it is a regular file.
-    #[must_use]
-    pub fn is_regular(&self) -> bool {
+    pub(crate) fn is_regular(&self) -> bool {
         FileType::from_raw_mode(self.stat.st_mode) == FileType::RegularFile
     }
 }
@@ -255,28 +244,19 @@ fn kind(file: impl AsFd) -> Result<u32, Errno> {
 }
 
 /// Whether the file is on a noexec mount, or on a filesystem that is noexec by itself.
-///
-/// # Errors
-///
-/// Those of fstatfs(2).
-pub fn is_noexec(file: impl AsFd) -> Result<bool, Errno> {
+pub(crate) fn is_noexec(file: impl AsFd) -> Result<bool, Errno> {
     let flags = rustix::fs::fstatvfs(&file)?.f_flag;
     Ok(flags.contains(StatVfsMountFlags::NOEXEC) || NEVER.contains(&kind(file)?))
 }
 
 /// Whether the file is one of the kernel's own: reading it may have effects.
-///
-/// # Errors
-///
-/// Those of fstatfs(2).
-pub fn is_pseudo(file: impl AsFd) -> Result<bool, Errno> {
+pub(crate) fn is_pseudo(file: impl AsFd) -> Result<bool, Errno> {
     let kind = kind(file)?;
     Ok(NEVER.contains(&kind) || PSEUDO.contains(&kind))
 }
 
 /// The ACL of the file that `path` leads to, if it has one that can be read.
-#[must_use]
-pub fn acl(path: impl rustix::path::Arg) -> Option<Acl> {
+pub(crate) fn acl(path: impl rustix::path::Arg) -> Option<Acl> {
     let mut value = [0; 4096];
     let length = rustix::fs::getxattr(path, Acl::NAME, &mut value).ok()?;
     Acl::parse(&value[..length])
