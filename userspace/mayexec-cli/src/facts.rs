@@ -188,6 +188,8 @@ pub(crate) struct Facts {
     pub(crate) stat: Stat,
     /// Whether the mount is noexec.
     pub(crate) noexec: bool,
+    /// Whether a server or a daemon may decide otherwise than the mode and the ACL say.
+    pub(crate) remote: bool,
     /// Whether mode, ACL and capabilities give execute permission.
     pub(crate) executable: bool,
 }
@@ -201,6 +203,7 @@ impl Facts {
         Ok(Self {
             stat,
             noexec,
+            remote: REMOTE.contains(&kind(&file)?),
             executable: who.may_execute(stat.st_mode, stat.st_uid, stat.st_gid, acl.as_ref()),
         })
     }
@@ -234,6 +237,23 @@ const PSEUDO: [u32; 15] = [
     0x6573_5543,
     0x9584_58f6,
     0x6e73_6673,
+];
+
+/// Kinds of filesystems of which somebody else knows who may execute a file: NFS, SMB and
+/// CIFS, FUSE, 9p, AFS (two), Ceph, Coda, Lustre, the shared folders of VirtualBox.
+const REMOTE: [u32; 12] = [
+    0x6969,
+    0x517b,
+    0xff53_4d42,
+    0xfe53_4d42,
+    0x6573_5546,
+    0x0102_1997,
+    0x5346_414f,
+    0x6b41_4653,
+    0x00c3_6400,
+    0x7375_7245,
+    0x0bd0_0bd0,
+    0x786f_4256,
 ];
 
 /// The number of the kind of filesystem.

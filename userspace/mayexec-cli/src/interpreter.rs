@@ -64,6 +64,21 @@ impl Kind {
         })
     }
 
+    /// What a script cannot use unless its interpreter opens it by its own name, and the
+    /// project that has a patch for that.
+    pub(crate) fn misled_by(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::Bash => &[("BASH_SOURCE", "bash")],
+            Self::Perl => &[("FindBin", "perl")],
+            // Its children start the script again, by its name.
+            Self::Python => &[
+                ("multiprocessing", "python"),
+                ("ProcessPoolExecutor", "python"),
+            ],
+            Self::Shell | Self::Awk | Self::Lua => &[],
+        }
+    }
+
     fn is_shell(self) -> bool {
         matches!(self, Self::Shell | Self::Bash)
     }

@@ -3,13 +3,18 @@
 //! `mayexec`: what the execution policy says and would say, and scripts run under it.
 
 mod check;
+mod elf;
 mod facts;
 mod interpreter;
+mod packages;
+mod pages;
+mod places;
 mod probe;
 mod run;
 mod scan;
 mod show;
 mod status;
+mod sys;
 mod tracefs;
 mod watch;
 
@@ -18,7 +23,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::{Result, bail};
 use clap::{CommandFactory, Parser, Subcommand};
 
 /// Everything was done, and nothing is or would be denied.
@@ -34,21 +39,40 @@ const RUN_DENIED: u8 = 126;
 /// `run`: the script or the interpreter does not exist.
 const RUN_MISSING: u8 = 127;
 
-const EXIT_CODES: &str = "Exit codes:
-  0    done; nothing is or would be denied
-  1    check, scan: something is or would be denied
-       status: what --require demands is not there
-  2    wrong usage
-  3    something could not be examined or done
-  125  run: it cannot be told what the script is, or --strict asks for the impossible
-  126  run: the script is denied, or the interpreter cannot be executed
-  127  run: the script or the interpreter does not exist
-  run otherwise ends as the interpreter does.";
+const STATUS_CODES: &str = "Exit codes:
+  0  done, and what --require demands is there
+  1  what --require demands is not there
+  2  wrong usage
+  3  something could not be done";
+
+const CHECK_CODES: &str = "Exit codes:
+  0  the policy in force denies none of the files
+  1  it denies a file
+  2  wrong usage
+  3  a file could not be opened or examined";
+
+const RUN_CODES: &str = "Exit codes:
+  125  it cannot be told what the script is, the interpreter cannot run it right, or
+       --strict asks for the impossible
+  126  the script is denied, or the interpreter cannot be executed
+  127  the script or the interpreter does not exist
+  otherwise as the interpreter ends";
+
+const SCAN_CODES: &str = "Exit codes:
+  0  nothing would be denied; with --apply, nothing would be any longer
+  1  something would be denied; with --apply, it still would be
+  2  wrong usage
+  3  something could not be examined or changed";
+
+const WATCH_CODES: &str = "Exit codes:
+  0  interrupted, or --count is reached
+  2  wrong usage
+  3  the kernel cannot be watched, or opens are missing from what was shown";
 
 /// Status, checks, scans and a watch of the execution policy of openat2(2) with O_MAYEXEC,
 /// and scripts run under it
 #[derive(Debug, Parser)]
-#[command(name = "mayexec", version, after_help = EXIT_CODES)]
+#[command(name = "mayexec", version)]
 struct Args {
     #[command(subcommand)]
     verb: Verb,
@@ -57,38 +81,49 @@ struct Args {
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Say what the kernel has and which policy is in force
+    #[command(after_help = STATUS_CODES)]
     Status {
         /// Print JSON
         #[arg(long)]
         json: bool,
-        /// End with 1 unless this is there: `kernel:1` for O_MAYEXEC and a sysctl that
-        /// enforces MOUNT, `:2` FILE, `:3` both; `securebits:3` takes the program's own checks
+        /// End with 1 unless this is there: kernel:1 for O_MAYEXEC and a sysctl that
+        /// enforces MOUNT, :2 FILE, :3 both; securebits:3 takes the program's own checks
         #[arg(long, value_name = "GUARANTEE[:CHECKS]")]
         require: Option<status::Demand>,
     },
     /// Say whether this caller may open files to execute them, under which policy, and why
     ///
-    /// The answer under the policy in force is the kernel's. The others are estimated from
-    /// the type, the mount, the mode, the ACL and the capabilities, except that
-    /// AT_EXECVE_CHECK is asked where both checks apply.
+    /// The answers under the policy in force and, on a kernel with O_MAYEXEC, under both
+    /// checks are the kernel's: a child that restricts itself opens the file. What MOUNT or
+    /// FILE alone would say is estimated from the type, the mount, the mode, the ACL and the
+    /// capabilities. It cannot be told where a server or a daemon decides (NFS, SMB, FUSE), or
+    /// where the kernel refuses a file for a reason that cannot be seen.
+    ///
+    /// In JSON, a name is a string; beside one that is not UTF-8, "file_bytes" has its bytes
+    /// in hexadecimal.
+    #[command(after_help = CHECK_CODES)]
     Check {
         /// Print JSON
         #[arg(long)]
         json: bool,
         /// What to check
-        #[arg(required = true)]
-        files: Vec<PathBuf>,
+        #[arg(required = true, value_hint = clap::ValueHint::AnyPath)]
+        files: Vec<OsString>,
     },
     /// Open a script with O_MAYEXEC and have an interpreter run what was opened
     ///
     /// The interpreter gets the script as /dev/fd/N and does not look the path up again.
     /// Known are sh, dash, bash, perl, python, awk (-f) and lua, by their names. For another
-    /// interpreter put `--` before the script: mayexec run other -x -- script arguments.
+    /// interpreter put -- before the script: mayexec run other -x -- script arguments.
     /// A script alone, as a path with a slash, is run by the interpreter of its #! line.
     /// In shells, $0 is the script's path; in the others, and in shells that are restricted
-    /// or have -n, -t, -v or -D, it is /dev/fd/N. A script that asks bash for BASH_SOURCE is
-    /// refused, as bash could not answer right: it needs a bash that opens with O_MAYEXEC.
-    #[command(after_help = EXIT_CODES)]
+    /// or have -n, -t, -v or -D, it is /dev/fd/N.
+    ///
+    /// This is for interpreters that do not open with O_MAYEXEC themselves. A script is refused
+    /// that its interpreter could not run right from /dev/fd: with bash one that asks for
+    /// BASH_SOURCE, with python one that uses multiprocessing, with perl one that uses FindBin.
+    /// It needs an interpreter that opens with O_MAYEXEC.
+    #[command(after_help = RUN_CODES)]
     Run {
         /// Apply both checks whatever the policy is, and fail where the kernel has none
         #[arg(long)]
@@ -98,14 +133,21 @@ enum Verb {
             required = true,
             trailing_var_arg = true,
             allow_hyphen_values = true,
-            value_name = "INTERPRETER [ARGS] SCRIPT [ARGS]"
+            value_name = "INTERPRETER [ARGS] SCRIPT [ARGS]",
+            value_hint = clap::ValueHint::CommandWithArguments
         )]
         words: Vec<OsString>,
     },
     /// List the code in directories that would be denied with both checks in force
     ///
-    /// Code is what starts with #!, ELF programs and shared objects, and what is named as
-    /// a module or a script. Symbolic links are not followed.
+    /// Code is what starts with #!, ELF programs and shared objects, what is named as a module
+    /// or a script, and what an interpreter reads by its place, such as /etc/profile. Debug
+    /// information, code for web browsers, documentation and Python's caches are counted apart.
+    /// Symbolic links are not followed.
+    ///
+    /// Files are printed as they are found, unless all must be known first: with --apply,
+    /// with --by-package and with a --fix for packages.
+    #[command(after_help = SCAN_CODES)]
     Scan(scan::Options),
     /// Show what is denied, or would be, as it is opened, until interrupted
     ///
@@ -117,6 +159,7 @@ enum Verb {
     /// are said on standard error, and make the exit code 3. With --json they are objects of
     /// their own: "lost" opens at least, "unread" lines, and the first such "line".
     /// A second interruption ends it at once; the tracing instance mayexec-watch-PID is left.
+    #[command(after_help = WATCH_CODES)]
     Watch(watch::Options),
     /// Write the manual pages and the completions of shells to a directory
     #[command(hide = true)]
@@ -127,15 +170,7 @@ enum Verb {
 }
 
 fn main() -> ExitCode {
-    let outcome = match Args::parse().verb {
-        Verb::Status { json, require } => status::status(json, require),
-        Verb::Check { json, files } => check::check(&files, json),
-        Verb::Run { strict, words } => Ok(run::run(strict, &words)),
-        Verb::Scan(options) => scan::scan(&options),
-        Verb::Watch(options) => watch::watch(&options),
-        Verb::Generate { dir } => generate(&dir).map(|()| FINE),
-    };
-    match outcome {
+    match outcome() {
         Ok(code) => ExitCode::from(code),
         Err(error) if is_broken_pipe(&error) => ExitCode::from(TROUBLE),
         Err(error) => {
@@ -145,27 +180,48 @@ fn main() -> ExitCode {
     }
 }
 
+/// Does what the command line asks for.
+fn outcome() -> Result<u8> {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => {
+            let code = u8::try_from(error.exit_code()).unwrap_or(TROUBLE);
+            if error.use_stderr() {
+                let _ = error.print();
+            } else {
+                readable()?;
+                error.print()?;
+                std::io::stdout().flush()?;
+            }
+            return Ok(code);
+        }
+    };
+    if !matches!(args.verb, Verb::Run { .. }) {
+        readable()?;
+    }
+    match args.verb {
+        Verb::Status { json, require } => status::status(json, require),
+        Verb::Check { json, files } => check::check(&files, json),
+        Verb::Run { strict, words } => Ok(run::run(strict, &words)),
+        Verb::Scan(options) => scan::scan(&options),
+        Verb::Watch(options) => watch::watch(&options),
+        Verb::Generate { dir } => pages::generate(&Args::command(), &dir).map(|()| FINE),
+    }
+}
+
+/// Fails where nobody can read what would be said.
+fn readable() -> Result<()> {
+    if sys::stdout_is_closed() {
+        bail!("standard output is closed");
+    }
+    Ok(())
+}
+
 /// Whether the reader of the output has gone; nobody is left to tell.
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error
         .downcast_ref::<std::io::Error>()
         .is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
-}
-
-/// Manual pages and completions, made of what `Args` says.
-fn generate(dir: &std::path::Path) -> Result<()> {
-    let mut command = Args::command();
-    clap_mangen::generate_to(command.clone(), dir)
-        .with_context(|| format!("cannot write to {}", dir.display()))?;
-    for shell in [
-        clap_complete::Shell::Bash,
-        clap_complete::Shell::Zsh,
-        clap_complete::Shell::Fish,
-    ] {
-        clap_complete::generate_to(shell, &mut command, "mayexec", dir)
-            .with_context(|| format!("cannot write to {}", dir.display()))?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

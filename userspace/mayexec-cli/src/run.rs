@@ -104,19 +104,16 @@ fn prepare(strict: bool, words: &[OsString]) -> Result<(Command, Vec<OwnedFd>), 
         };
         let script = open(strict, Path::new(&name), first)?;
         let fd = script.as_raw_fd();
+        // A shell that does not evaluate the script finds /dev/fd in BASH_SOURCE, as in $0.
+        let evaluated = sources.is_some() && fd < FIRST;
+        for &(word, project) in kind.map_or(&[][..], |kind| kind.misled_by()) {
+            if (evaluated || kind != Some(Kind::Bash)) && mentions(&script, word.as_bytes()) {
+                return Err(Failure::new(RUN_FAILED, misled(&name, word, project)));
+            }
+        }
         match sources {
             // Beyond 9, a shell cannot close it.
-            Some(kind) if fd < FIRST => {
-                if kind == Kind::Bash && mentions(&script, b"BASH_SOURCE") {
-                    let name = show::name(&name);
-                    let text = format!(
-                        "{name}: it asks for BASH_SOURCE, which bash cannot have right under run; \
-                         use a bash with the patch of patches/projects/bash"
-                    );
-                    return Err(Failure::new(RUN_FAILED, text));
-                }
-                evaluate(&mut args, place, fd, &name);
-            }
+            Some(_) if fd < FIRST => evaluate(&mut args, place, fd, &name),
             _ => {
                 let path = format!("/dev/fd/{fd}");
                 args[place.index] = interpreter::replaced(&args[place.index], place, &path);
@@ -169,6 +166,15 @@ fn shebang(strict: bool, path: &OsStr) -> Result<Option<Vec<OsString>>, Failure>
     Ok(Some(words.collect()))
 }
 
+/// Why a script is not run.
+fn misled(name: &OsStr, word: &str, project: &str) -> String {
+    let name = show::name(name);
+    format!(
+        "{name}: it uses {word}, which cannot work when the script is not opened by {project} \
+         itself; use a {project} with the patch of patches/projects/{project}"
+    )
+}
+
 /// Whether a script has this in it; one that is not regular cannot be looked at twice.
 fn mentions(script: &OwnedFd, what: &[u8]) -> bool {
     let mut text: Vec<u8> = Vec::new();
@@ -205,7 +211,14 @@ fn open(strict: bool, path: &Path, first: i32) -> Result<OwnedFd, Failure> {
             (Why::Open, Errno::NOENT | Errno::NOTDIR) => RUN_MISSING,
             _ => RUN_DENIED,
         };
-        Failure::new(code, format!("{name}: {error}"))
+        let text = match error.why.denial() {
+            // Nothing but the option asks for it.
+            Some(reason) if strict && error.policy.enforced() == 0 => {
+                format!("{reason} (--strict)")
+            }
+            _ => error.to_string(),
+        };
+        Failure::new(code, format!("{name}: {text}"))
     })?;
     let trouble = |errno: Errno| {
         let error = mayexec::message(errno);

@@ -2,18 +2,22 @@
 
 //! `mayexec scan`: code that both checks would deny.
 //!
+//! What is found is printed as it is found, unless all of it is needed first: to group it
+//! by package, or to change modes.
+//!
 //! Every name is opened below the descriptor of its directory and without following
 //! symbolic links, so nobody who changes the tree meanwhile leads the scan out of it.
 
-use std::collections::HashSet;
-use std::ffi::{CStr, OsStr};
-use std::io::{IsTerminal, Write};
+use std::collections::{BTreeMap, HashSet};
+use std::ffi::{CStr, OsStr, OsString};
+use std::fmt;
+use std::io::{BufWriter, IsTerminal, Stdout, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -25,21 +29,26 @@ use rustix::io::Errno;
 use serde::Serialize;
 
 use crate::facts::{self, Acl, Who};
-use crate::show;
-use crate::{DENIED, FINE, TROUBLE};
+use crate::places::{self, Rule, Rules, Says};
+use crate::{DENIED, FINE, TROUBLE, elf, packages, show};
 
 /// What to scan.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// Print JSON
+    /// Print JSON: a name is a string, and beside one that is not UTF-8, "path_bytes" has its
+    /// bytes in hexadecimal
     #[arg(long)]
     json: bool,
-    /// Print the chmod commands that would give execute permission to who can read
-    #[arg(long)]
-    fix: bool,
-    /// With --fix: change the modes
+    /// Print what would give execute permission to who can read
+    #[arg(long, value_name = "FORM", value_enum, num_args = 0..=1, require_equals = true,
+          default_missing_value = "chmod")]
+    fix: Option<Form>,
+    /// With --fix: change the modes, and say what still would be denied
     #[arg(long, requires = "fix")]
     apply: bool,
+    /// Group what is found by the package that it belongs to, as dpkg or rpm knows
+    #[arg(long)]
+    by_package: bool,
     /// Ask for this user, a name or a number, instead of the caller
     #[arg(long, value_name = "USER")]
     as_user: Option<String>,
@@ -47,8 +56,19 @@ pub(crate) struct Options {
     #[arg(short = 'x', long)]
     one_file_system: bool,
     /// The directories
-    #[arg(required = true)]
-    dirs: Vec<PathBuf>,
+    #[arg(required = true, value_hint = clap::ValueHint::DirPath)]
+    dirs: Vec<OsString>,
+}
+
+/// How a mode is given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Form {
+    /// Lines for a shell; an update of a package takes them back
+    Chmod,
+    /// Lines for a shell that make dpkg keep the modes of a package's files
+    Statoverride,
+    /// Lines for %files of a package's spec; rpm has no settings of the system for modes
+    Rpm,
 }
 
 /// What makes a file code.
@@ -59,6 +79,8 @@ enum Kind {
     Script(String),
     /// Its name ends as those of modules and scripts do.
     Module(String),
+    /// This interpreter reads what is at its place.
+    Sourced(String),
     /// An ELF shared object, which may be a program too.
     Shared,
     /// An ELF program.
@@ -67,9 +89,12 @@ enum Kind {
 
 /// A file that would be denied.
 #[derive(Debug, Serialize)]
-struct Finding {
+pub(crate) struct Finding {
     #[serde(serialize_with = "show::serialize")]
     path: PathBuf,
+    /// The bytes of a path that is not UTF-8.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path_bytes: Option<String>,
     kind: Kind,
     noexec: bool,
     not_executable: bool,
@@ -79,6 +104,14 @@ struct Finding {
     fixed_mode: Option<u32>,
     /// Why --fix leaves a file as it is that a mode would fix.
     left: Option<&'static str>,
+    /// Whose it is, if that was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) package: Option<String>,
+    /// The path from the root, for the tools of packages.
+    #[serde(skip)]
+    pub(crate) absolute: PathBuf,
+    #[serde(skip)]
+    owners: [u32; 2],
     #[serde(skip)]
     identity: Identity,
 }
@@ -116,9 +149,14 @@ impl Place {
 }
 
 /// What is known of a directory that is being read.
-struct Dir {
+struct Dir<'r> {
     fd: OwnedFd,
     path: PathBuf,
+    /// The path from the root, and how much of it leads to the directory that is scanned.
+    absolute: PathBuf,
+    top: usize,
+    /// The rules for the files here.
+    rules: Vec<&'r Rule>,
     mount: Mount,
 }
 
@@ -133,22 +171,125 @@ struct Mount {
 }
 
 /// The scan while it goes on.
-struct Scan {
+struct Scan<'r> {
     who: Who,
+    rules: &'r Rules,
     one_file_system: bool,
     /// The directories that the user has named; one is not read as part of another.
     roots: HashSet<Place>,
     files: AtomicU64,
     executable: AtomicU64,
-    findings: Mutex<Vec<Finding>>,
+    out: Mutex<Out<'r>>,
     trouble: Mutex<Vec<String>>,
+    /// Nobody reads on.
+    stop: AtomicBool,
 }
 
+/// How many there are of each kind.
+#[derive(Debug, Default)]
+struct Counts {
+    denied: u64,
+    kinds: [u64; 5],
+    noexec: u64,
+    /// What looks like code and is counted apart, by reason.
+    apart: BTreeMap<String, u64>,
+}
+
+impl Counts {
+    fn add(&mut self, finding: &Finding) {
+        self.denied += 1;
+        self.noexec += u64::from(finding.noexec);
+        self.kinds[match finding.kind {
+            Kind::Script(_) => 0,
+            Kind::Module(_) => 1,
+            Kind::Sourced(_) => 2,
+            Kind::Shared => 3,
+            Kind::Program => 4,
+        }] += 1;
+    }
+}
+
+impl fmt::Display for Counts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [scripts, modules, sourced, shared, programs] = self.kinds;
+        write!(
+            f,
+            "{} would be denied ({scripts} scripts, {modules} modules, {sourced} sourced files, \
+             {shared} shared objects, {programs} programs), {} on noexec mounts",
+            self.denied, self.noexec
+        )?;
+        let mut lead = "; counted apart: ";
+        for (reason, count) in &self.apart {
+            write!(f, "{lead}{count} {reason}")?;
+            lead = ", ";
+        }
+        Ok(())
+    }
+}
+
+/// Where findings go.
+struct Out<'o> {
+    options: &'o Options,
+    to: BufWriter<Stdout>,
+    /// All that was found, if it is not printed at once.
+    kept: Vec<Finding>,
+    counts: Counts,
+    printed: u64,
+    flushed: Instant,
+    failed: Option<std::io::Error>,
+}
+
+impl Out<'_> {
+    /// Whether what is found is printed at once.
+    fn streams(&self) -> bool {
+        let options = self.options;
+        let packages = matches!(options.fix, Some(Form::Statoverride | Form::Rpm));
+        !(options.apply || options.by_package || packages)
+    }
+
+    fn take(&mut self, finding: Finding) {
+        self.counts.add(&finding);
+        if !self.streams() {
+            self.kept.push(finding);
+        } else if self.failed.is_none()
+            && let Err(error) = self.print(&finding)
+        {
+            self.failed = Some(error);
+        }
+    }
+
+    fn print(&mut self, finding: &Finding) -> std::io::Result<()> {
+        let first = self.printed == 0;
+        self.printed += 1;
+        if self.options.json {
+            self.to.write_all(if first { b"\n" } else { b",\n" })?;
+            serde_json::to_writer(&mut self.to, finding)?;
+        } else {
+            finding.print(&mut self.to, self.options.fix)?;
+        }
+        if self.flushed.elapsed() > TICK {
+            self.flushed = Instant::now();
+            self.to.flush()?;
+        }
+        Ok(())
+    }
+}
+
+/// How long something that was found may wait to be shown.
+const TICK: Duration = Duration::from_millis(100);
+
+/// The end of the report, after what was denied.
 #[derive(Debug, Serialize)]
-struct Report<'a> {
+struct Tail<'a> {
     files: u64,
     executable: u64,
-    denied: &'a [Finding],
+    apart: &'a BTreeMap<String, u64>,
+    /// With --by-package: how many would be denied of each; "" is no package.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    packages: Option<BTreeMap<&'a str, u64>>,
+    /// With --apply: how many still would be denied.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    still_denied: Option<u64>,
     trouble: &'a [String],
     seconds: f64,
 }
@@ -159,8 +300,8 @@ const EXTENSIONS: [&str; 21] = [
     "rb", "sh", "tcl", "zsh", "al", "ph", "pyz",
 ];
 
-/// What the first bytes and the name say of a file.
-fn classify(name: &OsStr, start: &[u8]) -> Option<Kind> {
+/// What the first bytes, the place and the name say of a file.
+fn classify(name: &OsStr, start: &[u8], says: Option<&Says>) -> Option<Kind> {
     if let Some(line) = start.strip_prefix(b"#!") {
         let line = line.split(|&byte| byte == b'\n').next().unwrap_or_default();
         let text = String::from_utf8_lossy(line);
@@ -180,6 +321,9 @@ fn classify(name: &OsStr, start: &[u8]) -> Option<Kind> {
             _ => None,
         };
     }
+    if let Some(Says::Interpreter(interpreter)) = says {
+        return Some(Kind::Sourced(interpreter.clone()));
+    }
     let extension = Path::new(name).extension()?.to_str()?;
     EXTENSIONS
         .contains(&extension)
@@ -194,7 +338,8 @@ fn fixed(mode: u32) -> Option<u32> {
 
 /// Directories of which a program starts every file that has execute permission, such as
 /// run-parts(8): to take it from a file is how an administrator turns the file off. Beside
-/// these, all whose names end in `.d` are taken for such.
+/// these, all whose names end in `.d` are taken for such, unless a rule says that an
+/// interpreter reads what is there.
 const STARTED: [&str; 12] = [
     "cron.daily",
     "cron.hourly",
@@ -210,20 +355,15 @@ const STARTED: [&str; 12] = [
     "user-generators",
 ];
 
-/// Directories whose names end in `.d`, and whose files a shell reads instead of starting
-/// them.
-const SOURCED: [&str; 4] = ["Xsession.d", "bash_completion.d", "profile.d", "zshrc.d"];
-
 /// Why --fix leaves a file in `dir` as it is: whoever took execute permission from it may
 /// have meant it.
-fn left(dir: &Path, mode: u32) -> Option<&'static str> {
+fn left(dir: &Path, mode: u32, says: Option<&Says>) -> Option<&'static str> {
     if mode & 0o6000 != 0 {
         return Some("it is set-user-ID or set-group-ID, and execute permission would arm it");
     }
-    // A relative path such as `.` does not tell the directory's name.
-    let whole = dir.canonicalize();
-    let name = whole.as_deref().unwrap_or(dir).file_name()?.to_str()?;
-    let started = STARTED.contains(&name) || (name.ends_with(".d") && !SOURCED.contains(&name));
+    let name = dir.file_name()?.to_str()?;
+    let sourced = matches!(says, Some(Says::Interpreter(_)));
+    let started = STARTED.contains(&name) || (name.ends_with(".d") && !sourced);
     started.then_some("what is executable in its directory is started, so it may be turned off")
 }
 
@@ -262,18 +402,24 @@ fn mount_of(fd: impl AsFd, stat: &Statx) -> Result<Mount, Errno> {
     })
 }
 
-impl Scan {
+impl<'r> Scan<'r> {
     fn complain(&self, path: &Path, errno: Errno) {
         let text = format!("{}: {}", show::name(path), mayexec::message(errno));
         lock(&self.trouble).push(text);
     }
 
     /// Reads a directory, and those below it as tasks of their own.
-    fn walk<'s>(&'s self, scope: &rayon::Scope<'s>, dir: &Arc<Dir>) {
+    fn walk<'s>(&'s self, scope: &rayon::Scope<'s>, dir: &Arc<Dir<'r>>)
+    where
+        'r: 's,
+    {
         let mut buffer = [MaybeUninit::uninit(); 32 * 1024];
         let mut entries = RawDir::new(&dir.fd, &mut buffer);
         let mut files = 0;
         while let Some(entry) = entries.next() {
+            if self.stop.load(Ordering::Relaxed) {
+                break;
+            }
             let entry = match entry {
                 Ok(entry) => entry,
                 Err(errno) => {
@@ -321,8 +467,12 @@ impl Scan {
         self.files.fetch_add(files, Ordering::Relaxed);
     }
 
-    fn descend<'s>(&'s self, scope: &rayon::Scope<'s>, parent: &Arc<Dir>, name: &CStr) {
-        let path = parent.path.join(OsStr::from_bytes(name.to_bytes()));
+    fn descend<'s>(&'s self, scope: &rayon::Scope<'s>, parent: &Arc<Dir<'r>>, name: &CStr)
+    where
+        'r: 's,
+    {
+        let own = OsStr::from_bytes(name.to_bytes());
+        let path = parent.path.join(own);
         let opened = open_below(&parent.fd, name, OFlags::RDONLY | OFlags::DIRECTORY)
             .and_then(|fd| Ok((statx(&fd, c"", AtFlags::EMPTY_PATH)?, fd)));
         let (stat, fd) = match opened {
@@ -342,12 +492,21 @@ impl Scan {
         if elsewhere || mount.pseudo || self.roots.contains(&Place::of(&stat)) {
             return;
         }
-        let dir = Arc::new(Dir { fd, path, mount });
+        let absolute = parent.absolute.join(own);
+        let rules = rules_for(self.rules, &absolute, parent.top);
+        let dir = Arc::new(Dir {
+            fd,
+            path,
+            absolute,
+            top: parent.top,
+            rules,
+            mount,
+        });
         self.walk(scope, &dir);
     }
 
     /// Looks at a regular file; only at its content if it would be denied.
-    fn file(&self, dir: &Dir, name: &CStr, stat: &Statx) -> Result<(), Errno> {
+    fn file(&self, dir: &Dir<'_>, name: &CStr, stat: &Statx) -> Result<(), Errno> {
         let mode = u32::from(stat.stx_mode);
         let acl = if self.acl_matters(mode, stat.stx_uid) {
             let path = format!("/proc/self/fd/{}/", dir.fd.as_raw_fd());
@@ -365,6 +524,11 @@ impl Scan {
             return Ok(());
         }
         let file_name = OsStr::from_bytes(name.to_bytes());
+        let says = places::says(&dir.rules, name.to_bytes());
+        let mut apart = match says {
+            Some(Says::Apart(reason)) => Some(reason.as_str()),
+            _ => None,
+        };
         let mut noexec = dir.mount.noexec;
         let kind = match open_below(&dir.fd, name, OFlags::RDONLY) {
             Ok(fd) => {
@@ -377,28 +541,56 @@ impl Scan {
                 }
                 let mut start = [0; 256];
                 let length = rustix::io::pread(&fd, &mut start, 0)?;
-                classify(file_name, &start[..length])
+                let kind = classify(file_name, &start[..length], says);
+                let elf = matches!(kind, Some(Kind::Shared | Kind::Program));
+                if elf && elf::is_debug(&fd, &start[..length]) {
+                    apart = Some("debug");
+                }
+                kind
             }
             // Its name still tells something.
-            Err(errno) if classify(file_name, b"").is_none() => return Err(errno),
-            Err(_) => classify(file_name, b""),
+            Err(errno) if classify(file_name, b"", says).is_none() => return Err(errno),
+            Err(_) => classify(file_name, b"", says),
         };
         if executable && !noexec {
             self.executable.fetch_add(1, Ordering::Relaxed);
             return Ok(());
         }
-        if let Some(kind) = kind {
-            let left = (!executable).then(|| left(&dir.path, mode)).flatten();
-            lock(&self.findings).push(Finding {
-                path: dir.path.join(file_name),
-                kind,
-                noexec,
-                not_executable: !executable,
-                mode: mode & 0o7777,
-                fixed_mode: fixed(mode & 0o7777).filter(|_| !executable && left.is_none()),
-                left,
-                identity: Identity::of(stat),
-            });
+        let Some(kind) = kind else {
+            return Ok(());
+        };
+        if let Some(reason) = apart {
+            let mut out = lock(&self.out);
+            match out.counts.apart.get_mut(reason) {
+                Some(count) => *count += 1,
+                None => {
+                    out.counts.apart.insert(reason.to_owned(), 1);
+                }
+            }
+            return Ok(());
+        }
+        let left = (!executable)
+            .then(|| left(&dir.absolute, mode, says))
+            .flatten();
+        let path = dir.path.join(file_name);
+        let finding = Finding {
+            path_bytes: show::bytes(&path),
+            path,
+            kind,
+            noexec,
+            not_executable: !executable,
+            mode: mode & 0o7777,
+            fixed_mode: fixed(mode & 0o7777).filter(|_| !executable && left.is_none()),
+            left,
+            package: None,
+            absolute: dir.absolute.join(file_name),
+            owners: [stat.stx_uid, stat.stx_gid],
+            identity: Identity::of(stat),
+        };
+        let mut out = lock(&self.out);
+        out.take(finding);
+        if out.failed.is_some() {
+            self.stop.store(true, Ordering::Relaxed);
         }
         Ok(())
     }
@@ -450,24 +642,39 @@ fn named(user: &str) -> Result<Who> {
 
 /// Scans the directories.
 pub(crate) fn scan(options: &Options) -> Result<u8> {
+    if options.apply && options.fix != Some(Form::Chmod) {
+        bail!("--apply changes modes, so it goes with --fix or --fix=chmod");
+    }
     let who = match &options.as_user {
         Some(user) => named(user)?,
         None => Who::caller().context("cannot tell who the caller is")?,
     };
+    let rules = Rules::read()?;
     allow_many_files();
     let mut scan = Scan {
         who,
+        rules: &rules,
         one_file_system: options.one_file_system,
         roots: HashSet::new(),
         files: AtomicU64::new(0),
         executable: AtomicU64::new(0),
-        findings: Mutex::new(Vec::new()),
+        out: Mutex::new(Out {
+            options,
+            to: BufWriter::new(std::io::stdout()),
+            kept: Vec::new(),
+            counts: Counts::default(),
+            printed: 0,
+            flushed: Instant::now(),
+            failed: None,
+        }),
         trouble: Mutex::new(Vec::new()),
+        stop: AtomicBool::new(false),
     };
     let started = Instant::now();
     let mut dirs = Vec::new();
     for path in &options.dirs {
-        match root(path) {
+        let path = Path::new(path);
+        match root(path, &rules) {
             Ok((_, dir)) if dir.mount.pseudo => {
                 let name = show::name(path);
                 let text = format!("{name}: not scanned, the files there are the kernel's own");
@@ -482,6 +689,9 @@ pub(crate) fn scan(options: &Options) -> Result<u8> {
             Err(errno) => scan.complain(path, errno),
         }
     }
+    if options.json {
+        lock(&scan.out).to.write_all(b"{\"denied\": [")?;
+    }
     progress(&scan, || {
         rayon::scope(|scope| {
             for dir in &dirs {
@@ -490,66 +700,143 @@ pub(crate) fn scan(options: &Options) -> Result<u8> {
         });
     });
     let seconds = started.elapsed().as_secs_f64();
-    let mut findings = std::mem::take(&mut *lock(&scan.findings));
+    report(scan, options, seconds)
+}
+
+/// Prints what was not printed yet, and the end.
+fn report(scan: Scan<'_>, options: &Options, seconds: f64) -> Result<u8> {
+    let mut out = scan
+        .out
+        .into_inner()
+        .unwrap_or_else(PoisonError::into_inner);
+    let mut trouble = scan.trouble.into_inner().unwrap_or_default();
+    let mut findings = std::mem::take(&mut out.kept);
     findings.sort_by(|a, b| a.path.cmp(&b.path));
-    if options.apply {
-        for finding in &findings {
-            match apply(finding, &options.dirs) {
-                Ok(()) => {}
-                Err(UNCHANGED) => {
-                    let name = show::name(&finding.path);
-                    let text = format!("{name}: the filesystem does not change the mode");
-                    lock(&scan.trouble).push(text);
-                }
-                Err(errno) => scan.complain(&finding.path, errno),
-            }
-            if let Some(why) = finding.left {
-                let name = show::name(&finding.path);
-                let _ = writeln!(std::io::stderr(), "mayexec: {name} is left: {why}");
+    let still = options
+        .apply
+        .then(|| apply_all(&findings, &options.dirs, &scan.who, &mut trouble));
+    let wants_packages =
+        options.by_package || matches!(options.fix, Some(Form::Statoverride | Form::Rpm));
+    if wants_packages {
+        packages::find(&mut findings)?;
+        // Nothing before something: what is nobody's comes first.
+        findings.sort_by(|a, b| (&a.package, &a.path).cmp(&(&b.package, &b.path)));
+    }
+    let mut packages = wants_packages.then(BTreeMap::new);
+    for group in findings.chunk_by(|a, b| a.package == b.package) {
+        let name = group.first().and_then(|first| first.package.as_deref());
+        if let Some(packages) = &mut packages {
+            packages.insert(name.unwrap_or_default(), group.len() as u64);
+            if !options.json {
+                let mut counts = Counts::default();
+                group.iter().for_each(|finding| counts.add(finding));
+                let lead = if options.fix.is_some() { "# " } else { "" };
+                let name = name.unwrap_or("no package");
+                writeln!(out.to, "{lead}{name}: {counts}")?;
             }
         }
+        for finding in group {
+            out.print(finding)?;
+        }
     }
-    let mut trouble = std::mem::take(&mut *lock(&scan.trouble));
+    if let Some(error) = out.failed {
+        return Err(error.into());
+    }
     trouble.sort();
-    let report = Report {
-        files: scan.files.into_inner(),
-        executable: scan.executable.into_inner(),
-        denied: &findings,
-        trouble: &trouble,
-        seconds,
-    };
-    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    let left = still.unwrap_or(out.counts.denied);
+    let (files, executable) = (scan.files.into_inner(), scan.executable.into_inner());
     if options.json {
-        writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?;
+        let tail = serde_json::to_string(&Tail {
+            files,
+            executable,
+            apart: &out.counts.apart,
+            packages,
+            still_denied: still,
+            trouble: &trouble,
+            seconds,
+        })?;
+        // The list is one member of the object, and these are the others.
+        writeln!(out.to, "\n],\n{}", tail.trim_start_matches('{'))?;
     } else {
-        print(&mut out, &report, options.fix)?;
+        let lead = if options.fix.is_some() { "# " } else { "" };
+        writeln!(
+            out.to,
+            "{lead}{files} files in {seconds:.1} s: {executable} executable, {}",
+            out.counts
+        )?;
+        if let Some(still) = still {
+            writeln!(
+                out.to,
+                "{lead}after the change: {still} still would be denied"
+            )?;
+        }
     }
-    out.flush()?;
+    out.to.flush()?;
     let mut err = std::io::stderr().lock();
-    for line in report.trouble {
+    for line in &trouble {
         let _ = writeln!(err, "mayexec: {line}");
     }
-    Ok(if !report.trouble.is_empty() {
+    Ok(if !trouble.is_empty() {
         TROUBLE
-    } else if report.denied.is_empty() {
+    } else if left == 0 {
         FINE
     } else {
         DENIED
     })
 }
 
+/// Changes the modes, and counts what still would be denied.
+fn apply_all(findings: &[Finding], dirs: &[OsString], who: &Who, trouble: &mut Vec<String>) -> u64 {
+    let mut still = 0;
+    for finding in findings {
+        let name = show::name(&finding.path);
+        let denied = match apply(finding, dirs, who) {
+            Ok(allowed) => !allowed,
+            Err(errno) => {
+                trouble.push(match errno {
+                    UNCHANGED => format!("{name}: the filesystem does not change the mode"),
+                    errno => format!("{name}: {}", mayexec::message(errno)),
+                });
+                true
+            }
+        };
+        if let Some(why) = finding.left {
+            let _ = writeln!(std::io::stderr(), "mayexec: {name} is left: {why}");
+        } else if denied {
+            let _ = writeln!(std::io::stderr(), "mayexec: {name} still would be denied");
+        }
+        still += u64::from(denied);
+    }
+    still
+}
+
+/// The rules for the files of a directory.
+fn rules_for<'r>(rules: &'r Rules, absolute: &Path, top: usize) -> Vec<&'r Rule> {
+    let path = absolute.as_os_str().as_bytes();
+    rules.of_dir(path, path.get(top..).unwrap_or_default())
+}
+
 /// A directory that the user has named, through links if it is named so.
-fn root(path: &Path) -> Result<(Place, Dir), Errno> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let fd = rustix::fs::open(path, flags, Mode::empty())?;
+fn root<'r>(path: &Path, rules: &'r Rules) -> Result<(Place, Dir<'r>), Errno> {
+    let fd = named_dir(path)?;
     let stat = statx(&fd, c"", AtFlags::EMPTY_PATH)?;
     let mount = mount_of(&fd, &stat)?;
+    let absolute = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let top = absolute.as_os_str().len();
     let dir = Dir {
         fd,
         path: path.to_owned(),
+        rules: rules_for(rules, &absolute, top),
+        absolute,
+        top,
         mount,
     };
     Ok((Place::of(&stat), dir))
+}
+
+fn named_dir(path: &Path) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    rustix::fs::open(path, flags, Mode::empty())
 }
 
 /// Every directory whose children wait holds a descriptor.
@@ -564,40 +851,53 @@ fn allow_many_files() {
     let _ = setrlimit(Resource::Nofile, raised);
 }
 
-/// Shows on a terminal how far the work is.
-fn progress(scan: &Scan, work: impl FnOnce() + Send) {
-    if !std::io::stderr().is_terminal() {
-        return work();
-    }
-    let bar = ProgressBar::new_spinner();
+/// Works, shows on a terminal how far the work is, and what was found in time.
+fn progress(scan: &Scan<'_>, work: impl FnOnce() + Send) {
+    let bar = std::io::stderr()
+        .is_terminal()
+        .then(ProgressBar::new_spinner);
+    let main = std::thread::current();
     std::thread::scope(|threads| {
-        let worker = threads.spawn(work);
+        let worker = threads.spawn(move || {
+            work();
+            main.unpark();
+        });
         while !worker.is_finished() {
-            bar.set_message(format!(
-                "{} files, {} would be denied",
-                scan.files.load(Ordering::Relaxed),
-                lock(&scan.findings).len()
-            ));
-            bar.tick();
-            std::thread::sleep(Duration::from_millis(100));
+            std::thread::park_timeout(TICK);
+            let mut out = lock(&scan.out);
+            if let Err(error) = out.to.flush() {
+                out.failed = Some(error);
+                scan.stop.store(true, Ordering::Relaxed);
+            }
+            if let Some(bar) = &bar {
+                bar.set_message(format!(
+                    "{} files, {} would be denied",
+                    scan.files.load(Ordering::Relaxed),
+                    out.counts.denied
+                ));
+                bar.tick();
+            }
         }
     });
-    bar.finish_and_clear();
+    if let Some(bar) = bar {
+        bar.finish_and_clear();
+    }
 }
 
 /// Changes the mode of a file, reached again name by name from the directory it was
-/// found in, if it is still the same.
-fn apply(finding: &Finding, dirs: &[PathBuf]) -> Result<(), Errno> {
+/// found in, if it is still the same. Says whether `who` may execute the file then.
+fn apply(finding: &Finding, dirs: &[OsString], who: &Who) -> Result<bool, Errno> {
     let Some(mode) = finding.fixed_mode else {
-        return Ok(());
+        return Ok(false);
     };
     let top = dirs
         .iter()
+        .map(Path::new)
         .filter(|dir| finding.path.starts_with(dir))
         .max_by_key(|dir| dir.as_os_str().len())
         .ok_or(Errno::NOENT)?;
     let below = finding.path.strip_prefix(top).map_err(|_| Errno::NOENT)?;
-    let mut fd = root(top)?.1.fd;
+    let mut fd = named_dir(top)?;
     let mut names = below.iter().peekable();
     while let Some(name) = names.next() {
         let name = std::ffi::CString::new(name.as_bytes()).map_err(|_| Errno::INVAL)?;
@@ -611,19 +911,22 @@ fn apply(finding: &Finding, dirs: &[PathBuf]) -> Result<(), Errno> {
     let stat = statx(&fd, c"", AtFlags::EMPTY_PATH)?;
     let now = u32::from(stat.stx_mode) & 0o7777;
     let same = Identity::of(&stat) == finding.identity;
-    // Another of its hard links may have been fixed before.
-    if same && now == mode {
-        return Ok(());
-    }
-    if !same || now != finding.mode {
-        return Err(Errno::STALE);
-    }
-    // chmod(2) of an O_PATH descriptor, which fchmod(2) refuses.
     let link = format!("/proc/self/fd/{}", fd.as_raw_fd());
-    rustix::fs::chmod(link, Mode::from_raw_mode(mode))?;
+    // Another of its hard links may have been fixed before.
+    if !(same && now == mode) {
+        if !same || now != finding.mode {
+            return Err(Errno::STALE);
+        }
+        // chmod(2) of an O_PATH descriptor, which fchmod(2) refuses.
+        rustix::fs::chmod(&link, Mode::from_raw_mode(mode))?;
+    }
     // Some filesystems keep modes of their own and do not say so.
-    let after = u32::from(statx(&fd, c"", AtFlags::EMPTY_PATH)?.stx_mode) & 0o7777;
-    kept(after, mode)
+    let stat = statx(&fd, c"", AtFlags::EMPTY_PATH)?;
+    let after = u32::from(stat.stx_mode);
+    kept(after & 0o7777, mode)?;
+    let acl = facts::acl(&link);
+    let allowed = who.may_execute(after, stat.stx_uid, stat.stx_gid, acl.as_ref());
+    Ok(allowed && !finding.noexec)
 }
 
 /// Whether chmod(2) has done what it said.
@@ -653,53 +956,67 @@ fn added(mode: u32, fixed: u32) -> String {
         .join(",")
 }
 
-fn print(out: &mut impl Write, report: &Report<'_>, fix: bool) -> std::io::Result<()> {
-    for finding in report.denied {
-        let kind = match &finding.kind {
+impl Finding {
+    fn print(&self, out: &mut impl Write, fix: Option<Form>) -> std::io::Result<()> {
+        let name = show::name(&self.path);
+        let kind = match &self.kind {
             Kind::Script(interpreter) => format!("script, {}", show::name(interpreter)),
             Kind::Module(extension) => format!("module, .{extension}"),
+            Kind::Sourced(interpreter) => format!("read by {}", show::name(interpreter)),
             Kind::Shared => "shared object".to_owned(),
             Kind::Program => "program".to_owned(),
         };
-        let why = match (finding.noexec, finding.not_executable) {
+        let why = match (self.noexec, self.not_executable) {
             (true, true) => "noexec mount, no execute permission",
             (true, false) => "noexec mount",
             _ => "no execute permission",
         };
-        if !fix {
-            writeln!(out, "{}: {why} ({kind})", show::name(&finding.path))?;
-            continue;
-        }
-        match finding.fixed_mode {
-            Some(fixed) => {
-                let command = format!("chmod {} --", added(finding.mode, fixed));
-                writeln!(out, "{}", show::shell(&command, &finding.path))?;
+        let Some(form) = fix else {
+            return writeln!(out, "{name}: {why} ({kind})");
+        };
+        let Some(fixed) = self.fixed_mode else {
+            return writeln!(out, "# not fixed: {name}: {}", self.left.unwrap_or(why));
+        };
+        match form {
+            // A file of no package keeps the mode that it is given.
+            Form::Statoverride if self.package.is_some() => {
+                writeln!(out, "{}", self.statoverride(fixed))?;
             }
-            None => {
-                let why = finding.left.unwrap_or(why);
-                writeln!(out, "# not fixed: {}: {why}", show::name(&finding.path))?;
+            Form::Rpm if self.package.is_some() => writeln!(out, "{}", self.attr(fixed))?,
+            _ => {
+                let command = format!("chmod {} --", added(self.mode, fixed));
+                writeln!(out, "{}", show::shell(&command, &self.path))?;
             }
         }
-        if finding.noexec && finding.fixed_mode.is_some() {
-            writeln!(out, "# {} is on a noexec mount", show::name(&finding.path))?;
+        if self.noexec {
+            writeln!(out, "# {name} is on a noexec mount")?;
+        }
+        Ok(())
+    }
+
+    /// The line that makes dpkg keep a mode, under the name that dpkg knows the file by.
+    fn statoverride(&self, mode: u32) -> String {
+        let owner = |id: u32| match id {
+            0 => "root".to_owned(),
+            id => format!("'#{id}'"),
+        };
+        let [user, group] = self.owners.map(owner);
+        let command = format!("dpkg-statoverride --update --add {user} {group} {mode:04o}");
+        show::shell(&command, &self.absolute)
+    }
+
+    /// The line of a spec's %files that gives a mode.
+    fn attr(&self, mode: u32) -> String {
+        let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"/._+-,@:~=".contains(byte);
+        let path = self.absolute.as_os_str().as_bytes();
+        match str::from_utf8(path) {
+            Ok(text) if path.iter().all(is_plain) => format!("%attr({mode:04o}, -, -) {text}"),
+            _ => format!(
+                "# not fixed: {}: %files has no such names",
+                show::name(&self.path)
+            ),
         }
     }
-    let count = |is: fn(&Kind) -> bool| report.denied.iter().filter(|f| is(&f.kind)).count();
-    let lead = if fix { "# " } else { "" };
-    writeln!(
-        out,
-        "{lead}{} files in {:.1} s: {} executable, {} would be denied ({} scripts, {} modules, \
-         {} shared objects, {} programs), {} on noexec mounts",
-        report.files,
-        report.seconds,
-        report.executable,
-        report.denied.len(),
-        count(|kind| matches!(kind, Kind::Script(_))),
-        count(|kind| matches!(kind, Kind::Module(_))),
-        count(|kind| *kind == Kind::Shared),
-        count(|kind| *kind == Kind::Program),
-        report.denied.iter().filter(|f| f.noexec).count(),
-    )
 }
 
 #[cfg(test)]
@@ -722,6 +1039,10 @@ mod tests {
             mode: 0o644,
             fixed_mode: Some(0o755),
             left: None,
+            path_bytes: None,
+            package: None,
+            absolute: path.to_owned(),
+            owners: [0, 0],
             identity: Identity::of(&stat),
         }
     }
@@ -741,7 +1062,11 @@ mod tests {
 
     #[test]
     fn what_somebody_turned_off_is_left() {
-        let left = |dir: &str, mode| left(Path::new(dir), mode).is_some();
+        let sh = Says::Interpreter("sh".to_owned());
+        let left = |dir: &str, mode| {
+            let says = dir.ends_with("/profile.d").then_some(&sh);
+            left(Path::new(dir), mode, says).is_some()
+        };
         for dir in ["/x/cron.daily", "/x/update-motd.d", "/x/.git/hooks"] {
             assert!(left(dir, 0o644), "{dir}");
         }
@@ -760,7 +1085,7 @@ mod tests {
     #[test]
     fn only_the_file_that_was_found_is_changed() {
         let (dir, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let dirs = [dir.path().to_owned()];
+        let (dirs, who) = ([dir.path().into()], Who::caller().unwrap());
         let sub = dir.path().join("sub");
         fs::create_dir(&sub).unwrap();
         let path = sub.join("x.py");
@@ -770,28 +1095,46 @@ mod tests {
 
         fs::rename(&sub, dir.path().join("moved")).unwrap();
         symlink(outside.path(), &sub).unwrap();
-        assert!(apply(&finding, &dirs).is_err(), "a directory became a link");
+        assert!(
+            apply(&finding, &dirs, &who).is_err(),
+            "a directory became a link"
+        );
         fs::remove_file(&sub).unwrap();
         fs::rename(dir.path().join("moved"), &sub).unwrap();
 
         // The same file, by a way out of the tree.
         fs::rename(&path, outside.path().join("y.py")).unwrap();
         symlink(outside.path().join("y.py"), &path).unwrap();
-        assert!(apply(&finding, &dirs).is_err(), "the file became a link");
+        assert!(
+            apply(&finding, &dirs, &who).is_err(),
+            "the file became a link"
+        );
         assert_eq!(mode(&path), 0o644);
         put(&outside.path().join("other"));
         fs::rename(outside.path().join("other"), &path).unwrap();
-        assert_eq!(apply(&finding, &dirs), Err(Errno::STALE), "another file");
+        assert_eq!(
+            apply(&finding, &dirs, &who),
+            Err(Errno::STALE),
+            "another file"
+        );
         assert_eq!(mode(&path), 0o644);
         fs::rename(outside.path().join("y.py"), &path).unwrap();
 
         set_mode(&path, 0o600);
-        assert_eq!(apply(&finding, &dirs), Err(Errno::STALE), "another mode");
+        assert_eq!(
+            apply(&finding, &dirs, &who),
+            Err(Errno::STALE),
+            "another mode"
+        );
         assert_eq!(mode(&path), 0o600);
         set_mode(&path, 0o644);
-        assert_eq!(apply(&finding, &dirs), Ok(()));
+        assert_eq!(apply(&finding, &dirs, &who), Ok(true));
         assert_eq!(mode(&path), 0o755);
-        assert_eq!(apply(&finding, &dirs), Ok(()), "nothing is left to do");
+        assert_eq!(
+            apply(&finding, &dirs, &who),
+            Ok(true),
+            "nothing is left to do"
+        );
         assert_eq!(mode(&safe), 0o644);
     }
 }

@@ -43,13 +43,18 @@ fn is_plain(text: &str) -> bool {
     text.bytes().all(|byte| matches!(byte, b' '..=b'~')) || text.chars().all(is_shown)
 }
 
-/// A name for JSON: a string, or an array of bytes if it is not UTF-8.
+/// A name for JSON, always a string; [`bytes`] has what is lost of one that is not UTF-8.
 pub(crate) fn serialize<S: Serializer>(name: &impl AsRef<OsStr>, to: S) -> Result<S::Ok, S::Error> {
+    name.as_ref().to_string_lossy().serialize(to)
+}
+
+/// The bytes of a name that is not UTF-8, in hexadecimal.
+pub(crate) fn bytes(name: impl AsRef<OsStr>) -> Option<String> {
     let name = name.as_ref();
-    match name.to_str() {
-        Some(text) => text.serialize(to),
-        None => name.as_bytes().serialize(to),
-    }
+    let hex = |byte: &u8| format!("{byte:02x}");
+    name.to_str()
+        .is_none()
+        .then(|| name.as_bytes().iter().map(hex).collect())
 }
 
 /// A line for POSIX shells that does `command` with one file, and does not act on a terminal.

@@ -8,10 +8,11 @@ use std::os::unix::fs::PermissionsExt;
 
 use anyhow::Result;
 use mayexec::{ExecveCheck, Guarantee, Policy, Support};
+use rustix::thread::capabilities_secure_bits;
 use serde::Serialize;
 
 use crate::show::policy_name;
-use crate::{DENIED, FINE, tracefs};
+use crate::{DENIED, FINE, sys, tracefs};
 
 #[derive(Debug, Serialize)]
 struct Status {
@@ -37,14 +38,14 @@ impl Status {
     /// Whether the thread has the securebit that demands checks.
     fn restricts(&self) -> bool {
         self.securebits
-            .is_some_and(|bits| bits & uapi::SECBIT_EXEC_RESTRICT_FILE != 0)
+            .is_some_and(|bits| bits & sys::SECBIT_EXEC_RESTRICT_FILE != 0)
     }
 
     fn read(check: ExecveCheck) -> Self {
         let support = Support::get();
         let policy = Policy::read();
         let guarantee = guarantee(support, check);
-        let fixed = fs::metadata(uapi::SYSCTL)
+        let fixed = fs::metadata(sys::SYSCTL)
             .ok()
             .map(|file| file.permissions().mode() & 0o222 == 0);
         let seccomp = fs::read_to_string("/proc/self/status").is_ok_and(|text| {
@@ -69,7 +70,7 @@ impl Status {
             guarantee: word(guarantee),
             sysctl: policy.system,
             sysctl_fixed: fixed,
-            securebits: uapi::securebits().ok(),
+            securebits: capabilities_secure_bits().ok().map(|bits| bits.bits()),
             policy: policy.enforced(),
             logged: policy.logged(),
             seccomp,
