@@ -214,14 +214,15 @@ impl Facts {
     }
 }
 
-/// Kinds of filesystems that never execute a file, whatever the flags of their mounts: the
-/// numbers of `include/uapi/linux/magic.h` of proc, sysfs and the two of control groups.
-const NEVER: [u32; 4] = [0x9fa0, 0x6265_6572, 0x0027_e0eb, 0x6367_7270];
-
-/// Kinds of filesystems that hold no files of anybody's: those of [`NEVER`], and debugfs,
-/// tracefs, securityfs, bpf, pstore, configfs, efivarfs, mqueue, binfmt_misc, devpts,
-/// selinuxfs, smackfs, fusectl, hugetlbfs, nsfs.
-const PSEUDO: [u32; 15] = [
+/// Kinds of filesystems that hold no files of anybody's, by the numbers of
+/// `include/uapi/linux/magic.h`: proc, sysfs, the two of control groups, debugfs, tracefs,
+/// securityfs, bpf, pstore, configfs, efivarfs, mqueue, binfmt_misc, devpts, selinuxfs,
+/// smackfs, fusectl, hugetlbfs, nsfs.
+const PSEUDO: [u32; 19] = [
+    0x9fa0,
+    0x6265_6572,
+    0x0027_e0eb,
+    0x6367_7270,
     0x6462_6720,
     0x7472_6163,
     0x7363_6673,
@@ -263,16 +264,15 @@ fn kind(file: impl AsFd) -> Result<u32, Errno> {
     Ok((kind & i128::from(u32::MAX)) as u32)
 }
 
-/// Whether the file is on a noexec mount, or on a filesystem that is noexec by itself.
+/// Whether the flags of the mount say noexec.
 pub(crate) fn is_noexec(file: impl AsFd) -> Result<bool, Errno> {
-    let flags = rustix::fs::fstatvfs(&file)?.f_flag;
-    Ok(flags.contains(StatVfsMountFlags::NOEXEC) || NEVER.contains(&kind(file)?))
+    let flags = rustix::fs::fstatvfs(file)?.f_flag;
+    Ok(flags.contains(StatVfsMountFlags::NOEXEC))
 }
 
 /// Whether the file is one of the kernel's own: reading it may have effects.
 pub(crate) fn is_pseudo(file: impl AsFd) -> Result<bool, Errno> {
-    let kind = kind(file)?;
-    Ok(NEVER.contains(&kind) || PSEUDO.contains(&kind))
+    Ok(PSEUDO.contains(&kind(file)?))
 }
 
 /// The ACL of the file that `path` leads to, if it has one that can be read.
@@ -335,9 +335,9 @@ mod tests {
     }
 
     #[test]
-    fn proc_is_noexec_and_pseudo_whatever_its_mount_says() {
+    fn proc_is_the_kernel_s_own() {
         let file = std::fs::File::open("/proc/version").unwrap();
-        assert!(is_noexec(&file).unwrap() && is_pseudo(&file).unwrap());
+        assert!(is_pseudo(&file).unwrap());
         let dir = tempfile::tempdir().unwrap();
         let file = std::fs::File::open(dir.path()).unwrap();
         assert!(!is_pseudo(&file).unwrap());

@@ -76,11 +76,11 @@ impl Rules {
     /// The rules for files of a directory: `path` is its own, and `below` as seen from the
     /// directory that is scanned.
     pub(crate) fn of_dir(&self, path: &[u8], below: &[u8]) -> Vec<&Rule> {
+        let same = path == below;
         let (path, below) = (names(path), names(below));
-        self.0
-            .iter()
-            .filter(|rule| dirs_match(&rule.dirs, &path) || dirs_match(&rule.dirs, &below))
-            .collect()
+        let matches =
+            |rule: &&Rule| dirs_match(&rule.dirs, &path) || !same && dirs_match(&rule.dirs, &below);
+        self.0.iter().filter(matches).collect()
     }
 }
 

@@ -77,7 +77,7 @@ enum Form {
 enum Kind {
     /// It starts with #! and this interpreter.
     Script(String),
-    /// Its name ends as those of modules and scripts do.
+    /// Its name ends as those of modules and scripts do; such a file is not opened.
     Module(String),
     /// This interpreter reads what is at its place.
     Sourced(String),
@@ -389,6 +389,7 @@ fn statx(dir: impl AsFd, name: &CStr, flags: AtFlags) -> Result<Statx, Errno> {
         | StatxFlags::UID
         | StatxFlags::GID
         | StatxFlags::INO
+        | StatxFlags::SIZE
         | StatxFlags::MNT_ID;
     rustix::fs::statx(dir, name, flags | AtFlags::SYMLINK_NOFOLLOW, wanted)
 }
@@ -530,27 +531,34 @@ impl<'r> Scan<'r> {
             _ => None,
         };
         let mut noexec = dir.mount.noexec;
-        let kind = match open_below(&dir.fd, name, OFlags::RDONLY) {
-            Ok(fd) => {
-                if own_mount {
-                    let mount = mount_of(&fd, stat)?;
-                    if mount.pseudo {
-                        return Ok(());
+        // Of most files, the name or the size tells enough.
+        let named = classify(file_name, b"", says);
+        let told = stat.stx_size == 0 || matches!(named, Some(Kind::Module(_)));
+        let kind = if told && !own_mount {
+            named
+        } else {
+            match open_below(&dir.fd, name, OFlags::RDONLY) {
+                Ok(fd) => {
+                    if own_mount {
+                        let mount = mount_of(&fd, stat)?;
+                        if mount.pseudo {
+                            return Ok(());
+                        }
+                        noexec = mount.noexec;
                     }
-                    noexec = mount.noexec;
+                    let mut start = [0; 256];
+                    let length = rustix::io::pread(&fd, &mut start, 0)?;
+                    let kind = classify(file_name, &start[..length], says);
+                    let elf = matches!(kind, Some(Kind::Shared | Kind::Program));
+                    if elf && elf::is_debug(&fd, &start[..length]) {
+                        apart = Some("debug");
+                    }
+                    kind
                 }
-                let mut start = [0; 256];
-                let length = rustix::io::pread(&fd, &mut start, 0)?;
-                let kind = classify(file_name, &start[..length], says);
-                let elf = matches!(kind, Some(Kind::Shared | Kind::Program));
-                if elf && elf::is_debug(&fd, &start[..length]) {
-                    apart = Some("debug");
-                }
-                kind
+                // Its name still tells something.
+                Err(errno) if named.is_none() => return Err(errno),
+                Err(_) => named,
             }
-            // Its name still tells something.
-            Err(errno) if classify(file_name, b"", says).is_none() => return Err(errno),
-            Err(_) => classify(file_name, b"", says),
         };
         if executable && !noexec {
             self.executable.fetch_add(1, Ordering::Relaxed);
