@@ -24,10 +24,11 @@ extern long syscall(long, ...); /* <unistd.h> hides it from strict C. */
 
 #define OPEN_CODE_MAYEXEC ((uint64_t)1 << 33) /* O_MAYEXEC of <linux/openat2.h> */
 enum { OPEN_CODE_MOUNT = 1, OPEN_CODE_FILE = 2, OPEN_CODE_LOG_ONLY = 4 }; /* The sysctl's bits. */
+enum { OPEN_CODE_UNKNOWN = 8 }; /* The policy cannot be known. */
 #ifdef OPEN_CODE_STRICT
-#define OPEN_CODE_UNKNOWN 8 /* A policy that cannot be known refuses every file. */
+#define OPEN_CODE_HEEDED 15 /* That refuses every file. */
 #else
-#define OPEN_CODE_UNKNOWN 0 /* It refuses none, as a kernel that has no policy. */
+#define OPEN_CODE_HEEDED 7 /* It refuses none, as a kernel that has no policy. */
 #endif
 #ifdef O_CLOEXEC
 #define OPEN_CODE_CLOEXEC O_CLOEXEC
@@ -35,7 +36,11 @@ enum { OPEN_CODE_MOUNT = 1, OPEN_CODE_FILE = 2, OPEN_CODE_LOG_ONLY = 4 }; /* The
 #define OPEN_CODE_CLOEXEC 0 /* Strict C hides it, and its value differs between architectures. */
 #endif
 
-static __inline__ int open_code_openat2(int dir, const char *path, uint64_t flags)
+#ifndef OPEN_CODE_PER_THREAD
+#define OPEN_CODE_PER_THREAD /* A program whose threads have filters of their own may say __thread. */
+#endif
+
+static __inline__ int open_code_openat2(int dir, const char *path, uint64_t flags, uint64_t resolve)
 {
 #ifdef SYS_openat2
 	struct { uint64_t flags, mode, resolve; } how;
@@ -44,10 +49,11 @@ static __inline__ int open_code_openat2(int dir, const char *path, uint64_t flag
 #ifdef O_LARGEFILE
 	how.flags |= O_LARGEFILE; /* 64-bit kernels add it, 32-bit kernels do not. */
 #endif
-	how.mode = how.resolve = 0;
+	how.mode = 0;
+	how.resolve = resolve;
 	return (int)syscall(SYS_openat2, dir, path, &how, sizeof(how));
 #else /* Headers before Linux 5.6.  The number differs between architectures. */
-	(void)dir, (void)path, (void)flags;
+	(void)dir, (void)path, (void)flags, (void)resolve;
 	errno = ENOSYS;
 	return -1;
 #endif
@@ -61,12 +67,12 @@ static __inline__ int open_code_openat2(int dir, const char *path, uint64_t flag
  */
 static __inline__ int open_code_known(int again)
 {
-	static int known; /* 0: not asked yet, 1: no, 2: yes.  Each object file asks for itself. */
+	static OPEN_CODE_PER_THREAD int known; /* 0: not asked yet, 1: no, 2: yes.  Each object file asks for itself. */
 	int found = again ? 0 : __atomic_load_n(&known, __ATOMIC_RELAXED);
 
 	if (!found) {
-		found = 1 + (open_code_openat2(-100, "", OPEN_CODE_MAYEXEC) == -1 && errno == ENOENT &&
-			     open_code_openat2(-100, "", (uint64_t)1 << 62) == -1 && errno == EINVAL);
+		found = 1 + (open_code_openat2(-100, "", OPEN_CODE_MAYEXEC, 0) == -1 && errno == ENOENT &&
+			     open_code_openat2(-100, "", (uint64_t)1 << 62, 0) == -1 && errno == EINVAL);
 		__atomic_store_n(&known, found, __ATOMIC_RELAXED);
 	}
 	return found == 2;
@@ -77,7 +83,7 @@ static __inline__ int open_code_securebits(int mask)
 {
 	int bits = prctl(PR_GET_SECUREBITS, 0L, 0L, 0L, 0L);
 
-	return bits < 0 ? OPEN_CODE_UNKNOWN : bits & mask;
+	return bits < 0 ? OPEN_CODE_UNKNOWN & OPEN_CODE_HEEDED : bits & mask;
 }
 
 /* The checks that the sysctl enforces now: the administrator can change it at any time. */
@@ -101,18 +107,36 @@ static __inline__ int open_code_sysctl(void)
 	return value & OPEN_CODE_LOG_ONLY ? 0 : value & (OPEN_CODE_MOUNT | OPEN_CODE_FILE);
 }
 
+/* Whether execve(2) refuses all files there.  fstatvfs(3) of old libraries uses stdio. */
+static __inline__ int open_code_noexec(int fd)
+{
+	struct statfs fs;
+
+	/* ST_NOEXEC is 8, 0x20 says that it is valid. */
+	if (fstatfs(fd, &fs) || (fs.f_flags & 0x28) != 0x20)
+		return 1;
+	/* procfs, sysfs and control groups never execute a file, and statfs(2) does not say so. */
+	switch ((uint32_t)fs.f_type) {
+	case 0x9fa0:
+	case 0x62656572:
+	case 0x27e0eb:
+	case 0x63677270:
+		return 1;
+	}
+	return 0;
+}
+
 /* Makes `checks` on an open file, and AT_EXECVE_CHECK if one of the securebits `mask` is set. */
 static __inline__ int open_code_check(int fd, int checks, int mask)
 {
 	static char empty[] = "";
-	struct statfs fs;
 	struct stat st;
 	char *argv[2];
 
-	if (checks && (checks & 8 || fstat(fd, &st) || !S_ISREG(st.st_mode)))
+	checks &= OPEN_CODE_HEEDED;
+	if (checks && (checks & OPEN_CODE_UNKNOWN || fstat(fd, &st) || !S_ISREG(st.st_mode)))
 		goto refused;
-	/* ST_NOEXEC is 8, 0x20 says that it is valid.  fstatvfs(3) of old libraries uses stdio. */
-	if (checks & OPEN_CODE_MOUNT && (fstatfs(fd, &fs) || (fs.f_flags & 0x28) != 0x20))
+	if (checks & OPEN_CODE_MOUNT && open_code_noexec(fd))
 		goto refused;
 	/* Some filters kill for execveat(2): only a policy that needs it may call it. */
 	if (!(checks & OPEN_CODE_FILE) && !open_code_securebits(mask))
@@ -129,29 +153,43 @@ refused:
 	return -1;
 }
 
-/* As open(2) without O_CREAT: a descriptor, or -1 and errno, EACCES if the policy refuses. */
-static __inline__ int open_code(const char *path, int flags)
+/*
+ * Opens with the flag, or plainly where the kernel does not know it: `checks` is what the program has to
+ * check then, with open_code_check().  It is 0 where the kernel has decided.
+ */
+static __inline__ int open_code_at(int dir, const char *path, int flags, uint64_t resolve, int *checks)
 {
-	int fd = -1, e, checks = 0;
+	int fd, e;
 
+	*checks = 0;
 	if (flags & (O_ACCMODE | O_CREAT | O_TRUNC | O_APPEND)) {
 		errno = EINVAL; /* As the kernel answers, to find a caller's mistake on any kernel. */
 		return -1;
 	}
 	if (open_code_known(0)) {
-		fd = open_code_openat2(-100 /* AT_FDCWD */, path, OPEN_CODE_MAYEXEC | (unsigned)flags);
+		fd = open_code_openat2(dir, path, OPEN_CODE_MAYEXEC | (unsigned)flags, resolve);
 		e = errno;
 		/* Errors are final, as file systems and fanotify choose them.  Only the question that
 		   reaches no file can say that a filter has come since. */
-		if (fd < 0 && ((e != ENOSYS && e != EPERM) || open_code_known(1))) {
+		if (fd >= 0 || (e != ENOSYS && e != EPERM) || open_code_known(1)) {
 			errno = e;
-			return -1;
+			return fd;
 		}
 	}
-	if (fd < 0) {
-		checks = open_code_sysctl();
-		fd = open(path, flags);
-	}
+	*checks = open_code_sysctl();
+	if (resolve)
+		return open_code_openat2(dir, path, (unsigned)flags, resolve);
+#ifdef O_LARGEFILE
+	flags |= O_LARGEFILE;
+#endif
+	return (int)syscall(SYS_openat, dir, path, flags); /* Strict C hides openat(). */
+}
+
+/* As open(2) without O_CREAT: a descriptor, or -1 and errno, EACCES if the policy refuses. */
+static __inline__ int open_code(const char *path, int flags)
+{
+	int checks, e, fd = open_code_at(-100 /* AT_FDCWD */, path, flags, 0, &checks);
+
 	/* SECBIT_EXEC_RESTRICT_FILE counts here whoever set it, as for all users of AT_EXECVE_CHECK. */
 	if (fd >= 0 && open_code_check(fd, checks, 1 << 8)) {
 		e = errno;
@@ -176,11 +214,11 @@ static __inline__ int open_code_fd(int fd)
 	if (fstat(fd, &st))
 		return -1;
 	if (S_ISREG(st.st_mode) && open_code_known(0)) {
-		copy = open_code_openat2(fd, "", OPEN_CODE_MAYEXEC | again);
+		copy = open_code_openat2(fd, "", OPEN_CODE_MAYEXEC | again, 0);
 		e = errno;
 		if (copy >= 0) {
 			close(copy);
-		} else if ((copy = open_code_openat2(fd, "", again)) >= 0) {
+		} else if ((copy = open_code_openat2(fd, "", again, 0)) >= 0) {
 			close(copy);
 			errno = e;
 			return -1;

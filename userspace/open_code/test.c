@@ -264,6 +264,8 @@ static void decide(const char *value, int (*attempt)(const char *))
 	IS(attempt(NOEXEC), in_program ? mount | file : mount);
 	IS(attempt("/dev/null"), mount | file);
 	IS(attempt("fifo"), mount | file);
+	/* A filesystem that is noexec by itself. */
+	IS(attempt("/proc/version"), mount | file);
 }
 
 static const char *const values[] = { "0\n", "1\n", "2\n", "3\n", "4\n", "5\n", "6\n", "7\n" };

@@ -113,7 +113,7 @@ pub(crate) fn bundle(ctx: &Ctx, programs: &Path, root: &Path) -> Result<tempfile
         bundle.path().join(HEADER_TEST),
     )
     .context("cannot copy the tests of open_code.h")?;
-    runner(root, programs, &bundle.path().join("runner"))?;
+    runner(root, &bundle.path().join("runner"))?;
     for (source, name) in [("swap.c", "libswap.so"), ("module.c", "shared.so")] {
         shared(
             &root.join("lab/guest/src/bin/mayexec-guest").join(source),
@@ -154,17 +154,18 @@ pub(crate) fn boot(
     })
 }
 
-/// Compiles the example of the C API.
-fn runner(root: &Path, programs: &Path, program: &Path) -> Result<()> {
-    let api = root.join("userspace/mayexec-capi");
+/// Compiles the example of the C API, with the library in it.
+fn runner(root: &Path, program: &Path) -> Result<()> {
+    let userspace = root.join("userspace");
+    let api = userspace.join("mayexec-capi");
     proc::capture(
         cc(program)
             .arg("-I")
             .arg(api.join("include"))
+            .arg("-I")
+            .arg(userspace.join("open_code"))
             .arg(api.join("examples/runner.c"))
-            .arg(programs.join("libmayexec.a"))
-            // What mayexec.pc.in says of a static library.
-            .args(["-lpthread", "-ldl", "-lm"]),
+            .arg(api.join("mayexec.c")),
     )?;
     Ok(())
 }

@@ -2,15 +2,10 @@
 
 //! The C API as a C program sees it.
 
-#[path = "../../mayexec/tests/built/mod.rs"]
-mod built;
-
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-
-use built::built;
 
 const HERE: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -27,25 +22,17 @@ fn succeed(command: &mut Command) -> Output {
     output
 }
 
-/// Makes an installation with its pkg-config file.
-fn install(prefix: &Path) {
-    let built = built();
-    let lib = prefix.join("lib");
-    fs::create_dir_all(lib.join("pkgconfig")).unwrap();
-    fs::create_dir_all(prefix.join("include")).unwrap();
-    fs::copy(built.join("libmayexec.a"), lib.join("libmayexec.a")).unwrap();
-    fs::copy(built.join("libmayexec.so"), lib.join("libmayexec.so.0")).unwrap();
-    symlink("libmayexec.so.0", lib.join("libmayexec.so")).unwrap();
-    fs::copy(
-        format!("{HERE}/include/mayexec.h"),
-        prefix.join("include/mayexec.h"),
-    )
-    .unwrap();
-    let template = fs::read_to_string(format!("{HERE}/mayexec.pc.in")).unwrap();
-    let text = template
-        .replace("@prefix@", prefix.to_str().unwrap())
-        .replace("@version@", env!("CARGO_PKG_VERSION"));
-    fs::write(lib.join("pkgconfig/mayexec.pc"), text).unwrap();
+/// Makes an installation as the README says; `lib` is the libraries' directory in it.
+fn install(prefix: &Path, lib: &str) {
+    let prefix = prefix.display();
+    succeed(
+        Command::new("make")
+            .args(["-s", "-C", &format!("{HERE}/.."), "install-library"])
+            .arg("CFLAGS=-O2 -Werror")
+            .arg(format!("PREFIX={prefix}"))
+            .arg(format!("LIBDIR={prefix}/{lib}"))
+            .arg(format!("O={prefix}/built")),
+    );
 }
 
 fn put(dir: &Path, name: &str, text: &str, mode: u32) -> PathBuf {
@@ -61,7 +48,7 @@ fn compile(prefix: &Path, source: &str, fixed: bool) -> PathBuf {
     ask.args(["--cflags", "--libs"])
         .args(fixed.then_some("--static"))
         .arg("mayexec")
-        .env("PKG_CONFIG_PATH", prefix.join("lib/pkgconfig"));
+        .env("PKG_CONFIG_PATH", prefix.join("lib/triplet/pkgconfig"));
     let flags = String::from_utf8(succeed(&mut ask).stdout).unwrap();
     let program = prefix.join(if fixed { "program-static" } else { "program" });
     let mut cc = Command::new("cc");
@@ -77,14 +64,14 @@ fn compile(prefix: &Path, source: &str, fixed: bool) -> PathBuf {
 #[test]
 fn the_example_runs_with_either_library() {
     let dir = tempfile::tempdir().unwrap();
-    install(dir.path());
+    install(dir.path(), "lib/triplet");
     let script = put(dir.path(), "script", "printed\n", 0o755);
     for fixed in [false, true] {
         let program = compile(dir.path(), "examples/runner.c", fixed);
         let run = |arg: &Path| {
             Command::new(&program)
                 .arg(arg)
-                .env("LD_LIBRARY_PATH", dir.path().join("lib"))
+                .env("LD_LIBRARY_PATH", dir.path().join("lib/triplet"))
                 .output()
                 .unwrap()
         };
@@ -104,18 +91,91 @@ fn the_example_runs_with_either_library() {
 #[test]
 fn options_arrive() {
     let dir = tempfile::tempdir().unwrap();
-    install(dir.path());
+    install(dir.path(), "lib/triplet");
     let data = put(dir.path(), "data", "", 0o644);
     succeed(Command::new(compile(dir.path(), "tests/options.c", true)).arg(data));
 }
 
 #[test]
-fn the_header_is_up_to_date() {
-    let output = succeed(Command::new("cbindgen").current_dir(HERE).args([
-        "--config",
-        "cbindgen.toml",
-        "src/lib.rs",
-    ]));
+fn the_header_is_strict_c_and_cpp() {
+    for (compiler, standard, language) in [
+        ("gcc", "c89", "c"),
+        ("gcc", "c17", "c"),
+        ("g++", "c++98", "c++"),
+        ("g++", "c++20", "c++"),
+    ] {
+        succeed(
+            Command::new(compiler)
+                .arg(format!("-std={standard}"))
+                .args(["-pedantic", "-Wall", "-Wextra", "-Werror", "-fsyntax-only"])
+                .arg(format!("-I{HERE}/include"))
+                .args(["-x", language])
+                .arg(format!("{HERE}/tests/use.c")),
+        );
+    }
+}
+
+/// What a tool says of the library.
+fn said(tool: &str, args: &[&str], library: &Path) -> String {
+    let output = succeed(Command::new(tool).args(args).arg(library));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn the_shared_object_is_small_and_has_versions() {
+    let dir = tempfile::tempdir().unwrap();
+    install(dir.path(), "lib");
+    let library = dir.path().join("lib/libmayexec.so.0");
+    assert_eq!(
+        fs::metadata(&library).unwrap().permissions().mode() & 0o777,
+        0o755
+    );
+
+    let stripped = dir.path().join("stripped");
+    succeed(Command::new("strip").arg("-o").arg(&stripped).arg(&library));
+    let size = fs::metadata(&stripped).unwrap().len();
+    println!("{size} bytes stripped");
+    assert!(size < 32 << 10, "{size}");
+
+    // Nothing else is exported, and each name has its version.
+    let names = said("nm", &["-D", "--defined-only"], &library);
+    let mut names: Vec<&str> = names
+        .lines()
+        .filter_map(|line| line.split_whitespace().nth(2))
+        .collect();
+    names.sort_unstable();
     let header = fs::read_to_string(format!("{HERE}/include/mayexec.h")).unwrap();
-    assert_eq!(String::from_utf8(output.stdout).unwrap(), header);
+    let mut wanted: Vec<String> = header
+        .lines()
+        .filter(|line| !line.starts_with([' ', '*', '/', '#', '\t']))
+        .filter_map(|line| line.split_once("(")?.0.split(' ').next_back())
+        .map(|name| format!("{name}@@MAYEXEC_0"))
+        .collect();
+    wanted.push("MAYEXEC_0".to_owned());
+    wanted.sort_unstable();
+    assert_eq!(names, wanted);
+
+    // The library needs the C library alone, and allocates nothing.
+    let needs = said("readelf", &["-dW"], &library);
+    assert!(needs.contains("soname: [libmayexec.so.0]"), "{needs}");
+    let needed: Vec<&str> = needs
+        .lines()
+        .filter(|line| line.contains("(NEEDED)") && !line.contains("ld-linux"))
+        .collect();
+    assert!(
+        needed.len() == 1 && needed[0].contains("[libc.so."),
+        "{needs}"
+    );
+    let calls = said("nm", &["-D", "--undefined-only"], &library);
+    assert!(
+        !calls.contains("alloc") && !calls.contains("pthread"),
+        "{calls}"
+    );
+
+    let version = env!("CARGO_PKG_VERSION")
+        .split('.')
+        .fold(0, |number, part| {
+            100 * number + part.parse::<u32>().unwrap()
+        });
+    assert!(header.contains(&format!("#define MAYEXEC_VERSION {version}\n")));
 }
