@@ -19,7 +19,8 @@ nextest_version=0.9.143
 mutants_version=27.1.0
 virtme_version=1.42
 b4_version=0.16.0
-guest_packages="apparmor auditd libapparmor1 libauparse0 libwrap0"
+guest_packages="apparmor auditd fapolicyd ima-evm-utils libapparmor1 libauparse0
+	libimaevm2 libkeyutils1 liblmdb0 libmagic1 libsepol2 libwrap0 openssl secilc"
 
 fail() {
 	printf 'setup: %s\n' "$@" >&2
@@ -114,8 +115,13 @@ unpack_guest_tools() {
 	# shellcheck disable=SC2086 # a list of packages
 	(cd "$dir.part/debs" && run_logged guest-tools apt-get download $guest_packages)
 	unpack "$dir.part/debs" "$dir.part/root"
-	lacking=$(LD_LIBRARY_PATH=$dir.part/root/usr/lib/x86_64-linux-gnu:$dir.part/root/lib/x86_64-linux-gnu \
-		ldd "$dir.part"/root/sbin/au* "$dir.part"/root/sbin/apparmor_parser 2>/dev/null | grep 'not found' || true)
+	lacking=$(
+		cd "$dir.part/root"
+		LD_LIBRARY_PATH=$PWD/usr/lib/x86_64-linux-gnu:$PWD/lib/x86_64-linux-gnu
+		export LD_LIBRARY_PATH
+		ldd sbin/au* sbin/apparmor_parser usr/sbin/fapolicyd usr/bin/evmctl usr/bin/secilc 2>/dev/null |
+			grep 'not found' || true
+	)
 	[ -z "$lacking" ] || fail "guest_packages in scripts/setup.sh lacks a library:" "$lacking"
 	echo "$guest_packages" >"$dir.part/root/packages"
 	mv "$dir.part/root" "$dir"

@@ -37,6 +37,11 @@ static inline int try_resolve(int dfd, const char *path, __u64 flags,
 	return fd < 0 ? fd : close(fd);
 }
 
+static inline bool enforces_file(int policy)
+{
+	return (policy & (ENFORCE_FILE | LOG_ONLY)) == ENFORCE_FILE;
+}
+
 static inline void make_mount(struct __test_metadata *_metadata,
 			      const char *path, unsigned long flags)
 {

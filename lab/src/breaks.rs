@@ -353,7 +353,7 @@ impl<'a> Kernels<'a> {
             }
             Kind::Consumers => vec![(
                 "consumers",
-                judge(consumers::tests(
+                judge(consumers::all_tests(
                     session,
                     kernel,
                     Plan {

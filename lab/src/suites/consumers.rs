@@ -18,13 +18,26 @@ use crate::variants::CONSUMERS;
 const CMDLINE: [&str; 3] = ["lsm=landlock,apparmor,ipe,bpf", "audit=1", "ipe.enforce=0"];
 
 /// Whose tests run here, wherever they are. Those that are nowhere are missed.
-const NAMES: [&str; 8] = [
-    "apparmor", "audit", "bpf", "fanotify", "ima", "ipe", "landlock", "trace",
+const NAMES: [&str; 10] = [
+    "apparmor",
+    "audit",
+    "bpf",
+    "fanotify",
+    "fapolicyd",
+    "ima",
+    "ipe",
+    "landlock",
+    "signature",
+    "trace",
 ];
 
 /// The consumers that exclude another one, or mediate everything that a guest does: each
 /// has a boot of its own.
-const ALONE: [(&str, &str); 2] = [("smack", "lsm=smack"), ("tomoyo", "lsm=tomoyo")];
+const ALONE: [(&str, &[&str]); 3] = [
+    ("selinux", &["lsm=selinux", "audit=1"]),
+    ("smack", &["lsm=smack"]),
+    ("tomoyo", &["lsm=tomoyo"]),
+];
 
 /// The series' kernel with all consumers.
 pub(crate) fn kernel(session: &Session<'_>) -> Result<Kernel> {
@@ -41,6 +54,42 @@ pub(crate) fn tests(session: &Session<'_>, kernel: &Kernel, plan: Plan<'_>) -> R
         ..plan
     };
     selftests::run(session.ctx, kernel, plan)
+}
+
+/// Runs the tests of one consumer of [`ALONE`] in its boot, otherwise as planned: nothing if
+/// the bundle has no tests of it.
+fn alone(
+    session: &Session<'_>,
+    kernel: &Kernel,
+    (name, cmdline): (&str, &[&str]),
+    plan: Plan<'_>,
+) -> Result<Option<Run>> {
+    let own = selftests::own(plan.bundle)?;
+    let Some(program) = program_of(&own, name) else {
+        return Ok(None);
+    };
+    let plan = Plan {
+        name: &format!("{} {name}", plan.name),
+        cmdline,
+        only: std::slice::from_ref(program),
+        tools: Some(&tools(session)?),
+        ..plan
+    };
+    selftests::run(session.ctx, kernel, plan).map(Some)
+}
+
+/// As [`tests`]; those with a boot of their own follow if nothing is wrong before.
+pub(crate) fn all_tests(session: &Session<'_>, kernel: &Kernel, plan: Plan<'_>) -> Result<Run> {
+    let mut run = tests(session, kernel, plan)?;
+    for consumer in ALONE {
+        if !run.problems(&[Verdict::Pass, Verdict::Skip]).is_empty() {
+            break;
+        }
+        if let Some(next) = alone(session, kernel, consumer, plan)? {
+            run = next;
+        }
+    }
+    Ok(run)
 }
 
 /// The programs that are there, and the consumers without one.
@@ -101,19 +150,13 @@ pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
     report.run("", "with all consumers", &run);
     let skipped = run.wrong(&[Verdict::Pass, Verdict::Fail]);
     report.check("no consumer is missing", &skipped, Some(&run.log));
-    let own = selftests::own(&bundle)?;
-    for (name, lsm) in ALONE {
-        let Some(program) = program_of(&own, name) else {
+    for consumer in ALONE {
+        let (name, _) = consumer;
+        let plan = Plan::all("consumers", &bundle);
+        let Some(run) = alone(session, &kernel, consumer, plan)? else {
             report.fail(name, &absent(name), None);
             continue;
         };
-        let boot = format!("consumer {name}");
-        let plan = Plan {
-            cmdline: &[lsm],
-            only: std::slice::from_ref(program),
-            ..Plan::all(&boot, &bundle)
-        };
-        let run = selftests::run(session.ctx, &kernel, plan)?;
         report.run("", &format!("with {name}"), &run);
         let skipped = run.wrong(&[Verdict::Pass, Verdict::Fail]);
         report.check(&format!("{name} is not missing"), &skipped, Some(&run.log));
