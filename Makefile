@@ -11,6 +11,9 @@ KDIR ?=
 # Set FORCE=1 to overwrite or remove work that patches/ does not have.
 FORCE ?=
 
+# What `make release` made, here or elsewhere: `make demo` boots it and builds nothing.
+PREBUILT ?=
+
 # Everything that is built stays below build/.
 export CARGO_TARGET_DIR := $(CURDIR)/build/cargo
 export PATH := $(CURDIR)/build/tools/bin:$(PATH)
@@ -20,7 +23,7 @@ lab = scripts/lab.sh $(1) --base '$(BASE)' \
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test verify kernel export shell kselftest breaks bench \
-	submit-check bases prep dry-run send range-diff projects clean
+	submit-check bases prep dry-run send range-diff projects results release clean
 
 help: ## list these verbs
 	@sed -n -e 's/^##@ \(.*\)/\n\1:/p' -e 's/^\([a-z-]*\): ## /  make \1\t/p' Makefile | expand -t 22
@@ -28,8 +31,8 @@ help: ## list these verbs
 
 ##@ Try it
 
-demo: ## apply, build and boot the series, and play a scene that shows what it does
-	@$(call lab,demo)
+demo: ## play a scene that shows what the series does; PREBUILT=FILE boots a release
+	@$(if $(PREBUILT),scripts/prebuilt.sh '$(PREBUILT)',$(call lab,demo))
 
 shell: ## a shell in a guest that runs the kernel
 	@$(call lab,shell)
@@ -59,10 +62,16 @@ breaks: ## break the code on purpose and see which suite notices; NAMES="..." pi
 bench: ## count the instructions of opens, write docs/bench/, and name what got worse
 	@$(call lab,bench)
 
+results: ## put what the verbs left into docs/results.md, docs/demo.svg and breaks' table
+	@$(call lab,results)
+
 projects: ## build and test interpreters that use the flag; NAMES="dash bash" picks
 	@scripts/projects.sh $(NAMES)
 
 ##@ Submit it
+
+release: ## write bzImage, initramfs and SHA256SUMS to build/release, to publish
+	@$(call lab,release)
 
 submit-check: ## run the tools that a maintainer runs on a series; ROWS="sparse headers" picks
 	@$(call lab,submit-check,$(ROWS))

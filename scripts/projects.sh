@@ -1,19 +1,23 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# Builds interpreters that open with O_MAYEXEC. For each project this fetches the
-# upstream source that Debian 12 has, builds it as it is and with the patches of
-# patches/projects/NAME/, runs the project's own test suite on both and compares.
+# Tests the patches for other projects: interpreters that open with O_MAYEXEC, and who
+# knows the flag's name. For each project this fetches the upstream source that Debian
+# has, builds it as it is and with the patches of patches/projects/NAME/, runs the
+# project's own test suite on both and compares.
 #
 # Usage: scripts/projects.sh [NAME...]      without names: every project
 #
 # patches/projects/NAME/project has one `key: value` a line:
-#   package    the source package in Debian 12
+#   source     `crate` if crates.io has it, else it is a source package of Debian 12 or 13
+#   package    its name there
 #   version    its upstream version, which the patches are made for
-#   header     where open_code.h goes, seen from the top of the source
+#   header     where open_code.h goes, seen from the top of the source (absent: nowhere)
 #   needs      packages that the build wants and the host may not have (may be absent)
 #   build      shell commands that configure and build, run at the top of the source
 #   test       shell commands that print the suite's results (absent: it has no suite)
 #   failed     a regular expression for the lines of that output that name a failure
+#   check      shell commands that must succeed with the patches; a project without `test`
+#              is built with the patches alone then
 #   binary     what the build makes
 # The commands run twice, below build/projects/NAME/plain and .../patched. What
 # neither the project's file nor its patches changed since is not built again.
@@ -48,20 +52,20 @@ apt() {
 		-o APT::Sandbox::User=root -o APT::Update::Error-Mode=any -o Acquire::Retries=3 "$@"
 }
 
-# list_sources: the host's own mirror, with the sources of Debian 12.
+# list_sources: the host's own mirror, with the sources of Debian 12 and 13.
 list_sources() {
-	[ ! -e "$out/apt/listed" ] || return 0
+	[ ! -e "$out/apt/listed-13" ] || return 0
 	keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 	# shellcheck disable=SC2016 # apt expands these
 	mirror=$(apt-get indextargets --format '$(REPO_URI) $(RELEASE)' 'Created-By: Packages' |
 		awk '$2 ~ /^(bookworm|trixie|forky|stable|testing|sid)$/ { print $1; exit }')
 	[ -n "$mirror" ] || fail "apt's configuration names no Debian mirror (see apt-get indextargets)"
 	mkdir -p "$out/apt/parts" "$out/apt/lists/partial" "$out/apt/archives/partial"
-	printf 'Types: deb-src\nURIs: %s\nSuites: bookworm\nComponents: main\nSigned-By: %s\n' \
+	printf 'Types: deb-src\nURIs: %s\nSuites: bookworm trixie\nComponents: main\nSigned-By: %s\n' \
 		"$mirror" "$keyring" >"$out/apt/parts/base.sources"
 	apt apt-get update >"$logs/projects-apt.log" 2>&1 ||
 		fail "cannot list Debian's sources: is the network up?" "log: build/logs/projects-apt.log"
-	: >"$out/apt/listed"
+	: >"$out/apt/listed-13"
 }
 
 # fetch: sets $tarball to the upstream source, which apt verified.
@@ -70,9 +74,13 @@ fetch() {
 	version=$(field version)
 	tarball=$(find "$out/dl" -name "${package}_$version.orig.tar.*" 2>/dev/null)
 	[ -z "$tarball" ] || return 0
+	if [ "$(field source)" = crate ]; then
+		fetch_crate
+		return 0
+	fi
 	list_sources
 	full=$(apt apt-cache showsrc "$package" | sed -n 's/^Version: //p' | grep -F "$version-" | head -n 1) ||
-		fail "Debian 12 has no source of $package $version (any more)" \
+		fail "Debian has no source of $package $version (any more)" \
 			"next: see what it has (apt-cache madison), rebase the patches, change $dir/project"
 	rm -rf "$out/dl/part"
 	mkdir -p "$out/dl/part"
@@ -81,6 +89,20 @@ fetch() {
 		fail "cannot fetch $package=$full" "log: build/logs/projects-$name-fetch.log"
 	mv "$out/dl/part/${package}_${version#*:}.orig.tar."* "$out/dl/"
 	tarball=$(find "$out/dl" -name "${package}_$version.orig.tar.*")
+}
+
+# fetch_crate: the same from crates.io; cargo verified it.
+fetch_crate() {
+	rm -rf "$out/dl/part"
+	mkdir -p "$out/dl/part/src"
+	: >"$out/dl/part/src/lib.rs"
+	printf '[package]\nname = "fetch"\nversion = "0.0.0"\n[dependencies]\n%s = "=%s"\n[workspace]\n' \
+		"$package" "$version" >"$out/dl/part/Cargo.toml"
+	(cd "$out/dl/part" && cargo vendor --versioned-dirs vendored) >"$logs/projects-$name-fetch.log" 2>&1 ||
+		fail "cannot fetch the crate $package $version" "log: build/logs/projects-$name-fetch.log"
+	tarball=$out/dl/${package}_$version.orig.tar.gz
+	tar -czf "$out/dl/part/source.tar.gz" -C "$out/dl/part/vendored" "$package-$version"
+	mv "$out/dl/part/source.tar.gz" "$tarball"
 }
 
 # unpack TREE: the source as one commit, so that the patches are applied by git am.
@@ -96,6 +118,7 @@ unpack() {
 # make_tree plain|patched: builds and tests one of the two.
 make_tree() {
 	kind=$1
+	[ "$kind" = patched ] || [ -n "$(field test)" ] || [ -z "$(field check)" ] || return 0
 	tree=$out/$name/$kind
 	stamp=$out/$name/$kind.done
 	inputs="$dir/project"
@@ -110,7 +133,7 @@ make_tree() {
 			>"$logs/projects-$name-am.log" 2>&1 ||
 			fail "the patches of $name do not apply to $package $version" \
 				"log: build/logs/projects-$name-am.log; tree: build/projects/$name/patched"
-		cp "$header" "$tree/$(field header)"
+		[ -z "$(field header)" ] || cp "$header" "$tree/$(field header)"
 	fi
 	for step in build test; do
 		command=$(field "$step")
@@ -128,7 +151,7 @@ make_tree() {
 				"the build needs: a C compiler, make $(field needs)"
 		[ "$step" != test ] || echo "exit code $code" >>"$logs/$log"
 	done
-	[ -x "$tree/$(field binary)" ] || fail "$name, $kind: the build made no $(field binary)"
+	[ -e "$tree/$(field binary)" ] || fail "$name, $kind: the build made no $(field binary)"
 	echo "$sum" >"$stamp"
 }
 
@@ -138,10 +161,30 @@ failures() {
 		sed "s,$out/$name/$1,,g; s/[0-9]\{4,\}/N/g" | sort
 }
 
+# passed TEXT: what is said of a project, and left for docs/results.md.
+passed() {
+	say "$@"
+	mkdir -p "$top/build/results/projects"
+	printf '| %s | %s | %s %s |\n' "$name" "$*" "$(date -u +%F)" \
+		"$(git describe --always --dirty=+ --exclude='*')" >"$top/build/results/projects/$name"
+}
+
+# check: with the patches, what the project's file demands holds.
+check() {
+	log=projects-$name-check.log
+	(cd "$out/$name/patched" && timeout --kill-after=60 600 sh -c "$(field check)") \
+		>"$logs/$log" 2>&1 </dev/null ||
+		fail "$name: the patches do not do what $dir/project demands" "log: build/logs/$log" \
+			"$(tail -n 20 "$logs/$log")"
+}
+
 compare() {
 	changed=$(cat "$dir"/*.patch | grep -c '^[-+]\([^-+]\|$\)')
+	check
 	if [ -z "$(field test)" ]; then
-		say "built; $changed changed lines; its source has no test suite"
+		says="its source has no test suite"
+		[ -z "$(field check)" ] || says="its checks pass"
+		passed "built; $changed changed lines; $says"
 		return 0
 	fi
 	failures plain >"$out/$name/plain.failures"
@@ -153,7 +196,7 @@ compare() {
 			"logs: build/logs/projects-$name-plain-test.log and ...-patched-test.log" \
 			"next: run it again, which tests the patched tree anew"
 	}
-	say "built; $changed changed lines; suite as before ($(grep -vc '^exit code' "$out/$name/plain.failures") lines name a failure in both)"
+	passed "built; $changed changed lines; suite as before ($(grep -vc '^exit code' "$out/$name/plain.failures") lines name a failure in both)"
 }
 
 # shellcheck disable=SC2046 # a list
@@ -162,7 +205,7 @@ compare() {
 mkdir -p "$out/dl" "$logs"
 for name; do
 	dir=patches/projects/$name
-	[ -e "$dir/project" ] || fail "no such project: $name" "there are: $(cd patches/projects && echo *)"
+	[ -e "$dir/project" ] || fail "no such project: $name" "there are: $(cd patches/projects && echo */project)"
 	mkdir -p "$out/$name"
 	fetch
 	make_tree plain

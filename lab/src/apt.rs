@@ -15,7 +15,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::ctx::{Ctx, write_whole};
 use crate::proc::{self, Logged};
-use crate::ui::Stage;
+use crate::ui::{self, Stage};
 
 /// The suite that carries kernel sources and Rust of this series' age.
 const SUITE: &str = "trixie-backports";
@@ -23,8 +23,6 @@ const SUITE: &str = "trixie-backports";
 const KERNEL_SUITES: &str = "trixie trixie-backports forky sid experimental";
 /// The one that it goes with.
 const MAIN_SUITE: &str = "trixie";
-/// Those whose sources stay where they are as long as the release is supported.
-const SOURCE_SUITES: &str = "bookworm trixie";
 /// Where sources are newest. They do not stay: what is fetched is what is there that day.
 const UNSTABLE_SUITE: &str = "sid";
 /// The one that the tools are made for, with its kernel.
@@ -55,11 +53,6 @@ impl<'a> Apt<'a> {
     /// As [`Apt::open`], for the kernel sources of every suite.
     pub(crate) fn of_kernels(ctx: &'a Ctx) -> Result<Self> {
         Self::set_up(ctx, Some("kernels"), "deb", KERNEL_SUITES, None)
-    }
-
-    /// As [`Apt::open`], for the sources of Debian's releases.
-    pub(crate) fn of_sources(ctx: &'a Ctx) -> Result<Self> {
-        Self::set_up(ctx, Some("sources"), "deb-src", SOURCE_SUITES, None)
     }
 
     /// As [`Apt::open`], for the newest sources.
@@ -120,15 +113,17 @@ impl<'a> Apt<'a> {
         for sub in ["lists/partial", "archives/partial"] {
             fs::create_dir_all(apt.dir.join(sub))?;
         }
-        let stage = Stage::begin(&format!("list Debian's {suite}"), Some(&apt.log));
-        Logged::new("apt-get update", &apt.log)
-            .limit(Duration::from_secs(600))
-            .run(apt.cmd("apt-get").arg("update"), |_| stage.at(""))
-            .with_context(|| {
-                "cannot list Debian's packages: is the network up? What is already below build/ stays\n\
+        let mut update = apt.cmd("apt-get");
+        ui::step(
+            &format!("list Debian's {suite}"),
+            &apt.log,
+            600,
+            update.arg("update"),
+        )
+        .with_context(|| {
+            "cannot list Debian's packages: is the network up? What is already below build/ stays\n\
                  and is not fetched again; KDIR=/path/to/linux needs no download of the kernel"
-            })?;
-        stage.done("");
+        })?;
         Ok(apt)
     }
 
@@ -240,28 +235,19 @@ impl<'a> Apt<'a> {
         let dl = kept.parent().context("a file path without a directory")?;
         fs::create_dir_all(dl)?;
         let part = tempfile::Builder::new().prefix(".part-").tempdir_in(dl)?;
-        let stage = Stage::begin(
-            &format!("download the source of {package} {version}"),
-            Some(&self.log),
-        );
-        Logged::new("apt-get source", &self.log)
-            .limit(Duration::from_secs(600))
-            .run(
-                self.cmd("apt-get")
-                    .args(["source", "--download-only", "--tar-only"])
-                    .arg(format!("{package}={version}"))
-                    .current_dir(part.path()),
-                |_| stage.at(""),
-            )?;
+        let mut cmd = self.cmd("apt-get");
+        cmd.args(["source", "--download-only", "--tar-only"])
+            .arg(format!("{package}={version}"))
+            .current_dir(part.path());
+        let what = format!("download the source of {package} {version}");
+        ui::step(&what, &self.log, 600, &mut cmd)?;
         let name = kept.file_name().context("a file path without a name")?;
         fs::rename(part.path().join(name), kept).with_context(|| {
             format!(
                 "{package} {version} came without {}",
                 name.to_string_lossy()
             )
-        })?;
-        stage.done("");
-        Ok(())
+        })
     }
 }
 

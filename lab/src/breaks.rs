@@ -26,12 +26,13 @@ use crate::git::Git;
 use crate::kernel::{self, Kernel, Variant};
 use crate::proc;
 use crate::proof;
+use crate::results;
 use crate::selftests::{self, Plan};
 use crate::series::{Trial, touched_paths};
 use crate::session::Session;
 use crate::suites::consumers;
 use crate::suites::guest::{not_without_the_flag, sysctl_value};
-use crate::suites::host::{POLICY, policy_tests};
+use crate::suites::host::POLICY;
 use crate::suites::kunit;
 use crate::tap::{Run, Verdict};
 use crate::variants::{CONSUMERS, DEBUG, OFF, STATIC, STATIC_VALUE};
@@ -62,7 +63,6 @@ pub(crate) fn run(ctx: &Ctx, names: &[String]) -> Result<bool> {
     }
 
     let mut survivors = Vec::new();
-    let mut table = String::from("| break | noticed by |\n|---|---|\n");
     for file in &files {
         let name = stem(file);
         let caught = subjects.broken(file)?;
@@ -77,11 +77,11 @@ pub(crate) fn run(ctx: &Ctx, names: &[String]) -> Result<bool> {
             println!("caught    {name}: {}", suites.join("; "));
         }
         let suites: Vec<&str> = caught.into_keys().collect();
-        table += &format!(
-            "| {} (`{name}`) | {} |\n",
-            headline(file)?,
-            suites.join(", ")
-        );
+        let noticed = match suites.as_slice() {
+            [] => "**nothing**".to_owned(),
+            suites => suites.join(", "),
+        };
+        results::record(ctx, "breaks", &row(file)?, &[noticed])?;
     }
     if dropped && let Some(kernels) = &subjects.kernels {
         for (name, noticed) in kernels.without_follow_up(followed_up)? {
@@ -95,11 +95,7 @@ pub(crate) fn run(ctx: &Ctx, names: &[String]) -> Result<bool> {
         }
     }
     subjects.restore()?;
-    println!(
-        "\n{table}\n{} breaks, {} survive",
-        files.len(),
-        survivors.len()
-    );
+    println!("\n{} breaks, {} survive", files.len(), survivors.len());
     Ok(survivors.is_empty())
 }
 
@@ -125,11 +121,18 @@ pub(crate) fn stale(session: &Session<'_>) -> Result<Vec<String>> {
 /// The name of the break that is no diff: the follow-up is dropped.
 const DROPPED: &str = "consumers-dropped";
 
-/// What a break does, in its first line.
-fn headline(file: &Path) -> Result<String> {
+/// What a break does, in its first line, and its name.
+fn row(file: &Path) -> Result<String> {
     let text =
         fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-    Ok(first_line(&text))
+    let path = Path::new(Kind::of(file).dir()).join(stem(file));
+    Ok(format!("{} (`{}`)", first_line(&text), path.display()))
+}
+
+/// The names of the rows of all breaks.
+pub(crate) fn names(ctx: &Ctx) -> Result<Vec<String>> {
+    let files = select(&ctx.root.join("lab/breaks"), &[])?;
+    files.iter().map(|file| row(file)).collect()
 }
 
 /// What a break is for: a kernel, or this repository.
@@ -192,6 +195,13 @@ impl Kind {
 /// The named breaks, or all.
 fn select(dir: &Path, names: &[String]) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
+    // A break in a directory of another name would never be run.
+    for entry in fs::read_dir(dir).with_context(|| format!("cannot list {}", dir.display()))? {
+        let (entry, dirs) = (entry?, Kind::ALL.map(Kind::dir));
+        if entry.path().is_dir() && !dirs.iter().any(|known| entry.file_name() == *known) {
+            bail!("{}: no breaks of that kind", entry.path().display());
+        }
+    }
     for kind in Kind::ALL {
         let below = dir.join(kind.dir());
         if below.is_dir() {
@@ -314,8 +324,8 @@ impl<'a> Kernels<'a> {
         let kernel = builder.build(&format!("the kernel with {name}"), &key, &variant)?;
         let mut noticed = self.notice(kind, &kernel, &name)?;
         if touched.iter().any(|path| path == POLICY) {
-            let red = policy_tests(session.ctx, &walk.dir().join(POLICY))?;
-            noticed.push(("host", (!red.is_empty()).then(|| red.join(", "))));
+            let red = own::policy_tests(session.ctx, &walk.dir().join(POLICY))?;
+            noticed.push(("host", red));
         }
         Ok(noticed)
     }
@@ -431,5 +441,7 @@ mod tests {
         assert_eq!(select(dir.path(), &["b".to_owned()]).unwrap().len(), 1);
         let error = select(dir.path(), &["d".to_owned()]).unwrap_err();
         assert!(error.to_string().contains("there are: a b c"), "{error}");
+        fs::create_dir(dir.path().join("userpsace")).unwrap();
+        assert!(select(dir.path(), &[]).is_err());
     }
 }

@@ -36,7 +36,6 @@ pub(crate) fn leftovers(ctx: &Ctx) {
         ctx.build.join("dl"),
         ctx.build.join("kernels"),
         ctx.build.join("selftests"),
-        ctx.build.join("others"),
         ctx.build.join("tools"),
     ];
     for dir in dirs {

@@ -6,7 +6,6 @@
 //! needs is in modules there, so the kernel gets an initramfs with them.
 
 use std::fs;
-use std::io::Cursor;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -16,6 +15,7 @@ use crate::apt::{self, Apt};
 use crate::ctx::{Ctx, hash, make_whole, write_whole};
 use crate::kernel::{Facts, INITRD, Kernel};
 use crate::proc;
+use crate::root;
 use crate::toolchain::Arch;
 
 /// How the packages of this kernel begin; the number that follows is that of its ABI.
@@ -33,9 +33,6 @@ const MODULES: [&str; 5] = [
 
 /// The first process, which loads them.
 const SCRIPT: &str = "scripts/debian-init.sh";
-
-/// The program that runs the first process, and is in the same place in the initramfs.
-const BUSYBOX: &str = "busybox";
 
 /// The kernel, fetched and unpacked unless it was before.
 pub(crate) fn kernel(ctx: &Ctx) -> Result<Kernel> {
@@ -175,27 +172,13 @@ fn load_order(listing: &str) -> Vec<PathBuf> {
 
 /// An archive with the script, what runs it, and the modules, in the order of their names.
 fn initramfs(script: &[u8], modules: &[PathBuf]) -> Result<Vec<u8>> {
-    const DIRECTORY: u32 = 0o040_755;
-    const PROGRAM: u32 = 0o100_755;
-    let busybox = ["/bin", "/usr/bin"]
-        .iter()
-        .map(|dir| Path::new(dir).join(BUSYBOX))
-        .find(|path| path.is_file())
-        .context("busybox is missing: scripts/setup.sh installs busybox-static")?;
-    let mut entries: Vec<(String, u32, Vec<u8>)> = ["dev", "modules", "proc", "root"]
-        .map(|dir| (dir.to_owned(), DIRECTORY, Vec::new()))
-        .to_vec();
-    entries.push((BUSYBOX.to_owned(), PROGRAM, fs::read(busybox)?));
-    entries.push(("init".to_owned(), PROGRAM, script.to_owned()));
+    let mut files = vec![("init".to_owned(), script.to_owned())];
     for (index, file) in modules.iter().enumerate() {
         let name = file.file_name().unwrap_or_default().to_string_lossy();
         let bytes = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
-        entries.push((format!("modules/{index:02}-{name}"), PROGRAM, bytes));
+        files.push((format!("modules/{index:02}-{name}"), bytes));
     }
-    let entries = entries
-        .into_iter()
-        .map(|(name, mode, bytes)| (cpio::NewcBuilder::new(&name).mode(mode), Cursor::new(bytes)));
-    cpio::write_cpio(entries, Vec::new()).context("cannot write the initramfs")
+    root::initramfs(&["dev", "modules", "proc", "root"], files)
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ use crate::ctx::{Ctx, write_whole};
 use crate::kernel::Kernel;
 use crate::proc::{Child, TAIL, file_tail};
 use crate::toolchain::Arch;
-use crate::ui::Stage;
+use crate::ui::{self, Stage};
 
 /// How long the kernel may take until its first process is ready.
 const BOOT_LIMIT: Duration = Duration::from_secs(120);
@@ -500,6 +500,23 @@ pub(crate) fn sibling(name: &str) -> Result<PathBuf> {
         );
     }
     Ok(path)
+}
+
+/// A program of this workspace that takes nothing from the guest's root: its own instructions are
+/// the same wherever this compiler made it.
+pub(crate) fn static_program(ctx: &Ctx, name: &str) -> Result<PathBuf> {
+    // To name the target keeps its flags from build scripts and macros.
+    const TARGET: &str = "x86_64-unknown-linux-gnu";
+    let log = ctx.fresh_log(&format!("build-{name}"))?;
+    let target = ctx.build.join("cargo");
+    let mut cmd = Command::new("cargo");
+    cmd.args(["build", "--release", "--locked", "--package", "guest"])
+        .args(["--target", TARGET, "--bin", name, "--manifest-path"])
+        .arg(ctx.root.join("Cargo.toml"))
+        .env("CARGO_TARGET_DIR", &target)
+        .env("RUSTFLAGS", "-C target-feature=+crt-static");
+    ui::step(&format!("build the program {name}"), &log, 1800, &mut cmd)?;
+    Ok(target.join(TARGET).join("release").join(name))
 }
 
 fn read_text(path: &Path) -> Result<String> {

@@ -16,7 +16,9 @@ mod imports;
 mod kernel;
 mod proc;
 mod proof;
+mod release;
 mod report;
+mod results;
 mod root;
 mod rows;
 mod selftests;
@@ -25,6 +27,7 @@ mod session;
 mod submit;
 mod submit_check;
 mod suites;
+mod svg;
 mod tap;
 mod toolchain;
 mod tree;
@@ -42,6 +45,7 @@ use clap::{Parser, Subcommand};
 use crate::ctx::Ctx;
 use crate::kernel::{Builder, Kernel, Variant};
 use crate::report::Report;
+use crate::results::Table;
 use crate::selftests::{Flavour, Plan};
 use crate::toolchain::Toolchain;
 use crate::tree::Tree;
@@ -95,6 +99,11 @@ enum Verb {
     },
     /// Count the instructions that opens take, write docs/bench/, compare with what is committed
     Bench,
+    /// Put the rows that test, verify, submit-check, breaks and bench left into docs/results.md
+    /// and lab/breaks/README.md, and the demo into docs/demo.svg
+    Results,
+    /// Write what `make demo PREBUILT=build/release` boots to build/release
+    Release,
     /// Apply the series to the newest source of each kernel that Debian has
     Bases,
     /// Make the series a branch of b4's in the kernel tree, with cover letter and addressees
@@ -170,6 +179,11 @@ fn run(args: &Args) -> Result<bool> {
         }
         Verb::Breaks { names } => breaks::run(&ctx, names),
         Verb::Bench => bench::run(&ctx),
+        Verb::Results => results::publish(&ctx, &tables(&ctx)?).map(|()| true),
+        Verb::Release => {
+            let (_, kernel) = build_tip(&ctx)?;
+            release::run(&ctx, &kernel).map(|()| true)
+        }
         Verb::Bases => submit::bases(&ctx),
         Verb::Prep => submit::prep(&ctx).map(|()| true),
         Verb::DryRun => submit::dry_run(&ctx),
@@ -185,6 +199,56 @@ fn run(args: &Args) -> Result<bool> {
         }
         Verb::Clean { all } => clean::clean(&ctx, *all).map(|()| true),
     }
+}
+
+/// The tables of the pages with results.
+fn tables(ctx: &Ctx) -> Result<Vec<Table>> {
+    let on_page = |verb, title, columns, names| Table {
+        page: results::PAGE,
+        verb,
+        title,
+        columns,
+        names,
+        missing: None,
+    };
+    let rows = "row | claim | tried | failures | wall | CPU | when";
+    Ok(vec![
+        on_page(
+            "test",
+            "make test",
+            "suite | passed | failed | skipped | wall | CPU | when",
+            suites::names(),
+        ),
+        on_page("verify", "make verify", rows, proof::names()),
+        on_page(
+            "submit-check",
+            "make submit-check",
+            rows,
+            submit_check::names(),
+        ),
+        on_page(
+            "bench",
+            "make bench",
+            "figures | targets met | worse than committed | better | wall | CPU | when",
+            vec![bench::NAME.to_owned()],
+        ),
+        on_page(
+            "projects",
+            "make projects",
+            "project | result | when",
+            suites::projects(ctx)?,
+        ),
+        Table {
+            page: "lab/breaks/README.md",
+            missing: Some("not run yet"),
+            ..on_page(
+                "breaks",
+                "Who notices what",
+                "break | noticed by | when",
+                breaks::names(ctx)?,
+            )
+        },
+    ])
 }
 
 /// Brings the developers' tree in step with patches/ and builds it.

@@ -26,11 +26,16 @@ use fuzz::Extent;
 pub(crate) fn verify(ctx: &Ctx, names: &[String]) -> Result<bool> {
     let wanted = rows::named(&ROWS, names)?;
     let session = Session::open(ctx)?;
-    Ok(rows::print(&wanted, &|make| match make {
+    rows::print((ctx, "verify"), &wanted, &|_, make| match make {
         Make::Series(make) => make(&session, session.tip_kernel()?, Extent::Long),
         Make::Debug(make) => make(&session, &debug_kernel(&session)?),
         Make::Other(make) => make(&session),
-    }))
+    })
+}
+
+/// The names of all rows.
+pub(crate) fn names() -> Vec<String> {
+    rows::names(&ROWS)
 }
 
 /// Makes the rows of `make test`.

@@ -216,6 +216,11 @@ impl Report {
         self.failed
     }
 
+    /// How many checks passed, failed and were skipped.
+    pub(crate) fn counts(&self) -> [usize; 3] {
+        [self.passed, self.failed, self.skipped]
+    }
+
     /// Prints what failed and the closing line; whether everything passed.
     pub(crate) fn close(&self) -> bool {
         if !self.failures.is_empty() {
@@ -249,15 +254,7 @@ fn took(time: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn case(group: &str, name: &str, verdict: Verdict) -> Case {
-        Case {
-            group: group.to_owned(),
-            name: name.to_owned(),
-            verdict,
-            detail: String::new(),
-        }
-    }
+    use crate::tap::tests::case;
 
     #[test]
     fn cases_are_counted_one_by_one() {

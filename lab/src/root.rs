@@ -4,8 +4,9 @@
 //! script as the first process.
 
 use std::fs;
+use std::io::Cursor;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
@@ -57,6 +58,32 @@ pub(crate) fn open(ctx: &Ctx, arch: Arch) -> Result<PathBuf> {
     fs::copy(&script, &init).with_context(|| format!("cannot copy {}", script.display()))?;
     fs::set_permissions(&init, fs::Permissions::from_mode(0o755))?;
     Ok(root)
+}
+
+/// An initramfs with busybox, as `/busybox`, these directories and these programs.
+pub(crate) fn initramfs(
+    dirs: &[&str],
+    files: impl IntoIterator<Item = (String, Vec<u8>)>,
+) -> Result<Vec<u8>> {
+    const DIRECTORY: u32 = 0o040_755;
+    const PROGRAM: u32 = 0o100_755;
+    let busybox = ["/bin", "/usr/bin"]
+        .iter()
+        .map(|dir| Path::new(dir).join("busybox"))
+        .find(|path| path.is_file())
+        .context("busybox is missing: scripts/setup.sh installs busybox-static")?;
+    let dirs = dirs
+        .iter()
+        .map(|dir| ((*dir).to_owned(), DIRECTORY, Vec::new()));
+    let busybox = [("busybox".to_owned(), PROGRAM, fs::read(busybox)?)];
+    let files = files
+        .into_iter()
+        .map(|(name, bytes)| (name, PROGRAM, bytes));
+    let entries = dirs
+        .chain(busybox)
+        .chain(files)
+        .map(|(name, mode, bytes)| (cpio::NewcBuilder::new(&name).mode(mode), Cursor::new(bytes)));
+    cpio::write_cpio(entries, Vec::new()).context("cannot write the initramfs")
 }
 
 #[cfg(test)]

@@ -4,7 +4,9 @@
 
 use anyhow::{Result, bail};
 
+use crate::ctx::Ctx;
 use crate::report::{Check, Report};
+use crate::results::{self, Clock};
 
 /// The rows with one of the words in their names; all, without words.
 pub(crate) fn named<'a, M>(
@@ -22,22 +24,30 @@ pub(crate) fn named<'a, M>(
     Ok(rows.iter().filter(|(name, _)| wanted(name)).collect())
 }
 
-/// Makes one row after the other and prints the table; whether nothing failed.
-pub(crate) fn print<M>(wanted: &[&(&'static str, M)], make: &dyn Fn(&M) -> Result<Check>) -> bool {
-    let mut report = Report::new();
-    let mut rows = Vec::new();
-    for (name, how) in wanted {
-        let row = made(name, make(how));
-        report.add(&row);
-        rows.push(row);
-    }
-    println!("\n{}", table(&rows));
-    report.close()
+/// The names of the rows.
+pub(crate) fn names<M>(rows: &[(&'static str, M)]) -> Vec<String> {
+    rows.iter().map(|(name, _)| (*name).to_owned()).collect()
 }
 
-/// A row's line in the table.
-fn line(row: &Check) -> String {
-    format!("| {} | {} | {} |", row.name, row.tried, row.problems.len())
+/// Makes one row after the other, leaves each for docs/results.md and prints the table; whether
+/// nothing failed.
+pub(crate) fn print<M>(
+    (ctx, verb): (&Ctx, &str),
+    wanted: &[&(&'static str, M)],
+    make: &dyn Fn(&str, &M) -> Result<Check>,
+) -> Result<bool> {
+    let mut report = Report::new();
+    let mut table = String::from("| claim | tried | failures |\n|---|---|---|\n");
+    for (name, how) in wanted {
+        let clock = Clock::start();
+        let row = made(name, make(name, how));
+        report.add(&row);
+        let cells = [row.name, row.tried, row.problems.len().to_string()];
+        table += &format!("| {} |\n", cells.join(" | "));
+        results::record(ctx, verb, name, &[&cells[..], &clock.cells()].concat())?;
+    }
+    println!("\n{table}");
+    Ok(report.close())
 }
 
 /// A row that could not be tried refutes nothing, and shows nothing either.
@@ -64,18 +74,10 @@ pub(crate) fn added(old: &[String], new: Vec<String>) -> Vec<String> {
         .collect()
 }
 
-/// The table of all rows, in Markdown, as the README has it.
-fn table(rows: &[Check]) -> String {
-    let mut text = String::from("| claim | tried | failures |\n|---|---|---|\n");
-    for row in rows {
-        text.push_str(&line(row));
-        text.push('\n');
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
@@ -90,7 +92,7 @@ mod tests {
     #[test]
     fn a_row_that_could_not_be_made_fails() {
         let rows = [("a", true), ("b", false)];
-        let make = |fine: &bool| -> Result<Check> {
+        let make = |_: &str, fine: &bool| -> Result<Check> {
             if !fine {
                 bail!("no tool");
             }
@@ -101,7 +103,15 @@ mod tests {
                 log: None,
             })
         };
-        assert!(print(&named(&rows[..1], &[]).unwrap(), &make));
-        assert!(!print(&named(&rows, &[]).unwrap(), &make));
+        let dir = tempfile::tempdir().unwrap();
+        let to = (&crate::ctx::tests::at(dir.path()), "verify");
+        assert!(print(to, &named(&rows[..1], &[]).unwrap(), &make).unwrap());
+        assert!(!print(to, &named(&rows, &[]).unwrap(), &make).unwrap());
+        assert_eq!(
+            fs::read_dir(to.0.build.join("results/verify"))
+                .unwrap()
+                .count(),
+            2
+        );
     }
 }

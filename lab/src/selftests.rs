@@ -376,15 +376,7 @@ pub(crate) fn unequal(left: (&[Case], &str), right: (&[Case], &str)) -> Vec<Stri
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn case(group: &str, name: &str, verdict: Verdict) -> Case {
-        Case {
-            group: group.to_owned(),
-            name: name.to_owned(),
-            verdict,
-            detail: String::new(),
-        }
-    }
+    use crate::tap::tests::case;
 
     #[test]
     fn the_series_programs_are_those_of_two_collections() {

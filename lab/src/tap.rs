@@ -248,33 +248,11 @@ fn number_repeats(cases: &mut [Case]) {
 /// The cases of one program that writes KTAP without subtests; a list that is not as long
 /// as its plan is trouble.
 pub(crate) fn program(group: &str, output: &str) -> (Vec<Case>, Option<String>) {
-    let case = |line: &str| {
-        let (rest, failed) = match line.strip_prefix("not ") {
-            Some(rest) => (rest, true),
-            None => (line, false),
-        };
-        let (_, name) = rest.strip_prefix("ok ")?.split_once(" - ")?;
-        let (name, skipped) = match name.split_once(" # SKIP") {
-            Some((name, reason)) => (name, Some(reason.trim())),
-            None => (name, None),
-        };
-        Some(Case {
-            group: group.to_owned(),
-            name: name.to_owned(),
-            verdict: match (failed, skipped) {
-                (true, _) => Verdict::Fail,
-                (false, Some(_)) => Verdict::Skip,
-                (false, None) => Verdict::Pass,
-            },
-            detail: skipped.unwrap_or_default().to_owned(),
-        })
-    };
-    let cases: Vec<Case> = output.lines().filter_map(case).collect();
-    let plan = output.lines().find_map(|line| line.strip_prefix("1.."));
-    let whole = plan.and_then(|plan| plan.trim().parse().ok()) == Some(cases.len());
-    let trouble =
-        (!whole || cases.is_empty()).then(|| "the tests did not come to their end".to_owned());
-    (cases, trouble)
+    let mut program = Program::default();
+    output.lines().for_each(|line| program.line(group, line));
+    let whole = program.plan == Some(program.cases.len()) && !program.cases.is_empty();
+    let trouble = (!whole).then(|| "the tests did not come to their end".to_owned());
+    (program.cases, trouble)
 }
 
 /// Reads what run_kselftest.sh printed.
@@ -422,8 +400,18 @@ fn strip_stamp(line: &str) -> &str {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+
+    /// A case that said nothing.
+    pub(crate) fn case(group: &str, name: &str, verdict: Verdict) -> Case {
+        Case {
+            group: group.to_owned(),
+            name: name.to_owned(),
+            verdict,
+            detail: String::new(),
+        }
+    }
 
     fn brief(cases: &[Case]) -> Vec<(String, Verdict)> {
         cases
@@ -592,10 +580,8 @@ VFS: Mounted root
     fn a_run_is_fine_only_if_something_passed() {
         let problems = |verdicts: &[Verdict], trouble: &[&str]| {
             let case = |verdict: &Verdict| Case {
-                group: "g".to_owned(),
-                name: "n".to_owned(),
-                verdict: *verdict,
                 detail: "why".to_owned(),
+                ..case("g", "n", *verdict)
             };
             let run = Run {
                 cases: verdicts.iter().map(case).collect(),

@@ -12,7 +12,7 @@ use crate::apt::{Apt, downloaded};
 use crate::ctx::{Ctx, write_whole};
 use crate::git::Git;
 use crate::proc::Logged;
-use crate::ui::Stage;
+use crate::ui::{self, Stage};
 
 /// Files that every kernel tree has, whatever its age.
 const MARKS: [&str; 4] = [
@@ -262,22 +262,15 @@ fn open_kdir(ctx: &Ctx, kdir: &Path) -> Result<Tree> {
     }
     if !linux.exists() {
         let log = ctx.fresh_log("worktree")?;
-        let stage = Stage::begin(
-            &format!(
-                "check out {base} of {} in a work tree of its own",
-                kdir.display()
-            ),
-            Some(&log),
+        let what = format!(
+            "check out {base} of {} in {}",
+            kdir.display(),
+            ctx.show(&linux)
         );
-        Logged::new("git worktree add", &log).run(
-            // One whose directory was removed by hand still claims its path.
-            user.cmd(["worktree", "add", "--detach", "--force"])
-                .arg(&linux)
-                .arg(&base),
-            |_| stage.at(""),
-        )?;
+        // One whose directory was removed by hand still claims its path.
+        let mut cmd = user.cmd(["worktree", "add", "--detach", "--force"]);
+        ui::step(&what, &log, 3600, cmd.arg(&linux).arg(&base))?;
         Git::at(&linux).run(["update-ref", KDIR_BASE, &base])?;
-        stage.done(&ctx.show(&linux));
     }
     let git = Git::at(&linux);
     match git.commit(KDIR_BASE)? {

@@ -5,9 +5,13 @@
 use std::cell::Cell;
 use std::io::IsTerminal;
 use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
+use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::proc::Logged;
 
 /// Without a terminal, a step that is still running says so this often.
 const HEARTBEAT: Duration = Duration::from_secs(30);
@@ -93,6 +97,16 @@ impl Stage {
             self.name
         );
     }
+}
+
+/// Runs a command as a step of its own, for so many seconds at most.
+pub(crate) fn step(name: &str, log: &Path, seconds: u64, cmd: &mut Command) -> Result<()> {
+    let stage = Stage::begin(name, Some(log));
+    let limit = Duration::from_secs(seconds);
+    let logged = Logged::new(name, log).limit(limit);
+    logged.run(cmd, |line| stage.at(line))?;
+    stage.done("");
+    Ok(())
 }
 
 impl Drop for Stage {

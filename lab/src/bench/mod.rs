@@ -3,14 +3,14 @@
 //! `make bench`: what an open costs, with the series and without, in instructions.
 
 mod code;
+mod figures;
 mod page;
 mod plot;
-mod results;
 mod targets;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -18,27 +18,26 @@ use anyhow::{Context, Result, bail};
 use guest::bench::{Line, Trace};
 use regex::Regex;
 
+use self::figures::{CONFIGS, Comparison, Results};
+use self::targets::targets;
 use crate::ctx::{Ctx, write_whole};
 use crate::git::Git;
-use crate::guest::Boot;
+use crate::guest::{Boot, static_program};
 use crate::kernel::Kernel;
-use crate::proc::{self, Logged};
+use crate::proc;
+use crate::results::{self, Clock};
 use crate::session::Session;
 use crate::suites::consumers;
-use crate::ui::Stage;
 use crate::variants::{REALISTIC, REALISTIC_OFF};
-use results::{CONFIGS, Results};
-use targets::targets;
-
-/// What the program for the guest is built for: naming it keeps its flags from build
-/// scripts and macros.
-const TARGET: &str = "x86_64-unknown-linux-gnu";
 
 /// Where the figures are kept.
 const DIR: &str = "docs/bench";
 
 /// The kernel's command line: no address is random.
 const CMDLINE: [&str; 3] = ["kunit.enable=0", "nokaslr", "norandmaps"];
+
+/// The name of the row in docs/results.md.
+pub(crate) const NAME: &str = "instructions of opens";
 
 /// A kernel without the series and one with it.
 struct Pair {
@@ -49,6 +48,7 @@ struct Pair {
 /// Measures everything, writes docs/bench/ and compares it with what is committed; whether
 /// nothing got worse.
 pub(crate) fn run(ctx: &Ctx) -> Result<bool> {
+    let clock = Clock::start();
     let session = Session::open(ctx)?;
     let (base, tip) = (session.tree.base.clone(), session.tip().to_owned());
     let minimal = Pair {
@@ -56,7 +56,7 @@ pub(crate) fn run(ctx: &Ctx) -> Result<bool> {
         series: session.tip_kernel()?.clone(),
     };
     let traced = consumers::kernel(&session)?;
-    let program = build_program(ctx)?;
+    let program = static_program(ctx, "bench")?;
 
     let mut results = Results {
         versions: versions(&session.tools()?.versions)?,
@@ -101,8 +101,15 @@ pub(crate) fn run(ctx: &Ctx) -> Result<bool> {
         }
     }
     let grown = code_figures(&mut results, &realistic, (&first, &off))?;
-    publish(ctx, &results, &grown)?;
-    compare(ctx, &results)
+    let met = publish(ctx, &results, &grown)?;
+    let found = compare(ctx, &results)?;
+    let cells = [
+        met,
+        found.worse.len().to_string(),
+        found.better.len().to_string(),
+    ];
+    results::record(ctx, "bench", NAME, &[&cells[..], &clock.cells()].concat())?;
+    Ok(found.worse.is_empty())
 }
 
 /// Figures of the code itself; the functions that have grown.
@@ -128,13 +135,13 @@ fn code_figures(
     Ok(code::grown(&base, &series))
 }
 
-/// Writes docs/bench/ and says which targets are met.
-fn publish(ctx: &Ctx, results: &Results, grown: &[(String, i64)]) -> Result<()> {
+/// Writes docs/bench/, says which targets are met, and returns how many.
+fn publish(ctx: &Ctx, results: &Results, grown: &[(String, i64)]) -> Result<String> {
     let dir = ctx.root.join(DIR);
     let targets = targets(results);
     let page = page::page(results, &targets, grown);
     write_whole(&dir.join("README.md"), page.as_bytes())?;
-    write_whole(&dir.join("opens.svg"), plot::plot(results)?.as_bytes())?;
+    write_whole(&dir.join("opens.svg"), plot::plot(results).as_bytes())?;
     let mut json = serde_json::to_string_pretty(results)?;
     json.push('\n');
     write_whole(&dir.join("results.json"), json.as_bytes())?;
@@ -142,16 +149,17 @@ fn publish(ctx: &Ctx, results: &Results, grown: &[(String, i64)]) -> Result<()> 
         println!("{}", target.line());
     }
     println!("{}", ctx.show(&dir.join("README.md")));
-    Ok(())
+    let met = targets.iter().filter(|target| target.met).count();
+    Ok(format!("{met} of {}", targets.len()))
 }
 
 /// Compares with the figures of the last commit and says what differs.
-fn compare(ctx: &Ctx, results: &Results) -> Result<bool> {
+fn compare(ctx: &Ctx, results: &Results) -> Result<Comparison> {
     let git = Git::at(&ctx.root);
     let committed = format!("HEAD:./{DIR}/results.json");
     if !git.ok(["cat-file", "-e", &committed])? {
         println!("no figures are committed yet: nothing to compare with");
-        return Ok(true);
+        return Ok(Comparison::default());
     }
     let old: Results = serde_json::from_str(&git.run(["show", &committed])?)
         .context("the committed figures cannot be read")?;
@@ -171,34 +179,7 @@ fn compare(ctx: &Ctx, results: &Results) -> Result<bool> {
         found.worse.len(),
         found.better.len()
     );
-    Ok(found.worse.is_empty())
-}
-
-/// Builds the program that runs in the guest. It takes nothing from the guest's root:
-/// its own instructions are the same wherever this compiler made it.
-fn build_program(ctx: &Ctx) -> Result<PathBuf> {
-    let log = ctx.fresh_log("build-bench")?;
-    let stage = Stage::begin("build the bench program", Some(&log));
-    let target = ctx.build.join("cargo");
-    Logged::new("cargo", &log).run(
-        Command::new("cargo")
-            .args([
-                "build",
-                "--release",
-                "--locked",
-                "--package",
-                "guest",
-                "--bin",
-                "bench",
-            ])
-            .args(["--target", TARGET, "--manifest-path"])
-            .arg(ctx.root.join("Cargo.toml"))
-            .env("CARGO_TARGET_DIR", &target)
-            .env("RUSTFLAGS", "-C target-feature=+crt-static"),
-        |_| stage.at(""),
-    )?;
-    stage.done("");
-    Ok(target.join(TARGET).join("release/bench"))
+    Ok(found)
 }
 
 /// What the figures depend on.

@@ -4,34 +4,14 @@
 
 use std::fmt::Write as _;
 
-use super::results::{CONFIGS, Results, median, spread};
+use super::figures::{CONFIGS, Results, median, spread};
 use super::targets::Target;
 
 /// How many functions are named that have grown.
 const GROWN: usize = 20;
 
 /// What the page says before its tables.
-const HEAD: &str = "\
-# What an open costs
-
-`make bench` writes this page, the plot and `results.json`, and then compares them with the committed
-ones: it names every figure that is worse by more than 1% and by more than its repeats differ, and fails.
-
-A figure is a number of instructions, those of the program's own system call included. The guest runs under
-`qemu-system-x86_64 -accel tcg,thread=single -icount shift=0,sleep=off -seed 1 -cpu max`, where its clocks
-count instructions; `lab/guest/src/bin/bench` reads the time stamp counter before and after each operation and takes the
-median of 101, less the cost of an empty one. The spread is that of 3 repeats. Instructions are no time:
-they leave out what caches and branch predictors do.
-
-The host's processor has no part in them. On 2026-11-26, the same qemu as a program for arm64 (Debian's package, run by
-`qemu-aarch64` of qemu-user) counted 199 figures of this page: 163 are the same, the others, of AT_EXECVE_CHECK, io_uring,
-git and the growth, within 0.4%. What the flag adds is the same in 41 of 43 places; the two are io_uring's.
-
-`minimal` is the kernel of `make test` (`scripts/config/guest.config`), made for size and without mitigations.
-`realistic` adds `scripts/config/bench.config`: optimised for speed, mitigations, control groups, audit,
-SELinux, Landlock and Yama, fanotify, quota, tracepoints. Base and series have the same configuration and
-compiler. Every open is of an absolute path and is followed by a close.
-";
+const HEAD: &str = include_str!("head.md");
 
 /// A table of the figures of both configurations.
 struct Table<'a> {
@@ -88,7 +68,7 @@ fn grouped(value: i64) -> String {
 /// The whole page.
 pub(crate) fn page(results: &Results, targets: &[Target], grown: &[(String, i64)]) -> String {
     let mut text = HEAD.to_owned();
-    text.push_str("\n![](opens.svg)\n\nMeasured with:\n\n");
+    text.push_str("\nMeasured with:\n\n");
     for (name, version) in &results.versions {
         let _ = writeln!(text, "- {name}: {version}");
     }

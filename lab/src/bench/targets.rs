@@ -2,7 +2,7 @@
 
 //! What the figures should be.
 
-use super::results::{CONFIGS, Results, spread};
+use super::figures::{CONFIGS, Results, spread};
 
 /// What a figure should be.
 pub(crate) struct Target {

@@ -12,11 +12,11 @@ use anyhow::{Context, Result};
 use super::noticed::{Noticed, judge, stem};
 use crate::ctx::Ctx;
 use crate::git::Git;
-use crate::proc::{self, Logged};
+use crate::proc;
 use crate::session::Session;
-use crate::suites::host::nextest;
+use crate::suites::host::{POLICY, nextest};
 use crate::suites::userland;
-use crate::ui::Stage;
+use crate::ui;
 
 /// What runs in guests is built from these.
 const PACKAGES: [&str; 6] = [
@@ -94,13 +94,14 @@ impl<'a> Checkout<'a> {
             .session
             .ctx
             .fresh_log(&format!("breaks-build-{name}"))?;
-        let stage = Stage::begin(&format!("build the tools with {name}"), Some(&log));
-        Logged::new("cargo build", &log).run(
-            self.cargo(&["build"]).args(["--package", "guest"]),
-            |line| stage.at(line),
-        )?;
-        stage.done("");
-        Ok(())
+        let mut cmd = self.cargo(&["build"]);
+        cmd.args(["--package", "guest"]);
+        ui::step(
+            &format!("build the tools with {name}"),
+            &log,
+            3600,
+            &mut cmd,
+        )
     }
 
     /// Why the tests on the host fail, if they do.
@@ -126,6 +127,22 @@ impl<'a> Checkout<'a> {
         }
         cmd
     }
+}
+
+/// Why the policy's tests on the host fail with another version of the policy, if they do.
+pub(super) fn policy_tests(ctx: &Ctx, policy: &Path) -> Result<Noticed> {
+    let dir = ctx.build.join("breaks/checkout");
+    copied(ctx, &dir)?;
+    fs::copy(policy, dir.join(POLICY))
+        .with_context(|| format!("cannot copy {}", policy.display()))?;
+    let log = ctx.fresh_log("policy-tests")?;
+    let args = "nextest run --no-fail-fast --color=never --package=policy --manifest-path";
+    let mut cmd = Command::new("cargo");
+    cmd.args(args.split(' '))
+        .arg(dir.join("Cargo.toml"))
+        .env("CARGO_TARGET_DIR", dir.with_file_name("cargo"));
+    let tested = nextest("the policy's tests", &log, &mut cmd)?;
+    Ok(tested.err().map(|failures| failures.join(", ")))
 }
 
 /// Copies what the checkout holds now, committed or not, to `dir`; the copy and its commit.

@@ -237,18 +237,13 @@ fn compared(known: &Run, run: &Run, name: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tap::Case;
+    use crate::tap::tests::case;
 
     fn run(cases: &[(&str, &str, Verdict)]) -> Run {
         Run {
             cases: cases
                 .iter()
-                .map(|&(group, name, verdict)| Case {
-                    group: group.to_owned(),
-                    name: name.to_owned(),
-                    verdict,
-                    detail: String::new(),
-                })
+                .map(|&(group, name, verdict)| case(group, name, verdict))
                 .collect(),
             trouble: Vec::new(),
             log: PathBuf::from("log"),

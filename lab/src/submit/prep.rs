@@ -18,7 +18,7 @@ use crate::git::Git;
 use crate::proc::{self, Logged};
 use crate::series::{self, BRANCH};
 use crate::tree::{self, Tree};
-use crate::ui::Stage;
+use crate::ui::{self, Stage};
 
 const NAME: &str = "mayexec";
 /// b4 makes its branch from a branch: one that is gone again when it has.
@@ -589,14 +589,16 @@ fn tree_of(git: &Git) -> Result<String> {
 /// Checks `what` out in a new work tree.
 fn check_out(ctx: &Ctx, tree: &Tree, dir: &Path, what: &[&str]) -> Result<()> {
     let log = ctx.fresh_log("worktree")?;
-    let stage = Stage::begin("check out a work tree for the branch", Some(&log));
     let mut cmd = tree.git.cmd(["worktree", "add"]);
     // An option with its argument comes before the path, a commit after it.
     let (options, commit) = what.split_at(what.len() - 1);
     cmd.args(options).arg(dir).args(commit);
-    Logged::new("git worktree add", &log).run(&mut cmd, |_| stage.at(""))?;
-    stage.done(&ctx.show(dir));
-    Ok(())
+    ui::step(
+        &format!("check the branch out in {}", ctx.show(dir)),
+        &log,
+        3600,
+        &mut cmd,
+    )
 }
 
 /// What keeps the `commits` of a series from being sent by `sender`.

@@ -20,7 +20,6 @@ use crate::variants::CONSUMERS;
 
 /// A configuration, and what builds it.
 pub(super) struct Config {
-    name: &'static str,
     arch: Arch,
     gcc: bool,
     /// make's target.
@@ -31,79 +30,40 @@ pub(super) struct Config {
     lines: &'static [&'static str],
 }
 
-/// What every builder of the kernel's tree meets: nothing is on that need not be.
-pub(super) const ALLNO: Config = Config {
-    name: "x86_64 allnoconfig, LLVM",
-    arch: Arch::X86,
-    gcc: false,
-    target: "allnoconfig",
-    fragments: &[],
-    lines: &[],
-};
-/// The same, by GCC.
-pub(super) const ALLNO_GCC: Config = Config {
-    name: "x86_64 allnoconfig, GCC",
-    gcc: true,
-    ..ALLNO
-};
-/// The smallest kernel.
-pub(super) const TINY: Config = Config {
-    name: "x86_64 tinyconfig, LLVM",
-    target: "tinyconfig",
-    ..ALLNO
-};
-/// The same, by GCC.
-pub(super) const TINY_GCC: Config = Config {
-    name: "x86_64 tinyconfig, GCC",
-    target: "tinyconfig",
-    ..ALLNO_GCC
-};
-/// The kernel that most people have: without Rust, and so without the flag.
-pub(super) const X86: Config = Config {
-    name: "x86_64 defconfig with its consumers, RUST=n, LLVM",
-    target: "defconfig",
-    fragments: &["consumers.config", "check.config"],
-    lines: &["CONFIG_RUST=n"],
-    ..ALLNO
-};
-/// The same, by GCC.
-pub(super) const X86_GCC: Config = Config {
-    name: "x86_64 defconfig with its consumers, RUST=n, GCC",
-    gcc: true,
-    ..X86
-};
-/// The same, for arm64.
-pub(super) const ARM64_GCC: Config = Config {
-    name: "arm64 defconfig with its consumers, RUST=n, GCC",
-    arch: Arch::Arm64,
-    ..X86_GCC
-};
-/// Everything that the series has.
-pub(super) const X86_ON: Config = Config {
-    name: "x86_64 defconfig with its consumers, OPEN_MAYEXEC=y, LLVM",
-    lines: &ON,
-    ..X86
-};
-/// Rust, and the series off.
-pub(super) const X86_OFF: Config = Config {
-    name: "x86_64 defconfig with its consumers, OPEN_MAYEXEC=n, LLVM",
-    lines: &["CONFIG_RUST=y", "CONFIG_OPEN_MAYEXEC=n"],
-    ..X86
-};
-/// Everything, the C part by GCC.
-pub(super) const X86_GCC_ON: Config = Config {
-    name: "x86_64 defconfig with its consumers, OPEN_MAYEXEC=y, GCC",
-    lines: &ON,
-    ..X86_GCC
-};
-/// Everything, for arm64.
-pub(super) const ARM64_ON: Config = Config {
-    name: "arm64 defconfig with its consumers, OPEN_MAYEXEC=y, LLVM",
-    arch: Arch::Arm64,
-    ..X86_ON
-};
+/// A compiler of the kernel's C.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum By {
+    Llvm,
+    Gcc,
+}
 
-const ON: [&str; 6] = [
+/// What every builder of the kernel's tree meets: a target for x86_64 as it is.
+pub(super) const fn small(target: &'static str, by: By) -> Config {
+    Config {
+        arch: Arch::X86,
+        gcc: matches!(by, By::Gcc),
+        target,
+        fragments: &[],
+        lines: &[],
+    }
+}
+
+/// defconfig with everything that looks at opens, and lines over it.
+pub(super) const fn usual(arch: Arch, by: By, lines: &'static [&'static str]) -> Config {
+    Config {
+        arch,
+        fragments: &["consumers.config", "check.config"],
+        lines,
+        ..small("defconfig", by)
+    }
+}
+
+/// The kernel that most people have: without Rust, and so without the flag.
+pub(super) const NO_RUST: &[&str] = &["CONFIG_RUST=n"];
+/// Rust, and the series off.
+pub(super) const OFF: &[&str] = &["CONFIG_RUST=y", "CONFIG_OPEN_MAYEXEC=n"];
+/// Everything that the series has.
+pub(super) const ON: &[&str] = &[
     "CONFIG_RUST=y",
     "CONFIG_OPEN_MAYEXEC=y",
     "CONFIG_KUNIT=y",
@@ -146,10 +106,7 @@ impl Config {
     pub(super) fn inputs(&self, session: &Session<'_>) -> Result<String> {
         let versions = self.tools(session)?.versions;
         let fragment = self.fragment(session)?;
-        Ok(format!(
-            "{}\n{}\n{fragment}\n{versions}",
-            self.name, self.target
-        ))
+        Ok(format!("{}\n{fragment}\n{versions}", self.target))
     }
 
     /// Configures the objects' directory, and returns the compilers and it.
@@ -165,11 +122,7 @@ impl Config {
         let config = kernel::merged(&tools, (src, &obj), self.target, &text, shown)?;
         let missing = kernel::unmet(&text, &config);
         if side.tip && !missing.is_empty() {
-            bail!(
-                "{}: the configuration does not take {}",
-                self.name,
-                missing.join(", ")
-            );
+            bail!("the configuration does not take {}", missing.join(", "));
         }
         kernel::put_config(&obj, &config)?;
         must(
@@ -182,11 +135,10 @@ impl Config {
 }
 
 /// The touched objects build, with W=1 and clippy, without a warning that the base has not.
-pub(super) fn row(session: &Session<'_>, config: &Config) -> Result<Check> {
-    let claim = format!("no new warnings, W=1: {}", config.name);
+pub(super) fn row(session: &Session<'_>, name: &str, config: &Config) -> Result<Check> {
+    let claim = format!("no new warnings, W=1: {name}");
     let inputs = config.inputs(session)?;
-    let name = format!("build {}", config.name);
-    sides::row(session, (&name, &claim, &inputs), &|side| {
+    sides::row(session, (name, &claim, &inputs), &|side| {
         let (tools, obj) = config.prepare(session, side)?;
         let objects = objects(&tools, side, &obj)?;
         let probe = side.c_probe()?;
@@ -333,14 +285,16 @@ fn parse_kbuild(database: &str) -> Option<Kbuild> {
 
 /// The selftests compile with what W=1 means for the kernel, by both compilers.
 pub(super) fn selftests(session: &Session<'_>) -> Result<Check> {
-    let llvm = X86.tools(session)?;
-    let gcc = X86_GCC.tools(session)?;
-    let inputs = format!("{SELFTEST_WARNINGS}\n{}\n{}", llvm.versions, gcc.versions);
+    let configs = [By::Llvm, By::Gcc].map(|by| usual(Arch::X86, by, NO_RUST));
+    let mut inputs = SELFTEST_WARNINGS.to_owned();
+    for config in &configs {
+        inputs += &config.tools(session)?.versions;
+    }
     let claim = "selftests: no new warnings with W=1's flags, LLVM and GCC";
     sides::row(session, ("selftests W=1", claim, &inputs), &|side| {
         let mut findings = BTreeSet::new();
         let targets = Flavour::SERIES.targets(side.tree.dir());
-        for config in [&X86, &X86_GCC] {
+        for config in &configs {
             let (tools, obj) = config.prepare(session, side)?;
             let _ = fs::remove_dir_all(obj.join("kselftest"));
             let mut make = tools.make(side.tree.dir(), &obj);

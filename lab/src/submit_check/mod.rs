@@ -16,91 +16,70 @@ mod uapi;
 
 use anyhow::Result;
 
+use self::builds::By::{Gcc, Llvm};
+use self::builds::{Config, NO_RUST, OFF, ON, small, usual};
+
 use crate::ctx::Ctx;
 use crate::report::{Check, Report};
 use crate::rows;
 use crate::session::Session;
 use crate::suites;
+use crate::toolchain::Arch::{Arm64, X86};
 
 /// How a row is made.
-type Make = fn(&Session<'_>) -> Result<Check>;
+enum Make {
+    /// By a tool.
+    Tool(fn(&Session<'_>) -> Result<Check>),
+    /// By a compiler, of the touched objects.
+    Build(Config),
+    /// By a suite of `make test`, with the claim that it makes here.
+    Suite(&'static str, fn(&Session<'_>, &mut Report) -> Result<()>),
+}
 
 /// The rows, the cheap ones first, by the names under which `make submit-check` takes them.
+#[rustfmt::skip]
 const ROWS: [(&str, Make); 25] = [
-    ("patches", |session| {
-        suite(
-            session,
-            "each patch applies, passes checkpatch --strict --codespell",
-            suites::patches::run,
-        )
-    }),
-    ("rustfmt", |session| {
-        suite(
-            session,
-            "rustfmt, with the kernel's settings",
-            suites::style::rustfmt,
-        )
-    }),
-    ("get_maintainer", people::maintainers),
-    ("kernel-doc", lint::kernel_doc),
-    ("check-sysctl-docs", docs::sysctl),
-    ("check-uapi", uapi::compatible),
-    ("headers", uapi::programs),
-    ("build: x86_64 allnoconfig LLVM", |session| {
-        builds::row(session, &builds::ALLNO)
-    }),
-    ("build: x86_64 allnoconfig GCC", |session| {
-        builds::row(session, &builds::ALLNO_GCC)
-    }),
-    ("build: x86_64 tinyconfig LLVM", |session| {
-        builds::row(session, &builds::TINY)
-    }),
-    ("build: x86_64 tinyconfig GCC", |session| {
-        builds::row(session, &builds::TINY_GCC)
-    }),
-    ("build: x86_64 defconfig LLVM RUST=n", |session| {
-        builds::row(session, &builds::X86)
-    }),
-    ("build: x86_64 defconfig GCC RUST=n", |session| {
-        builds::row(session, &builds::X86_GCC)
-    }),
-    ("build: arm64 defconfig GCC RUST=n", |session| {
-        builds::row(session, &builds::ARM64_GCC)
-    }),
-    ("build: x86_64 defconfig LLVM OPEN_MAYEXEC=y", |session| {
-        builds::row(session, &builds::X86_ON)
-    }),
-    ("build: x86_64 defconfig LLVM OPEN_MAYEXEC=n", |session| {
-        builds::row(session, &builds::X86_OFF)
-    }),
-    ("build: x86_64 defconfig GCC OPEN_MAYEXEC=y", |session| {
-        builds::row(session, &builds::X86_GCC_ON)
-    }),
-    ("build: arm64 defconfig LLVM OPEN_MAYEXEC=y", |session| {
-        builds::row(session, &builds::ARM64_ON)
-    }),
-    ("selftests", builds::selftests),
-    ("rustdoc", builds::rustdoc),
-    ("sparse", sparse::row),
-    ("coccicheck", lint::coccicheck),
-    ("htmldocs", docs::html),
-    ("kunit", |session| {
-        suite(session, "KUnit passes", suites::kunit::run)
-    }),
-    ("each patch", |session| {
-        suite(
-            session,
-            "each patch and configuration builds (CLIPPY=1) and boots",
-            suites::build::run,
-        )
-    }),
+    ("patches", Make::Suite("each patch applies, passes checkpatch --strict --codespell", suites::patches::run)),
+    ("rustfmt", Make::Suite("rustfmt, with the kernel's settings", suites::style::rustfmt)),
+    ("get_maintainer", Make::Tool(people::maintainers)),
+    ("kernel-doc", Make::Tool(lint::kernel_doc)),
+    ("check-sysctl-docs", Make::Tool(docs::sysctl)),
+    ("check-uapi", Make::Tool(uapi::compatible)),
+    ("headers", Make::Tool(uapi::programs)),
+    ("build: x86_64 allnoconfig LLVM", Make::Build(small("allnoconfig", Llvm))),
+    ("build: x86_64 allnoconfig GCC", Make::Build(small("allnoconfig", Gcc))),
+    ("build: x86_64 tinyconfig LLVM", Make::Build(small("tinyconfig", Llvm))),
+    ("build: x86_64 tinyconfig GCC", Make::Build(small("tinyconfig", Gcc))),
+    ("build: x86_64 defconfig LLVM RUST=n", Make::Build(usual(X86, Llvm, NO_RUST))),
+    ("build: x86_64 defconfig GCC RUST=n", Make::Build(usual(X86, Gcc, NO_RUST))),
+    ("build: arm64 defconfig GCC RUST=n", Make::Build(usual(Arm64, Gcc, NO_RUST))),
+    ("build: x86_64 defconfig LLVM OPEN_MAYEXEC=y", Make::Build(usual(X86, Llvm, ON))),
+    ("build: x86_64 defconfig LLVM OPEN_MAYEXEC=n", Make::Build(usual(X86, Llvm, OFF))),
+    ("build: x86_64 defconfig GCC OPEN_MAYEXEC=y", Make::Build(usual(X86, Gcc, ON))),
+    ("build: arm64 defconfig LLVM OPEN_MAYEXEC=y", Make::Build(usual(Arm64, Llvm, ON))),
+    ("selftests", Make::Tool(builds::selftests)),
+    ("rustdoc", Make::Tool(builds::rustdoc)),
+    ("sparse", Make::Tool(sparse::row)),
+    ("coccicheck", Make::Tool(lint::coccicheck)),
+    ("htmldocs", Make::Tool(docs::html)),
+    ("kunit", Make::Suite("KUnit passes", suites::kunit::run)),
+    ("each patch", Make::Suite("each patch and configuration builds (CLIPPY=1) and boots", suites::build::run)),
 ];
 
 /// Makes every row, or those that are named, and prints the table; whether nothing failed.
 pub(crate) fn run(ctx: &Ctx, names: &[String]) -> Result<bool> {
     let wanted = rows::named(&ROWS, names)?;
     let session = Session::open(ctx)?;
-    Ok(rows::print(&wanted, &|make| make(&session)))
+    rows::print((ctx, "submit-check"), &wanted, &|name, make| match make {
+        Make::Tool(make) => make(&session),
+        Make::Build(config) => builds::row(&session, name, config),
+        Make::Suite(claim, run) => suite(&session, claim, *run),
+    })
+}
+
+/// The names of all rows.
+pub(crate) fn names() -> Vec<String> {
+    rows::names(&ROWS)
 }
 
 /// A suite of `make test` as a row.

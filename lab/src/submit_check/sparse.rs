@@ -8,7 +8,6 @@
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 
@@ -16,11 +15,10 @@ use super::builds;
 use super::sides::{self, Found, lines_with, must};
 use crate::apt::Apt;
 use crate::ctx::Ctx;
-use crate::proc::Logged;
 use crate::report::Check;
 use crate::session::Session;
 use crate::toolchain::jobs;
-use crate::ui::Stage;
+use crate::ui;
 
 /// How the names of its source begin.
 const SOURCE: &str = "sparse_";
@@ -77,17 +75,14 @@ fn program(ctx: &Ctx) -> Result<PathBuf> {
         return Ok(program);
     }
     let log = ctx.fresh_log("build-sparse")?;
-    let stage = Stage::begin("build sparse", Some(&log));
     let dir = program
         .parent()
         .context("a file path without a directory")?;
     fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
-    let step = |cmd: &mut Command| {
-        Logged::new("building sparse", &log)
-            .limit(Duration::from_secs(1200))
-            .run(cmd, |_| stage.at(""))
-    };
-    step(
+    ui::step(
+        "unpack sparse",
+        &log,
+        600,
         Command::new("tar")
             .arg("-xf")
             .arg(&tar)
@@ -96,14 +91,16 @@ fn program(ctx: &Ctx) -> Result<PathBuf> {
             .arg(dir),
     )?;
     // make's own rule writes the program last.
-    step(
+    ui::step(
+        "build sparse",
+        &log,
+        1200,
         Command::new("make")
             .arg("-C")
             .arg(dir)
             .arg(format!("-j{}", jobs()))
             .arg("sparse"),
     )?;
-    stage.done("");
     Ok(program)
 }
 

@@ -230,15 +230,10 @@ pub(crate) fn not_without_the_flag(to_end: Verdict, run: &Run) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tap::tests::case;
 
     #[test]
     fn only_old_failures_are_excused() {
-        let case = |group: &str, name: &str, verdict| Case {
-            group: group.to_owned(),
-            name: name.to_owned(),
-            verdict,
-            detail: String::new(),
-        };
         let base = [
             case("old", "a", Verdict::Fail),
             case("old", "b", Verdict::Pass),

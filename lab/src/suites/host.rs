@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use regex::Regex;
 use serde::Deserialize;
 
-use crate::ctx::{Ctx, write_whole};
+use crate::ctx::Ctx;
 use crate::proc::Logged;
 use crate::report::Report;
 use crate::tap::{self, Run, Verdict};
@@ -230,42 +230,27 @@ impl Outcomes {
 
 fn mutants(ctx: &Ctx, report: &mut Report) -> Result<()> {
     let name = "cargo mutants: the tests notice every change to policy.rs";
-    let policy = ctx.root.join(POLICY);
-    let package = ctx.root.join("lab/policy");
-    if !policy.is_file() && !package.is_dir() {
-        report.skip(name, &format!("the series adds no {POLICY} yet"));
-        return Ok(());
-    }
     let log = ctx.fresh_log("mutants")?;
-    let stage_dir = ctx.build.join("mutants");
-    stage(ctx, &package, &policy, &stage_dir)?;
-    let step = Stage::begin("mutate policy.rs", Some(&log));
-    let out = stage_dir.join("out");
+    let dir = ctx.build.join("mutants");
+    let (out, target) = (dir.join("out"), dir.join("target"));
     if out.exists() {
         fs::remove_dir_all(&out)?;
     }
     fs::create_dir_all(&out)?;
-    // Mutants that live give exit status 2; outcomes.json says which.
+    let step = Stage::begin("mutate policy.rs", Some(&log));
+    // It works on a copy of the repository. Mutants that live give exit status 2; outcomes.json says which.
+    let args =
+        "mutants --no-shuffle --colors=never --test-tool=nextest --timeout=60 --package=policy";
     Logged::new("cargo mutants", &log)
         .limit(Duration::from_secs(1800))
         .status(
             Command::new("cargo")
-                .args([
-                    "mutants",
-                    "--no-shuffle",
-                    "--colors=never",
-                    "--test-tool=nextest",
-                ])
-                .args([
-                    "--timeout=60",
-                    "--package=policy",
-                    "--file=policy/src/policy.rs",
-                    "--output",
-                ])
+                .args(args.split(' '))
+                .arg("--output")
                 .arg(&out)
                 .arg("--dir")
-                .arg(stage_dir.join("workspace"))
-                .env("CARGO_TARGET_DIR", stage_dir.join("target")),
+                .arg(&ctx.root)
+                .env("CARGO_TARGET_DIR", target),
             |line| step.at(line),
         )?;
     step.done("");
@@ -303,106 +288,6 @@ fn mutants(ctx: &Ctx, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// Runs the policy's tests on another version of it; the names of those that fail.
-pub(crate) fn policy_tests(ctx: &Ctx, policy: &Path) -> Result<Vec<String>> {
-    let log = ctx.fresh_log("policy-tests")?;
-    let stage_dir = ctx.build.join("mutants");
-    stage(ctx, &ctx.root.join("lab/policy"), policy, &stage_dir)?;
-    let outcome = nextest(
-        "the policy's tests",
-        &log,
-        Command::new("cargo")
-            .args([
-                "nextest",
-                "run",
-                "--no-fail-fast",
-                "--color=never",
-                "--manifest-path",
-            ])
-            .arg(stage_dir.join("workspace/Cargo.toml"))
-            .env("CARGO_TARGET_DIR", stage_dir.join("target")),
-    )?;
-    Ok(outcome.err().unwrap_or_default())
-}
-
-/// Copies the crate with policy.rs inside it: cargo-mutants works on a copy of a
-/// workspace and mutates only files in it, so that the repository's stay whole.
-fn stage(ctx: &Ctx, package: &Path, policy: &Path, to: &Path) -> Result<()> {
-    let workspace = to.join("workspace");
-    if workspace.exists() {
-        fs::remove_dir_all(&workspace)?;
-    }
-    let put = |from: &Path, to: PathBuf, edit: &dyn Fn(String) -> String| -> Result<()> {
-        let text =
-            fs::read_to_string(from).with_context(|| format!("cannot read {}", from.display()))?;
-        write_whole(&to, edit(text).as_bytes())
-    };
-    put(
-        &ctx.root.join("Cargo.toml"),
-        workspace.join("Cargo.toml"),
-        &only_policy,
-    )?;
-    put(
-        &ctx.root.join("Cargo.lock"),
-        workspace.join("Cargo.lock"),
-        &|text| text,
-    )?;
-    let mut files = Vec::new();
-    collect(package, &mut files)?;
-    for file in files {
-        let relative = file.strip_prefix(package)?.to_owned();
-        put(&file, workspace.join("policy").join(relative), &inside)?;
-    }
-    put(policy, workspace.join("policy/src/policy.rs"), &|text| text)?;
-    let staged = fs::read_to_string(workspace.join("policy/src/lib.rs")).unwrap_or_default();
-    if !staged.contains("#[path = \"policy.rs\"]") {
-        bail!(
-            "lab/policy/src/lib.rs does not include {POLICY} with #[path = \"../../../{POLICY}\"]"
-        );
-    }
-    Ok(())
-}
-
-/// The workspace's manifest with the one member.
-fn only_policy(manifest: String) -> String {
-    let list = manifest.find("members").and_then(|start| {
-        let end = manifest[start..].find(']')?;
-        Some((start, start + end))
-    });
-    match list {
-        Some((start, end)) => format!(
-            "{}members = [\"policy\"{}",
-            &manifest[..start],
-            &manifest[end..]
-        ),
-        None => manifest,
-    }
-}
-
-/// Source that finds policy.rs beside it, and in which cargo-mutants sees it: it
-/// mutates nothing in a crate that exists for tests only.
-fn inside(source: String) -> String {
-    source
-        .replace(
-            &format!("#[path = \"../../../{POLICY}\"]"),
-            "#[path = \"policy.rs\"]",
-        )
-        .replace("#![cfg(test)]\n", "")
-}
-
-fn collect(dir: &Path, into: &mut Vec<PathBuf>) -> Result<()> {
-    for entry in fs::read_dir(dir).with_context(|| format!("cannot list {}", dir.display()))? {
-        let path = entry?.path();
-        if path.is_dir() {
-            collect(&path, into)?;
-        } else {
-            into.push(path);
-        }
-    }
-    into.sort();
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -434,20 +319,5 @@ mod tests {
         let outcomes: Outcomes = serde_json::from_str(text).unwrap();
         assert_eq!(outcomes.alive(), ["MissedMutant: policy.rs:1: replace x"]);
         assert!(serde_json::from_str::<Outcomes>("{}").is_err());
-    }
-
-    #[test]
-    fn the_staged_crate_has_the_policy_inside() {
-        assert_eq!(
-            only_policy("[workspace]\nmembers = [\n    \"lab\",\n]\n[x]\ny = [1]\n".to_owned()),
-            "[workspace]\nmembers = [\"policy\"]\n[x]\ny = [1]\n"
-        );
-        assert_eq!(
-            inside(
-                "#![cfg(test)]\n#[path = \"../../../fs/mayexec/policy.rs\"]\npub mod policy;"
-                    .to_owned()
-            ),
-            "#[path = \"policy.rs\"]\npub mod policy;"
-        );
     }
 }

@@ -21,6 +21,7 @@ use crate::breaks;
 use crate::ctx::Ctx;
 use crate::proof;
 use crate::report::Report;
+use crate::results::{self, Clock};
 use crate::session::Session;
 
 /// A group of checks.
@@ -51,6 +52,25 @@ pub(crate) enum Suite {
     Demo,
 }
 
+impl Suite {
+    /// The name under which `make test` takes it.
+    fn name(self) -> String {
+        self.to_possible_value()
+            .map_or(String::new(), |value| value.get_name().to_owned())
+    }
+}
+
+/// The names of all suites.
+pub(crate) fn names() -> Vec<String> {
+    let suites = Suite::value_variants().iter();
+    suites.map(|suite| suite.name()).collect()
+}
+
+/// The names of the projects that scripts/projects.sh tests.
+pub(crate) fn projects(ctx: &Ctx) -> Result<Vec<String>> {
+    others::projects(&ctx.patches().join("projects"))
+}
+
 /// Runs the suites, all if none is named; whether everything passed.
 pub(crate) fn run(ctx: &Ctx, wanted: &[Suite]) -> Result<bool> {
     let mut suites: Vec<Suite> = if wanted.is_empty() {
@@ -70,11 +90,10 @@ pub(crate) fn run(ctx: &Ctx, wanted: &[Suite]) -> Result<bool> {
         Session::open(ctx)
     };
     for suite in suites {
-        let name = suite
-            .to_possible_value()
-            .map_or(String::new(), |value| value.get_name().to_owned());
+        let name = suite.name();
         println!("\n{name}");
         report.start();
+        let (clock, before) = (Clock::start(), report.counts());
         // Those that need no kernel tree still run when there is none.
         let outcome = match (suite, &session) {
             (Suite::Host, _) => host::run(ctx, &mut report),
@@ -109,6 +128,9 @@ pub(crate) fn run(ctx: &Ctx, wanted: &[Suite]) -> Result<bool> {
                 None,
             );
         }
+        let after = report.counts();
+        let counted = [0, 1, 2].map(|at| (after[at] - before[at]).to_string());
+        results::record(ctx, "test", &name, &[&counted[..], &clock.cells()].concat())?;
     }
     Ok(report.close())
 }

@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! docs/results.md and the other pages with results: the verbs leave rows below build/results,
+//! `make results` puts the rows into the pages. A page changes only when somebody asks for it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+
+use crate::ctx::{Ctx, hash, write_whole};
+use crate::git::Git;
+use crate::proc;
+use crate::svg;
+use crate::ui::clock;
+
+/// The page of most results.
+pub(crate) const PAGE: &str = "docs/results.md";
+
+/// What that page says before its tables.
+const HEAD: &str = "# Results\n\n\
+    `make results` writes the tables of this page from what the verbs left below `build/results`. Each row says when it was made and \
+    of which commit (`+`: with changes that no commit has).\n\
+    [Breaks](../lab/breaks/README.md) and [what an open costs](bench/README.md) have pages of their own.\n";
+
+/// How the line of a page begins that tells the machine.
+const MACHINE: &str = "Machine: ";
+
+/// What the demo printed last.
+const SCENE: &str = "demo.txt";
+
+/// A table of a page. Its rows begin with one of the names.
+pub(crate) struct Table {
+    /// The page, seen from the checkout.
+    pub(crate) page: &'static str,
+    /// The verb that makes the rows, and the directory in which it leaves them.
+    pub(crate) verb: &'static str,
+    /// The section's title.
+    pub(crate) title: &'static str,
+    /// The names of the columns.
+    pub(crate) columns: &'static str,
+    /// The names of the rows, in order.
+    pub(crate) names: Vec<String>,
+    /// The other cells of a row that nobody has made yet; without, it is left out.
+    pub(crate) missing: Option<&'static str>,
+}
+
+/// What something takes.
+pub(crate) struct Clock {
+    started: Instant,
+    cpu: Duration,
+}
+
+impl Clock {
+    /// Counts from here.
+    pub(crate) fn start() -> Self {
+        Self {
+            started: Instant::now(),
+            cpu: cpu_time(),
+        }
+    }
+
+    /// The time on the clock, and that of the CPUs.
+    pub(crate) fn cells(&self) -> [String; 2] {
+        [self.started.elapsed(), cpu_time() - self.cpu].map(clock)
+    }
+}
+
+/// The CPU time of this process and of its children that have ended.
+fn cpu_time() -> Duration {
+    let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let after_name = stat.rsplit(')').next().unwrap_or_default();
+    // utime, stime, cutime and cstime, in hundredths of a second on every Linux.
+    let ticks = after_name.split_whitespace().skip(11).take(4);
+    let ticks: u64 = ticks.filter_map(|ticks| ticks.parse::<u64>().ok()).sum();
+    Duration::from_millis(10 * ticks)
+}
+
+/// Leaves a row for the page.
+pub(crate) fn record(ctx: &Ctx, verb: &str, name: &str, cells: &[String]) -> Result<()> {
+    // The pages are about the base that the series is made for.
+    if ctx.slot != ctx.build {
+        return Ok(());
+    }
+    let day = proc::capture(Command::new("date").args(["-u", "+%F"]))?;
+    let commit = Git::at(&ctx.root).run(["describe", "--always", "--dirty=+", "--exclude=*"]);
+    let when = format!("{} {}", day.trim(), commit.unwrap_or_default());
+    let line = format!("| {name} | {} | {} |\n", cells.join(" | "), when.trim());
+    let file = hash(name.as_bytes())[..12].to_owned();
+    write_whole(
+        &ctx.build.join("results").join(verb).join(file),
+        line.as_bytes(),
+    )
+}
+
+/// Keeps what the demo printed, for the picture.
+pub(crate) fn record_scene(ctx: &Ctx, output: &str) -> Result<()> {
+    write_whole(&ctx.build.join("results").join(SCENE), output.as_bytes())
+}
+
+/// Writes the rows that were left into their pages, and the picture of the demo.
+pub(crate) fn publish(ctx: &Ctx, tables: &[Table]) -> Result<()> {
+    let left = ctx.build.join("results");
+    for table in tables {
+        let mut rows = String::new();
+        for entry in fs::read_dir(left.join(table.verb)).into_iter().flatten() {
+            rows += &fs::read_to_string(entry?.path())?;
+        }
+        let path = ctx.root.join(table.page);
+        let page = fs::read_to_string(&path).unwrap_or_else(|_| HEAD.to_owned());
+        let mut page = filled(&page, table, &rows);
+        if table.page == PAGE {
+            page = on_machine(&page, &machine()?);
+        }
+        write_whole(&path, page.as_bytes())?;
+        println!("{}: {}", table.page, table.title);
+    }
+    if let Ok(output) = fs::read_to_string(left.join(SCENE)) {
+        let picture = ctx.root.join("docs/demo.svg");
+        write_whole(&picture, svg::terminal(&exploit(&output)).as_bytes())?;
+        println!("{}", ctx.show(&picture));
+    }
+    Ok(())
+}
+
+/// What a picture shows of the demo: the exploit, and the end.
+fn exploit(output: &str) -> Vec<&str> {
+    let scene = output.lines().skip_while(|line| !line.contains("exploit"));
+    ["$ make demo", "..."].into_iter().chain(scene).collect()
+}
+
+/// The first cell of a table's line.
+fn first_cell(line: &str) -> Option<&str> {
+    Some(line.strip_prefix("| ")?.split_once(" | ")?.0)
+}
+
+/// A page in which a table has new rows beside those that it had.
+fn filled(page: &str, table: &Table, rows: &str) -> String {
+    let heading = format!("## {}\n", table.title);
+    let (before, section, after) = match page.split_once(&format!("\n{heading}")) {
+        Some((before, rest)) => match rest.split_once("\n## ") {
+            Some((section, after)) => (before, section, format!("\n## {after}")),
+            None => (before, rest, String::new()),
+        },
+        None => (page, "", String::new()),
+    };
+    let (old, prose): (Vec<&str>, Vec<&str>) =
+        section.lines().partition(|line| line.starts_with('|'));
+    let lines = old.into_iter().chain(rows.lines());
+    let known: BTreeMap<&str, &str> = lines
+        .filter_map(|line| Some((first_cell(line)?, line)))
+        .collect();
+    let mut lines = vec![format!("| {} |", table.columns)];
+    lines.push("|---".repeat(table.columns.split(" | ").count()) + "|");
+    for name in &table.names {
+        let missing = table.missing.map(|cells| format!("| {name} | {cells} |"));
+        let Some(mut line) = known
+            .get(name.as_str())
+            .map(|line| (*line).to_owned())
+            .or(missing)
+        else {
+            continue;
+        };
+        // An older table may have had fewer columns.
+        while line.matches(" |").count() < table.columns.split(" | ").count() {
+            line += "  |";
+        }
+        lines.push(line);
+    }
+    let prose = prose.join("\n");
+    let prose = match prose.trim() {
+        "" => String::new(),
+        prose => format!("{prose}\n\n"),
+    };
+    format!(
+        "{}\n\n{heading}\n{prose}{}\n{after}",
+        before.trim_end(),
+        lines.join("\n")
+    )
+}
+
+/// A page with the machine told, once.
+fn on_machine(page: &str, machine: &str) -> String {
+    let told = page.lines().find(|line| line.starts_with(MACHINE));
+    match (told, page.split_once("\n## ")) {
+        (Some(told), _) => page.replacen(told, machine, 1),
+        (None, Some((head, rest))) => format!("{}\n\n{machine}\n\n## {rest}", head.trim_end()),
+        (None, None) => page.to_owned(),
+    }
+}
+
+/// The processors, the system and the tools.
+fn machine() -> Result<String> {
+    let value = |file: &str, key: &str| -> Result<String> {
+        let text = fs::read_to_string(file).with_context(|| format!("cannot read {file}"))?;
+        let found = text.lines().find_map(|line| line.strip_prefix(key));
+        Ok(found
+            .unwrap_or_default()
+            .trim_matches(['=', ':', ' ', '\t', '"'])
+            .to_owned())
+    };
+    let mut words = vec![
+        format!(
+            "{} CPUs, {}",
+            std::thread::available_parallelism()?,
+            value("/proc/cpuinfo", "model name")?
+        ),
+        value("/etc/os-release", "PRETTY_NAME")?,
+    ];
+    for tool in ["clang-19", "rustc", "qemu-system-x86_64"] {
+        let out = proc::capture(Command::new(tool).arg("--version"))?;
+        words.push(out.lines().next().unwrap_or_default().to_owned());
+    }
+    Ok(format!("{MACHINE}{}.", words.join("; ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(names: &[&str], missing: Option<&'static str>) -> Table {
+        Table {
+            page: PAGE,
+            verb: "test",
+            title: "make test",
+            columns: "suite | passed | when",
+            names: names.iter().map(|&name| name.to_owned()).collect(),
+            missing,
+        }
+    }
+
+    #[test]
+    fn a_section_is_replaced_and_not_the_page() {
+        let page = filled("# Results\n", &table(&["a", "b"], None), "| b | 1 | x |\n");
+        assert_eq!(
+            page,
+            "# Results\n\n## make test\n\n| suite | passed | when |\n|---|---|---|\n| b | 1 | x |\n"
+        );
+        let page = format!("{}\nText.\n\n## other\n\n| c | d |\n", page.trim_end());
+        let page = filled(
+            &page,
+            &table(&["a", "b"], None),
+            "| a | 2 | y |\n| gone | 1 | x |\n",
+        );
+        assert!(page.contains("Text.\n\n| suite"), "{page}");
+        assert!(
+            page.contains("| a | 2 | y |\n| b | 1 | x |\n\n## other\n\n| c | d |\n"),
+            "{page}"
+        );
+        assert!(!page.contains("gone"));
+        let again = filled(&page, &table(&["a", "b"], None), "");
+        assert_eq!(again, page);
+        // A newer row takes the place of the one that is there, a name that is gone goes.
+        let page = filled(
+            &page,
+            &table(&["b", "c"], Some("not run yet")),
+            "| b | 3 | z |\n",
+        );
+        assert!(
+            page.contains("|---|---|---|\n| b | 3 | z |\n| c | not run yet |  |\n"),
+            "{page}"
+        );
+    }
+
+    #[test]
+    fn the_machine_is_told_once() {
+        let page = on_machine("# R\n\n## a\n\n## b\n", "Machine: x.");
+        assert_eq!(page, "# R\n\nMachine: x.\n\n## a\n\n## b\n");
+        assert_eq!(on_machine(&page, "Machine: y."), page.replace("x.", "y."));
+    }
+
+    #[test]
+    fn the_time_of_a_child_counts() {
+        let clock = Clock::start();
+        proc::capture(
+            Command::new("sh").args(["-c", "i=0; while [ $i -lt 90000 ]; do i=$((i + 1)); done"]),
+        )
+        .unwrap();
+        assert!(cpu_time() > clock.cpu);
+    }
+
+    #[test]
+    fn the_picture_shows_the_exploit() {
+        let output = "probe\n  ok\n\none exploit stopped\n  before\n\nverdict: 1\n";
+        assert_eq!(
+            exploit(output),
+            [
+                "$ make demo",
+                "...",
+                "one exploit stopped",
+                "  before",
+                "",
+                "verdict: 1"
+            ]
+        );
+    }
+}
