@@ -28,7 +28,7 @@ use crate::proc;
 use crate::proof;
 use crate::results;
 use crate::selftests::{self, Plan};
-use crate::series::{Trial, touched_paths};
+use crate::series::touched_paths;
 use crate::session::Session;
 use crate::suites::consumers;
 use crate::suites::guest::{not_without_the_flag, sysctl_value};
@@ -102,18 +102,18 @@ pub(crate) fn run(ctx: &Ctx, names: &[String]) -> Result<bool> {
 /// The breaks that do not apply to what they break: git's words.
 pub(crate) fn stale(session: &Session<'_>) -> Result<Vec<String>> {
     let root = &session.ctx.root;
-    let series = Trial::of(&session.tree.git, session.tip())?;
+    let series = session.at(session.tip())?;
     let mut problems = Vec::new();
     for file in select(&root.join("lab/breaks"), &[])? {
-        let objection = match Kind::of(&file) {
-            Kind::Userspace => {
-                let args = ["apply".as_ref(), "--check".as_ref(), file.as_os_str()];
-                let (status, _, errors) = proc::output(&mut Git::at(root).cmd(args))?;
-                (!status.success()).then_some(errors)
-            }
-            _ => series.objection(&file)?,
+        let git = match Kind::of(&file) {
+            Kind::Userspace => &Git::at(root),
+            _ => &series,
         };
-        problems.extend(objection.map(|errors| format!("{}: {errors}", stem(&file))));
+        let args = ["apply".as_ref(), "--check".as_ref(), file.as_os_str()];
+        let (status, _, errors) = proc::output(&mut git.cmd(args))?;
+        if !status.success() {
+            problems.push(format!("{}: {errors}", stem(&file)));
+        }
     }
     Ok(problems)
 }

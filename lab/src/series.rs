@@ -3,11 +3,9 @@
 //! patches/ and the tree's commits: applying, keeping in step, exporting.
 
 use std::collections::BTreeSet;
-use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
@@ -601,36 +599,6 @@ fn later(ctx: &Ctx, git: &Git, commits: &[String]) -> Result<usize> {
              write the new subject there, or remove the file and the folder's patches if there is no follow-up"
         ),
         _ => bail!("several commits have the subject `{start}`, which {shown} names: reword one"),
-    }
-}
-
-/// A commit's tree, to try patches on without touching a checkout.
-pub(crate) struct Trial<'a> {
-    git: &'a Git,
-    dir: tempfile::TempDir,
-}
-
-impl<'a> Trial<'a> {
-    /// The tree of `commit`.
-    pub(crate) fn of(git: &'a Git, commit: &str) -> Result<Self> {
-        let dir = tempfile::tempdir()?;
-        let trial = Self { git, dir };
-        proc::capture(&mut trial.cmd(&["read-tree".as_ref(), commit.as_ref()]))?;
-        Ok(trial)
-    }
-
-    /// What git says against the patch, if it says anything.
-    pub(crate) fn objection(&self, patch: &Path) -> Result<Option<String>> {
-        let args = ["apply", "--cached", "--check"].map(OsStr::new);
-        let mut cmd = self.cmd(&[&args[..], &[patch.as_ref()]].concat());
-        let (status, _, errors) = proc::output(&mut cmd)?;
-        Ok((!status.success()).then_some(errors))
-    }
-
-    fn cmd(&self, args: &[&OsStr]) -> Command {
-        let mut cmd = self.git.cmd(args);
-        cmd.env("GIT_INDEX_FILE", self.dir.path().join("index"));
-        cmd
     }
 }
 

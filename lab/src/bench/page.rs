@@ -10,8 +10,8 @@ use super::targets::Target;
 /// How many functions are named that have grown.
 const GROWN: usize = 20;
 
-/// What the page says before its tables.
-const HEAD: &str = include_str!("head.md");
+/// The page, with the names of its tables and figures in braces.
+const TEMPLATE: &str = include_str!("page.md");
 
 /// A table of the figures of both configurations.
 struct Table<'a> {
@@ -65,102 +65,100 @@ fn grouped(value: i64) -> String {
     text
 }
 
-/// The whole page.
+/// The whole page: the template with the tables in their places.
 pub(crate) fn page(results: &Results, targets: &[Target], grown: &[(String, i64)]) -> String {
-    let mut text = HEAD.to_owned();
-    text.push_str("\nMeasured with:\n\n");
-    for (name, version) in &results.versions {
-        let _ = writeln!(text, "- {name}: {version}");
-    }
-
-    text.push_str("\n## Targets\n\n| | target | found | |\n|---|---|---|---|\n");
-    for target in targets {
-        let _ = writeln!(
-            text,
-            "| {} | {} | {} | {} |",
-            target.what,
-            target.aim,
-            target.found,
-            if target.met { "met" } else { "missed" }
+    let lines = |lines: &mut dyn Iterator<Item = String>| {
+        lines.fold(String::new(), |text, line| text + &line + "\n")
+    };
+    let targets = targets.iter().map(|target| {
+        let met = if target.met { "met" } else { "missed" };
+        format!(
+            "| {} | {} | {} | {met} |",
+            target.what, target.aim, target.found
+        )
+    });
+    let threads = results.threads.iter().map(|(threads, runs)| {
+        let [low, high] = [runs.iter().min(), runs.iter().max()].map(|run| *run.unwrap_or(&0));
+        format!(
+            "| {threads} | {} | {low} | {high} |",
+            median(runs).unwrap_or_default()
+        )
+    });
+    let functions = results.functions.iter();
+    let functions: Vec<String> = functions
+        .map(|name| format!("`{:#}`", rustc_demangle::demangle(name)))
+        .collect();
+    let versions = results.versions.iter();
+    let grown = grown.iter().take(GROWN);
+    let mut parts = vec![
+        (
+            "versions",
+            lines(&mut versions.map(|(name, version)| format!("- {name}: {version}"))),
+        ),
+        ("targets", lines(&mut targets.into_iter())),
+        ("unflagged", unflagged(results)),
+        ("flagged", flagged(results)),
+        ("places", pairs(results, &PLACES)),
+        ("growth", growth(results)),
+        ("threads", lines(&mut threads.into_iter())),
+        ("start", start(results)),
+        ("whole", whole(results)),
+        (
+            "grown",
+            lines(&mut grown.map(|(name, bytes)| format!("| `{name}` | {bytes:+} |"))),
+        ),
+        ("functions", functions.join(", ")),
+    ];
+    for (figures, names) in FIGURES {
+        let get = |name: &str| results.get(&format!("{figures}/{name}"));
+        parts.extend(
+            names
+                .iter()
+                .map(|name| (*name, get(name).map_or("-".to_owned(), grouped))),
         );
     }
-    text.push_str(
-        "\nWhich function takes how many of these instructions, and why the missed ones are missed: the cover letter\n\
-         (`patches/cover-letter.txt`), section \"Performance\".\n",
-    );
+    parts
+        .into_iter()
+        .fold(TEMPLATE.to_owned(), |page, (name, part)| {
+            page.replace(&format!("{{{name}}}"), &part)
+        })
+}
 
-    text.push_str(
-        "\n## Opens without the flag\n\nCommand in the guest: `bench count --only unflagged`\n\n",
-    );
-    text.push_str(&unflagged(results));
-
-    text.push_str(
-        "\n## Opens with the flag, and what there is instead\n\n\
-         Command in the guest: `bench count`\n\n\
-         `policy-N` is `fs.open_mayexec_enforce=N`. What follows a name in brackets is less than a plain\n\
-         openat2(2) takes, or more. A denial opens nothing and so costs less. The rows of today are under policy 3,\n\
-         which does not concern them.\n\n",
-    );
-    text.push_str(&flagged(results));
-
-    text.push_str(
-        "\n## Places\n\nCommand in the guest: `bench count --only place`, under policy 3\n\n",
-    );
-    text.push_str(&pairs(
-        results,
+/// Figures that the template has by their own names.
+const FIGURES: [(&str, &[&str]); 2] = [
+    (
+        "code",
+        &["text-enabled", "text-first", "text-off", "stack", "locked"],
+    ),
+    (
+        "tracing",
         &[
-            ("tmpfs", "place/tmpfs"),
-            ("ext4", "place/ext4"),
-            ("overlayfs", "place/overlay"),
-            ("idmapped mount of tmpfs", "place/idmapped"),
-            ("tmpfs, POSIX ACL", "place/acl"),
-            ("io_uring, 32 in a call", "ring"),
+            "plain/allocations",
+            "flagged/allocations",
+            "plain/locks",
+            "flagged/locks",
         ],
-    ));
+    ),
+];
 
-    text.push_str(
-        "\n## Growth\n\nCommand in the guest: `bench count --only growth`, under policy 3\n\n\
-         The series' kernels. The slope is that of the flag's own cost over the size, by least squares.\n\n",
-    );
-    text.push_str(&growth(results));
+/// Where files are opened, and the figure's name.
+const PLACES: [(&str, &str); 6] = [
+    ("tmpfs", "place/tmpfs"),
+    ("ext4", "place/ext4"),
+    ("overlayfs", "place/overlay"),
+    ("idmapped mount of tmpfs", "place/idmapped"),
+    ("tmpfs, POSIX ACL", "place/acl"),
+    ("io_uring, 32 in a call", "ring"),
+];
 
-    text.push_str(
-        "\nThreads, each opening a file of its own: the time with the flag over the time without, in percent,\n\
-         of the fastest of 50 turns of each, 3 times. This is time, under a multi-threaded qemu with 8 processors, and\n\
-         differs from run to run. Command in the guest: `bench threads`\n\n\
-         | threads | median | lowest | highest |\n|---:|---:|---:|---:|\n",
-    );
-    for (threads, runs) in &results.threads {
-        let _ = writeln!(
-            text,
-            "| {threads} | {} | {} | {} |",
-            median(runs).unwrap_or_default(),
-            runs.iter().min().unwrap_or(&0),
-            runs.iter().max().unwrap_or(&0)
-        );
-    }
-
-    text.push_str(
-        "\n## An interpreter's start\n\nCommand in the guest: `bench count --only start`, under policy 3\n\n\
-         The files that `python3 -I -S -c 'import json, http.server'` opens, as its audit hook sees them, each\n\
-         opened again. The sum of the medians.\n\n",
-    );
-    text.push_str(&start(results));
-
-    text.push_str(
-        "\n## A whole program\n\nCommand in the guest: `bench count --only whole --tree .../linux/fs`\n\n\
-         `git status` on a copy of the kernel's `fs/`, with fork, exec and exit.\n\n",
-    );
+fn whole(results: &Results) -> String {
     let mut table = Table::new(results, &["base", "series"]);
     for config in CONFIGS {
         let cells = ["base", "series"]
             .map(|side| table.figure(&format!("{config}/{side}/whole/git-status")));
         table.row(config, &cells);
     }
-    text.push_str(&table.text);
-
-    text.push_str(&code(results, grown));
-    text
+    table.text
 }
 
 fn unflagged(results: &Results) -> String {
@@ -342,48 +340,6 @@ fn start(results: &Results) -> String {
     table.text
 }
 
-fn code(results: &Results, grown: &[(String, i64)]) -> String {
-    let get = |name: &str| results.get(name).map_or("-".to_owned(), grouped);
-    let mut text = format!(
-        "\n## Code\n\nFrom System.map and the object file of the realistic kernels.\n\n\
-         | | |\n|---|---:|\n\
-         | text that the series adds to vmlinux, bytes | {} |\n\
-         | of it, the first posting | {} |\n\
-         | the same with CONFIG_OPEN_MAYEXEC=n | {} |\n\
-         | stack of `mayexec_permission()`, return address included, bytes | {} |\n\
-         | locked instructions in it | {} |\n",
-        get("code/text-enabled"),
-        get("code/text-first"),
-        get("code/text-off"),
-        get("code/stack"),
-        get("code/locked"),
-    );
-    text.push_str("\nThe functions whose size differs most, alignment included:\n\n| function | bytes |\n|---|---:|\n");
-    for (name, bytes) in grown.iter().take(GROWN) {
-        let _ = writeln!(text, "| `{name}` | {bytes:+} |");
-    }
-    let _ = write!(
-        text,
-        "\nAs the tracers see one open and its close (`bench trace`, the kernel of the suite `consumers`, policy 3):\n\n\
-         | | plain | flagged |\n|---|---:|---:|\n\
-         | allocations (kmem tracepoints) | {} | {} |\n\
-         | functions that take a lock | {} | {} |\n\n\
-         Functions that the flagged one calls and the plain one does not, in order: ",
-        get("tracing/plain/allocations"),
-        get("tracing/flagged/allocations"),
-        get("tracing/plain/locks"),
-        get("tracing/flagged/locks"),
-    );
-    let names: Vec<String> = results
-        .functions
-        .iter()
-        .map(|name| format!("`{:#}`", rustc_demangle::demangle(name)))
-        .collect();
-    text.push_str(&names.join(", "));
-    text.push_str(".\n");
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -392,6 +348,13 @@ mod tests {
     fn a_constant_has_no_slope() {
         assert_eq!(slope(&[(1, 5), (2, 5), (40, 5)]), 0.0);
         assert!((slope(&[(1, 3), (2, 5), (3, 7)]) - 2.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn every_place_of_the_template_is_filled() {
+        let page = page(&Results::default(), &[], &[("f".to_owned(), 3)]);
+        assert!(page.contains("| `f` | +3 |\n\nAs the tracers"), "{page}");
+        assert!(!page.contains('{'), "{page}");
     }
 
     #[test]

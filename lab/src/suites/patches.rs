@@ -36,11 +36,9 @@ pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
         "git am applies {} patches to the base, no fuzz, no whitespace errors",
         files.len()
     ));
-    report.outcome(
-        "one commit a patch",
-        one_commit_each(files.len(), commits.len()),
-        None,
-    );
+    let (patches, commits) = (files.len(), commits.len());
+    let differ = (patches != commits).then(|| format!("{patches} patches, {commits} commits"));
+    report.check("one commit a patch", &Vec::from_iter(differ), None);
     report.outcome(
         "patches are what `make export` writes",
         exported(session),
@@ -122,10 +120,7 @@ fn sizes(session: &Session<'_>) -> Result<(String, Vec<String>)> {
 
 /// The complaint that there are more than `most`.
 fn too_many(count: usize, most: usize, what: &str) -> Vec<String> {
-    (count > most)
-        .then(|| format!("{count} {what}, at most {most}"))
-        .into_iter()
-        .collect()
+    Vec::from_iter((count > most).then(|| format!("{count} {what}, at most {most}")))
 }
 
 /// Compiles the C code that the documentation shows, with the headers of the series.
@@ -161,14 +156,6 @@ fn code_block(page: &str) -> Result<String> {
         .take_while(|line| line.is_empty() || line.starts_with("    "))
         .map(|line| format!("{}\n", line.strip_prefix("    ").unwrap_or(line)))
         .collect())
-}
-
-fn one_commit_each(files: usize, commits: usize) -> Result<Vec<String>> {
-    Ok(if files == commits {
-        Vec::new()
-    } else {
-        vec![format!("{files} patch files gave {commits} commits")]
-    })
 }
 
 fn exported(session: &Session<'_>) -> Result<Vec<String>> {
@@ -288,54 +275,33 @@ fn as_mainline(namei: &str) -> String {
     })
 }
 
-/// A finding of checkpatch that is accepted, and why.
-#[derive(Debug, PartialEq, Eq)]
-struct Waiver {
-    patch: String,
-    kind: String,
-    reason: String,
+/// The findings of checkpatch that are accepted: lines of part of a patch's name, type, reason.
+fn parse_waivers(text: &str) -> Result<Vec<(&str, &str)>> {
+    let lines = text.lines().map(str::trim);
+    lines
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .map(
+            |line| match line.split_whitespace().collect::<Vec<_>>()[..] {
+                [patch, kind, _, ..] => Ok((patch, kind)),
+                _ => bail!("not `PATCH TYPE reason`: {line}"),
+            },
+        )
+        .collect()
 }
 
-/// Lines of `part of a patch's name`, `TYPE`, reason.
-fn parse_waivers(text: &str) -> Result<Vec<Waiver>> {
-    let mut waivers = Vec::new();
-    for (index, line) in text.lines().enumerate() {
-        let line = line.trim();
-        if line.is_empty() || line.starts_with('#') {
-            continue;
-        }
-        let mut words = line.splitn(3, char::is_whitespace);
-        match (words.next(), words.next(), words.next().map(str::trim)) {
-            (Some(patch), Some(kind), Some(reason)) if !reason.is_empty() => waivers.push(Waiver {
-                patch: patch.to_owned(),
-                kind: kind.to_owned(),
-                reason: reason.to_owned(),
-            }),
-            _ => bail!("line {}: not `PATCH TYPE reason`: {line}", index + 1),
-        }
-    }
-    Ok(waivers)
-}
-
-/// A line of `checkpatch --terse --show-types`.
-#[derive(Debug, PartialEq, Eq)]
-struct Finding {
-    kind: String,
-    text: String,
-}
-
-fn parse_findings(out: &str) -> Vec<Finding> {
+/// The type and the text of each line of `checkpatch --terse --show-types`.
+fn parse_findings(out: &str) -> Vec<(String, String)> {
     // Cannot fail: the pattern is a constant, and a test uses it.
     #[expect(clippy::unwrap_used, reason = "constant pattern")]
     let pattern = Regex::new(r"^\S*?:?(\d+): (ERROR|WARNING|CHECK):([A-Z0-9_]+): (.*)$").unwrap();
     out.lines()
         .filter_map(|line| pattern.captures(line))
-        .map(|found| Finding {
-            kind: found[3].to_owned(),
-            text: format!(
+        .map(|found| {
+            let text = format!(
                 "line {}: {} {}: {}",
                 &found[1], &found[2], &found[3], &found[4]
-            ),
+            );
+            (found[3].to_owned(), text)
         })
         .collect()
 }
@@ -347,10 +313,8 @@ const CHECKPATCH: &str =
 fn checkpatch(session: &Session<'_>, report: &mut Report) -> Result<()> {
     let ctx = session.ctx;
     let path = ctx.root.join("scripts/checkpatch-waivers");
-    let waivers = match fs::read_to_string(&path) {
-        Ok(text) => parse_waivers(&text).with_context(|| ctx.show(&path))?,
-        Err(_) => Vec::new(),
-    };
+    let waivers = fs::read_to_string(&path).with_context(|| ctx.show(&path))?;
+    let waivers = parse_waivers(&waivers).with_context(|| ctx.show(&path))?;
     let mut used = vec![false; waivers.len()];
     let linux = ctx.linux();
     let log = ctx.fresh_log("checkpatch")?;
@@ -370,13 +334,11 @@ fn checkpatch(session: &Session<'_>, report: &mut Report) -> Result<()> {
         })?;
         let findings = parse_findings(&out);
         let mut problems = Vec::new();
-        for finding in &findings {
-            let waived = waivers
-                .iter()
-                .position(|waiver| name.contains(&waiver.patch) && waiver.kind == finding.kind);
-            match waived {
+        for (kind, text) in &findings {
+            let waives = |(patch, waived): &(&str, &str)| name.contains(patch) && waived == kind;
+            match waivers.iter().position(waives) {
                 Some(waiver) => used[waiver] = true,
-                None => problems.push(finding.text.clone()),
+                None => problems.push(text.clone()),
             }
         }
         // An exit status without a finding that we understand is no success.
@@ -393,7 +355,7 @@ fn checkpatch(session: &Session<'_>, report: &mut Report) -> Result<()> {
         .iter()
         .zip(&used)
         .filter(|(_, used)| !**used)
-        .map(|(waiver, _)| format!("{} {}: waives nothing", waiver.patch, waiver.kind))
+        .map(|((patch, kind), _)| format!("{patch} {kind}: waives nothing"))
         .collect();
     report.check("every waiver of checkpatch is needed", &idle, None);
     Ok(())
@@ -401,17 +363,8 @@ fn checkpatch(session: &Session<'_>, report: &mut Report) -> Result<()> {
 
 /// Runs the script that compares the C header with the Rust source.
 fn generated_header(session: &Session<'_>, report: &mut Report) -> Result<()> {
-    const HEADER: &str = "include/linux/mayexec.h";
     let ctx = session.ctx;
     let name = "cbindgen writes the prototypes that the series has";
-    if !session
-        .tree
-        .git
-        .ok(["cat-file", "-e", &format!("{}:{HEADER}", session.tip())])?
-    {
-        report.skip(name, &format!("the series adds no {HEADER} yet"));
-        return Ok(());
-    }
     let log = ctx.fresh_log("cbindgen")?;
     let script = ctx.root.join("scripts/prototypes.sh");
     let tip = session.at(session.tip())?;
@@ -452,14 +405,7 @@ mod tests {
     #[test]
     fn waivers_need_a_reason() {
         let text = "# comment\n\nselftests LONG_LINE  the table reads better whole\n";
-        assert_eq!(
-            parse_waivers(text).unwrap(),
-            [Waiver {
-                patch: "selftests".to_owned(),
-                kind: "LONG_LINE".to_owned(),
-                reason: "the table reads better whole".to_owned()
-            }]
-        );
+        assert_eq!(parse_waivers(text).unwrap(), [("selftests", "LONG_LINE")]);
         assert!(parse_waivers("selftests LONG_LINE\n").is_err());
         assert!(parse_waivers("selftests\n").is_err());
     }
@@ -471,9 +417,9 @@ mod tests {
                    total: 0 errors\n";
         let found = parse_findings(out);
         assert_eq!(found.len(), 2);
-        assert_eq!(found[0].kind, "LONG_LINE");
+        assert_eq!(found[0].0, "LONG_LINE");
         assert_eq!(
-            found[1].text,
+            found[1].1,
             "line 9: CHECK BRACES: braces {} should be used: here"
         );
         assert!(parse_findings("").is_empty());
