@@ -8,6 +8,8 @@ BASE ?= 7.3
 # A git clone of Linux to use instead of Debian's source: it gets work trees of its
 # own below build/ and, from prep, a branch; what is checked out there stays.
 KDIR ?=
+# A kernel's image that make system boots instead of building one.
+KERNEL ?=
 # Set FORCE=1 to overwrite or remove work that patches/ does not have.
 FORCE ?=
 
@@ -23,7 +25,7 @@ lab = scripts/lab.sh $(1) --base '$(BASE)' \
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test verify kernel export shell kselftest breaks bench \
-	submit-check bases prep dry-run send range-diff projects results release clean
+	submit-check bases prep dry-run send range-diff projects system results release clean
 
 help: ## list these verbs
 	@sed -n -e 's/^##@ \(.*\)/\n\1:/p' -e 's/^\([a-z-]*\): ## /  make \1\t/p' Makefile | expand -t 22
@@ -67,6 +69,9 @@ results: ## put what the verbs left into docs/results.md, docs/demo.svg and brea
 
 projects: ## build and test interpreters that use the flag; NAMES="dash bash" picks
 	@scripts/projects.sh $(NAMES)
+
+system: ## boot a Debian with them under MOUNT and attack it; IMAGE=1 leaves a disk image
+	@$(call lab,system,$(if $(KERNEL),--kernel '$(KERNEL)') $(if $(IMAGE),--image))
 
 ##@ Submit it
 

@@ -5,8 +5,9 @@
 # has, builds it as it is and with the patches of patches/projects/NAME/, runs the
 # project's own test suite on both and compares.
 #
-# Usage: scripts/projects.sh [NAME...]      without names: every project
+# Usage: scripts/projects.sh [--build] [NAME...]      without names: every project
 #
+# --build makes the patched programs and runs no suite, for who wants to install them.
 # patches/projects/NAME/project has one `key: value` a line:
 #   source     `crate` if crates.io has it, else it is a source package of Debian 12 or 13
 #   package    its name there
@@ -120,12 +121,14 @@ make_tree() {
 	kind=$1
 	[ "$kind" = patched ] || [ -n "$(field test)" ] || [ -z "$(field check)" ] || return 0
 	tree=$out/$name/$kind
-	stamp=$out/$name/$kind.done
+	stamp=$out/$name/$kind.$last
 	inputs="$dir/project"
 	[ "$kind" = plain ] || inputs="$inputs $header $(echo "$dir"/*.patch)"
 	# shellcheck disable=SC2086 # a list
 	sum=$(cat $inputs | sha256sum)
-	[ "$(cat "$stamp" 2>/dev/null)" != "$sum" ] || return 0
+	for made in "$stamp" "$out/$name/$kind.test"; do
+		[ "$(cat "$made" 2>/dev/null)" != "$sum" ] || return 0
+	done
 	rm -f "$stamp"
 	unpack "$tree"
 	if [ "$kind" = patched ]; then
@@ -135,7 +138,7 @@ make_tree() {
 				"log: build/logs/projects-$name-am.log; tree: build/projects/$name/patched"
 		[ -z "$(field header)" ] || cp "$header" "$tree/$(field header)"
 	fi
-	for step in build test; do
+	for step in $steps; do
 		command=$(field "$step")
 		[ -n "$command" ] || continue
 		say "$kind: $step"
@@ -191,7 +194,7 @@ compare() {
 	failures patched >"$out/$name/patched.failures"
 	worse=$(comm -13 "$out/$name/plain.failures" "$out/$name/patched.failures")
 	[ -z "$worse" ] || {
-		rm -f "$out/$name/patched.done"
+		rm -f "$out/$name/patched.test"
 		fail "$name: the suite is worse with the patch:" "$worse" \
 			"logs: build/logs/projects-$name-plain-test.log and ...-patched-test.log" \
 			"next: run it again, which tests the patched tree anew"
@@ -199,6 +202,12 @@ compare() {
 	passed "built; $changed changed lines; suite as before ($(grep -vc '^exit code' "$out/$name/plain.failures") lines name a failure in both)"
 }
 
+steps="build test"
+[ "${1-}" != --build ] || {
+	steps=build
+	shift
+}
+last=${steps##* }
 # shellcheck disable=SC2046 # a list
 [ $# -gt 0 ] || set -- $(cd patches/projects && echo */project | sed 's,/project,,g')
 [ -e "$header" ] || fail "userspace/open_code/open_code.h is missing"
@@ -208,7 +217,7 @@ for name; do
 	[ -e "$dir/project" ] || fail "no such project: $name" "there are: $(cd patches/projects && echo */project)"
 	mkdir -p "$out/$name"
 	fetch
-	make_tree plain
+	[ "$last" = build ] || make_tree plain
 	make_tree patched
-	compare
+	[ "$last" = build ] || compare
 done

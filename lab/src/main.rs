@@ -21,6 +21,7 @@ mod report;
 mod results;
 mod root;
 mod rows;
+mod section;
 mod selftests;
 mod series;
 mod session;
@@ -28,6 +29,7 @@ mod submit;
 mod submit_check;
 mod suites;
 mod svg;
+mod system;
 mod tap;
 mod toolchain;
 mod tree;
@@ -114,6 +116,15 @@ enum Verb {
     Send,
     /// Show what changed since the version that was sent or tagged last
     RangeDiff,
+    /// Boot a Debian with patched interpreters under the policy, and attack it
+    System {
+        /// An image of a kernel of the series to boot instead of building one
+        #[arg(long)]
+        kernel: Option<PathBuf>,
+        /// Also leave the system as a disk image that starts by itself
+        #[arg(long)]
+        image: bool,
+    },
     /// A shell in a guest that runs the kernel
     Shell,
     /// Remove what was built; refuses to remove work that patches/ does not have
@@ -189,6 +200,12 @@ fn run(args: &Args) -> Result<bool> {
         Verb::DryRun => submit::dry_run(&ctx),
         Verb::Send => submit::send(&ctx),
         Verb::RangeDiff => submit::range_diff(&ctx).map(|()| true),
+        Verb::System { kernel, image } => {
+            let kernel = kernel
+                .as_deref()
+                .filter(|path| !path.as_os_str().is_empty());
+            system::run(&ctx, kernel, *image)
+        }
         Verb::Shell => {
             if !std::io::stdin().is_terminal() {
                 bail!("a shell needs a terminal; `make kselftest` and `make demo` do not");

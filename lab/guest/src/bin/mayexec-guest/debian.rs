@@ -43,7 +43,7 @@ const TMP_MOUNT: [&str; 2] = [
     "/usr/lib/systemd/system/tmp.mount",
 ];
 
-/// The example that is put in force last.
+/// The example that puts the system's policy in force.
 pub(crate) const SYSCTL_CONF: (&str, &str) = (
     "/etc/sysctl.d/60-mayexec.conf",
     include_str!("../../../../../userspace/rollout/sysctl.d/60-mayexec.conf"),

@@ -313,11 +313,8 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// The system's policy: noexec mounts first, then both checks, by what a boot runs.
+    /// The system's policy: noexec mounts first, by what a boot runs, then both checks.
     fn by_sysctl(&self, checks: &mut Checks, right: &[Outcome]) -> Result<()> {
-        self.scene.sysctl(1)?;
-        self.still_works(checks, "fs.open_mayexec_enforce=1", &[], right)?;
-        self.drops(checks, "fs.open_mayexec_enforce=1", &[], true)?;
         let (path, text) = SYSCTL_CONF;
         put(path, text, 0o644)?;
         debian::succeed(MAYEXEC, &["run", "sh", "/etc/init.d/procps", "start"])?;
@@ -325,8 +322,11 @@ impl Walk<'_> {
         checks.equal(
             "a boot puts the example's policy in force",
             value.trim(),
-            "3",
+            "1",
         );
+        self.still_works(checks, "fs.open_mayexec_enforce=1", &[], right)?;
+        self.drops(checks, "fs.open_mayexec_enforce=1", &[], true)?;
+        self.scene.sysctl(3)?;
         self.still_works(checks, "fs.open_mayexec_enforce=3", &[], right)?;
         self.drops(checks, "fs.open_mayexec_enforce=3", &[], true)?;
         self.unmarked(checks, "fs.open_mayexec_enforce=3", &[])?;

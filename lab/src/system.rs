@@ -1,0 +1,547 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `make system`: a Debian whose interpreters open with `O_MAYEXEC`, booted under the
+//! policy from its first process on, and attacked.
+//!
+//! scripts/system.sh builds the disk, scripts/system/ holds what runs in the guest. Here
+//! the guest is booted and what it printed is judged.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use crate::ctx::Ctx;
+use crate::kernel::Variant;
+use crate::proc::{self, Logged};
+use crate::report::Report;
+use crate::section;
+use crate::session::Session;
+use crate::tap::{self, Case, Verdict};
+use crate::ui::Stage;
+
+/// The kernel of a whole distribution.
+const SYSTEM: Variant = Variant {
+    name: "system",
+    fragment: Some("system.config"),
+    lines: &[],
+};
+
+/// The interpreters that replace Debian's, if patches/projects/ has them.
+const INTERPRETERS: [&str; 7] = ["dash", "bash", "busybox", "mawk", "make", "perl", "python"];
+
+/// Places that may execute on the first day, and why an attacker's code runs there.
+const OPEN_PLACES: [(&str, &str); 2] = [
+    (
+        "/home/alice",
+        "the user's own home is mounted without noexec on the first day",
+    ),
+    (
+        "own mount",
+        "who may create a user namespace mounts a file system without noexec in it",
+    ),
+];
+
+/// How long one boot may take, trials included.
+const LIMIT: Duration = Duration::from_secs(3600);
+
+/// What a boot is for.
+struct Scene {
+    /// The word that the guest's script knows it by.
+    word: &'static str,
+    /// The value of fs.open_mayexec_enforce, on the kernel's command line.
+    policy: u8,
+}
+
+/// What a boot printed.
+struct Boot {
+    cases: Vec<Case>,
+    trouble: Vec<String>,
+    lines: Vec<String>,
+    log: PathBuf,
+}
+
+/// Builds the disk, boots each scene and judges it; whether everything was as it should be.
+pub(crate) fn run(ctx: &Ctx, kernel: Option<&Path>, image: bool) -> Result<bool> {
+    let interpreters: Vec<&str> = INTERPRETERS
+        .into_iter()
+        .filter(|name| {
+            ctx.root
+                .join("patches/projects")
+                .join(name)
+                .join("project")
+                .is_file()
+        })
+        .collect();
+    let kernel = match kernel {
+        Some(path) if path.is_file() => path.to_owned(),
+        Some(path) => bail!("{} is not a kernel's image", path.display()),
+        None => {
+            let session = Session::open(ctx)?;
+            let kernel = session.kernel("the system's kernel", session.tip(), &SYSTEM)?;
+            kernel.image()
+        }
+    };
+    let log = ctx.fresh_log("system-disk.log")?;
+    let stage = Stage::begin("build the system's disk", Some(&log));
+    Logged::new("building the system's disk", &log).run(
+        Command::new(ctx.root.join("scripts/system.sh")).args(&interpreters),
+        |line| {
+            if !line.is_empty() {
+                stage.at(line);
+            }
+        },
+    )?;
+    stage.done("");
+    if image {
+        let made =
+            proc::capture(Command::new(ctx.root.join("scripts/system-image.sh")).arg(&kernel))?;
+        print!("{made}");
+    }
+
+    let mut report = Report::new();
+    let scene = |word, policy| boot(ctx, &kernel, &Scene { word, policy });
+    let plain = scene("works", 0)?;
+    say(&mut report, "policy 0", &plain);
+    report.check(
+        "policy 0: each way of running a file runs it",
+        &idle_ways(&plain.lines),
+        Some(&plain.log),
+    );
+    let attacked = scene("attack", 1)?;
+    say(&mut report, "policy 1", &attacked);
+    let (before, after) = (failed_units(&plain.lines), failed_units(&attacked.lines));
+    let broken: Vec<String> = after.difference(&before).cloned().collect();
+    report.check(
+        "policy 1: no unit fails that does not fail without it",
+        &broken,
+        Some(&attacked.log),
+    );
+    let tries = Tries::of(&attacked.lines);
+    report.check(
+        &format!("policy 1: {}", tries.summary()),
+        &tries.problems(),
+        Some(&attacked.log),
+    );
+    let home = scene("home", 1)?;
+    say(&mut report, "policy 1, noexec /home", &home);
+    let observed = scene("observe", 7)?;
+    say(&mut report, "policy 7", &observed);
+    let packages = by_package(&observed.lines);
+    report.check(
+        "policy 7: the trace names what FILE would refuse",
+        &if packages.is_empty() {
+            vec!["the trace named no file".to_owned()]
+        } else {
+            Vec::new()
+        },
+        Some(&observed.log),
+    );
+    section::put(
+        ctx,
+        "A Debian under MOUNT",
+        &page(
+            &interpreters,
+            &[&plain, &attacked, &home, &observed],
+            &tries,
+            &packages,
+        )?,
+    )?;
+    Ok(report.close())
+}
+
+/// Boots the disk, which stays as it is, and reads what the trials print.
+fn boot(ctx: &Ctx, kernel: &Path, scene: &Scene) -> Result<Boot> {
+    let name = format!("system-{}-{}", scene.word, scene.policy);
+    let log = ctx.fresh_log(&format!("{name}.log"))?;
+    let console = ctx.fresh_log(&format!("{name}-console.log"))?;
+    let stage = Stage::begin(
+        &format!("boot the system: {}, policy {}", scene.word, scene.policy),
+        Some(&log),
+    );
+    let path = |path: &Path| path.to_string_lossy().replace(',', ",,");
+    let mut qemu = Command::new("qemu-system-x86_64");
+    qemu.args(["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"])
+        .args(["-machine", "q35", "-cpu", "max", "-m", "2G", "-smp", "2"])
+        .args(["-accel", "tcg,thread=multi"])
+        .arg("-kernel")
+        .arg(kernel)
+        .arg("-drive")
+        .arg(format!(
+            "file={},format=raw,if=virtio,snapshot=on",
+            path(&ctx.build.join("system/root.ext4"))
+        ))
+        .arg("-chardev")
+        .arg(format!("file,id=console,path={}", path(&console)))
+        .args(["-serial", "chardev:console"])
+        .args(["-device", "virtio-serial-pci"])
+        .args(["-chardev", "stdio,id=output,signal=off"])
+        .args(["-device", "virtconsole,chardev=output"])
+        .arg("-append")
+        .arg(format!(
+            "console=ttyS0 root=/dev/vda rw panic=-1 no_timer_check systemd.getty_auto=no \
+             trace_event=mayexec:open_mayexec trace_buf_size=8M trial={} sysctl.fs.open_mayexec_enforce={}",
+            scene.word, scene.policy
+        ));
+    let mut lines: Vec<String> = Vec::new();
+    let (mut cases, mut tries) = (0, 0);
+    let status = Logged::new("the system", &log)
+        .limit(LIMIT)
+        .status(&mut qemu, |line| {
+            let line = line.trim_end();
+            if !line.is_empty() {
+                cases += usize::from(line.starts_with("ok ") || line.starts_with("not ok "));
+                tries += usize::from(line.starts_with("try: "));
+                lines.push(line.to_owned());
+            }
+            stage.at(&format!("{cases} cases, {tries} ways tried"));
+        })?;
+    if !status.success() {
+        bail!("qemu failed ({status}): {}", proc::file_tail(&log, 5));
+    }
+    stage.done(&format!("{cases} cases, {tries} ways tried"));
+    let (cases, trouble) = tap::program(&name, &lines.join("\n"));
+    let mut trouble: Vec<String> = trouble.into_iter().collect();
+    let text = fs::read(&console).with_context(|| format!("cannot read {}", console.display()))?;
+    trouble.extend(crate::guest::complaints(&String::from_utf8_lossy(&text)));
+    if !trouble.is_empty() {
+        trouble.push(format!(
+            "the console's end:\n{}",
+            proc::file_tail(&console, 8)
+        ));
+    }
+    Ok(Boot {
+        cases,
+        trouble,
+        lines,
+        log,
+    })
+}
+
+/// Reports a boot's cases, and that it came to its end.
+fn say(report: &mut Report, what: &str, boot: &Boot) {
+    for case in &boot.cases {
+        let name = format!("{what}: {}", case.name);
+        match case.verdict {
+            Verdict::Fail => report.fail(
+                &name,
+                &said_before(&boot.lines, &case.name),
+                Some(&boot.log),
+            ),
+            Verdict::Skip => report.skip(&name, &case.detail),
+            Verdict::Pass => report.pass(&name),
+        }
+    }
+    report.check(
+        &format!("{what}: the system comes to the end of its trials"),
+        &boot.trouble,
+        Some(&boot.log),
+    );
+}
+
+/// The comment lines before the result of a case.
+fn said_before(lines: &[String], name: &str) -> String {
+    let at = lines
+        .iter()
+        .position(|line| line.starts_with("not ok ") && line.ends_with(&format!(" - {name}")))
+        .unwrap_or(0);
+    let from = lines[..at]
+        .iter()
+        .rposition(|line| !line.starts_with("# "))
+        .map_or(0, |last| last + 1);
+    lines[from..at].join("\n")
+}
+
+fn failed_units(lines: &[String]) -> BTreeSet<String> {
+    lines
+        .iter()
+        .filter_map(|line| line.strip_prefix("failed: "))
+        .map(str::to_owned)
+        .collect()
+}
+
+/// Ways that do not run even without a policy, so that their refusal would show nothing.
+/// What execve(2) itself refuses on a noexec mount is not among them.
+fn idle_ways(lines: &[String]) -> Vec<String> {
+    let tries = lines
+        .iter()
+        .filter_map(|line| line.strip_prefix("try: control\t"));
+    let mut count = 0;
+    let mut idle = Vec::new();
+    for line in tries {
+        count += 1;
+        let words: Vec<&str> = line.split('\t').collect();
+        if words.get(2) != Some(&"elf") && words.get(5..) != Some(&["ran", "ran"]) {
+            idle.push(line.replace('\t', ", "));
+        }
+    }
+    if count == 0 {
+        idle.push("no way was tried".to_owned());
+    }
+    idle
+}
+
+/// What the attackers tried: ways of interpreters, each with two modes of the file.
+#[derive(Debug, Default)]
+struct Tries {
+    /// Starts of ways that the policy must refuse, by attacker, in noexec places.
+    refusable: BTreeMap<String, usize>,
+    /// Those of them that ran.
+    ran: Vec<String>,
+    /// Starts that ran as documented, by the reason.
+    open: BTreeMap<String, usize>,
+    /// Writable places without noexec that nobody documented.
+    unknown: BTreeSet<String>,
+    /// What the container's root got rid of.
+    escapes: Vec<String>,
+    /// Lines that could not be read.
+    garbled: Vec<String>,
+    /// The places, by attacker.
+    places: BTreeMap<String, BTreeSet<String>>,
+}
+
+impl Tries {
+    fn of(lines: &[String]) -> Self {
+        let mut tries = Self::default();
+        for line in lines {
+            if let Some(escape) = line.strip_prefix("escape: ") {
+                tries.escapes.push(escape.to_owned());
+            } else if let Some(line) = line.strip_prefix("try: ") {
+                tries.line(line);
+            }
+        }
+        tries
+    }
+
+    fn line(&mut self, line: &str) {
+        let words: Vec<&str> = line.split('\t').collect();
+        let [who, place, mount, project, way, kind, results @ ..] = words.as_slice() else {
+            self.garbled.push(line.to_owned());
+            return;
+        };
+        if results.len() != 2 {
+            self.garbled.push(line.to_owned());
+            return;
+        }
+        self.places
+            .entry((*who).to_owned())
+            .or_default()
+            .insert((*place).to_owned());
+        let open_place = OPEN_PLACES.iter().find(|(open, _)| open == place);
+        if *mount == "exec" && open_place.is_none() {
+            self.unknown.insert(format!("{who}: {place}"));
+        }
+        for (mode, result) in ["0644", "0755"].into_iter().zip(results) {
+            let ran = *result == "ran";
+            match (*kind, open_place) {
+                ("open", _) => {
+                    if ran {
+                        self.opened("standard input and the command line, which are no files");
+                    }
+                }
+                (_, Some((_, why))) => {
+                    if ran {
+                        self.opened(why);
+                    }
+                }
+                _ => {
+                    *self.refusable.entry((*who).to_owned()).or_default() += 1;
+                    if ran {
+                        self.ran
+                            .push(format!("{who}: {project}, {way}, {place}, {mode}"));
+                    }
+                }
+            }
+        }
+    }
+
+    fn opened(&mut self, why: &str) {
+        *self.open.entry(why.to_owned()).or_default() += 1;
+    }
+
+    fn total(&self) -> usize {
+        self.refusable.values().sum()
+    }
+
+    fn summary(&self) -> String {
+        format!(
+            "{} tries on noexec mounts, {} ran",
+            self.total(),
+            self.ran.len()
+        )
+    }
+
+    fn problems(&self) -> Vec<String> {
+        let mut problems = self.ran.clone();
+        problems.extend(self.garbled.iter().map(|line| format!("garbled: {line}")));
+        problems.extend(self.escapes.iter().map(|line| format!("escape: {line}")));
+        problems.extend(
+            self.unknown
+                .iter()
+                .map(|place| format!("writable and not noexec: {place}")),
+        );
+        for who in ["user", "service", "container"] {
+            if !self.refusable.contains_key(who) {
+                problems.push(format!("the attacker `{who}` tried nothing"));
+            }
+        }
+        problems
+    }
+}
+
+/// What the trace says that FILE would refuse: files and opens by package.
+fn by_package(lines: &[String]) -> BTreeMap<String, (usize, usize)> {
+    let mut packages: BTreeMap<String, (usize, usize)> = BTreeMap::new();
+    for line in lines {
+        let Some(rest) = line.strip_prefix("file: ") else {
+            continue;
+        };
+        if let [package, opens, _] = rest.split('\t').collect::<Vec<_>>().as_slice() {
+            let sum = packages.entry((*package).to_owned()).or_default();
+            sum.0 += 1;
+            sum.1 += opens.parse::<usize>().unwrap_or(0);
+        }
+    }
+    packages
+}
+
+/// The section of docs/results.md.
+fn page(
+    interpreters: &[&str],
+    boots: &[&Boot],
+    tries: &Tries,
+    packages: &BTreeMap<String, (usize, usize)>,
+) -> Result<String> {
+    let date = proc::capture(Command::new("date").args(["-u", "+%Y-%m-%d"]))?;
+    let versions = boots
+        .first()
+        .and_then(|boot| {
+            boot.lines
+                .iter()
+                .find_map(|line| line.strip_prefix("# policy 0, "))
+        })
+        .unwrap_or_default();
+    let passed = |boot: &Boot| {
+        let passed = boot
+            .cases
+            .iter()
+            .filter(|case| case.verdict == Verdict::Pass);
+        format!("{} of {}", passed.count(), boot.cases.len())
+    };
+    let mut text = format!(
+        "`make system`, {}: Debian 12, {versions}, in qemu without KVM. Patched: {}.\n\n\
+         | boot | cases that passed |\n|---|---|\n",
+        date.trim(),
+        interpreters.join(", ")
+    );
+    let names = [
+        "policy 0, the day's work",
+        "policy 1 (MOUNT), the same, what is known to break, the attackers",
+        "policy 1 with a noexec /home, logins",
+        "policy 7 (LOG_ONLY), the day's work, then one service under the securebit",
+    ];
+    for (name, boot) in names.iter().zip(boots) {
+        writeln!(text, "| {name} | {} |", passed(boot))?;
+    }
+    writeln!(
+        text,
+        "\nAttackers tried each way of each interpreter in each directory that they could write, \
+         with a file of mode 0644 and one of 0755: {}.\n\n\
+         | attacker | tries on noexec mounts | writable places |\n|---|---|---|",
+        tries.summary()
+    )?;
+    for (who, count) in &tries.refusable {
+        let places: Vec<String> = tries
+            .places
+            .get(who)
+            .into_iter()
+            .flatten()
+            .map(|place| format!("`{place}`"))
+            .collect();
+        writeln!(text, "| {who} | {count} | {} |", places.join(", "))?;
+    }
+    writeln!(text, "\nWhat ran, and is documented as open:\n")?;
+    for (why, count) in &tries.open {
+        writeln!(text, "* {count}: {why}.")?;
+    }
+    writeln!(
+        text,
+        "\nUnder policy 7 the trace named what FILE would refuse of the day's work:\n\n\
+         | package | files | opens |\n|---|---|---|"
+    )?;
+    let mut sorted: Vec<_> = packages.iter().collect();
+    sorted.sort_by_key(|(_, (files, _))| std::cmp::Reverse(*files));
+    for (package, (files, opens)) in sorted {
+        writeln!(text, "| {package} | {files} | {opens} |")?;
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(text: &[&str]) -> Vec<String> {
+        text.iter().map(|&line| line.to_owned()).collect()
+    }
+
+    const TRIED: [&str; 3] = [
+        "try: user\t/tmp\tnoexec\tdash\targument\trefuse\trefused\trefused",
+        "try: service\t/tmp\tnoexec\tdash\targument\trefuse\trefused\trefused",
+        "try: container\t/tmp\tnoexec\tdash\tstdin\topen\tran\tran",
+    ];
+
+    #[test]
+    fn what_ran_is_a_problem_unless_it_is_documented() {
+        let mut tried = lines(&TRIED);
+        tried.push(
+            "try: container\t/tmp\tnoexec\tdash\targument\trefuse\trefused\trefused".to_owned(),
+        );
+        tried.push("try: container\town mount\texec\tdash\targument\trefuse\tran\tran".to_owned());
+        let tries = Tries::of(&tried);
+        assert_eq!(tries.problems(), [""; 0]);
+        assert_eq!(tries.summary(), "6 tries on noexec mounts, 0 ran");
+        assert_eq!(tries.open.values().sum::<usize>(), 4);
+
+        tried.push("try: user\t/dev/shm\tnoexec\tdash\t`.`\trefuse\trefused\tran".to_owned());
+        assert_eq!(
+            Tries::of(&tried).problems(),
+            ["user: dash, `.`, /dev/shm, 0755"]
+        );
+    }
+
+    #[test]
+    fn a_place_nobody_thought_of_and_an_idle_attacker_are_problems() {
+        let mut tried = lines(&TRIED);
+        tried.push(
+            "try: service\t/var/lib/x\texec\tdash\targument\trefuse\trefused\trefused".to_owned(),
+        );
+        tried.push("try: service\tcut".to_owned());
+        tried.push("escape: /tmp is exec now".to_owned());
+        assert_eq!(
+            Tries::of(&tried).problems(),
+            [
+                "garbled: service\tcut",
+                "escape: /tmp is exec now",
+                "writable and not noexec: service: /var/lib/x",
+                "the attacker `container` tried nothing",
+            ]
+        );
+    }
+
+    #[test]
+    fn files_are_summed_by_package() {
+        let packages = by_package(&lines(&[
+            "file: lsb-base\t3\t/lib/lsb/init-functions",
+            "file: bash\t1\t/etc/a",
+            "file: bash\t2\t/etc/b",
+            "ok 1 - x",
+        ]));
+        assert_eq!(packages["bash"], (2, 3));
+        assert_eq!(packages["lsb-base"], (1, 3));
+    }
+}

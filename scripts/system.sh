@@ -1,0 +1,166 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+# Builds the disk of a Debian 12 whose interpreters open with O_MAYEXEC: Debian's own
+# packages, patched interpreters over their binaries, the mounts of the rollout, and
+# the trials of scripts/system/. Nothing is built again whose inputs are the same.
+#
+# Usage: scripts/system.sh NAME...      the projects whose interpreters are installed
+set -eu
+cd "$(dirname "$0")/.."
+top=$PWD
+out=$top/build/system
+logs=$top/build/logs
+rollout=$(find . -path ./build -prune -o -type d -name rollout -print | head -n 1)
+packages="systemd systemd-sysv libpam-systemd dbus cron logrotate python3 perl make busybox
+	initramfs-tools libcap2-bin apt-utils procps"
+# The disk as a sparse file; a boot writes to none of it.
+size=2G
+export LC_ALL=C
+umask 022
+
+fail() {
+	printf 'system: %s\n' "$@" >&2
+	exit 1
+}
+
+# in_root COMMAND...: as root, or as the root of a user namespace with this user's
+# subordinate IDs.
+in_root() {
+	if [ "$(id -u)" = 0 ]; then
+		"$@"
+	else
+		unshare --map-root-user --map-auto "$@"
+	fi
+}
+
+bootstrap() {
+	mirror=$(apt-get indextargets --format "\$(REPO_URI) \$(RELEASE)" 'Created-By: Packages' |
+		awk '$2 ~ /^(bookworm|trixie|forky|stable|testing|sid)$/ { print $1; exit }')
+	[ -n "$mirror" ] || fail "apt's configuration names no Debian mirror (see apt-get indextargets)"
+	echo "bootstrap Debian 12 (log: build/logs/system-bootstrap.log)"
+	# shellcheck disable=SC2086 # a list
+	nice mmdebstrap --variant=minbase --include="$(echo $packages | tr ' ' ,)" \
+		--keyring=/usr/share/keyrings/debian-archive-keyring.gpg --format=tar \
+		bookworm "$base.part" "$mirror" >"$logs/system-bootstrap.log" 2>&1 </dev/null ||
+		fail "cannot bootstrap Debian 12: is the network up, is there space left?" \
+			"$(tail -n 3 "$logs/system-bootstrap.log")" "log: build/logs/system-bootstrap.log"
+	mv "$base.part" "$base"
+}
+
+# field NAME KEY: its value in the project's file.
+field() {
+	sed -n "s/^$2: *//p" "patches/projects/$1/project"
+}
+
+# install_interpreter NAME PATH: over Debian's own, as whose version it must be.
+install_interpreter() {
+	[ -x "$root$2" ] || fail "Debian 12 has no $2 for the patched $1 to replace"
+	install -m 0755 "build/projects/$1/patched/$(field "$1" binary)" "$root$2"
+	strip "$root$2"
+	known "$1" "${2##*/}"
+}
+
+# known NAME COMMAND: lets the attackers try the ways of this interpreter.
+known() {
+	{
+		echo "installed: $2"
+		grep -E '^(file|code|refuse|open): ' "patches/projects/$1/project"
+	} >"$root/usr/lib/mayexec/projects/$1"
+}
+
+# The root file system below $root, from the bootstrap's archive.
+assemble() {
+	rm -rf "$root"
+	mkdir -p "$root"
+	tar -xf "$base" -C "$root" --numeric-owner --exclude=./dev/*
+	echo debian >"$root/etc/hostname"
+	echo '127.0.0.1 localhost debian' >"$root/etc/hosts"
+	cp -R scripts/system/etc "$root/"
+	mkdir -p "$root/usr/lib/mayexec/projects" "$root/srv/web/cgi-bin"
+	cp scripts/system/lib/* scripts/projects-try.sh "$root/usr/lib/mayexec/"
+	cp scripts/system/ways/* "$root/usr/lib/mayexec/projects/"
+	mv "$root/usr/lib/mayexec/hello.pl" "$root/srv/web/cgi-bin/hello"
+	chmod 0755 "$root/srv/web/cgi-bin/hello"
+	cp -R scripts/system/package "$root/usr/lib/mayexec/trial"
+	dpkg-deb --root-owner-group --build "$root/usr/lib/mayexec/trial" "$root/usr/lib/mayexec/trial.deb" >/dev/null
+	rm -r "$root/usr/lib/mayexec/trial"
+
+	# The rollout, as its README says.
+	cp -R "$rollout/systemd/tmp.mount.d" "$rollout/systemd/user-runtime-dir@.service.d" \
+		"$rollout/systemd/var-tmp.mount" "$rollout/systemd/srv-www-upload.mount" \
+		"$root/usr/share/systemd/tmp.mount" "$root/etc/systemd/system/"
+	cp "$rollout/tmpfiles.d/upload.conf" "$root/etc/tmpfiles.d/"
+	{
+		echo '/dev/root / ext4 defaults 0 0'
+		cat "$rollout/fstab"
+	} >"$root/etc/fstab"
+	systemctl --root="$root" --quiet enable tmp.mount var-tmp.mount srv-www-upload.mount \
+		web.service tick.timer trials.service
+
+	# A user who logs in, with Debian's own files and some that shells read.
+	echo 'alice:x:1000:1000::/home/alice:/bin/bash' >>"$root/etc/passwd"
+	echo 'alice:x:1000:' >>"$root/etc/group"
+	# Nobody has a password: the image is to try things in.
+	echo 'alice::19000:0:99999:7:::' >>"$root/etc/shadow"
+	sed -i 's/^root:[^:]*:/root::/' "$root/etc/shadow"
+	cp -R "$root/etc/skel" "$root/home/alice"
+	echo 'from_profile=profile' >>"$root/home/alice/.profile"
+	# Debian's .bashrc returns at its begin if the shell is not interactive.
+	echo 'from_bashrc=bashrc' >>"$root/home/alice/.bashrc"
+	echo ':' >"$root/home/alice/.shinit"
+	cp -R scripts/system/project "$root/home/alice/project"
+	chown -R 1000:1000 "$root/home/alice"
+	for name; do
+		case $name in
+		dash) install_interpreter dash /usr/bin/dash ;;
+		bash) install_interpreter bash /usr/bin/bash ;;
+		busybox) install_interpreter busybox /usr/bin/busybox ;;
+		mawk) install_interpreter mawk /usr/bin/mawk ;;
+		perl) install_interpreter perl /usr/bin/perl ;;
+		make) install_interpreter make /usr/bin/make ;;
+		python) install_interpreter python /usr/bin/python3.11 && known python python3 ;;
+		*) fail "nobody said where Debian has $name: see assemble() in scripts/system.sh" ;;
+		esac
+	done
+	rm -f "$image.part"
+	mke2fs -q -t ext4 -L mayexec -d "$root" "$image.part" "$size" ||
+		fail "cannot write $image: is there space left?"
+	rm -rf "$root"
+	mv "$image.part" "$image"
+}
+
+if [ "${1-}" = --assemble ]; then
+	shift
+	root=$out/root base=$1 image=$2
+	shift 2
+	assemble "$@"
+	exit 0
+fi
+for tool in mmdebstrap mke2fs dpkg-deb systemctl; do
+	command -v $tool >/dev/null || fail "$tool is missing: scripts/setup.sh system installs it"
+done
+mkdir -p "$out" "$logs"
+key=$(echo "$packages" | sha256sum | cut -c 1-16)
+base=$out/base-$key.tar
+[ -s "$base" ] || bootstrap
+scripts/projects.sh --build "$@" ||
+	fail "the interpreters cannot be built"
+image=$out/root.ext4
+# Everything that goes into the image.
+sum=$(
+	{
+		echo "$key $*"
+		find scripts/system scripts/system.sh scripts/projects-try.sh "$rollout" -type f -exec sha256sum {} +
+		for name; do
+			sha256sum "patches/projects/$name/project" \
+				"build/projects/$name/patched/$(field "$name" binary)"
+		done
+	} | sort | sha256sum
+)
+[ "$(cat "$image.made" 2>/dev/null)" != "$sum" ] || [ ! -s "$image" ] || exit 0
+echo "assemble build/system/root.ext4"
+rm -f "$image.made"
+in_root "$0" --assemble "$base" "$image" "$@" >"$logs/system-assemble.log" 2>&1 </dev/null ||
+	fail "cannot assemble the system: is there space left?" \
+		"$(tail -n 3 "$logs/system-assemble.log")" "log: build/logs/system-assemble.log"
+echo "$sum" >"$image.made"

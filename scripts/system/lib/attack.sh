@@ -1,0 +1,41 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+# What somebody does who can write files and start programs, and wants to run code of
+# their own: tries each way of each interpreter in each directory that this user can
+# write. Prints a line for each way, for the host to count:
+#   try: WHO PLACE exec|noexec PROJECT WAY refuse|open 0644-RESULT 0755-RESULT
+# with tabs between.
+#
+# Usage: attack.sh WHO [PLACE]      in that place only
+set -u
+who=$1
+lib=${0%/*}
+
+# places [PLACE]: directories that can be written, without those below another one.
+places() {
+	[ $# -eq 0 ] || {
+		echo "$1"
+		return
+	}
+	find / \( -path /proc -o -path /sys \) -prune -o -type d -writable -print -prune 2>/dev/null
+}
+
+tab=$(printf '\t')
+shift
+places "$@" | while IFS= read -r place; do
+	probe=$(mktemp -d "$place/probe.XXXXXX" 2>/dev/null) || {
+		printf 'place: %s\t%s\tholds no files\n' "$who" "$place"
+		continue
+	}
+	rmdir "$probe"
+	case ,$(findmnt -no OPTIONS -T "$place" | tail -n 1), in
+	*,noexec,*) mount="noexec" ;;
+	*) mount="exec" ;;
+	esac
+	for project in "$lib"/projects/*; do
+		name=${project##*/}
+		binary=$(command -v "$(sed -n 's/^installed: *//p' "$project")") || continue
+		TMPDIR=$place "$lib/projects-try.sh" "$project" "$binary" 2>/dev/null |
+			sed "s|^|try: $who$tab$place$tab$mount$tab$name$tab|"
+	done
+done

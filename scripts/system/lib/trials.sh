@@ -1,0 +1,250 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+# Runs in the guest when multi-user.target is reached: makes the system do what a Debian
+# does all day, has it attacked, and prints KTAP for the host. The word trial= of the
+# kernel's command line says what to do:
+#   works     the day's work, what is known to break, and each way once
+#   attack    the same with the attackers
+#   home      logins with a noexec /home
+#   observe   the day's work, and what FILE would have refused, by package
+# The shells that the trials start expand these.
+# shellcheck disable=SC2016
+set -u
+lib=${0%/*}
+scene=$(sed -n 's/.*trial=\([a-z]*\).*/\1/p' /proc/cmdline)
+policy=$(cat /proc/sys/fs/open_mayexec_enforce)
+PATH=/usr/sbin:/usr/bin:/sbin:/bin
+export PATH LC_ALL=C DEBIAN_FRONTEND=noninteractive
+work=$(mktemp -d /root/trials.XXXXXX)
+number=0
+
+# ok NAME COMMAND...: one case; what a failed one printed follows it.
+ok() {
+	name=$1
+	shift
+	number=$((number + 1))
+	if "$@" >"$work/out" 2>&1 </dev/null; then
+		echo "ok $number - $name"
+	else
+		sed 's/^/# /' "$work/out"
+		echo "not ok $number - $name"
+	fi
+}
+
+# says TEXT COMMAND...: whether the output has the text.
+says() {
+	text=$1
+	shift
+	said=$("$@" 2>&1)
+	printf '%s\n' "$said"
+	case $said in *"$text"*) return 0 ;; esac
+	return 1
+}
+
+# refuses COMMAND...: under MOUNT the command must not print "ran", without it it must.
+refuses() {
+	said=$("$@" 2>&1)
+	printf '%s\n' "$said"
+	case $policy:$said in
+	1:*ran* | 3:*ran*) return 1 ;;
+	[13]:* | *:*ran*) return 0 ;;
+	esac
+	return 1
+}
+
+# as USER PROPERTY... -- COMMAND...: in a unit of its own.
+as() {
+	user=$1
+	shift
+	options=
+	while [ "$1" != -- ]; do
+		options="$options -p $1"
+		shift
+	done
+	shift
+	# shellcheck disable=SC2086 # a list of options
+	systemd-run --quiet --wait --collect --pipe -p User="$user" $options -- "$@"
+}
+
+session="PAMName=login"
+
+# until SECONDS COMMAND...: waits for something that happens by itself.
+until_true() {
+	left=$1
+	shift
+	while ! "$@" 2>/dev/null; do
+		left=$((left - 1))
+		[ "$left" -gt 0 ] || return 1
+		sleep 1
+	done
+}
+
+rotate() {
+	echo line >/var/log/trial.log
+	logrotate -f /etc/logrotate.d/trial &&
+		[ -e /var/log/trial.log.1 ] && [ -e /run/trial-rotated ]
+}
+
+install_package() {
+	apt-get install -y "$lib/trial.deb" || return 1
+	[ "$(cat /run/trial-preinst /run/trial-postinst)" = "sh
+perl" ]
+}
+
+remove_package() {
+	apt-get purge -y mayexec-trial && [ -e /run/trial-prerm ] && [ -e /run/trial-postrm ]
+}
+
+reconfigure() {
+	rm -f /run/trial-postinst
+	echo "mayexec-trial mayexec-trial/word string reconfigured" | debconf-set-selections &&
+		dpkg-reconfigure mayexec-trial && [ -e /run/trial-postinst ]
+}
+
+initramfs() {
+	version=$(uname -r)
+	mkdir -p "/lib/modules/$version"
+	touch "/lib/modules/$version/modules.order" "/lib/modules/$version/modules.builtin"
+	zcat /proc/config.gz >"/boot/config-$version"
+	update-initramfs -c -k "$version" && [ -s "/boot/initrd.img-$version" ] &&
+		says scripts/functions lsinitramfs "/boot/initrd.img-$version"
+}
+
+cgi() {
+	until_true 60 busybox wget -q -O "$work/page" http://127.0.0.1:8080/cgi-bin/hello &&
+		says "perl says hello" cat "$work/page"
+}
+
+day() {
+	ok "multi-user.target is reached" systemctl is-active multi-user.target
+	ok "a timer starts its service" until_true 60 [ -e /run/trial-timer ]
+	ok "a login shell reads ~/.profile and ~/.bashrc" \
+		says "profile bashrc" as alice $session -- /bin/bash -lic 'echo $from_profile $from_bashrc'
+	ok "su - reads ~/.profile" says "profile" su - alice -c 'echo $from_profile'
+	ok "sh -l reads ~/.profile" says "profile" as alice $session -- /bin/sh -lc 'echo $from_profile'
+	ok "logrotate runs a postrotate script" rotate
+	ok "apt-get installs a package whose scripts are in sh and perl" install_package
+	ok "dpkg-reconfigure asks debconf" reconfigure
+	ok "apt-get removes and purges the package" remove_package
+	ok "update-initramfs writes an initramfs" initramfs
+	ok "a service in python runs" says "python says hello" as www-data -- /usr/bin/python3 "$lib/hello.py"
+	ok "a web server runs a CGI in perl" cgi
+	ok "make builds a program of several makefiles" \
+		says built as alice $session -- make -C /home/alice/project
+	ok "make -f - reads its standard input" \
+		says built as alice $session -- /bin/sh -c 'printf "all:\n\t@echo built\n" | make -f -'
+	ok "a service with DynamicUser= runs a script of the system" \
+		says "python says hello" as probe DynamicUser=yes -- /usr/bin/python3 "$lib/hello.py"
+	ok "cron starts a job" until_true 100 [ -e /run/trial-cron ]
+	systemctl list-units --failed --plain --no-legend | sed 's/^\([^ ]*\).*/failed: \1/'
+}
+
+# What is known to break, and what to write instead.
+breakers() {
+	# Every unit sees this place, whatever PrivateTmp= says.
+	echo 'echo ran' >/dev/shm/drop.sh
+	chmod 0755 /dev/shm/drop.sh
+	ok "sh drop.sh" refuses sh /dev/shm/drop.sh
+	ok "source <(command)" refuses bash -c 'source <(echo echo ran)'
+	ok "eval instead of source <(command)" says ran bash -c 'eval "$(echo echo ran)"'
+	echo 'DEVICE=ran' >/run/net-eth0.conf
+	ok "initramfs-tools sources /run/net-*.conf" \
+		refuses busybox ash -c '. /run/net-eth0.conf; echo $DEVICE'
+	ok "eval instead of sourcing /run/net-*.conf" \
+		says ran busybox ash -c 'eval "$(cat /run/net-eth0.conf)"; echo $DEVICE'
+	for property in RestrictSUIDSGID=yes DynamicUser=yes; do
+		for command in dash bash "busybox ash"; do
+			# shellcheck disable=SC2086 # words
+			ok "$property: $command drop.sh" \
+				refuses as www-data $property -- $command /dev/shm/drop.sh
+		done
+	done
+}
+
+# An ordinary user, a compromised service, a container's root.
+attackers() {
+	as alice $session -- "$lib/attack.sh" user </dev/null 2>&1
+	as www-data PrivateTmp=yes RuntimeDirectory=web StateDirectory=web \
+		NoExecPaths=/var/lib/web -- "$lib/attack.sh" service </dev/null 2>&1
+	as alice $session -- unshare --user --map-root-user --mount --pid --fork \
+		"$lib/container.sh" </dev/null 2>&1
+	echo 0 >/proc/sys/user/max_user_namespaces
+	ok "user.max_user_namespaces=0 leaves nobody a mount of their own" \
+		says "No space left" as alice -- unshare --user --map-root-user --mount true
+}
+
+# lines FILE: how many a login with this file on a noexec /home costs. Prints them.
+home() {
+	mount -o bind,noexec,nosuid,nodev /home /home
+	for case in '.profile:sh -lc "echo done"' '.profile:bash -lc "echo done"' \
+		'.bashrc:bash -ic "echo done"' '.shinit:env ENV=/home/alice/.shinit dash -ic "echo done"' \
+		'.profile:busybox ash -lc "echo done"'; do
+		file=${case%%:*}
+		command=${case#*:}
+		plain=$(as alice -- sh -c "mv ~/$file ~/aside; $command 2>&1 >/tmp/home.out; mv ~/aside ~/$file" | wc -l)
+		as alice -- sh -c "$command 2>&1 >/tmp/home.out; echo status \$?" >"$work/home"
+		cost=$(($(wc -l <"$work/home") - 1 - plain))
+		ok "noexec /home: $command costs one line" says "1 done status 0" \
+			echo "$cost $(cat /tmp/home.out) $(tail -n 1 "$work/home") ($(grep "$file" "$work/home"))"
+		rm -f /tmp/home.out
+	done
+}
+
+# What the trace says that FILE would have refused: names of packages and numbers of files.
+observed() {
+	sed -n "s/.*dev=$(mountpoint -d /)"' ino=\([0-9]*\) .*denied=[A-Z|]*FILE.*/\1/p' /sys/kernel/tracing/trace |
+		sort | uniq -c | sed 's/^ *\([0-9]*\) \(.*\)/\2 \1/' | sort >"$work/denied"
+	find / -xdev -type f -printf '%i %p\n' | sort >"$work/names"
+	join "$work/denied" "$work/names" >"$work/both"
+	while read -r _ opens file; do
+		package=$(dpkg -S "$file" 2>/dev/null | sed 's/:.*//;q')
+		# Debian 12 has merged /usr; its packages name /bin and /lib.
+		[ -n "$package" ] || package=$(dpkg -S "${file#/usr}" 2>/dev/null | sed 's/:.*//;q')
+		printf 'file: %s\t%s\t%s\n' "${package:-no package}" "$opens" "$file"
+	done <"$work/both"
+}
+
+# One service under the securebit, without the sysctl.
+one_service() {
+	echo 0 >/proc/sys/fs/open_mayexec_enforce
+	echo 'echo ran' >/usr/local/lib/report.sh
+	chmod 0644 /usr/local/lib/report.sh
+	bits="/sbin/capsh --secbits=0x300 --shell=/bin/dash -- /usr/local/lib/report.sh"
+	# shellcheck disable=SC2086 # words
+	set -- $bits
+	policy=3
+	ok "the securebit refuses a script of mode 0644 to one service" refuses as www-data NoNewPrivileges=yes -- "$@"
+	chmod 0755 /usr/local/lib/report.sh
+	ok "the securebit lets the service run it with mode 0755" says ran as www-data NoNewPrivileges=yes -- "$@"
+	chmod 0644 /usr/local/lib/report.sh
+	ok "the other services run it" says ran as www-data -- dash /usr/local/lib/report.sh
+}
+
+{
+	echo "KTAP version 1"
+	echo "# policy $policy, $(systemctl --version | head -n 1), $(uname -r)"
+	case $scene in
+	works)
+		day
+		breakers
+		# Each way runs here, or its refusal elsewhere would say nothing.
+		as alice $session -- "$lib/attack.sh" control /tmp </dev/null 2>&1
+		;;
+	attack)
+		day
+		breakers
+		attackers
+		;;
+	home)
+		home
+		;;
+	observe)
+		day
+		observed
+		one_service
+		;;
+	esac
+	echo "1..$number"
+} >/dev/hvc0 2>&1
+rm -rf "$work"
+systemctl poweroff
