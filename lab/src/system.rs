@@ -21,7 +21,7 @@ use crate::proc::{self, Logged};
 use crate::report::Report;
 use crate::section;
 use crate::session::Session;
-use crate::tap::{self, Case, Verdict};
+use crate::tap::{self, Case, Run, Verdict};
 use crate::ui::Stage;
 
 /// The kernel of a whole distribution.
@@ -224,23 +224,19 @@ fn boot(ctx: &Ctx, kernel: &Path, scene: &Scene) -> Result<Boot> {
 
 /// Reports a boot's cases, and that it came to its end.
 fn say(report: &mut Report, what: &str, boot: &Boot) {
-    for case in &boot.cases {
-        let name = format!("{what}: {}", case.name);
-        match case.verdict {
-            Verdict::Fail => report.fail(
-                &name,
-                &said_before(&boot.lines, &case.name),
-                Some(&boot.log),
-            ),
-            Verdict::Skip => report.skip(&name, &case.detail),
-            Verdict::Pass => report.pass(&name),
-        }
-    }
-    report.check(
-        &format!("{what}: the system comes to the end of its trials"),
-        &boot.trouble,
-        Some(&boot.log),
-    );
+    let explained = |case: &Case| Case {
+        detail: match case.verdict {
+            Verdict::Fail => said_before(&boot.lines, &case.name),
+            _ => case.detail.clone(),
+        },
+        ..case.clone()
+    };
+    let run = Run {
+        cases: boot.cases.iter().map(explained).collect(),
+        trouble: boot.trouble.clone(),
+        log: boot.log.clone(),
+    };
+    report.run(&format!("{what}: "), what, &run);
 }
 
 /// The comment lines before the result of a case.
