@@ -25,6 +25,7 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use clap::{CommandFactory, Parser, Subcommand};
+use rustix::io::Errno;
 
 /// Everything was done, and nothing is or would be denied.
 const FINE: u8 = 0;
@@ -174,7 +175,7 @@ fn main() -> ExitCode {
         Ok(code) => ExitCode::from(code),
         Err(error) if is_broken_pipe(&error) => ExitCode::from(TROUBLE),
         Err(error) => {
-            let _ = writeln!(std::io::stderr(), "mayexec: {error:#}");
+            let _ = writeln!(std::io::stderr(), "mayexec: {}", text(&error));
             ExitCode::from(TROUBLE)
         }
     }
@@ -215,6 +216,15 @@ fn readable() -> Result<()> {
         bail!("standard output is closed");
     }
     Ok(())
+}
+
+/// An error and its causes, without the numbers that the standard library adds to errnos.
+fn text(error: &anyhow::Error) -> String {
+    let causes = error.chain().map(|cause| {
+        let errno = cause.downcast_ref().and_then(Errno::from_io_error);
+        errno.map_or_else(|| cause.to_string(), mayexec::message)
+    });
+    causes.collect::<Vec<_>>().join(": ")
 }
 
 /// Whether the reader of the output has gone; nobody is left to tell.

@@ -129,6 +129,7 @@ fn no_message_has_an_errno_s_number() {
         ["run", "sh", "/no/such"],
         ["check", "--", "/no/such"],
         ["scan", "-x", "/no/such"],
+        ["generate", "--", "/no/such"],
     ] {
         let said = said(mayexec().args(args));
         assert!(format!("{said:?}").contains("No such file"), "{said:?}");
@@ -681,13 +682,22 @@ fn what_is_not_mapped_is_not_overridden() {
     }
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let bin = env!("CARGO_BIN_EXE_mayexec");
-    let line = format!(
-        "exec setpriv --reuid 65533 --regid 65533 --clear-groups unshare --user --map-root-user {bin} scan {}",
-        dir.path().display()
-    );
-    let scan = said(Command::new("sh").args(["-c", &line]));
+    let asked = |words: &str| {
+        let line = format!(
+            "exec setpriv --reuid 65533 --regid 65533 --clear-groups \
+             unshare --user --map-root-user {bin} {words}"
+        );
+        said(Command::new("sh").args(["-c", &line]))
+    };
+    let scan = asked(&format!("scan {}", dir.path().display()));
     assert_eq!(scan.code, Some(1), "{scan:?}");
     assert!(scan.out.contains(path.to_str().unwrap()), "{scan:?}");
+    let check = asked(&format!("check --json {}", path.display()));
+    let report: serde_json::Value = serde_json::from_str(&check.out).unwrap();
+    for bits in [2, 3] {
+        let why = &report[0]["policies"][bits]["why"];
+        assert_eq!(why, "no execute permission", "{check:?}");
+    }
 }
 
 #[test]

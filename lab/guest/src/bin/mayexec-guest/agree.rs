@@ -277,6 +277,24 @@ fn agree(
                 Vec::<&str>::new(),
             );
         }
+        // A child has asked with the flag: AT_EXECVE_CHECK alone minds whoever writes.
+        if let Some(at) = truth[3].iter().position(|&allowed| allowed) {
+            let _writer = fs::OpenOptions::new().append(true).open(&files[at])?;
+            let file = &files_text[at..=at];
+            let said = |pointer| as_who(Policy::Sysctl(0), &|| checked(scene, file, pointer));
+            checks.equal(
+                &format!(
+                    "{}: check of both is the kernel's word to O_MAYEXEC",
+                    who.name()
+                ),
+                (
+                    said("/policies/3/allowed")?,
+                    said("/policies/3/exact")?,
+                    said("/securebit/allowed")?,
+                ),
+                (vec![true], vec![true], vec![false]),
+            );
+        }
         for (bits, allowed) in (1..).zip(&truth[1..]) {
             for enforced in [true, false] {
                 watched(scene, who, bits, enforced, files, allowed, checks)?;
