@@ -27,6 +27,8 @@ pub(crate) struct Rule {
     /// `**` is none.
     dirs: Vec<Option<Vec<u8>>>,
     name: Vec<u8>,
+    /// Whether the name has a * in it.
+    glob: bool,
     says: Says,
 }
 
@@ -88,7 +90,7 @@ impl Rules {
 pub(crate) fn says<'r>(rules: &[&'r Rule], name: &[u8]) -> Option<&'r Says> {
     let mut rules = rules.iter().rev();
     rules
-        .find(|rule| name_matches(&rule.name, name))
+        .find(|rule| rule.name == name || rule.glob && name_matches(&rule.name, name))
         .map(|rule| &rule.says)
 }
 
@@ -115,6 +117,7 @@ impl Rule {
         Some(Self {
             dirs,
             name: name.into(),
+            glob: name.contains('*'),
             says,
         })
     }

@@ -783,47 +783,83 @@ fn what_would_not_break_is_counted_apart() {
 }
 
 #[test]
-fn packages_are_named_and_their_modes_kept() {
-    // Essential, so that every Debian has it, and its modules have no x.
-    let perl = Path::new("/usr/share/debconf");
+fn packages_are_named() {
+    // Essential, so that every Debian has it.
+    let debconf = "/usr/share/debconf";
     let dir = dir();
-    let own = put(dir.path(), "own.sh", "#!/bin/sh\n", 0o644);
-    let grouped = said(
-        mayexec()
-            .args(["scan", "--by-package"])
-            .arg(perl)
-            .arg(dir.path()),
-    );
-    let line = "debconf: 2 would be denied (";
-    assert!(grouped.out.contains(line), "{grouped:?}");
+    put(dir.path(), "own.sh", "#!/bin/sh\n", 0o644);
+    let scan = |words: &[&str]| {
+        said(
+            mayexec()
+                .args(["scan", "--by-package"])
+                .args(words)
+                .arg(debconf)
+                .arg(dir.path()),
+        )
+    };
+    let grouped = scan(&[]);
     assert!(
         grouped.out.starts_with("no package: 1 would be denied ("),
         "{grouped:?}"
     );
-    let json = said(mayexec().args(["scan", "--by-package", "--json"]).arg(perl));
+    let line = "\ndebconf: 2 would be denied (";
+    assert!(grouped.out.contains(line), "{grouped:?}");
+    let json = scan(&["--json"]);
     let report: serde_json::Value = serde_json::from_str(&json.out).unwrap();
     assert_eq!(report["packages"]["debconf"], 2, "{json:?}");
-    assert_eq!(report["denied"][0]["package"], "debconf", "{json:?}");
+    assert_eq!(report["denied"][1]["package"], "debconf", "{json:?}");
+}
 
-    let lines = said(
-        mayexec()
-            .args(["scan", "--fix=statoverride"])
-            .arg(perl)
-            .arg(dir.path()),
+#[test]
+fn the_modes_of_packages_are_kept() {
+    let dir = dir();
+    let own = put(dir.path(), "own.py", "", 0o644);
+    let packaged = put(dir.path(), "it.py", "", 0o644);
+    // No file of the system's: a test of a broken command would change its mode.
+    let text = format!(
+        "#!/bin/sh\necho 'report: {}'\nexit $OWN\n",
+        packaged.display()
     );
-    let line =
-        "\ndpkg-statoverride --update --add root root 0755 '/usr/share/debconf/confmodule'\n";
-    assert!(lines.out.contains(line), "{lines:?}");
-    let line = format!("\nchmod a+x -- '{}'\n", own.display());
-    assert!(lines.out.contains(&line), "a file of no package: {lines:?}");
-    let lines = said(mayexec().args(["scan", "--fix=rpm"]).arg(perl));
-    let line = "\n%attr(0755, -, -) /usr/share/debconf/confmodule\n";
-    assert!(lines.out.contains(line), "{lines:?}");
-
-    for form in ["--fix=rpm", "--fix=statoverride"] {
-        let said = said(mayexec().args(["scan", form, "--apply"]).arg(dir.path()));
-        assert_eq!((said.code, mode(&own)), (Some(3), 0o644), "{said:?}");
+    let scan = |tool: &str, words: &[&str]| {
+        let tools = tempfile::tempdir().unwrap();
+        put(tools.path(), tool, &text, 0o755);
+        let mut command = mayexec();
+        command
+            .arg("scan")
+            .args(words)
+            .arg(dir.path())
+            .env("PATH", tools.path());
+        // dpkg-query says so if some file is nobody's.
+        said(command.env("OWN", if tool == "rpm" { "0" } else { "1" }))
+    };
+    let chmod = format!("\nchmod a+x -- '{}'\n", own.display());
+    let attr = format!("\n%attr(0755, -, -) {}\n", packaged.display());
+    let own_owner = if rustix::process::geteuid().is_root() {
+        "root root"
+    } else {
+        "'#"
+    };
+    let dpkg = format!("\ndpkg-statoverride --update --add {own_owner}");
+    for (tool, form, line) in [
+        ("dpkg-query", "--fix=statoverride", &dpkg),
+        ("dpkg-query", "--fix=rpm", &attr),
+        ("rpm", "--fix=rpm", &attr),
+    ] {
+        let lines = scan(tool, &[form]);
+        assert!(lines.out.contains(line), "{line} {lines:?}");
+        assert!(lines.out.contains(&chmod), "of no package: {lines:?}");
+        assert!(
+            lines.out.contains("# report: 1 would be denied"),
+            "{lines:?}"
+        );
+        let refused = scan(tool, &[form, "--apply"]);
+        assert_eq!((refused.code, mode(&own)), (Some(3), 0o644), "{refused:?}");
     }
+    let lines = scan("dpkg-query", &["--fix=statoverride"]);
+    let end = format!(" 0755 '{}'\n", packaged.display());
+    assert!(lines.out.contains(&end), "{lines:?}");
+    let none = scan("other", &["--by-package"]);
+    assert!(none.err.contains("neither dpkg-query nor rpm"), "{none:?}");
 }
 
 #[test]
