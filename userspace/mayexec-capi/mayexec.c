@@ -132,14 +132,17 @@ static struct outcome failed(int error, enum mayexec_why why, const char *text)
 /* What the program checks itself, when the file is open. */
 static struct outcome checked(int fd, int checks, int always)
 {
-	struct outcome outcome = { fd, 0, MAYEXEC_WHY_OPENED, MAYEXEC_GUARANTEE_SECUREBITS, NULL };
+	struct outcome outcome = { fd, 0, MAYEXEC_WHY_OPENED, MAYEXEC_GUARANTEE_PLAIN, NULL };
+	const int restricted = open_code_securebits(RESTRICT_FILE);
 
 	if (always)
 		checks |= OPEN_CODE_FILE;
-	if (!open_code_check(fd, checks, RESTRICT_FILE))
+	if (checks & BOTH || restricted)
+		outcome.guarantee = MAYEXEC_GUARANTEE_SECUREBITS;
+	if (!open_code_check(fd, checks, restricted))
 		return outcome;
 	outcome = failed(errno, MAYEXEC_WHY_BUSY, NULL);
-	if (checks & OPEN_CODE_FILE || open_code_securebits(RESTRICT_FILE))
+	if (checks & OPEN_CODE_FILE || restricted)
 		checks = BOTH; /* AT_EXECVE_CHECK makes both. */
 	if (outcome.error != ETXTBSY)
 		outcome.why = judge(fd, checks);
@@ -150,9 +153,10 @@ static struct outcome checked(int fd, int checks, int always)
 	return outcome;
 }
 
-static struct outcome too_low(void)
+/* The guarantee that is demanded is higher than the one that there is. */
+static struct outcome too_low(enum mayexec_guarantee had)
 {
-	return failed(EOPNOTSUPP, MAYEXEC_WHY_IMPOSSIBLE, NULL);
+	return failed(EOPNOTSUPP, MAYEXEC_WHY_IMPOSSIBLE, guarantees[had]);
 }
 
 /* Writes the number of a descriptor behind what `link` holds already. */
@@ -179,11 +183,12 @@ static struct outcome climb(const struct target *target, const struct mayexec_op
 	if (target->flags & (O_PATH | O_DIRECTORY))
 		return failed(EINVAL, MAYEXEC_WHY_OPEN, NULL);
 	if (!known && options->require == MAYEXEC_GUARANTEE_KERNEL)
-		return too_low();
+		return too_low(mayexec_best());
 	if ((always || (!known && options->require)) && !check_works())
-		return too_low();
-	if (!known && options->require && open_code_sysctl() & OPEN_CODE_UNKNOWN)
-		return too_low();
+		return too_low(mayexec_best());
+	if (!known && options->require &&
+	    (open_code_sysctl() & OPEN_CODE_UNKNOWN || prctl(PR_GET_SECUREBITS, 0L, 0L, 0L, 0L) < 0))
+		return too_low(MAYEXEC_GUARANTEE_PLAIN);
 
 	if (target->held < 0) {
 		fd = open_code_at(target->dir, target->path, target->flags, options->resolve, &checks);
@@ -213,8 +218,8 @@ static struct outcome climb(const struct target *target, const struct mayexec_op
 		return outcome;
 	if (kernel)
 		outcome.guarantee = MAYEXEC_GUARANTEE_KERNEL;
-	else if (!(checks & BOTH) && !always && !options->require && !open_code_securebits(RESTRICT_FILE))
-		outcome.guarantee = MAYEXEC_GUARANTEE_PLAIN;
+	else if (options->require)
+		outcome.guarantee = MAYEXEC_GUARANTEE_SECUREBITS;
 	return outcome;
 }
 
@@ -230,15 +235,15 @@ static void tell(struct mayexec_answer *answer, uint32_t require, const struct o
 
 	if (outcome->why == MAYEXEC_WHY_OPENED)
 		return;
+	if (outcome->error == EOPNOTSUPP && outcome->text) {
+		say(answer, "the guarantee demanded is ");
+		say(answer, guarantees[require ? require : MAYEXEC_GUARANTEE_SECUREBITS]);
+		say(answer, ", possible is ");
+	}
 	if (outcome->text) {
 		say(answer, outcome->text);
 	} else if (outcome->why == MAYEXEC_WHY_OPEN) {
 		say(answer, strerror_r(outcome->error, text, sizeof(text)));
-	} else if (outcome->why == MAYEXEC_WHY_IMPOSSIBLE) {
-		say(answer, "the guarantee demanded is ");
-		say(answer, guarantees[require ? require : MAYEXEC_GUARANTEE_SECUREBITS]);
-		say(answer, ", possible is ");
-		say(answer, guarantees[mayexec_best()]);
 	} else {
 		say(answer, reasons[outcome->why]);
 	}

@@ -139,7 +139,7 @@ static __inline__ int open_code_check(int fd, int checks, int mask)
 	if (checks & OPEN_CODE_MOUNT && open_code_noexec(fd))
 		goto refused;
 	/* Some filters kill for execveat(2): only a policy that needs it may call it. */
-	if (!(checks & OPEN_CODE_FILE) && !open_code_securebits(mask))
+	if (!(checks & OPEN_CODE_FILE) && (!mask || !open_code_securebits(mask)))
 		return 0;
 	argv[0] = empty; /* The kernel warns of an empty argument list. */
 	argv[1] = 0;

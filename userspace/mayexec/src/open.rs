@@ -165,7 +165,7 @@ impl Open {
         };
         // A filter may have come since the kernel was asked; the answer to that does not
         // depend on any file. One that answers with another errno ends in a failed open.
-        if matches!(error.errno, Errno::NOSYS | Errno::PERM | Errno::INVAL) {
+        if matches!(error.errno, Errno::NOSYS | Errno::PERM) {
             let now = Support::renew();
             if now != support {
                 return self.with(now, &target);
@@ -181,10 +181,7 @@ impl Open {
     ) -> Result<Opened, Error> {
         // The kernel knows the policy; it is read to explain a refusal only.
         let policy = if support.mayexec {
-            Policy {
-                securebit: policy::securebit(),
-                ..Policy::default()
-            }
+            Policy::default()
         } else {
             Policy::read()
         };
@@ -193,31 +190,17 @@ impl Open {
             errno,
             policy: Policy::read(),
         };
-        let too_low = |needed| {
-            let had = support.guarantee();
-            failed(Why::Guarantee { needed, had }, Errno::NOTSUP)
-        };
-        // What the kernel would check, if something did not hide its flag.
-        let own = policy.system_enforces();
-        let check = self.always || policy.securebit || own & ENFORCE_FILE != 0;
+        let too_low = |needed, had| failed(Why::Guarantee { needed, had }, Errno::NOTSUP);
         if !support.mayexec && self.require == Guarantee::Kernel {
-            return Err(too_low(self.require));
+            return Err(too_low(self.require, support.guarantee()));
         }
         let wanted = !support.mayexec && self.require > Guarantee::Plain;
-        if check || wanted {
-            let works = support.execve_check() == ExecveCheck::Works;
-            if !works && (self.always || wanted) {
-                return Err(too_low(self.require.max(Guarantee::Securebits)));
-            }
-            // Only a filter keeps a kernel that has the securebit, or the sysctl, from making
-            // the check.
-            if !works {
-                return Err(failed(Why::Filtered, Errno::ACCESS));
-            }
+        if (self.always || wanted) && support.execve_check() != ExecveCheck::Works {
+            let needed = self.require.max(Guarantee::Securebits);
+            return Err(too_low(needed, support.guarantee()));
         }
         if wanted && policy.unknown {
-            let (needed, had) = (self.require, Guarantee::Plain);
-            return Err(failed(Why::Guarantee { needed, had }, Errno::NOTSUP));
+            return Err(too_low(self.require, Guarantee::Plain));
         }
         let target = target(support).map_err(|errno| failed(Why::Open, errno))?;
         if !support.openat2 && !target.resolve().is_empty() {
@@ -231,17 +214,20 @@ impl Open {
             };
             failed(why, errno)
         })?;
+        // What the kernel would check, if something did not hide its flag.
+        let own = policy.system_enforces();
         if let Some(why) = refused(&fd, own) {
             return Err(failed(why, Errno::ACCESS));
         }
+        // The kernel does not say whether it enforces the securebit.
+        let securebit = if support.mayexec {
+            policy::securebit() == Ok(true)
+        } else {
+            policy.securebit
+        };
+        let check = self.always || own & ENFORCE_FILE != 0 || securebit;
         if check {
-            sys::execve_check_fd(&fd).map_err(|errno| {
-                let why = match errno {
-                    Errno::TXTBSY => Why::Busy,
-                    _ => judge(&fd, true, true),
-                };
-                failed(why, errno)
-            })?;
+            checked(&fd, support).map_err(|(why, errno)| failed(why, errno))?;
         }
         let guarantee = if support.mayexec {
             Guarantee::Kernel
@@ -255,6 +241,27 @@ impl Open {
             guarantee,
             checked: check,
         })
+    }
+}
+
+/// Makes `AT_EXECVE_CHECK`.
+fn checked(fd: &OwnedFd, support: Support) -> Result<(), (Why, Errno)> {
+    let Err(errno) = sys::execve_check_fd(fd) else {
+        return Ok(());
+    };
+    if errno == Errno::TXTBSY {
+        return Err((Why::Busy, errno));
+    }
+    match judge(fd, true, true) {
+        // Only a filter keeps a kernel that has the securebit, or the sysctl, from making the
+        // check.
+        Why::NotExecutable | Why::Other if support.execve_check() != ExecveCheck::Works => {
+            Err((Why::Filtered, Errno::ACCESS))
+        }
+        why if matches!(errno, Errno::NOSYS | Errno::INVAL | Errno::PERM) => {
+            Err((why, Errno::ACCESS))
+        }
+        why => Err((why, errno)),
     }
 }
 
@@ -313,7 +320,7 @@ impl Target {
             let all = u64::from(flags.bits()) | extra | high;
             sys::openat2(dir, path, all, self.resolve().bits())
         } else {
-            sys::openat(dir, path, flags.bits().cast_signed())
+            sys::openat(dir, path, flags.bits() as libc::c_int)
         }
     }
 

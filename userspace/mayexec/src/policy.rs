@@ -4,6 +4,8 @@
 
 use std::fmt;
 
+use rustix::io::Errno;
+
 use crate::sys::{self, ENFORCE_FILE, ENFORCE_MOUNT, SECBIT_EXEC_RESTRICT_FILE};
 
 /// The sysctl's bit that moves its checks from enforced to logged.
@@ -14,7 +16,8 @@ pub const LOG_ONLY: u32 = 4;
 pub struct Policy {
     /// `fs.open_mayexec_enforce`; none where the kernel has no such sysctl.
     pub system: Option<u32>,
-    /// Whether there may be a sysctl that cannot be read: /proc is missing, covered or masked.
+    /// Whether there may be a sysctl that cannot be read: /proc is missing, covered or masked;
+    /// or whether the securebits cannot be read.
     pub unknown: bool,
     /// Whether `SECBIT_EXEC_RESTRICT_FILE` is set for the calling thread.
     ///
@@ -26,14 +29,15 @@ pub struct Policy {
 impl Policy {
     /// Reads the policy of the calling thread.
     ///
-    /// If the securebits cannot be read, they count as set: the strict side.
+    /// If the securebits cannot be read, they count as not set, and the policy as unknown.
     #[must_use]
     pub fn read() -> Self {
         let (system, unknown) = system();
+        let securebit = securebit();
         Self {
             system,
-            unknown,
-            securebit: securebit(),
+            unknown: unknown || securebit.is_err(),
+            securebit: securebit == Ok(true),
         }
     }
 
@@ -75,9 +79,9 @@ impl Policy {
     }
 }
 
-/// Whether the calling thread has the securebit; so it does if that cannot be read.
-pub(crate) fn securebit() -> bool {
-    sys::securebits().unwrap_or(u32::MAX) & SECBIT_EXEC_RESTRICT_FILE != 0
+/// Whether the calling thread has the securebit.
+pub(crate) fn securebit() -> Result<bool, Errno> {
+    Ok(sys::securebits()? & SECBIT_EXEC_RESTRICT_FILE != 0)
 }
 
 /// The sysctl's value, and whether that it is not there proves nothing.

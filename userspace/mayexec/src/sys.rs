@@ -105,7 +105,7 @@ pub(crate) fn access_exec(fd: impl AsFd) -> Result<(), Errno> {
 pub(crate) fn securebits() -> Result<u32, Errno> {
     // SAFETY: PR_GET_SECUREBITS takes no pointer.
     let bits = result(unsafe { libc::prctl(libc::PR_GET_SECUREBITS, 0, 0, 0, 0) }.into())?;
-    Ok(bits.cast_unsigned())
+    Ok(bits as u32)
 }
 
 fn result(ret: c_long) -> Result<c_int, Errno> {

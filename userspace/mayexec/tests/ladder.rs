@@ -107,8 +107,9 @@ fn the_securebit_is_obeyed() {
     // Securebits are a thread's own.
     std::thread::scope(|threads| {
         threads.spawn(|| {
-            let bits = uapi::securebits().unwrap() | uapi::SECBIT_EXEC_RESTRICT_FILE;
-            if uapi::set_securebits(bits).is_err() {
+            // SAFETY: PR_SET_SECUREBITS takes no pointer; 1 << 8 is SECBIT_EXEC_RESTRICT_FILE.
+            let set = unsafe { libc::prctl(libc::PR_SET_SECUREBITS, 1 << 8, 0, 0, 0) };
+            if set != 0 {
                 assert_ne!(Support::get().execve_check(), ExecveCheck::Works);
                 return;
             }
@@ -192,8 +193,12 @@ fn a_filter_that_comes_later_is_noticed_or_the_open_fails() {
             filter(&[OPENAT2, EXECVEAT], errno);
             match mayexec::open(&path) {
                 // This may as well be the file's error.
-                Err(error) => assert_eq!((error.errno, errno), (Errno::ACCESS, Errno::ACCESS)),
+                Err(error) => {
+                    assert_eq!(error.errno, errno);
+                    assert!(matches!(errno, Errno::ACCESS | Errno::INVAL));
+                }
                 Ok(opened) => {
+                    assert!(matches!(errno, Errno::NOSYS | Errno::PERM));
                     assert_eq!(opened.guarantee, Guarantee::Plain);
                     assert_eq!(Support::get(), Support::probe());
                 }

@@ -9,7 +9,7 @@ use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
 
 /// Makes some system calls fail in the calling thread from now on.
 pub(crate) fn filter(calls: &[i64], errno: Errno) {
-    let errno = errno.raw_os_error().cast_unsigned();
+    let errno = errno.raw_os_error() as u32;
     answer(calls, SeccompAction::Errno(errno));
 }
 

@@ -4,8 +4,10 @@
 
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use mayexec::{Guarantee, Open, Why};
+use rustix::process::{WaitOptions, waitpid};
+use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
 
 use crate::Checks;
 use crate::scene::{Policy, Scene, digest, table};
@@ -34,16 +36,57 @@ pub(crate) fn all(scene: &Scene, guarantee: Guarantee, checks: &mut Checks) -> R
             right,
         );
     }
+    if guarantee == Guarantee::Kernel {
+        cost(scene, checks)?;
+    }
     c_program(scene, guarantee, checks)
+}
+
+/// Where the kernel has the flag and no policy is in force, an open calls openat2(2) and
+/// prctl(2) and nothing else: each other call ends the child.
+fn cost(scene: &Scene, checks: &mut Checks) -> Result<()> {
+    let allowed = [
+        libc::SYS_openat2,
+        libc::SYS_prctl,
+        libc::SYS_close,
+        // What the child needs besides: memory, and its end.
+        libc::SYS_brk,
+        libc::SYS_mmap,
+        libc::SYS_munmap,
+        libc::SYS_exit_group,
+    ];
+    let architecture = std::env::consts::ARCH
+        .try_into()
+        .map_err(|_| anyhow!("seccomp knows this architecture"))?;
+    let filter: BpfProgram = SeccompFilter::new(
+        allowed.map(|call| (call, vec![])).into(),
+        SeccompAction::KillProcess,
+        SeccompAction::Allow,
+        architecture,
+    )?
+    .try_into()?;
+    let path = scene.exec.join("755");
+    let Some(child) = uapi::fork()? else {
+        // The first open asks the kernel what there is.
+        let first = mayexec::open(&path).is_ok() && seccompiler::apply_filter(&filter).is_ok();
+        std::process::exit(i32::from(!(first && mayexec::open(&path).is_ok())));
+    };
+    let end = waitpid(Some(child), WaitOptions::empty())?.context("the child has ended")?;
+    checks.equal(
+        "an open calls openat2(2) and prctl(2) alone",
+        (end.1.exit_status(), end.1.terminating_signal()),
+        (Some(0), None),
+    );
+    Ok(())
 }
 
 /// The example of the C API, compiled on the host.
 fn c_program(scene: &Scene, guarantee: Guarantee, checks: &mut Checks) -> Result<()> {
     let runner = scene.mayexec.with_file_name("runner");
     let policies = match guarantee {
-        Guarantee::Plain => vec![Policy::Sysctl(0)],
-        Guarantee::Securebits => vec![Policy::Sysctl(0), Policy::Securebit],
         Guarantee::Kernel => vec![Policy::Sysctl(0), Policy::Sysctl(3), Policy::Securebit],
+        Guarantee::Securebits => vec![Policy::Sysctl(0), Policy::Securebit],
+        _ => vec![Policy::Sysctl(0)],
     };
     for policy in policies {
         for (dir, noexec) in [(&scene.exec, false), (&scene.noexec, true)] {
