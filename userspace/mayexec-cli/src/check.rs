@@ -476,11 +476,8 @@ mod tests {
                 execve: letters.next().unwrap(),
             };
             let tried = Some(Tried { in_force, both });
-            let policy = Policy {
-                system: Some(system),
-                securebit,
-                ..Policy::default()
-            };
+            let mut policy = Policy::default();
+            (policy.system, policy.securebit) = (Some(system), securebit);
             let mut found: String = foretell(facts, tried, policy).iter().map(shown).collect();
             found.push(' ');
             found.push(shown(&restricted(facts, tried, policy)));

@@ -93,7 +93,7 @@ fn word(guarantee: Guarantee) -> &'static str {
     match guarantee {
         Guarantee::Kernel => "kernel",
         Guarantee::Securebits => "securebits",
-        Guarantee::Plain => "plain",
+        _ => "plain",
     }
 }
 
@@ -258,11 +258,8 @@ mod tests {
     #[test]
     fn what_is_demanded_is_there_or_not() {
         let missed = |demand: &str, best, system, securebit| {
-            let policy = Policy {
-                system,
-                securebit,
-                ..Policy::default()
-            };
+            let mut policy = Policy::default();
+            (policy.system, policy.securebit) = (system, securebit);
             demand.parse::<Demand>().unwrap().is_missed(best, policy)
         };
         let kernel = Guarantee::Kernel;

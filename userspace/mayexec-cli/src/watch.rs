@@ -701,10 +701,8 @@ mod tests {
     #[test]
     fn a_watch_that_will_see_little_says_so() {
         let said = |system| {
-            let policy = Policy {
-                system,
-                ..Policy::default()
-            };
+            let mut policy = Policy::default();
+            policy.system = system;
             silence(policy).is_some()
         };
         let values: Vec<u32> = (0..8).filter(|&value| said(Some(value))).collect();

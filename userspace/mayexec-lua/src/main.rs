@@ -16,11 +16,10 @@ fn read(name: Option<&[u8]>) -> std::result::Result<Vec<u8>, String> {
         None => mayexec::Open::new().stdin(),
     };
     let name = String::from_utf8_lossy(name.unwrap_or(b"stdin"));
+    let mut opened = opened.map_err(|error| format!("{name}: {error}"))?;
     let mut text = Vec::new();
-    opened
-        .map_err(std::io::Error::from)
-        .and_then(|mut opened| opened.file.read_to_end(&mut text))
-        .map_err(|error| format!("{name}: {error}"))?;
+    let read = opened.file.read_to_end(&mut text);
+    read.map_err(|error| format!("{name}: {error}"))?;
     Ok(text)
 }
 

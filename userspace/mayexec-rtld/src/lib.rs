@@ -110,7 +110,7 @@ pub unsafe extern "C" fn la_objopen(
 /// terminal, or end the line, is escaped.
 fn tell(name: &CStr, what: impl Display) {
     let name = name.to_bytes();
-    let name = match str::from_utf8(name) {
+    let name = match std::str::from_utf8(name) {
         Ok(text) if !text.chars().any(char::is_control) => text.to_owned(),
         _ => name.escape_ascii().to_string(),
     };

@@ -110,7 +110,9 @@ pub fn message(errno: Errno) -> String {
 impl std::error::Error for Error {}
 
 impl From<Error> for std::io::Error {
+    /// Keeps the errno, as `raw_os_error()`, and loses the reason: the standard library has no
+    /// place for both.
     fn from(error: Error) -> Self {
-        Self::new(std::io::Error::from(error.errno).kind(), error)
+        error.errno.into()
     }
 }

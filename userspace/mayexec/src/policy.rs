@@ -13,6 +13,7 @@ pub const LOG_ONLY: u32 = 4;
 
 /// What the system and the thread ask for. The union of both is in force.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct Policy {
     /// `fs.open_mayexec_enforce`; none where the kernel has no such sysctl.
     pub system: Option<u32>,

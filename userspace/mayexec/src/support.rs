@@ -11,6 +11,7 @@ use crate::sys::{self, O_EMPTYPATH, O_MAYEXEC};
 
 /// How a file was looked at before it was handed out, weakest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum Guarantee {
     /// Not at all: an ordinary open.
     Plain,
