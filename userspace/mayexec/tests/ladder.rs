@@ -59,6 +59,8 @@ fn what_cannot_be_opened_says_so() {
     ] {
         let error = mayexec::open(dir.path().join(name)).unwrap_err();
         assert_eq!((error.why, error.errno), (Why::Open, errno), "{name}");
+        let number = std::io::Error::from(error).raw_os_error();
+        assert_eq!(number, Some(errno.raw_os_error()), "{name}");
         assert!(!error.is_denial());
     }
 }
