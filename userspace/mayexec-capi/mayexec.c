@@ -231,8 +231,6 @@ static void say(struct mayexec_answer *answer, const char *text)
 
 static void tell(struct mayexec_answer *answer, uint32_t require, const struct outcome *outcome)
 {
-	char text[MAYEXEC_MESSAGE_SIZE];
-
 	if (outcome->why == MAYEXEC_WHY_OPENED)
 		return;
 	if (outcome->error == EOPNOTSUPP && outcome->text) {
@@ -243,7 +241,7 @@ static void tell(struct mayexec_answer *answer, uint32_t require, const struct o
 	if (outcome->text) {
 		say(answer, outcome->text);
 	} else if (outcome->why == MAYEXEC_WHY_OPEN) {
-		say(answer, strerror_r(outcome->error, text, sizeof(text)));
+		say(answer, strerror(outcome->error));
 	} else {
 		say(answer, reasons[outcome->why]);
 	}
