@@ -19,8 +19,9 @@ nextest_version=0.9.143
 mutants_version=27.1.0
 virtme_version=1.42
 b4_version=0.16.0
-guest_packages="apparmor auditd fapolicyd ima-evm-utils libapparmor1 libauparse0
-	libimaevm2 libkeyutils1 liblmdb0 libmagic1 libsepol2 libwrap0 openssl secilc"
+guest_packages="apparmor auditd fapolicyd fatrace ima-evm-utils libapparmor1 libauparse0
+	libimaevm2 libkeyutils1 liblmdb0 libmagic1 libsepol2 libunwind8 libwrap0 openssl
+	secilc strace"
 
 fail() {
 	printf 'setup: %s\n' "$@" >&2
@@ -119,7 +120,7 @@ unpack_guest_tools() {
 		cd "$dir.part/root"
 		LD_LIBRARY_PATH=$PWD/usr/lib/x86_64-linux-gnu:$PWD/lib/x86_64-linux-gnu
 		export LD_LIBRARY_PATH
-		ldd sbin/au* sbin/apparmor_parser usr/sbin/fapolicyd usr/bin/evmctl usr/bin/secilc 2>/dev/null |
+		ldd sbin/au* sbin/apparmor_parser usr/sbin/fa* usr/bin/evmctl usr/bin/secilc usr/bin/strace 2>/dev/null |
 			grep 'not found' || true
 	)
 	[ -z "$lacking" ] || fail "guest_packages in scripts/setup.sh lacks a library:" "$lacking"

@@ -18,7 +18,7 @@ use crate::variants::CONSUMERS;
 const CMDLINE: [&str; 3] = ["lsm=landlock,apparmor,ipe,bpf", "audit=1", "ipe.enforce=0"];
 
 /// Whose tests run here, wherever they are. Those that are nowhere are missed.
-const NAMES: [&str; 10] = [
+const NAMES: [&str; 11] = [
     "apparmor",
     "audit",
     "bpf",
@@ -29,13 +29,14 @@ const NAMES: [&str; 10] = [
     "landlock",
     "signature",
     "trace",
+    "tracers",
 ];
 
 /// The consumers that exclude another one, or mediate everything that a guest does: each
 /// has a boot of its own.
 const ALONE: [(&str, &[&str]); 3] = [
     ("selinux", &["lsm=selinux", "audit=1"]),
-    ("smack", &["lsm=smack"]),
+    ("smack", &["lsm=smack", "audit=1"]),
     ("tomoyo", &["lsm=tomoyo"]),
 ];
 

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * What strace(1) and fatrace(8) show of O_MAYEXEC: strace the flag and the error,
+ * fatrace an open like any other, and nothing where the policy refuses it.
+ */
+
+#define OWN_FIXTURE
+#include "more.h"
+
+#define PATIENCE	120
+
+/* Runs @tracer with its output in a pipe. */
+static FILE *start(struct __test_metadata *_metadata, char *const argv[],
+		   pid_t *pid)
+{
+	int fds[2];
+	FILE *output;
+
+	ASSERT_EQ(0, pipe2(fds, O_CLOEXEC));
+	*pid = fork();
+	ASSERT_LE(0, *pid);
+	if (!*pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		dup2(fds[1], STDOUT_FILENO);
+		dup2(fds[1], STDERR_FILENO);
+		execvp(argv[0], argv);
+		_exit(127);
+	}
+	close(fds[1]);
+	output = fdopen(fds[0], "r");
+	ASSERT_NE(NULL, output);
+	return output;
+}
+
+/* Opens a file again and again, until the process is killed. */
+static pid_t open_forever(struct __test_metadata *_metadata, const char *path,
+			  __u64 flags)
+{
+	pid_t pid = fork();
+
+	ASSERT_LE(0, pid);
+	if (!pid)
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+	while (!pid) {
+		try_open(path, flags);
+		usleep(10000);
+	}
+	return pid;
+}
+
+FIXTURE(tracers) {
+	pid_t tracer;
+};
+
+FIXTURE_SETUP(tracers)
+{
+	if (!setup_test(_metadata))
+		return;
+	if (!set_policy(_metadata, ENFORCE_FILE))
+		SKIP(return, NEEDS_SYSCTL);
+}
+
+FIXTURE_TEARDOWN(tracers)
+{
+	if (self->tracer > 0) {
+		kill(self->tracer, SIGKILL);
+		waitpid(self->tracer, NULL, 0);
+	}
+	teardown_test(_metadata);
+}
+
+TEST_F_TIMEOUT(tracers, strace_shows_flag_and_error, PATIENCE)
+{
+	char pid[16], line[512];
+	char *const argv[] = {
+		"strace", "-qq", "-e", "trace=openat2", "-p", pid, NULL
+	};
+	pid_t opener;
+	FILE *output;
+
+	if (system("command -v strace >/dev/null"))
+		SKIP(return, "needs strace");
+	/* Until strace has attached itself and shown one. */
+	opener = open_forever(_metadata, "exec/0644", O_MAYEXEC);
+	snprintf(pid, sizeof(pid), "%d", opener);
+	output = start(_metadata, argv, &self->tracer);
+	EXPECT_NE(NULL, fgets(line, sizeof(line), output));
+	kill(opener, SIGKILL);
+	waitpid(opener, NULL, 0);
+	/* A strace that does not know the flag shows its value. */
+	EXPECT_TRUE(strstr(line, "|0x200000000, ") || strstr(line, "|O_MAYEXEC")) {
+		TH_LOG("%s", line);
+	}
+	EXPECT_NE(NULL, strstr(line, " = -1 EACCES ")) {
+		TH_LOG("%s", line);
+	}
+}
+
+/* Returns how many opens of @path fatrace has shown until that of @last. */
+static int count_opens(struct __test_metadata *_metadata, FILE *output,
+		       const char *path, const char *last)
+{
+	char line[512], kinds[8];
+	int count = 0;
+
+	do {
+		ASSERT_NE(NULL, fgets(line, sizeof(line), output));
+		/* fanotify merges the end of an open with its beginning. */
+		count += sscanf(line, "%*[^:]: %7s", kinds) == 1 &&
+			 strchr(kinds, 'O') && strstr(line, path);
+	} while (!strstr(line, last));
+	return count;
+}
+
+TEST_F_TIMEOUT(tracers, fatrace_shows_what_is_opened, PATIENCE)
+{
+	char *const argv[] = { "fatrace", "-c", NULL };
+	pid_t opener;
+	FILE *output;
+
+	if (system("command -v fatrace >/dev/null"))
+		SKIP(return, "needs fatrace");
+	make_file(_metadata, "exec/begin", 0644);
+	make_file(_metadata, "exec/end", 0644);
+	ASSERT_EQ(0, chdir("exec"));
+	output = start(_metadata, argv, &self->tracer);
+	opener = open_forever(_metadata, "begin", 0);
+	count_opens(_metadata, output, "", "/begin");
+	kill(opener, SIGKILL);
+	waitpid(opener, NULL, 0);
+
+	/* fatrace leaves out its own process only. */
+	if (in_child_as(_metadata, CALLER_ROOT)) {
+		EXPECT_EQ(0, try_open("0755", O_MAYEXEC));
+		EXPECT_EQ(-EACCES, try_open("0644", O_MAYEXEC));
+		EXPECT_EQ(0, try_open("end", 0));
+		_exit(_metadata->exit_code);
+	}
+	/* The order of the events is that of the opens. */
+	EXPECT_EQ(1, count_opens(_metadata, output, "/0755", "/0755"));
+	EXPECT_EQ(0, count_opens(_metadata, output, "/0644", "/end"));
+}
+
+TEST_HARNESS_MAIN
