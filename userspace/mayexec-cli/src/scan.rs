@@ -861,9 +861,9 @@ fn allow_many_files() {
 
 /// Works, shows on a terminal how far the work is, and what was found in time.
 fn progress(scan: &Scan<'_>, work: impl FnOnce() + Send) {
-    let bar = std::io::stderr()
-        .is_terminal()
-        .then(ProgressBar::new_spinner);
+    // On one terminal, what is found shows how far the work is.
+    let shown = lock(&scan.out).streams() && std::io::stdout().is_terminal();
+    let bar = (!shown && std::io::stderr().is_terminal()).then(ProgressBar::new_spinner);
     let main = std::thread::current();
     std::thread::scope(|threads| {
         let worker = threads.spawn(move || {
