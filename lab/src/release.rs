@@ -42,3 +42,15 @@ pub(crate) fn run(ctx: &Ctx, kernel: &Kernel) -> Result<()> {
     println!("{shown}: bzImage, initramfs, SHA256SUMS; `make demo PREBUILT={shown}` boots them");
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use guest::{JOB_FILE, SHARE};
+
+    #[test]
+    fn the_script_tells_that_this_is_a_guest() {
+        let script = include_str!("../../scripts/release-init.sh");
+        assert!(script.contains(&format!(" >{SHARE}/{JOB_FILE}\n")));
+        assert!(script.contains("\n/demo || "));
+    }
+}

@@ -169,6 +169,9 @@ fn filled(page: &str, table: &Table, rows: &str) -> String {
         }
         lines.push(line);
     }
+    if lines.len() == 2 && section.is_empty() {
+        return page.to_owned();
+    }
     let prose = prose.join("\n");
     let prose = match prose.trim() {
         "" => String::new(),
@@ -233,7 +236,9 @@ mod tests {
 
     #[test]
     fn a_section_is_replaced_and_not_the_page() {
-        let page = filled("# Results\n", &table(&["a", "b"], None), "| b | 1 | x |\n");
+        let empty = filled("# Results\n", &table(&["a", "b"], None), "");
+        assert_eq!(empty, "# Results\n");
+        let page = filled(&empty, &table(&["a", "b"], None), "| b | 1 | x |\n");
         assert_eq!(
             page,
             "# Results\n\n## make test\n\n| suite | passed | when |\n|---|---|---|\n| b | 1 | x |\n"
