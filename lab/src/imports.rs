@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
+use std::sync::LazyLock;
 
 use regex::Regex;
 
@@ -40,6 +41,15 @@ fn read(dir: &Path, prefix: &str, into: &mut BTreeMap<String, String>) {
     }
 }
 
+/// A path, and the line that makes a submodule.
+static PATTERNS: LazyLock<[Regex; 2]> = LazyLock::new(|| {
+    [
+        r"\b(crate|super|self)::((?:\w+::)*)(?:(\w+)|\{([^;]*?)\};)",
+        r"(?m)^(?:pub(?:\(\w+\))? )?mod (\w+);",
+    ]
+    .map(|pattern| Regex::new(pattern).unwrap())
+});
+
 /// The paths below `crate` that the code of `module` names, its own submodules included; groups in
 /// braces are taken apart.
 fn paths(module: &str, code: &str) -> Vec<String> {
@@ -47,8 +57,7 @@ fn paths(module: &str, code: &str) -> Vec<String> {
         Some((parent, _)) => format!("{parent}::"),
         None => String::new(),
     };
-    let path = Regex::new(r"\b(crate|super|self)::((?:\w+::)*)(?:(\w+)|\{([^;]*?)\};)").unwrap();
-    let submodule = Regex::new(r"(?m)^(?:pub(?:\(\w+\))? )?mod (\w+);").unwrap();
+    let [path, submodule] = &*PATTERNS;
     let below = match module {
         "main" => String::new(),
         _ => format!("{module}::"),
