@@ -10,6 +10,8 @@ BASE ?= 7.3
 KDIR ?=
 # A kernel's image that make system boots instead of building one.
 KERNEL ?=
+# A configuration of the kernel for kernel-deb.
+CONFIG ?=
 # Set FORCE=1 to overwrite or remove work that patches/ does not have.
 FORCE ?=
 
@@ -24,7 +26,7 @@ lab = scripts/lab.sh $(1) --base '$(BASE)' \
 	$(if $(KDIR),--kdir '$(KDIR)') $(if $(FORCE),--force) $(2)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test verify kernel export shell kselftest breaks bench \
+.PHONY: help demo test verify kernel kernel-deb deb export shell kselftest breaks bench \
 	submit-check bases prep dry-run send range-diff projects system results release clean
 
 help: ## list these verbs
@@ -38,6 +40,15 @@ demo: ## play a scene that shows what the series does; PREBUILT=FILE boots a rel
 
 shell: ## a shell in a guest that runs the kernel
 	@$(call lab,shell)
+
+kernel-deb: ## build installable Debian packages of the kernel; CONFIG=FILE is its configuration
+	@$(call lab,kernel-deb,$(if $(CONFIG),--config '$(CONFIG)'))
+
+##@ Use it
+
+deb: ## build Debian packages of the library, the command and the module for Python
+	@scripts/setup.sh deb
+	@scripts/deb.sh
 
 ##@ Change it
 

@@ -446,7 +446,7 @@ pub(crate) fn log_name(verb: &str, what: &str) -> String {
     name
 }
 
-fn is_object(line: &str) -> bool {
+pub(crate) fn is_object(line: &str) -> bool {
     let mut words = line.split_whitespace();
     matches!(
         words.next(),

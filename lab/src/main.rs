@@ -14,6 +14,7 @@ mod guest;
 #[cfg(test)]
 mod imports;
 mod kernel;
+mod kernel_deb;
 mod proc;
 mod proof;
 mod release;
@@ -75,6 +76,12 @@ enum Verb {
     Demo,
     /// Apply the series to the kernel tree, configure and build it
     Kernel,
+    /// Build Debian packages of the kernel with the series
+    KernelDeb {
+        /// The kernel's configuration; without it, one for common virtual machines
+        #[arg(long)]
+        config: Option<PathBuf>,
+    },
     /// Write patches/ and the mirror of added files from the kernel tree's commits
     Export,
     /// Run every test, or the named suites
@@ -175,6 +182,7 @@ fn run(args: &Args) -> Result<bool> {
             println!("{}", ctx.show(&kernel.image()));
             Ok(true)
         }
+        Verb::KernelDeb { config } => kernel_deb::build(&ctx, config.as_deref()).map(|()| true),
         Verb::Export => series::export(&ctx).map(|()| true),
         Verb::Test { suites } => suites::run(&ctx, suites),
         Verb::Verify { rows } => proof::verify(&ctx, rows),

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Debian packages of the kernel with the series, by the kernel's own `bindeb-pkg`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+use crate::ctx::{Ctx, with_extension, write_whole};
+use crate::kernel;
+use crate::proc::Logged;
+use crate::toolchain::Toolchain;
+use crate::ui::Stage;
+use crate::{series, tree};
+
+/// What makes the guests' configuration one for a virtual machine of one's own.
+const FRAGMENT: &str = "vm.config";
+
+/// What a configuration must have for the flag.
+const WANTED: [&str; 2] = ["CONFIG_RUST=y", "CONFIG_OPEN_MAYEXEC=y"];
+
+/// What the build writes, in GiB: without and with debugging information.
+const ROOM: [u64; 2] = [3, 25];
+
+/// Builds the packages of the series from the user's configuration, or from the default.
+pub(crate) fn build(ctx: &Ctx, config: Option<&Path>) -> Result<()> {
+    // Nothing is fetched or built for a file that cannot be used.
+    let own = config.map(|path| Own::read(path)).transpose()?;
+    let tree = tree::open(ctx)?;
+    let note = series::sync(ctx, &tree)?;
+    println!("{}: {note}", ctx.show(&ctx.linux()));
+    let tools = Toolchain::find(ctx)?;
+    let dir = ctx.slot.join("kernel-deb");
+    let (src, obj) = (ctx.linux(), dir.join("obj"));
+    fs::create_dir_all(&obj).with_context(|| format!("cannot create {}", obj.display()))?;
+    let log = ctx.fresh_log("kernel-deb")?;
+    let stage = Stage::begin("build the kernel's packages", Some(&log));
+    let text = match &own {
+        Some(own) => own.complete(&tools, (&src, &obj), (&log, &stage))?,
+        None => default(ctx, &tools, (&src, &obj), (&log, &stage))?,
+    };
+    let stat = rustix::fs::statvfs(&dir).context("cannot look at the file system")?;
+    room(&text, stat.f_bavail * stat.f_frsize)?;
+    kernel::put_config(&obj, &text)?;
+    for old in with_extension(&dir, "deb")? {
+        fs::remove_file(&old).with_context(|| format!("cannot remove {}", old.display()))?;
+    }
+    let mut objects = 0_usize;
+    let mut make = tools.make(&src, &obj);
+    // The packages stand beside the distribution's, which have another name. Its name is
+    // looked up nowhere.
+    make.args(["LOCALVERSION=-mayexec", "KDEB_CHANGELOG_DIST=unstable"])
+        .arg("bindeb-pkg");
+    Logged::new("building the kernel's packages", &log).run(&mut make, |line| {
+        objects += usize::from(kernel::is_object(line));
+        stage.at(&format!("{objects} objects"));
+    })?;
+    stage.done(&format!("{objects} objects"));
+    for deb in with_extension(&dir, "deb")? {
+        println!("{}", ctx.show(&deb));
+    }
+    println!(
+        "to try it: apt install ./linux-image-*.deb, and Secure Boot off, as nobody has signed the kernel"
+    );
+    Ok(())
+}
+
+/// The guests' configuration with [`FRAGMENT`] over it.
+fn default(
+    ctx: &Ctx,
+    tools: &Toolchain,
+    at: (&Path, &Path),
+    logged: (&Path, &Stage),
+) -> Result<String> {
+    let files = [tools.arch.fragment(), "guest.config", FRAGMENT];
+    let wanted = kernel::fragment(ctx, files, &[])?;
+    let config = kernel::merged(tools, at, "tinyconfig", &wanted, logged)?;
+    let missing = kernel::unmet(&wanted, &config);
+    if !missing.is_empty() {
+        bail!(
+            "the kernel's configuration does not take these lines of scripts/config:\n  {}",
+            missing.join("\n  ")
+        );
+    }
+    Ok(config)
+}
+
+/// The user's configuration.
+struct Own {
+    path: PathBuf,
+    text: String,
+}
+
+impl Own {
+    fn read(path: &Path) -> Result<Self> {
+        let text = fs::read_to_string(path)
+            .with_context(|| format!("CONFIG={}: cannot read the file", path.display()))?;
+        let missing = kernel::unmet(&WANTED.join("\n"), &text);
+        if !missing.is_empty() {
+            bail!(
+                "CONFIG={}: without these lines the kernel has no O_MAYEXEC; add them to a copy of the file:\n  {}",
+                path.display(),
+                missing.join("\n  ")
+            );
+        }
+        Ok(Self {
+            path: path.to_owned(),
+            text,
+        })
+    }
+
+    /// With the defaults of the options that it does not name.
+    fn complete(
+        &self,
+        tools: &Toolchain,
+        (src, obj): (&Path, &Path),
+        (log, stage): (&Path, &Stage),
+    ) -> Result<String> {
+        let fresh = obj.join(".config.lab");
+        write_whole(&fresh, self.text.as_bytes())?;
+        let mut make = tools.make(src, obj);
+        make.arg("olddefconfig")
+            .env("KCONFIG_CONFIG", ".config.lab");
+        Logged::new("configuring the kernel", log).run(&mut make, |_| stage.at("configuring"))?;
+        let config = fs::read_to_string(&fresh)
+            .with_context(|| format!("no configuration in {}", fresh.display()))?;
+        let missing = kernel::unmet(&WANTED.join("\n"), &config);
+        if missing.is_empty() {
+            return Ok(config);
+        }
+        let kconfig = fs::read_to_string(src.join("init/Kconfig"))?;
+        bail!(
+            "CONFIG={}: the kernel does not take {}. One of the things that RUST depends on does not hold:\n  {}\n\
+             `make -C {} LLVM=-19 rustavailable` tells about the tools",
+            self.path.display(),
+            missing.join(" "),
+            depends("RUST", &kconfig).join("\n  "),
+            src.display(),
+        );
+    }
+}
+
+/// What an option of a Kconfig file depends on.
+fn depends<'a>(option: &str, kconfig: &'a str) -> Vec<&'a str> {
+    let begin = format!("config {option}");
+    kconfig
+        .lines()
+        .skip_while(|line| *line != begin)
+        .skip(1)
+        .take_while(|line| line.is_empty() || line.starts_with('\t'))
+        .filter_map(|line| line.trim().strip_prefix("depends on "))
+        .collect()
+}
+
+/// An error if so many free bytes are too few for a kernel of this configuration.
+fn room(config: &str, free: u64) -> Result<()> {
+    let debug = config.lines().any(|line| line == "CONFIG_DEBUG_INFO=y");
+    let (needed, gib) = (ROOM[usize::from(debug)], free >> 30);
+    if gib < needed {
+        let why = if debug {
+            ", with CONFIG_DEBUG_INFO=y"
+        } else {
+            ""
+        };
+        bail!("{gib} GiB are free for build/kernel-deb; the kernel takes about {needed}{why}");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_configuration_without_the_flag_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("config");
+        let refused = || Own::read(&path).err().map(|error| error.to_string());
+        assert!(refused().unwrap().contains("cannot read"));
+        fs::write(&path, "# CONFIG_RUST is not set\nCONFIG_OPEN_MAYEXEC=y\n").unwrap();
+        let said = refused().unwrap();
+        assert!(said.ends_with("file:\n  CONFIG_RUST=y"), "{said}");
+        fs::write(&path, WANTED.join("\n")).unwrap();
+        assert_eq!(refused(), None);
+    }
+
+    #[test]
+    fn what_an_option_depends_on_is_its_own() {
+        let text = "config A\n\tdepends on X\n\nconfig RUST\n\tbool \"Rust\"\n\tdepends on Y\n\
+                    \tdepends on !Z || V\n\thelp\n\t  Text.\n\n\t  More.\n\nconfig C\n\tdepends on U\n";
+        assert_eq!(depends("RUST", text), ["Y", "!Z || V"]);
+    }
+
+    #[test]
+    fn debugging_information_takes_more_room() {
+        let debug = "CONFIG_A=y\nCONFIG_DEBUG_INFO=y\n";
+        assert!(room("CONFIG_A=y\n", ROOM[0] << 30).is_ok());
+        assert!(room("CONFIG_A=y\n", (ROOM[0] << 30) - 1).is_err());
+        assert!(room(debug, ROOM[0] << 30).is_err());
+    }
+}

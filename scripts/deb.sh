@@ -1,0 +1,78 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+# Builds the Debian packages of userspace/ in a copy of this checkout, checks them with
+# lintian, and installs and tries them in a Debian of the release that this machine has.
+# The packages are in build/deb.
+set -eu
+cd "$(dirname "$0")/.."
+out=$PWD/build/deb
+logs=$PWD/build/logs
+version=$(dpkg-parsechangelog -l userspace/debian/changelog -S Version)
+copy=$out/mayexec-$version
+export LC_ALL=C.UTF-8
+
+fail() {
+	printf 'deb: %s\n' "$@" >&2
+	exit 1
+}
+
+# run_logged NAME WHAT COMMAND...: shows a line, keeps the output in build/logs.
+run_logged() {
+	log=build/logs/deb-$1.log what=$2
+	shift 2
+	echo "$what (log: $log)"
+	"$@" >"$log" 2>&1 </dev/null || {
+		tail -n 20 "$log" >&2
+		fail "failed: $what" "log: $log"
+	}
+}
+
+# in_root COMMAND...: as root, or as the root of a user namespace with this user's
+# subordinate IDs.
+in_root() {
+	if [ "$(id -u)" = 0 ]; then
+		unshare --mount "$@"
+	else
+		unshare --map-root-user --map-auto --mount "$@"
+	fi
+}
+
+bootstrap() {
+	# shellcheck disable=SC1091 # where Debian is
+	release=$(. /etc/os-release && echo "${VERSION_CODENAME-}")
+	mirror=$(apt-get indextargets --format "\$(REPO_URI) \$(RELEASE)" 'Created-By: Packages' |
+		awk -v release="$release" '$2 == release { print $1; exit }')
+	[ -n "$mirror" ] || fail "apt's configuration names no mirror of Debian ${release:-without a release}"
+	run_logged bootstrap "bootstrap a Debian to install them in" \
+		mmdebstrap --variant=minbase --include="$tools" --format=tar \
+		--keyring=/usr/share/keyrings/debian-archive-keyring.gpg "$release" "$base.part" "$mirror"
+	mv "$base.part" "$base"
+}
+
+mkdir -p "$out" "$logs"
+own=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
+[ "$version" = "$own" ] || fail "userspace/debian/changelog is of version $version, Cargo.toml of $own"
+
+rm -rf "$copy" "$out"/*.deb "$out"/*.changes "$out"/*.buildinfo
+mkdir "$copy"
+# The files keep their times: cargo compiles again only what has changed.
+tar --exclude=./build --exclude=./target --exclude=./.git -cf - . | tar -xf - -C "$copy" ||
+	fail "cannot copy the checkout to $copy: is there space left?"
+mv "$copy/userspace/debian" "$copy/debian"
+export DEB_BUILD_OPTIONS="noautodbgsym ${DEB_BUILD_OPTIONS-}"
+run_logged build "build the packages" \
+	env -C "$copy" -u MAKEFLAGS -u MFLAGS -u MAKELEVEL dpkg-buildpackage -b --no-sign --no-pre-clean
+lintian --fail-on warning "$out/mayexec_${version}"_*.changes >build/logs/deb-lintian.log 2>&1 || {
+	cat build/logs/deb-lintian.log >&2
+	fail "lintian has findings"
+}
+
+# What the packages need at most to be tried.
+tools=gcc,libc6-dev,pkg-config,python3
+base=$out/base-$({ cat /etc/os-release && echo "$tools"; } | sha256sum | cut -c 1-8).tar
+[ -s "$base" ] || bootstrap
+root=$out/root
+rm -rf "$root"
+run_logged try "install the packages and try them" in_root scripts/deb-try.sh "$base" "$root" "$out"/*.deb
+rm -rf "$root"
+ls "$out"/*.deb
