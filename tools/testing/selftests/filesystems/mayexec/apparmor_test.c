@@ -7,6 +7,7 @@
 
 #define OWN_FIXTURE
 #include "mayexec.h"
+#include "audit_records.h"
 
 #define ENABLED		"/sys/module/apparmor/parameters/enabled"
 #define SECURITYFS	"/sys/kernel/security"
@@ -33,16 +34,19 @@ FIXTURE(apparmor) {
 FIXTURE_VARIANT(apparmor)
 {
 	const char *mode;
+	const char *record;
 	int denied;
 };
 
 FIXTURE_VARIANT_ADD(apparmor, enforce) {
 	.mode = "",
+	.record = "apparmor=\"DENIED\"",
 	.denied = -EACCES,
 };
 
 FIXTURE_VARIANT_ADD(apparmor, complain) {
 	.mode = ", complain",
+	.record = "apparmor=\"ALLOWED\"",
 	.denied = 0,
 };
 
@@ -139,6 +143,23 @@ TEST_F(apparmor, rules_for_reading_apply)
 		check_files(_metadata, variant->denied);
 		_exit(_metadata->exit_code);
 	}
+}
+
+TEST_F(apparmor, refusal_leaves_one_record)
+{
+	int fd = open_audit_records();
+
+	if (fd < 0)
+		SKIP(return, "no audit records: %s", strerror(-fd));
+	if (!set_policy(_metadata, ENFORCE_FILE))
+		SKIP(return, NEEDS_SYSCTL);
+	if (in_child_as(_metadata, CALLER_ROOT)) {
+		ASSERT_EQ(0, write_string(CURRENT, "changeprofile " PROFILE));
+		EXPECT_EQ(variant->denied, try_open("none", O_MAYEXEC));
+		_exit(_metadata->exit_code);
+	}
+	EXPECT_EQ(1, count_audit_records(fd, AUDIT_AVC, variant->record,
+					 " name=\"/tmp/none\" "));
 }
 
 TEST_HARNESS_MAIN

@@ -6,6 +6,7 @@
 
 #define OWN_FIXTURE
 #include "mayexec.h"
+#include "audit_records.h"
 
 #include <sys/xattr.h>
 
@@ -55,11 +56,18 @@ FIXTURE_SETUP(smack)
 			      0));
 }
 
-FIXTURE_TEARDOWN_PARENT(smack)
+FIXTURE_TEARDOWN(smack)
 {
 	/* A rule without access is none. */
 	write_string("/tmp/smackfs/load2", SUBJECT " " OBJECT " -");
 	teardown_test(_metadata);
+}
+
+static void become_subject(struct __test_metadata *_metadata)
+{
+	ASSERT_EQ(0, write_string("/proc/self/attr/smack/current", SUBJECT));
+	/* CAP_MAC_OVERRIDE would allow everything. */
+	set_capabilities(_metadata, 0, 0);
 }
 
 TEST_F(smack, asks_for_both)
@@ -70,10 +78,7 @@ TEST_F(smack, asks_for_both)
 		if (!set_policy(_metadata, policy) ||
 		    !in_child_as(_metadata, CALLER_ROOT))
 			continue;
-		ASSERT_EQ(0, write_string("/proc/self/attr/smack/current",
-					  SUBJECT));
-		/* CAP_MAC_OVERRIDE would allow everything. */
-		set_capabilities(_metadata, 0, 0);
+		become_subject(_metadata);
 		EXPECT_EQ(variant->open, try_open(NAME, 0));
 		EXPECT_EQ(variant->open ?: asks ? variant->exec : 0,
 			  try_open(NAME, O_MAYEXEC)) {
@@ -82,6 +87,24 @@ TEST_F(smack, asks_for_both)
 		EXPECT_EQ(variant->exec, try_execve_check(AT_FDCWD, NAME, 0));
 		_exit(_metadata->exit_code);
 	}
+}
+
+TEST_F(smack, refusal_leaves_one_record)
+{
+	const int refusal = variant->open ?: variant->exec;
+	int fd = open_audit_records();
+
+	if (fd < 0)
+		SKIP(return, "no audit records: %s", strerror(-fd));
+	if (!set_policy(_metadata, ENFORCE_FILE))
+		SKIP(return, NEEDS_SYSCTL);
+	if (in_child_as(_metadata, CALLER_ROOT)) {
+		become_subject(_metadata);
+		EXPECT_EQ(refusal, try_open(NAME, O_MAYEXEC));
+		_exit(_metadata->exit_code);
+	}
+	EXPECT_EQ(!!refusal, count_audit_records(fd, AUDIT_AVC, "lsm=SMACK",
+						 " object=\"" OBJECT "\" "));
 }
 
 TEST_HARNESS_MAIN
