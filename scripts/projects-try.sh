@@ -9,6 +9,8 @@
 # "ran"; `refuse: NAME: COMMAND` is a way that the policy must be able to refuse,
 # `open: NAME: COMMAND` one that stays open. In a COMMAND, $i is the interpreter,
 # $f the file with the code, $d its directory. The files are in TMPDIR.
+# A way that does not end in LIMIT seconds (10, unless the caller says more) is `late`:
+# nobody knows whether it would have run.
 # A caller with securebits: capsh --secbits=0x100 --shell=/bin/sh -- SCRIPT PROJECT BINARY
 set -eu
 project=$1
@@ -25,8 +27,10 @@ grep -E '^(refuse|open): ' "$project" | while IFS= read -r line; do
 	printf '%s\t%s' "${rest%%: *}" "$kind"
 	for mode in 0644 0755; do
 		chmod "$mode" "$f"
-		said=$(cd "$d" && timeout 10 sh -c "${rest#*: }" 2>&1 </dev/null) || :
-		case $said in
+		code=0
+		said=$(cd "$d" && timeout "${LIMIT:-10}" sh -c "${rest#*: }" 2>&1 </dev/null) || code=$?
+		case $code:$said in
+		124:*) printf '\tlate' ;;
 		*ran*) printf '\tran' ;;
 		*) printf '\trefused' ;;
 		esac

@@ -292,6 +292,8 @@ struct Tries {
     open: BTreeMap<String, usize>,
     /// Writable places without noexec that nobody documented.
     unknown: BTreeSet<String>,
+    /// Tries that prove nothing: late ones, and open ways that did not run.
+    void: Vec<String>,
     /// What the container's root got rid of.
     escapes: Vec<String>,
     /// Lines that could not be read.
@@ -333,11 +335,16 @@ impl Tries {
         }
         for (mode, result) in ["0644", "0755"].into_iter().zip(results) {
             let ran = *result == "ran";
+            // An open way that does not run says that nothing runs there at all.
+            if !ran && (*result != "refused" || *kind == "open") {
+                self.void.push(format!(
+                    "{who}: {project}, {way}, {place}, {mode}: {result}, which shows nothing"
+                ));
+                continue;
+            }
             match (*kind, open_place) {
                 ("open", _) => {
-                    if ran {
-                        self.opened("standard input and the command line, which are no files");
-                    }
+                    self.opened("standard input and the command line, which are no files");
                 }
                 (_, Some((_, why))) => {
                     if ran {
@@ -374,6 +381,7 @@ impl Tries {
     fn problems(&self) -> Vec<String> {
         let mut problems = self.ran.clone();
         problems.extend(self.garbled.iter().map(|line| format!("garbled: {line}")));
+        problems.extend(self.void.iter().cloned());
         problems.extend(self.escapes.iter().map(|line| format!("escape: {line}")));
         problems.extend(
             self.unknown
@@ -517,11 +525,15 @@ mod tests {
             "try: service\t/var/lib/x\texec\tdash\targument\trefuse\trefused\trefused".to_owned(),
         );
         tried.push("try: service\tcut".to_owned());
+        tried.push("try: user\t/tmp\tnoexec\tdash\tstdin\topen\trefused\tran".to_owned());
+        tried.push("try: user\t/tmp\tnoexec\tdash\t`.`\trefuse\trefused\tlate".to_owned());
         tried.push("escape: /tmp is exec now".to_owned());
         assert_eq!(
             Tries::of(&tried).problems(),
             [
                 "garbled: service\tcut",
+                "user: dash, stdin, /tmp, 0644: refused, which shows nothing",
+                "user: dash, `.`, /tmp, 0755: late, which shows nothing",
                 "escape: /tmp is exec now",
                 "writable and not noexec: service: /var/lib/x",
                 "the attacker `container` tried nothing",

@@ -10,6 +10,8 @@
 set -u
 who=$1
 lib=${0%/*}
+# An emulated processor is slow, and a busy host makes it slower.
+export LIMIT=120
 
 # places [PLACE]: directories that can be written, without those below another one.
 places() {

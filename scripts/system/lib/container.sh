@@ -16,7 +16,8 @@ umount /tmp/clone
 mount -t tmpfs own-mount /mnt
 mkdir /mnt/own-mount
 TMPDIR=/mnt/own-mount
-export TMPDIR
+LIMIT=120
+export TMPDIR LIMIT
 tab=$(printf '\t')
 "$lib/projects-try.sh" "$lib/projects/dash" /bin/dash |
 	sed "s|^|try: container${tab}own mount${tab}exec${tab}dash$tab|"
