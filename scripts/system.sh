@@ -116,9 +116,7 @@ assemble() {
 		bash) install_interpreter bash /usr/bin/bash ;;
 		busybox) install_interpreter busybox /usr/bin/busybox ;;
 		mawk) install_interpreter mawk /usr/bin/mawk ;;
-		perl) install_interpreter perl /usr/bin/perl ;;
 		make) install_interpreter make /usr/bin/make ;;
-		python) install_interpreter python /usr/bin/python3.11 && known python python3 ;;
 		*) fail "nobody said where Debian has $name: see assemble() in scripts/system.sh" ;;
 		esac
 	done

@@ -31,8 +31,9 @@ const SYSTEM: Variant = Variant {
     lines: &[],
 };
 
-/// The interpreters that replace Debian's, if patches/projects/ has them.
-const INTERPRETERS: [&str; 7] = ["dash", "bash", "busybox", "mawk", "make", "perl", "python"];
+/// The interpreters that replace Debian's, if patches/projects/ has them. perl and python
+/// are not among them: Debian's modules in C need programs that are built as Debian's are.
+const INTERPRETERS: [&str; 5] = ["dash", "bash", "busybox", "mawk", "make"];
 
 /// Places that may execute on the first day, and why an attacker's code runs there.
 const OPEN_PLACES: [(&str, &str); 2] = [
