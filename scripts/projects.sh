@@ -185,7 +185,7 @@ compare() {
 	changed=$(cat "$dir"/*.patch | grep -c '^[-+]\([^-+]\|$\)')
 	check
 	if [ -z "$(field test)" ]; then
-		says="its source has no test suite"
+		says="it has no suite here"
 		[ -z "$(field check)" ] || says="its checks pass"
 		passed "built; $changed changed lines; $says"
 		return 0
