@@ -213,6 +213,8 @@ fn sets_have_the_bits_of_the_sysctl() {
         Checks::TYPE,
     ];
     assert_eq!(sets.map(Checks::bits), [0, 1, 2, 3, 4]);
+    // What both sets have stays.
+    assert_eq!(Checks::FILE.union(Checks::ALL), Checks::ALL);
     assert_eq!((policy::EACCES, Policy::LOG_ONLY), (EACCES, 4));
 }
 
