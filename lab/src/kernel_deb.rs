@@ -26,7 +26,7 @@ const ROOM: [u64; 2] = [3, 25];
 /// Builds the packages of the series from the user's configuration, or from the default.
 pub(crate) fn build(ctx: &Ctx, config: Option<&Path>) -> Result<()> {
     // Nothing is fetched or built for a file that cannot be used.
-    let own = config.map(|path| Own::read(path)).transpose()?;
+    let own = config.map(Own::read).transpose()?;
     let tree = tree::open(ctx)?;
     let note = series::sync(ctx, &tree)?;
     println!("{}: {note}", ctx.show(&ctx.linux()));
