@@ -43,7 +43,7 @@ static void add_key_to_kernel(struct __test_metadata *_metadata, const char *nam
 		keyring = syscall(__NR_add_key, "keyring", KEYRING, NULL, 0,
 				  KEY_SPEC_USER_KEYRING);
 	ASSERT_LE(0, keyring);
-	run("evmctl import %s.der %ld >/dev/null", name, keyring);
+	run("evmctl import %s.der %ld >evmctl.log 2>&1", name, keyring);
 }
 
 static void make_script(struct __test_metadata *_metadata, const char *path)
@@ -96,7 +96,7 @@ static void check_files(struct __test_metadata *_metadata, int policy, bool aske
 
 		snprintf(path, sizeof(path), "%s%d", files[i].name, policy);
 		make_script(_metadata, path);
-		run("evmctl %s -a sha256 %s >/dev/null", files[i].sign, path);
+		run("evmctl %s -a sha256 %s >evmctl.log 2>&1", files[i].sign, path);
 		if (!strcmp(files[i].name, "changed"))
 			ASSERT_EQ(0, write_string(path, "#!/bin/sh\nexit 1\n"));
 		EXPECT_EQ(0, try_open(path, 0));
