@@ -155,8 +155,8 @@ fn a_circle_through_a_third_module_is_found() {
     assert_eq!(shown, expected);
 }
 
-/// Suites that grow with what is tested; the limit is for what carries them.
-const GROWING: [&str; 3] = ["consumers.rs", "section.rs", "system.rs"];
+/// Suites and verbs that grow with what is tested and packaged; the limit is for what carries them.
+const GROWING: [&str; 4] = ["consumers.rs", "kernel_deb.rs", "section.rs", "system.rs"];
 
 /// The lines of Rust below `dir`, less those of [`GROWING`].
 fn lines(dir: &Path) -> usize {
