@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # One verb a target; `make help` lists them. What a verb needs is installed by
-# scripts/setup.sh, what it does is in lab/; scripts/lab.sh calls both.
+# scripts/setup.sh, what it does is in lab/; scripts/lab.sh calls both for most verbs.
 
 # The kernel release that the series is applied to, or a revision in KDIR.
 BASE ?= 7.3
@@ -35,7 +35,7 @@ help: ## list these verbs
 
 ##@ Try it
 
-demo: ## play a scene that shows what the series does; PREBUILT=FILE boots a release
+demo: ## play a scene that shows what the series does; PREBUILT=DIR boots a release
 	@$(if $(PREBUILT),scripts/prebuilt.sh '$(PREBUILT)',$(call lab,demo))
 
 shell: ## a shell in a guest that runs the kernel
@@ -79,9 +79,10 @@ results: ## put what the verbs left into docs/results.md, docs/demo.svg and brea
 	@$(call lab,results)
 
 projects: ## build and test interpreters that use the flag; NAMES="dash bash" picks
+	@scripts/setup.sh projects
 	@scripts/projects.sh $(NAMES)
 
-system: ## boot a Debian with them under MOUNT and attack it; IMAGE=1 leaves a disk image
+system: ## boot a Debian with five of them under MOUNT and attack it; IMAGE=1 leaves a disk image
 	@$(call lab,system,$(if $(KERNEL),--kernel '$(KERNEL)') $(if $(IMAGE),--image))
 
 ##@ Submit it

@@ -59,7 +59,7 @@ install_packages() {
 }
 
 # Unpacks those of qemu's packages in $missing that apt-get cannot install beside
-# what the host has, such as qemu-utils of another release.
+# what the host has, such as qemu-system-arm of another release.
 unpack_qemu() {
 	installable=
 	for package in $missing; do
@@ -183,7 +183,7 @@ own=scripts/packages-$verb.txt
 case $verb in
 prep | dry-run | send) python_tool b4 $b4_version b4 ;;
 esac
-case $verb in deb | export | results | bases | prep | dry-run | send | range-diff) exit 0 ;; esac
+case $verb in deb | projects | export | results | bases | prep | dry-run | send | range-diff) exit 0 ;; esac
 cargo_tool bindgen-cli $bindgen_version bindgen --version
 case $verb in
 test | breaks | submit-check) cargo_tool cbindgen $cbindgen_version cbindgen --version ;;

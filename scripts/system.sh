@@ -10,7 +10,7 @@ cd "$(dirname "$0")/.."
 top=$PWD
 out=$top/build/system
 logs=$top/build/logs
-rollout=$(find . -path ./build -prune -o -type d -name rollout -print | head -n 1)
+rollout=userspace/rollout
 packages="systemd systemd-sysv libpam-systemd dbus cron logrotate python3 perl make busybox
 	initramfs-tools libcap2-bin apt-utils procps"
 # The disk as a sparse file; a boot writes to none of it.

@@ -8,7 +8,7 @@
 //! below are for another kernel: with all `consumers`, with the policy fixed when it
 //! is built (`static`), with the feature `off`; or for the rows of `make verify`, those
 //! of the kernel that all suites use (`proof`) and the one of faults (`debug`). Those in
-//! `tools` are for a copy of this repository.
+//! `userspace` are for a copy of this repository.
 
 mod noticed;
 mod own;

@@ -22,7 +22,6 @@ mod report;
 mod results;
 mod root;
 mod rows;
-mod section;
 mod selftests;
 mod series;
 mod session;
@@ -256,6 +255,12 @@ fn tables(ctx: &Ctx) -> Result<Vec<Table>> {
             "make bench",
             "figures | targets met | worse than committed | better | wall | CPU | when",
             vec![bench::NAME.to_owned()],
+        ),
+        on_page(
+            "system",
+            "make system",
+            "what | found | when",
+            system::names(),
         ),
         on_page(
             "projects",

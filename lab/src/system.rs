@@ -7,7 +7,6 @@
 //! the guest is booted and what it printed is judged.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -19,7 +18,7 @@ use crate::ctx::Ctx;
 use crate::kernel::Variant;
 use crate::proc::{self, Logged};
 use crate::report::Report;
-use crate::section;
+use crate::results;
 use crate::session::Session;
 use crate::tap::{self, Case, Run, Verdict};
 use crate::ui::Stage;
@@ -46,6 +45,23 @@ const OPEN_PLACES: [(&str, &str); 2] = [
         "who may create a user namespace mounts a file system without noexec in it",
     ),
 ];
+
+/// The rows in docs/results.md.
+const ROWS: [&str; 8] = [
+    "the system",
+    "policy 0: the day's work",
+    "policy 1 (MOUNT): the same, what is known to break, the attackers",
+    "policy 1 with a noexec /home: logins",
+    "policy 7 (LOG_ONLY): the day's work, then one service under the securebit",
+    "attackers' tries on noexec mounts",
+    "tries that ran, documented as open",
+    "FILE would refuse",
+];
+
+/// The names of the rows.
+pub(crate) fn names() -> Vec<String> {
+    ROWS.map(str::to_owned).to_vec()
+}
 
 /// How long one boot may take, trials included.
 const LIMIT: Duration = Duration::from_secs(3600);
@@ -87,7 +103,7 @@ pub(crate) fn run(ctx: &Ctx, kernel: Option<&Path>, image: bool) -> Result<bool>
             kernel.image()
         }
     };
-    let log = ctx.fresh_log("system-disk.log")?;
+    let log = ctx.fresh_log("system-disk")?;
     let stage = Stage::begin("build the system's disk", Some(&log));
     Logged::new("building the system's disk", &log).run(
         Command::new(ctx.root.join("scripts/system.sh")).args(&interpreters),
@@ -142,24 +158,52 @@ pub(crate) fn run(ctx: &Ctx, kernel: Option<&Path>, image: bool) -> Result<bool>
         },
         Some(&observed.log),
     );
-    section::put(
-        ctx,
-        "A Debian under MOUNT",
-        &page(
-            &interpreters,
-            &[&plain, &attacked, &home, &observed],
-            &tries,
-            &packages,
-        )?,
-    )?;
+    let versions = plain
+        .lines
+        .iter()
+        .find_map(|line| line.strip_prefix("# policy 0, "))
+        .unwrap_or_default();
+    let passed = |boot: &Boot| {
+        let passed = boot
+            .cases
+            .iter()
+            .filter(|case| case.verdict == Verdict::Pass);
+        format!("{} of {} cases pass", passed.count(), boot.cases.len())
+    };
+    let who = tries.refusable.iter().map(|(who, count)| {
+        let places = tries.places.get(who).into_iter().flatten();
+        let places: Vec<String> = places.map(|place| format!("`{place}`")).collect();
+        format!("{who} {count}, in {}", places.join(" "))
+    });
+    let open = tries
+        .open
+        .iter()
+        .map(|(why, count)| format!("{count}: {why}"));
+    let refused = packages
+        .iter()
+        .map(|(name, (files, opens))| format!("{name} ({files} files, {opens} opens)"));
+    let joined = |parts: Vec<String>| parts.join("; ");
+    let cells = [
+        format!("{versions}; patched: {}", interpreters.join(", ")),
+        passed(&plain),
+        passed(&attacked),
+        passed(&home),
+        passed(&observed),
+        format!("{}; {}", tries.summary(), joined(who.collect())),
+        joined(open.collect()),
+        joined(refused.collect()),
+    ];
+    for (row, cell) in ROWS.into_iter().zip(cells) {
+        results::record(ctx, "system", row, &[cell])?;
+    }
     Ok(report.close())
 }
 
 /// Boots the disk, which stays as it is, and reads what the trials print.
 fn boot(ctx: &Ctx, kernel: &Path, scene: &Scene) -> Result<Boot> {
     let name = format!("system-{}-{}", scene.word, scene.policy);
-    let log = ctx.fresh_log(&format!("{name}.log"))?;
-    let console = ctx.fresh_log(&format!("{name}-console.log"))?;
+    let log = ctx.fresh_log(&name)?;
+    let console = ctx.fresh_log(&format!("{name}-console"))?;
     let stage = Stage::begin(
         &format!("boot the system: {}, policy {}", scene.word, scene.policy),
         Some(&log),
@@ -412,78 +456,6 @@ fn by_package(lines: &[String]) -> BTreeMap<String, (usize, usize)> {
         }
     }
     packages
-}
-
-/// The section of docs/results.md.
-fn page(
-    interpreters: &[&str],
-    boots: &[&Boot],
-    tries: &Tries,
-    packages: &BTreeMap<String, (usize, usize)>,
-) -> Result<String> {
-    let date = proc::capture(Command::new("date").args(["-u", "+%Y-%m-%d"]))?;
-    let versions = boots
-        .first()
-        .and_then(|boot| {
-            boot.lines
-                .iter()
-                .find_map(|line| line.strip_prefix("# policy 0, "))
-        })
-        .unwrap_or_default();
-    let passed = |boot: &Boot| {
-        let passed = boot
-            .cases
-            .iter()
-            .filter(|case| case.verdict == Verdict::Pass);
-        format!("{} of {}", passed.count(), boot.cases.len())
-    };
-    let mut text = format!(
-        "`make system`, {}: Debian 12, {versions}, in qemu without KVM. Patched: {}.\n\n\
-         | boot | cases that passed |\n|---|---|\n",
-        date.trim(),
-        interpreters.join(", ")
-    );
-    let names = [
-        "policy 0, the day's work",
-        "policy 1 (MOUNT), the same, what is known to break, the attackers",
-        "policy 1 with a noexec /home, logins",
-        "policy 7 (LOG_ONLY), the day's work, then one service under the securebit",
-    ];
-    for (name, boot) in names.iter().zip(boots) {
-        writeln!(text, "| {name} | {} |", passed(boot))?;
-    }
-    writeln!(
-        text,
-        "\nAttackers tried each way of each interpreter in each directory that they could write, \
-         with a file of mode 0644 and one of 0755: {}.\n\n\
-         | attacker | tries on noexec mounts | writable places |\n|---|---|---|",
-        tries.summary()
-    )?;
-    for (who, count) in &tries.refusable {
-        let places: Vec<String> = tries
-            .places
-            .get(who)
-            .into_iter()
-            .flatten()
-            .map(|place| format!("`{place}`"))
-            .collect();
-        writeln!(text, "| {who} | {count} | {} |", places.join(", "))?;
-    }
-    writeln!(text, "\nWhat ran, and is documented as open:\n")?;
-    for (why, count) in &tries.open {
-        writeln!(text, "* {count}: {why}.")?;
-    }
-    writeln!(
-        text,
-        "\nUnder policy 7 the trace named what FILE would refuse of the day's work:\n\n\
-         | package | files | opens |\n|---|---|---|"
-    )?;
-    let mut sorted: Vec<_> = packages.iter().collect();
-    sorted.sort_by_key(|(_, (files, _))| std::cmp::Reverse(*files));
-    for (package, (files, opens)) in sorted {
-        writeln!(text, "| {package} | {files} | {opens} |")?;
-    }
-    Ok(text)
 }
 
 #[cfg(test)]

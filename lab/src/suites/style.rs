@@ -121,21 +121,27 @@ fn without_licence(dir: &Path, found: &mut Vec<String>) -> Result<()> {
 /// The shell scripts of the repository.
 fn scripts(root: &Path) -> Result<Vec<PathBuf>> {
     let mut found = vec![root.join(".ci/run")];
-    let dir = root.join("scripts");
-    for entry in fs::read_dir(&dir).with_context(|| format!("cannot list {}", dir.display()))? {
-        let path = entry?.path();
-        let shebang = fs::read(&path)
-            .ok()
-            .filter(|bytes| bytes.starts_with(b"#!"));
-        let is_shell = shebang.is_some_and(|bytes| {
-            let first = bytes
-                .split(|&byte| byte == b'\n')
-                .next()
-                .unwrap_or_default();
-            String::from_utf8_lossy(first).trim_end().ends_with("sh")
-        });
-        if is_shell {
-            found.push(path);
+    // What runs in the guest of `make system` is below.
+    for below in ["", "system/lib", "system/project"] {
+        let dir = root.join("scripts").join(below);
+        if !dir.is_dir() {
+            continue;
+        }
+        for entry in fs::read_dir(&dir).with_context(|| format!("cannot list {}", dir.display()))? {
+            let path = entry?.path();
+            let shebang = fs::read(&path)
+                .ok()
+                .filter(|bytes| bytes.starts_with(b"#!"));
+            let is_shell = shebang.is_some_and(|bytes| {
+                let first = bytes
+                    .split(|&byte| byte == b'\n')
+                    .next()
+                    .unwrap_or_default();
+                String::from_utf8_lossy(first).trim_end().ends_with("sh")
+            });
+            if is_shell {
+                found.push(path);
+            }
         }
     }
     found.sort();
