@@ -37,8 +37,8 @@ const _: () = {
 ///
 /// # Safety
 ///
-/// For the duration of the call, nobody changes `path`, which must hold references to a mount and
-/// to a positive dentry.
+/// For the duration of the call, `path` must point at a `struct path` that nobody changes and that
+/// holds references to a mount and to a positive dentry.
 #[export]
 pub unsafe extern "C" fn mayexec_permission(path: *const bindings::path, policy: c_uint) -> c_int {
     // SAFETY: The caller guarantees exactly what `Path` requires.
@@ -52,7 +52,7 @@ pub unsafe extern "C" fn mayexec_permission(path: *const bindings::path, policy:
     );
 
     if is_traced() {
-        // SAFETY: The caller guarantees what the function requires of `path`.
+        // SAFETY: The function requires a valid path with a positive dentry, as this one does.
         unsafe { bindings::mayexec_trace(path, policy, verdict.denied.bits(), verdict.error) };
     }
     verdict.answer
@@ -61,7 +61,8 @@ pub unsafe extern "C" fn mayexec_permission(path: *const bindings::path, policy:
 /// Returns whether the tracepoint is enabled.
 #[inline]
 fn is_traced() -> bool {
-    // SAFETY: It is always okay to query the static key of a tracepoint.
+    // SAFETY: `mayexec.h` declares the tracepoint, and `trace.c` defines it. It is always okay to
+    // query the static key of a tracepoint.
     cfg!(CONFIG_TRACEPOINTS)
         && unsafe {
             static_branch_unlikely!(

@@ -56,8 +56,8 @@ impl Policy {
     ///
     /// The securebit enforces all checks, so `LOG_ONLY` cannot weaken them.
     ///
-    /// C has a copy, `mayexec_policy()`, because it must know whether [`Checks::FILE`] is enforced
-    /// before there is a file to ask about. Tests compare the two over all inputs.
+    /// The kernel uses C's `mayexec_policy()`, because it must know whether [`Checks::FILE`] is
+    /// enforced before there is a file to ask about. Tests compare the two over all inputs.
     #[cfg(any(test, CONFIG_OPEN_MAYEXEC_KUNIT_TEST))]
     pub(crate) const fn in_force(system: u32, restricted: bool) -> Self {
         let checks = system & Checks::ALL.0;

@@ -10,7 +10,7 @@
 #define CREATE_TRACE_POINTS
 #include <trace/events/mayexec.h>
 
-/* mayexec_permission() calls this if the tracepoint is enabled. */
+/* If the tracepoint is enabled, mayexec_permission() calls this with its @path. */
 void mayexec_trace(const struct path *path, unsigned int policy,
 		   unsigned int denied, int error)
 {

@@ -24,7 +24,7 @@ struct path;
 #define MAYEXEC_CHECKS \
 	(MAYEXEC_ENFORCED_CHECKS | MAYEXEC_ENFORCED_CHECKS << MAYEXEC_LOGGED_SHIFT)
 
-/* The opens of execve(2) have this instead: executions that no check is for. */
+/* This is no check: the open is one of execve(2), which has its own checks. */
 #define MAYEXEC_EXECVE			0x10000
 
 /* What the tracepoint shows beside the checks: the file is no regular file. */

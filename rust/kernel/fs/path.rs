@@ -117,7 +117,7 @@ impl Path {
         let mask = (bindings::MAY_EXEC | bindings::MAY_OPENEXEC) as i32;
 
         // SAFETY: By the type invariant, the superblock is active and the dentry holds a reference
-        // to the inode.
+        // to the inode. The idmap is that of the mount.
         match unsafe { bindings::inode_permission(idmap, self.inode(), mask) } {
             0 => Ok(()),
             error => Err(Error::from_errno(error)),
