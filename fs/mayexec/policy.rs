@@ -48,6 +48,9 @@ impl Policy {
     /// How far above the enforced checks the logged ones are.
     pub(crate) const LOGGED_SHIFT: u32 = 8;
 
+    /// The product of a set and this has the set in both places.
+    const BOTH_PLACES: u32 = (1 << Self::LOGGED_SHIFT) + 1;
+
     /// The bit of the sysctl that moves its checks from the enforced to the logged ones.
     pub(crate) const LOG_ONLY: u32 = 4;
 
@@ -71,12 +74,12 @@ impl Policy {
 
     /// Creates a policy from what C carries. Other bits are dropped.
     pub(crate) const fn from_bits(bits: u32) -> Self {
-        Self(bits & (Checks::ALL.0 | Checks::ALL.0 << Self::LOGGED_SHIFT))
+        Self(bits & (Checks::ALL.0 * Self::BOTH_PLACES))
     }
 
     /// Returns whether any check of `checks` is made, enforced or logged.
     pub(crate) const fn makes(self, checks: Checks) -> bool {
-        self.0 & (checks.0 | checks.0 << Self::LOGGED_SHIFT) != 0
+        self.0 & (checks.0 * Self::BOTH_PLACES) != 0
     }
 
     /// Returns whether a denial refuses the file.

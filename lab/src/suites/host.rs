@@ -238,9 +238,8 @@ fn mutants(ctx: &Ctx, report: &mut Report) -> Result<()> {
     }
     fs::create_dir_all(&out)?;
     let step = Stage::begin("mutate policy.rs", Some(&log));
-    // It works on a copy of the repository. Mutants that live give exit status 2; outcomes.json says which.
-    let args =
-        "mutants --no-shuffle --colors=never --test-tool=nextest --timeout=60 --package=policy";
+    // It works on a copy of what git does not ignore. Mutants that live give exit status 2; outcomes.json says which.
+    let args = "mutants --gitignore=true --no-shuffle --colors=never --test-tool=nextest --timeout=60 --package=policy";
     Logged::new("cargo mutants", &log)
         .limit(Duration::from_secs(1800))
         .status(
