@@ -75,22 +75,10 @@ static void write_file(struct __test_metadata *_metadata, const char *path,
 static void start_daemon(struct __test_metadata *_metadata, pid_t *daemon,
 			 FILE **log)
 {
+	char *const argv[] = { DAEMON, "--debug", NULL };
 	char line[512];
-	int fds[2];
 
-	ASSERT_EQ(0, pipe2(fds, O_CLOEXEC));
-	*daemon = fork();
-	ASSERT_LE(0, *daemon);
-	if (!*daemon) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		dup2(fds[1], STDOUT_FILENO);
-		dup2(fds[1], STDERR_FILENO);
-		execlp(DAEMON, DAEMON, "--debug", NULL);
-		_exit(127);
-	}
-	close(fds[1]);
-	*log = fdopen(fds[0], "r");
-	ASSERT_NE(NULL, *log);
+	*log = start_program(_metadata, argv, daemon);
 	do {
 		ASSERT_NE(NULL, fgets(line, sizeof(line), *log)) {
 			TH_LOG(DAEMON " does not start: %s", line);

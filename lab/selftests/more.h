@@ -64,6 +64,29 @@ static inline void make_bind(struct __test_metadata *_metadata,
 	ASSERT_EQ(0, remount_bind(to, flags));
 }
 
+/* Starts a program that ends with the test, with what it prints in a pipe. */
+static inline FILE *start_program(struct __test_metadata *_metadata,
+				  char *const argv[], pid_t *pid)
+{
+	int fds[2];
+	FILE *output;
+
+	ASSERT_EQ(0, pipe2(fds, O_CLOEXEC));
+	*pid = fork();
+	ASSERT_LE(0, *pid);
+	if (!*pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		dup2(fds[1], STDOUT_FILENO);
+		dup2(fds[1], STDERR_FILENO);
+		execvp(argv[0], argv);
+		_exit(127);
+	}
+	close(fds[1]);
+	output = fdopen(fds[0], "r");
+	ASSERT_NE(NULL, output);
+	return output;
+}
+
 /* <sys/mount.h> and <linux/mount.h> do not go together. */
 static inline int try_umount(const char *path)
 {

@@ -9,29 +9,6 @@
 
 #define PATIENCE	120
 
-/* Runs @tracer with its output in a pipe. */
-static FILE *start(struct __test_metadata *_metadata, char *const argv[],
-		   pid_t *pid)
-{
-	int fds[2];
-	FILE *output;
-
-	ASSERT_EQ(0, pipe2(fds, O_CLOEXEC));
-	*pid = fork();
-	ASSERT_LE(0, *pid);
-	if (!*pid) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		dup2(fds[1], STDOUT_FILENO);
-		dup2(fds[1], STDERR_FILENO);
-		execvp(argv[0], argv);
-		_exit(127);
-	}
-	close(fds[1]);
-	output = fdopen(fds[0], "r");
-	ASSERT_NE(NULL, output);
-	return output;
-}
-
 /* Opens a file again and again, until the process is killed. */
 static pid_t open_forever(struct __test_metadata *_metadata, const char *path,
 			  __u64 flags)
@@ -83,7 +60,7 @@ TEST_F_TIMEOUT(tracers, strace_shows_flag_and_error, PATIENCE)
 	/* Until strace has attached itself and shown one. */
 	opener = open_forever(_metadata, "exec/0644", O_MAYEXEC);
 	snprintf(pid, sizeof(pid), "%d", opener);
-	output = start(_metadata, argv, &self->tracer);
+	output = start_program(_metadata, argv, &self->tracer);
 	EXPECT_NE(NULL, fgets(line, sizeof(line), output));
 	kill(opener, SIGKILL);
 	waitpid(opener, NULL, 0);
@@ -123,7 +100,7 @@ TEST_F_TIMEOUT(tracers, fatrace_shows_what_is_opened, PATIENCE)
 	make_file(_metadata, "exec/begin", 0644);
 	make_file(_metadata, "exec/end", 0644);
 	ASSERT_EQ(0, chdir("exec"));
-	output = start(_metadata, argv, &self->tracer);
+	output = start_program(_metadata, argv, &self->tracer);
 	opener = open_forever(_metadata, "begin", 0);
 	count_opens(_metadata, output, "", "/begin");
 	kill(opener, SIGKILL);
