@@ -30,7 +30,7 @@ const SYSTEM: Variant = Variant {
     lines: &[],
 };
 
-/// The interpreters that replace Debian's, if patches/projects/ has them. perl and python
+/// The interpreters that replace Debian's. perl and python
 /// are not among them: Debian's modules in C need programs that are built as Debian's are.
 const INTERPRETERS: [&str; 5] = ["dash", "bash", "busybox", "mawk", "make"];
 
@@ -66,14 +66,6 @@ pub(crate) fn names() -> Vec<String> {
 /// How long one boot may take, trials included.
 const LIMIT: Duration = Duration::from_secs(3600);
 
-/// What a boot is for.
-struct Scene {
-    /// The word that the guest's script knows it by.
-    word: &'static str,
-    /// The value of fs.open_mayexec_enforce, on the kernel's command line.
-    policy: u8,
-}
-
 /// What a boot printed.
 struct Boot {
     cases: Vec<Case>,
@@ -84,16 +76,6 @@ struct Boot {
 
 /// Builds the disk, boots each scene and judges it; whether everything was as it should be.
 pub(crate) fn run(ctx: &Ctx, kernel: Option<&Path>, image: bool) -> Result<bool> {
-    let interpreters: Vec<&str> = INTERPRETERS
-        .into_iter()
-        .filter(|name| {
-            ctx.root
-                .join("patches/projects")
-                .join(name)
-                .join("project")
-                .is_file()
-        })
-        .collect();
     let kernel = match kernel {
         Some(path) if path.is_file() => path.to_owned(),
         Some(path) => bail!("{} is not a kernel's image", path.display()),
@@ -106,7 +88,7 @@ pub(crate) fn run(ctx: &Ctx, kernel: Option<&Path>, image: bool) -> Result<bool>
     let log = ctx.fresh_log("system-disk")?;
     let stage = Stage::begin("build the system's disk", Some(&log));
     Logged::new("building the system's disk", &log).run(
-        Command::new(ctx.root.join("scripts/system.sh")).args(&interpreters),
+        Command::new(ctx.root.join("scripts/system.sh")).args(INTERPRETERS),
         |line| {
             if !line.is_empty() {
                 stage.at(line);
@@ -121,7 +103,7 @@ pub(crate) fn run(ctx: &Ctx, kernel: Option<&Path>, image: bool) -> Result<bool>
     }
 
     let mut report = Report::new();
-    let scene = |word, policy| boot(ctx, &kernel, &Scene { word, policy });
+    let scene = |word, policy| boot(ctx, &kernel, word, policy);
     let plain = scene("works", 0)?;
     say(&mut report, "policy 0", &plain);
     report.check(
@@ -184,7 +166,7 @@ pub(crate) fn run(ctx: &Ctx, kernel: Option<&Path>, image: bool) -> Result<bool>
         .map(|(name, (files, opens))| format!("{name} ({files} files, {opens} opens)"));
     let joined = |parts: Vec<String>| parts.join("; ");
     let cells = [
-        format!("{versions}; patched: {}", interpreters.join(", ")),
+        format!("{versions}; patched: {}", INTERPRETERS.join(", ")),
         passed(&plain),
         passed(&attacked),
         passed(&home),
@@ -199,13 +181,14 @@ pub(crate) fn run(ctx: &Ctx, kernel: Option<&Path>, image: bool) -> Result<bool>
     Ok(report.close())
 }
 
-/// Boots the disk, which stays as it is, and reads what the trials print.
-fn boot(ctx: &Ctx, kernel: &Path, scene: &Scene) -> Result<Boot> {
-    let name = format!("system-{}-{}", scene.word, scene.policy);
+/// Boots the disk, which stays as it is, and reads what the trials print. The guest's script
+/// knows its scene by the word; the policy is a value of fs.open_mayexec_enforce.
+fn boot(ctx: &Ctx, kernel: &Path, word: &str, policy: u8) -> Result<Boot> {
+    let name = format!("system-{word}-{policy}");
     let log = ctx.fresh_log(&name)?;
     let console = ctx.fresh_log(&format!("{name}-console"))?;
     let stage = Stage::begin(
-        &format!("boot the system: {}, policy {}", scene.word, scene.policy),
+        &format!("boot the system: {word}, policy {policy}"),
         Some(&log),
     );
     let path = |path: &Path| path.to_string_lossy().replace(',', ",,");
@@ -229,8 +212,7 @@ fn boot(ctx: &Ctx, kernel: &Path, scene: &Scene) -> Result<Boot> {
         .arg("-append")
         .arg(format!(
             "console=ttyS0 root=/dev/vda rw panic=-1 no_timer_check systemd.getty_auto=no \
-             trace_event=mayexec:open_mayexec trace_buf_size=8M trial={} sysctl.fs.open_mayexec_enforce={}",
-            scene.word, scene.policy
+             trace_event=mayexec:open_mayexec trace_buf_size=8M trial={word} sysctl.fs.open_mayexec_enforce={policy}"
         ));
     let mut lines: Vec<String> = Vec::new();
     let (mut cases, mut tries) = (0, 0);
