@@ -2,25 +2,17 @@
 
 //! The C API as a C program sees it.
 
+#[path = "../../mayexec/tests/succeed/mod.rs"]
+mod succeed;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
+
+use succeed::succeed;
 
 const HERE: &str = env!("CARGO_MANIFEST_DIR");
-
-/// Runs a command that must succeed.
-fn succeed(command: &mut Command) -> Output {
-    let output = command
-        .output()
-        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    assert!(
-        output.status.success(),
-        "{command:?}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    output
-}
 
 /// Makes an installation as the README says; `lib` is the libraries' directory in it.
 fn install(prefix: &Path, lib: &str) {

@@ -4,10 +4,14 @@
 //! C is built. Both meet every way in which the flag is missing or hidden, every policy and every
 //! answer to `AT_EXECVE_CHECK`, and must do the same: what the table of the README says.
 
+mod succeed;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
+
+use succeed::succeed;
 
 /// `SECBIT_EXEC_RESTRICT_FILE`.
 const RESTRICT_FILE: u32 = 1 << 8;
@@ -71,18 +75,6 @@ impl Turn<'_> {
         };
         if denied { libc::EACCES } else { 0 }
     }
-}
-
-fn succeed(command: &mut Command) -> Output {
-    let output = command
-        .output()
-        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    assert!(
-        output.status.success(),
-        "{command:?}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    output
 }
 
 impl Stage {
