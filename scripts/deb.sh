@@ -40,9 +40,8 @@ in_root() {
 bootstrap() {
 	# shellcheck disable=SC1091 # where Debian is
 	release=$(. /etc/os-release && echo "${VERSION_CODENAME-}")
-	mirror=$(apt-get indextargets --format "\$(REPO_URI) \$(RELEASE)" 'Created-By: Packages' |
-		awk -v release="$release" '$2 == release { print $1; exit }')
-	[ -n "$mirror" ] || fail "apt's configuration names no mirror of Debian ${release:-without a release}"
+	[ -n "$release" ] || fail "/etc/os-release names no release of Debian"
+	mirror=$(scripts/mirror.sh "$release") || fail "cannot tell where Debian $release is"
 	run_logged bootstrap "bootstrap a Debian to install them in" \
 		mmdebstrap --variant=minbase --include="$tools" --format=tar \
 		--keyring=/usr/share/keyrings/debian-archive-keyring.gpg "$release" "$base.part" "$mirror"

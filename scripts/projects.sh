@@ -57,10 +57,7 @@ apt() {
 list_sources() {
 	[ ! -e "$out/apt/listed-13" ] || return 0
 	keyring=/usr/share/keyrings/debian-archive-keyring.gpg
-	# shellcheck disable=SC2016 # apt expands these
-	mirror=$(apt-get indextargets --format '$(REPO_URI) $(RELEASE)' 'Created-By: Packages' |
-		awk '$2 ~ /^(bookworm|trixie|forky|stable|testing|sid)$/ { print $1; exit }')
-	[ -n "$mirror" ] || fail "apt's configuration names no Debian mirror (see apt-get indextargets)"
+	mirror=$(scripts/mirror.sh) || fail "cannot tell where Debian's sources are"
 	mkdir -p "$out/apt/parts" "$out/apt/lists/partial" "$out/apt/archives/partial"
 	printf 'Types: deb-src\nURIs: %s\nSuites: bookworm trixie\nComponents: main\nSigned-By: %s\n' \
 		"$mirror" "$keyring" >"$out/apt/parts/base.sources"

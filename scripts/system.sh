@@ -34,9 +34,7 @@ in_root() {
 }
 
 bootstrap() {
-	mirror=$(apt-get indextargets --format "\$(REPO_URI) \$(RELEASE)" 'Created-By: Packages' |
-		awk '$2 ~ /^(bookworm|trixie|forky|stable|testing|sid)$/ { print $1; exit }')
-	[ -n "$mirror" ] || fail "apt's configuration names no Debian mirror (see apt-get indextargets)"
+	mirror=$(scripts/mirror.sh) || fail "cannot tell where Debian 12 is"
 	echo "bootstrap Debian 12 (log: build/logs/system-bootstrap.log)"
 	# shellcheck disable=SC2086 # a list
 	nice mmdebstrap --variant=minbase --include="$(echo $packages | tr ' ' ,)" \
