@@ -23,11 +23,13 @@ took() {
 trap took EXIT
 
 scripts/setup.sh "$verb"
-# lab and what runs in its guests; what people install only where it is tested.
+# lab and what starts a guest, and the programs that run in it.
+needed="-p lab -p guest --bin lab --bin guest-init"
 case $verb in
-test | breaks) crates=--workspace ;;
-*) crates="-p lab -p guest" ;;
+test | breaks) needed=--workspace ;;
+verify) needed="$needed --bin fuzz --bin stress" ;;
+*) needed="$needed --bin demo" ;;
 esac
 # shellcheck disable=SC2086 # options
-cargo build --quiet --release --locked $crates
+cargo build --quiet --release --locked $needed
 "$CARGO_TARGET_DIR/release/lab" "$@"
