@@ -7,7 +7,6 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
-use crate::apt::Apt;
 use crate::ctx::Ctx;
 use crate::git::Git;
 use crate::{series, submit, tree};
@@ -24,9 +23,8 @@ const TEMPORARY: [&str; 8] = [
     ".userland-",
 ];
 
-/// Directories of `build/` that cost a download or an installation to get back, besides
-/// those of [`Apt`].
-const COSTLY: [&str; 4] = ["dl", "guest-tools", "tools", "venv"];
+/// Directories of `build/` that cost a download or an installation to get back.
+const COSTLY: [&str; 5] = ["apt", "dl", "guest-tools", "tools", "venv"];
 
 /// Removes what interrupted runs left. Only called under the lock.
 pub(crate) fn leftovers(ctx: &Ctx) {
@@ -87,7 +85,7 @@ pub(crate) fn clean(ctx: &Ctx, all: bool) -> Result<()> {
         let keep = name == ".lock"
             || name.starts_with("kdir-")
             || name.starts_with("base-")
-            || (!all && (COSTLY.contains(&name.as_str()) || Apt::owns(&name)));
+            || (!all && COSTLY.contains(&name.as_str()));
         // This program itself runs from there; cargo rebuilds it in seconds.
         let keep = keep || (name == "cargo" && !all);
         if !keep {
@@ -114,14 +112,13 @@ mod tests {
     fn only_all_removes_what_was_fetched() {
         let dir = tempfile::tempdir().unwrap();
         let ctx = crate::ctx::tests::at(dir.path());
-        let fetched = ["apt", "apt-arm64", "apt-sources", "apt-stable", "dl"];
-        for name in fetched.iter().chain(&["aptitude", "kernels", "cargo"]) {
+        for name in COSTLY.iter().chain(&["kernels", "cargo"]) {
             fs::create_dir_all(ctx.build.join(name)).unwrap();
         }
         let left = || crate::ctx::tests::names(&ctx.build);
         clean(&ctx, false).unwrap();
-        let mut right = fetched.to_vec();
-        right.insert(4, "cargo");
+        let mut right = [&COSTLY[..], &["cargo"]].concat();
+        right.sort_unstable();
         assert_eq!(left(), right);
         clean(&ctx, true).unwrap();
         assert!(left().is_empty());

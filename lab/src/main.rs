@@ -3,7 +3,6 @@
 //! `lab`: fetches, applies, builds, boots, demonstrates, tests and exports the
 //! O_MAYEXEC series. The repository's Makefile calls it, one subcommand a verb.
 
-mod apt;
 mod bench;
 mod breaks;
 mod clean;
@@ -17,7 +16,6 @@ mod kernel;
 mod kernel_deb;
 mod proc;
 mod proof;
-mod release;
 mod report;
 mod results;
 mod root;
@@ -200,9 +198,10 @@ fn run(args: &Args) -> Result<bool> {
         Verb::Results => results::publish(&ctx, &tables(&ctx)?).map(|()| true),
         Verb::Release => {
             let (_, kernel) = build_tip(&ctx)?;
-            release::run(&ctx, &kernel).map(|()| true)
+            let demo = guest::static_program(&ctx, "demo")?;
+            script(&ctx, "release.sh", &[kernel.image(), demo])
         }
-        Verb::Bases => submit::bases(&ctx),
+        Verb::Bases => script(&ctx, "bases.sh", &[ctx::DEFAULT_BASE.into()]),
         Verb::Prep => submit::prep(&ctx).map(|()| true),
         Verb::DryRun => submit::dry_run(&ctx),
         Verb::Send => submit::send(&ctx),
@@ -223,6 +222,13 @@ fn run(args: &Args) -> Result<bool> {
         }
         Verb::Clean { all } => clean::clean(&ctx, *all).map(|()| true),
     }
+}
+
+/// Runs a script, which says what it does; whether it succeeds.
+fn script(ctx: &Ctx, name: &str, arguments: &[PathBuf]) -> Result<bool> {
+    let mut cmd = Command::new(ctx.root.join("scripts").join(name));
+    let status = proc::Child::spawn(cmd.args(arguments))?.wait()?;
+    Ok(status.success())
 }
 
 /// The tables of the pages with results.

@@ -4,55 +4,20 @@
 //! script as the first process.
 
 use std::fs;
-use std::io::Cursor;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
-use crate::apt::{self, Apt};
-use crate::ctx::{Ctx, make_whole};
+use crate::ctx::Ctx;
 use crate::toolchain::Arch;
-
-/// The package that holds a busybox which needs no library.
-const BUSYBOX: &str = "busybox-static";
-
-/// What the first process mounts over.
-const DIRS: [&str; 6] = ["bin", "dev", "proc", "run", "sys", "tmp"];
+use crate::ui;
 
 /// The directory that a guest of this architecture has as its root, made unless it
 /// is there.
 pub(crate) fn open(ctx: &Ctx, arch: Arch) -> Result<PathBuf> {
     let root = ctx.build.join(format!("root-{}", arch.debian()));
-    let busybox = root.join("busybox");
-    if !busybox.is_file() {
-        let of_arch = format!("_{}.deb", arch.debian());
-        let kept = apt::downloaded(&ctx.build.join("dl"), BUSYBOX)?
-            .map(|(deb, _)| deb)
-            .filter(|deb| deb.to_string_lossy().ends_with(&of_arch));
-        let deb = match kept {
-            Some(deb) => deb,
-            None => Apt::of_arch(ctx, arch.debian())?.download_newest(BUSYBOX)?,
-        };
-        make_whole(&root, |part| {
-            let unpacked = part.join("unpacked");
-            apt::unpack(&deb, &unpacked)?;
-            let Some(program) = ["bin/busybox", "usr/bin/busybox"]
-                .iter()
-                .map(|path| unpacked.join(path))
-                .find(|path| path.is_file())
-            else {
-                bail!("{} holds no busybox", ctx.show(&deb));
-            };
-            let fresh = part.join("root");
-            fs::create_dir(&fresh)?;
-            fs::copy(program, fresh.join("busybox"))?;
-            for dir in DIRS {
-                fs::create_dir(fresh.join(dir))?;
-            }
-            Ok(fresh)
-        })?;
-    }
+    ui::fetched(ctx, &["busybox", arch.debian()], &root)?;
     let script = ctx.root.join("scripts/guest-init.sh");
     let init = root.join("init");
     fs::copy(&script, &init).with_context(|| format!("cannot copy {}", script.display()))?;
@@ -60,39 +25,12 @@ pub(crate) fn open(ctx: &Ctx, arch: Arch) -> Result<PathBuf> {
     Ok(root)
 }
 
-/// An initramfs with busybox, as `/busybox`, these directories and these programs.
-pub(crate) fn initramfs(
-    dirs: &[&str],
-    files: impl IntoIterator<Item = (String, Vec<u8>)>,
-) -> Result<Vec<u8>> {
-    const DIRECTORY: u32 = 0o040_755;
-    const PROGRAM: u32 = 0o100_755;
-    let busybox = ["/bin", "/usr/bin"]
-        .iter()
-        .map(|dir| Path::new(dir).join("busybox"))
-        .find(|path| path.is_file())
-        .context("busybox is missing: scripts/setup.sh installs busybox-static")?;
-    let dirs = dirs
-        .iter()
-        .map(|dir| ((*dir).to_owned(), DIRECTORY, Vec::new()));
-    let busybox = [("busybox".to_owned(), PROGRAM, fs::read(busybox)?)];
-    let files = files
-        .into_iter()
-        .map(|(name, bytes)| (name, PROGRAM, bytes));
-    let entries = dirs
-        .chain(busybox)
-        .chain(files)
-        .map(|(name, mode, bytes)| (cpio::NewcBuilder::new(&name).mode(mode), Cursor::new(bytes)));
-    cpio::write_cpio(entries, Vec::new()).context("cannot write the initramfs")
-}
-
 #[cfg(test)]
 mod tests {
-    use guest::{BUNDLE, BUNDLE_TAG, READY, SHARE, SHARE_TAG, STATUS_FILE, Status};
+    use guest::{BUNDLE, BUNDLE_TAG, JOB_FILE, READY, SHARE, SHARE_TAG, STATUS_FILE, Status};
 
     use std::process::Command;
 
-    use super::*;
     use crate::guest::JOB_SCRIPT;
     use crate::proc;
 
@@ -110,9 +48,10 @@ mod tests {
         ] {
             assert!(INIT.contains(&part), "{part}");
         }
-        for dir in DIRS {
-            assert!(INIT.contains(&format!(" /{dir}\n")), "{dir}");
-        }
+        // The demo of `make release` plays in guests alone, and by this it knows one.
+        let release = include_str!("../../scripts/release-init.sh");
+        assert!(release.contains(&format!(" >{SHARE}/{JOB_FILE}\n")));
+        assert!(release.contains("\n/demo || "));
     }
 
     #[test]

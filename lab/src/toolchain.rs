@@ -2,17 +2,14 @@
 
 //! The compilers, and make set up to use them.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use crate::apt::{self, Apt};
-use crate::ctx::{Ctx, make_whole};
-use crate::proc::{self, Logged};
-use crate::ui::Stage;
+use crate::ctx::Ctx;
+use crate::proc;
+use crate::ui;
 
 /// The suffix of Debian's LLVM tools, as the kernel's `LLVM=` takes it.
 pub(crate) const LLVM: &str = "-19";
@@ -278,54 +275,12 @@ fn rust_library(ctx: &Ctx) -> Result<Option<PathBuf>> {
     }
 
     let log = ctx.fresh_log("rust-src")?;
-    let stage = Stage::begin("add rust-src with rustup", Some(&log));
-    let added = Logged::new("rustup component add", &log)
-        .limit(Duration::from_secs(120))
-        .run(
-            Command::new("rustup").args(["component", "add", "rust-src"]),
-            |_| stage.at(""),
-        );
+    let mut rustup = Command::new("rustup");
+    rustup.args(["component", "add", "rust-src"]);
+    let added = ui::step("add rust-src with rustup", &log, 120, &mut rustup);
     if added.is_ok() && own.is_file() {
-        stage.done("");
         return Ok(None);
     }
-    stage.done("not to be had from rustup, trying Debian");
-
-    let package = "rust-src";
-    let prefix = format!("{version}+");
-    let kept = apt::downloaded(&ctx.build.join("dl"), package)?
-        .filter(|(_, found)| found.starts_with(&prefix));
-    let deb = match kept {
-        Some((deb, _)) => deb,
-        None => {
-            let apt = Apt::open(ctx)?;
-            let versions = apt.versions(package)?;
-            let Some(found) = versions.iter().find(|found| {
-                found.starts_with(&prefix) || found.starts_with(&format!("{version}-"))
-            }) else {
-                bail!(
-                    "no source of Rust {version}'s library: rustup could not add it (log: {}), and Debian has {}\n\
-                     add it by hand: rustup component add rust-src",
-                    ctx.show(&log),
-                    versions.join(" ")
-                );
-            };
-            apt.download(package, found)?
-        }
-    };
-    make_whole(&fetched, |part| {
-        apt::unpack(&deb, part)?;
-        let library = part.join(format!("usr/src/rustc-{version}/library"));
-        if !library.join("core/src/lib.rs").is_file() {
-            bail!(
-                "{} does not hold usr/src/rustc-{version}/library",
-                ctx.show(&deb)
-            );
-        }
-        let staged = part.join("staged");
-        fs::create_dir(&staged)?;
-        fs::rename(&library, staged.join("library"))?;
-        Ok(staged)
-    })?;
+    ui::fetched(ctx, &["rust-src", &version], &fetched)?;
     Ok(Some(fetched.join("library")))
 }

@@ -4,15 +4,12 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::apt::{Apt, downloaded};
-use crate::ctx::{Ctx, write_whole};
+use crate::ctx::Ctx;
 use crate::git::Git;
-use crate::proc::Logged;
-use crate::ui::{self, Stage};
+use crate::ui;
 
 /// Files that every kernel tree has, whatever its age.
 const MARKS: [&str; 4] = [
@@ -85,7 +82,12 @@ pub(crate) fn existing(ctx: &Ctx) -> Result<Option<Tree>> {
 fn open_debian(ctx: &Ctx) -> Result<Tree> {
     let linux = ctx.linux();
     if !linux.exists() {
-        fetch_debian(ctx, &linux)?;
+        let stat = rustix::fs::statvfs(&ctx.build)
+            .with_context(|| format!("cannot look at {}", ctx.build.display()))?;
+        if let Some(warning) = short_of_room(stat.f_bavail * stat.f_frsize) {
+            eprintln!("warning: {warning}");
+        }
+        ui::fetched(ctx, &["linux", &ctx.base], &linux)?;
     }
     let git = Git::at(&linux);
     match git.commit("refs/tags/base")? {
@@ -104,105 +106,6 @@ fn short_of_room(free: u64) -> Option<String> {
     (gib < ROOM).then(|| {
         format!("{gib} GiB are free for build/; a first `make test` takes {ROOM}, `make demo` half")
     })
-}
-
-fn fetch_debian(ctx: &Ctx, linux: &Path) -> Result<()> {
-    let stat = rustix::fs::statvfs(&ctx.build)
-        .with_context(|| format!("cannot look at {}", ctx.build.display()))?;
-    if let Some(warning) = short_of_room(stat.f_bavail * stat.f_frsize) {
-        eprintln!("warning: {warning}");
-    }
-    let package = format!("linux-source-{}", ctx.base);
-    let (deb, version) = match downloaded(&ctx.build.join("dl"), &package)? {
-        Some(found) => found,
-        None => {
-            let mut apt = Apt::open(ctx)?;
-            let mut version = apt.versions(&package)?.into_iter().next();
-            if version.is_none() {
-                // Newer ones come to sid and experimental first, older ones leave.
-                apt = Apt::of_kernels(ctx)?;
-                version = apt.versions(&package)?.into_iter().next();
-            }
-            let Some(version) = version else {
-                let known = apt.names("linux-source-")?;
-                bail!(
-                    "BASE={}: Debian has no package {package}; it has: {}\n\
-                     another base needs your own tree: KDIR=/path/to/linux BASE=REVISION",
-                    ctx.base,
-                    if known.is_empty() {
-                        "none".to_owned()
-                    } else {
-                        known.join(" ")
-                    }
-                );
-            };
-            (apt.download(&package, &version)?, version)
-        }
-    };
-
-    let log = ctx.fresh_log("unpack")?;
-    let stage = Stage::begin(
-        &format!("unpack {package} and commit it as the base"),
-        Some(&log),
-    );
-    // Everything happens in a directory of another name: an interrupted run
-    // leaves nothing that looks like a tree.
-    let part = tempfile::Builder::new()
-        .prefix(".unpack-")
-        .tempdir_in(&ctx.slot)?;
-    stage.at("unpacking the package");
-    let deb_dir = part.path().join("deb");
-    Logged::new("dpkg-deb", &log).run(
-        Command::new("dpkg-deb").arg("-x").arg(&deb).arg(&deb_dir),
-        |_| stage.at("unpacking the package"),
-    )?;
-    let tarball = deb_dir.join(format!("usr/src/{package}.tar.xz"));
-    let tree = part.path().join("linux");
-    fs::create_dir(&tree)?;
-    Logged::new("tar", &log).run(
-        Command::new("tar")
-            .args(["--strip-components=1", "--no-same-owner", "-xf"])
-            .arg(&tarball)
-            .arg("-C")
-            .arg(&tree),
-        |_| stage.at("unpacking the source"),
-    )?;
-    require_kernel_tree(&tree, &format!("{package} {version}"))?;
-
-    let git = Git::at(&tree);
-    git.run(["init", "-q", "-b", "mayexec"])?;
-    for (name, value) in [("gc.auto", "0"), ("core.hooksPath", "/dev/null")] {
-        git.run(["config", name, value])?;
-    }
-    stage.at("committing the base");
-    let ignore = tree.join(".gitignore");
-    let text =
-        fs::read_to_string(&ignore).with_context(|| format!("cannot read {}", ignore.display()))?;
-    write_whole(&ignore, without_debian(&text).as_bytes())?;
-    Logged::new("git add", &log).run(&mut git.cmd(["add", "-A", "-f", "."]), |_| {
-        stage.at("committing the base")
-    })?;
-    let message = format!(
-        "Linux {}\n\nDebian's {package} {version}, unpacked.\n",
-        kernel_version(&tree)?
-    );
-    // A fixed date and identity give the same commit on every machine.
-    let mut commit = git.cmd(["commit", "-q", "--no-verify", "-m", &message]);
-    for (name, value) in [
-        ("GIT_AUTHOR_NAME", "Linux"),
-        ("GIT_AUTHOR_EMAIL", "linux@localhost"),
-        ("GIT_COMMITTER_NAME", "Linux"),
-        ("GIT_COMMITTER_EMAIL", "linux@localhost"),
-        ("GIT_AUTHOR_DATE", "2000-01-01T00:00:00Z"),
-        ("GIT_COMMITTER_DATE", "2000-01-01T00:00:00Z"),
-    ] {
-        commit.env(name, value);
-    }
-    Logged::new("git commit", &log).run(&mut commit, |_| stage.at("committing the base"))?;
-    git.run(["tag", "base"])?;
-    fs::rename(&tree, linux).with_context(|| format!("cannot create {}", linux.display()))?;
-    stage.done(&ctx.show(linux));
-    Ok(())
 }
 
 /// The user's repository and the commit in it that BASE names.
@@ -296,46 +199,6 @@ fn require_kernel_tree(dir: &Path, what: &str) -> Result<()> {
     Ok(())
 }
 
-/// `7.3.4`, from the tree's Makefile.
-pub(crate) fn kernel_version(tree: &Path) -> Result<String> {
-    let path = tree.join("Makefile");
-    let text =
-        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    parse_version(&text)
-        .with_context(|| format!("{}: no VERSION, PATCHLEVEL, SUBLEVEL", path.display()))
-}
-
-/// A .gitignore without Debian's rule, the last one, that ignores every new file: it
-/// would keep the ones that a patch adds out of `git add`.
-fn without_debian(ignore: &str) -> String {
-    let rule = ignore
-        .match_indices("#\n# Debian packaging:")
-        .last()
-        .filter(|(at, _)| ignore[*at..].contains("\n/*\n"));
-    match rule {
-        Some((at, _)) => format!("{}\n", ignore[..at].trim_end()),
-        None => ignore.to_owned(),
-    }
-}
-
-fn parse_version(makefile: &str) -> Option<String> {
-    Some(format!(
-        "{}.{}.{}{}",
-        field(makefile, "VERSION")?,
-        field(makefile, "PATCHLEVEL")?,
-        field(makefile, "SUBLEVEL")?,
-        field(makefile, "EXTRAVERSION").unwrap_or_default()
-    ))
-}
-
-/// What the kernel's Makefile sets a variable to.
-fn field<'a>(makefile: &'a str, name: &str) -> Option<&'a str> {
-    makefile.lines().take(20).find_map(|line| {
-        let (key, value) = line.split_once('=')?;
-        (key.trim() == name).then(|| value.trim())
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -348,23 +211,6 @@ mod tests {
                 .unwrap()
                 .starts_with("8 GiB ")
         );
-    }
-
-    #[test]
-    fn debian_s_rule_is_cut_from_the_ignored() {
-        let mainline = "*.o\n/rust-project.json\n";
-        let debian =
-            format!("{mainline}\n#\n# Debian packaging: ignore everything\n#\n/*\n!/debian/\n");
-        assert_eq!(without_debian(&debian), mainline);
-        assert_eq!(without_debian(mainline), mainline);
-    }
-
-    #[test]
-    fn the_version_is_read_from_the_makefile() {
-        let text =
-            "# x\nVERSION = 7\nPATCHLEVEL = 3\nSUBLEVEL = 4\nEXTRAVERSION = -rc1\nNAME = Baby\n";
-        assert_eq!(parse_version(text).as_deref(), Some("7.3.4-rc1"));
-        assert_eq!(parse_version("all:\n\ttrue\n"), None);
     }
 
     #[test]

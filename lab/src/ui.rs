@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::ctx::Ctx;
 use crate::proc::Logged;
 
 /// Without a terminal, a step that is still running says so this often.
@@ -115,6 +116,17 @@ impl Drop for Stage {
             bar.finish_and_clear();
         }
     }
+}
+
+/// A directory that scripts/fetch.sh makes of `what`, unless it is there.
+pub(crate) fn fetched(ctx: &Ctx, what: &[&str], dir: &Path) -> Result<()> {
+    if dir.exists() {
+        return Ok(());
+    }
+    let name = format!("fetch {}", what.join(" "));
+    let log = ctx.fresh_log(&name.replace(' ', "-"))?;
+    let mut fetch = Command::new(ctx.root.join("scripts/fetch.sh"));
+    step(&name, &log, 7200, fetch.args(what).arg(dir))
 }
 
 /// `m:ss`.

@@ -4,18 +4,16 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Result, bail};
 
 use super::sides::{self, Found, Side, lines_with, must, output};
-use crate::apt::{self, Apt};
-use crate::ctx::{Ctx, make_whole, write_whole};
 use crate::proc;
 use crate::report::Check;
 use crate::session::Session;
+use crate::ui;
 
 /// Where the UAPI headers are.
 const DIR: &str = "include/uapi/";
@@ -38,7 +36,9 @@ const PROBE_TEXT: &str = "static inline int mayexec_probe(void) { }\n";
 
 /// check-uapi.sh finds no change to what the base's headers promise.
 pub(super) fn compatible(session: &Session<'_>) -> Result<Check> {
-    let abidiff = abidiff(session.ctx)?;
+    let dir = session.ctx.build.join("tools/abigail");
+    ui::fetched(session.ctx, &["abigail"], &dir)?;
+    let abidiff = dir.join("abidiff");
     let version = proc::capture(Command::new(&abidiff).arg("--version"))?;
     let claim = "check-uapi.sh: no UAPI break against the base";
     let base = session.tree.base.as_str();
@@ -150,39 +150,3 @@ fn include(
         .map(|line| format!("{label}{line}"))
         .collect())
 }
-
-/// abidiff, as new as check-uapi.sh wants it: that of the next Debian, unpacked below
-/// build/tools with the libraries that it needs, its loader included.
-fn abidiff(ctx: &Ctx) -> Result<PathBuf> {
-    let dir = ctx.build.join("tools/abigail");
-    let program = dir.join("abidiff");
-    if program.is_file() {
-        return Ok(program);
-    }
-    let apt = Apt::of_next(ctx)?;
-    let mut packages = apt.with_dependencies(LIBRARY)?;
-    packages.push(PACKAGE.to_owned());
-    make_whole(&dir, |part| {
-        let (debs, root) = (part.join("debs"), part.join("root"));
-        fs::create_dir(&debs)?;
-        apt.download_into(&debs, &packages)?;
-        for deb in fs::read_dir(&debs)? {
-            apt::unpack(&deb?.path(), &root)?;
-        }
-        let script = root.join("abidiff");
-        write_whole(&script, SCRIPT.as_bytes())?;
-        fs::set_permissions(&script, fs::Permissions::from_mode(0o755))?;
-        Ok(root)
-    })?;
-    Ok(program)
-}
-
-/// What has abidiff, and the library that it is made of.
-const PACKAGE: &str = "abigail-tools";
-const LIBRARY: &str = "libabigail5";
-
-const SCRIPT: &str = "#!/bin/sh
-usr=$(dirname \"$0\")/usr
-exec \"$usr/lib64/ld-linux-x86-64.so.2\" --library-path \"$usr/lib/x86_64-linux-gnu\" \\
-\t\"$usr/bin/abidiff\" \"$@\"
-";
