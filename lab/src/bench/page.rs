@@ -2,9 +2,7 @@
 
 //! The page of results, in Markdown.
 
-use std::fmt::Write as _;
-
-use super::figures::{CONFIGS, Results, median, spread};
+use super::figures::{Results, median, spread};
 use super::targets::Target;
 
 /// How many functions are named that have grown.
@@ -13,42 +11,195 @@ const GROWN: usize = 20;
 /// The page, with the names of its tables and figures in braces.
 const TEMPLATE: &str = include_str!("page.md");
 
-/// A table of the figures of both configurations.
-struct Table<'a> {
-    results: &'a Results,
-    text: String,
+/// A table of figures.
+struct Table {
+    /// Its place in the template.
+    name: &'static str,
+    /// What each column is headed and shows: a figure's name, in which `*` stands for the row's.
+    /// After `+` comes a difference, after `[` a figure with what it is over a plain open.
+    columns: &'static [(&'static str, &'static str)],
+    /// What each row is headed, and its name.
+    rows: &'static [(&'static str, &'static str)],
 }
 
-impl<'a> Table<'a> {
-    fn new(results: &'a Results, columns: &[&str]) -> Self {
-        let mut text = format!("| | {} |\n|---|", columns.join(" | "));
-        text.push_str(&"---:|".repeat(columns.len()));
-        text.push('\n');
-        Self { results, text }
-    }
+/// An open without the flag, with it, and the difference.
+const PAIRS: &[(&str, &str)] = &[
+    ("minimal plain", "minimal/series/*/plain"),
+    ("flagged", "minimal/series/*/flagged"),
+    ("flag", "+minimal/flag/*"),
+    ("realistic plain", "realistic/series/*/plain"),
+    ("flagged", "realistic/series/*/flagged"),
+    ("flag", "+realistic/flag/*"),
+];
 
-    fn row(&mut self, what: &str, cells: &[String]) {
-        let _ = writeln!(self.text, "| {what} | {} |", cells.join(" | "));
-    }
+const TABLES: [Table; 6] = [
+    Table {
+        name: "unflagged",
+        columns: &[
+            ("minimal base", "minimal/base/unflagged/*"),
+            ("series", "minimal/series/unflagged/*"),
+            ("added", "+minimal/added/unflagged/*"),
+            ("realistic base", "realistic/base/unflagged/*"),
+            ("series", "realistic/series/unflagged/*"),
+            ("added", "+realistic/added/unflagged/*"),
+        ],
+        rows: &[
+            ("getppid (no open)", "getppid"),
+            ("open", "open"),
+            ("openat, relative", "openat"),
+            ("openat2", "openat2"),
+            ("open with O_CREAT, the file is there", "create"),
+            ("openat2 on a noexec mount", "noexec-mount"),
+        ],
+    },
+    Table {
+        name: "flagged",
+        columns: &[
+            ("minimal", "[minimal/series/*"),
+            ("realistic", "[realistic/series/*"),
+        ],
+        rows: &[
+            ("openat2", "unflagged/openat2"),
+            ("O_MAYEXEC, policy-0, allowed", "flagged/policy-0/allowed"),
+            ("O_MAYEXEC, policy-1, allowed", "flagged/policy-1/allowed"),
+            (
+                "O_MAYEXEC, policy-1, denied by the mount",
+                "flagged/policy-1/denied-mount",
+            ),
+            ("O_MAYEXEC, policy-2, allowed", "flagged/policy-2/allowed"),
+            (
+                "O_MAYEXEC, policy-2, denied by the mode",
+                "flagged/policy-2/denied-file",
+            ),
+            ("O_MAYEXEC, policy-3, allowed", "flagged/policy-3/allowed"),
+            (
+                "O_MAYEXEC, policy-3, denied by the mount",
+                "flagged/policy-3/denied-mount",
+            ),
+            (
+                "O_MAYEXEC, policy-3, denied by the mode",
+                "flagged/policy-3/denied-file",
+            ),
+            ("O_MAYEXEC, securebit, allowed", "flagged/securebit/allowed"),
+            (
+                "O_MAYEXEC, securebit, denied by the mount",
+                "flagged/securebit/denied-mount",
+            ),
+            (
+                "O_MAYEXEC, securebit, denied by the mode",
+                "flagged/securebit/denied-file",
+            ),
+            (
+                "today: openat2, fstat, fstatvfs, faccessat2",
+                "today/access",
+            ),
+            (
+                "today: openat2, execveat(AT_EXECVE_CHECK)",
+                "today/execve-check",
+            ),
+            (
+                "today: openat2, prctl(PR_GET_SECUREBITS), execveat(AT_EXECVE_CHECK)",
+                "today/securebits-execve-check",
+            ),
+        ],
+    },
+    Table {
+        name: "places",
+        columns: PAIRS,
+        rows: &[
+            ("tmpfs", "place/tmpfs"),
+            ("ext4", "place/ext4"),
+            ("overlayfs", "place/overlay"),
+            ("idmapped mount of tmpfs", "place/idmapped"),
+            ("tmpfs, POSIX ACL", "place/acl"),
+            ("io_uring, 32 in a call", "ring"),
+        ],
+    },
+    Table {
+        name: "growth",
+        columns: PAIRS,
+        rows: &[
+            ("depth 1", "growth/depth/1"),
+            ("depth 2", "growth/depth/2"),
+            ("depth 4", "growth/depth/4"),
+            ("depth 8", "growth/depth/8"),
+            ("depth 16", "growth/depth/16"),
+            ("depth 32", "growth/depth/32"),
+            ("mounts 10", "growth/mounts/10"),
+            ("mounts 100", "growth/mounts/100"),
+            ("mounts 1,000", "growth/mounts/1000"),
+            ("mounts 10,000", "growth/mounts/10000"),
+            ("directory entries 10", "growth/entries/10"),
+            ("directory entries 100", "growth/entries/100"),
+            ("directory entries 1,000", "growth/entries/1000"),
+            ("directory entries 10,000", "growth/entries/10000"),
+            ("directory entries 100,000", "growth/entries/100000"),
+        ],
+    },
+    Table {
+        name: "start",
+        columns: &[
+            ("minimal", "minimal/series/start/*"),
+            ("realistic", "realistic/series/start/*"),
+        ],
+        rows: &[
+            ("openat2", "plain"),
+            ("openat2 with O_MAYEXEC", "flagged"),
+            ("openat2, execveat(AT_EXECVE_CHECK)", "execve-check"),
+        ],
+    },
+    Table {
+        name: "whole",
+        columns: &[
+            ("base", "*/base/whole/git-status"),
+            ("series", "*/series/whole/git-status"),
+        ],
+        rows: &[("minimal", "minimal"), ("realistic", "realistic")],
+    },
+];
 
-    /// A figure with its spread, if it has one.
-    fn figure(&self, name: &str) -> String {
-        let Some(runs) = self.results.figures.get(name) else {
-            return "-".to_owned();
-        };
-        let (value, spread) = (median(runs).unwrap_or_default(), spread(runs));
-        if spread == 0 {
-            grouped(value)
-        } else {
-            format!("{} (spread {})", grouped(value), grouped(spread))
+impl Table {
+    fn text(&self, results: &Results) -> String {
+        let heads: Vec<&str> = self.columns.iter().map(|(head, _)| *head).collect();
+        let mut text = format!("| | {} |\n|---|", heads.join(" | "));
+        text += &("---:|".repeat(heads.len()) + "\n");
+        for (what, name) in self.rows {
+            let shown = self.columns.iter();
+            let shown = shown.map(|(_, figure)| cell(results, &figure.replace('*', name)));
+            text += &format!("| {what} | {} |\n", Vec::from_iter(shown).join(" | "));
         }
+        text
     }
+}
 
-    fn difference(&self, name: &str) -> String {
-        self.results
-            .differences
-            .get(name)
-            .map_or("-".to_owned(), |value| format!("{value:+}"))
+/// What a cell shows, as its column's name says.
+fn cell(results: &Results, name: &str) -> String {
+    if let Some(name) = name.strip_prefix('+') {
+        let difference = results.differences.get(name);
+        return difference.map_or("-".to_owned(), |value| format!("{value:+}"));
+    }
+    let Some(figure) = name.strip_prefix('[') else {
+        return figure(results, name);
+    };
+    let config = figure.split('/').next().unwrap_or_default();
+    let plain = format!("{config}/series/unflagged/openat2");
+    let shown = self::figure(results, figure);
+    match results.minus(figure, &plain) {
+        Some(over) if over > 0 => format!("{shown} [+{}]", grouped(over)),
+        Some(over) if over < 0 => format!("{shown} [{}]", grouped(over)),
+        _ => shown,
+    }
+}
+
+/// A figure with its spread, if it has one.
+fn figure(results: &Results, name: &str) -> String {
+    let Some(runs) = results.figures.get(name) else {
+        return "-".to_owned();
+    };
+    let value = grouped(median(runs).unwrap_or_default());
+    match spread(runs) {
+        0 => value,
+        spread => format!("{value} (spread {})", grouped(spread)),
     }
 }
 
@@ -96,259 +247,38 @@ pub(crate) fn page(results: &Results, targets: &[Target], grown: &[(String, i64)
             lines(&mut versions.map(|(name, version)| format!("- {name}: {version}"))),
         ),
         ("targets", lines(&mut targets.into_iter())),
-        ("unflagged", unflagged(results)),
-        ("flagged", flagged(results)),
-        ("places", pairs(results, &PLACES)),
-        ("growth", growth(results)),
         ("threads", lines(&mut threads.into_iter())),
-        ("start", start(results)),
-        ("whole", whole(results)),
         (
             "grown",
             lines(&mut grown.map(|(name, bytes)| format!("| `{name}` | {bytes:+} |"))),
         ),
         ("functions", functions.join(", ")),
     ];
-    for (figures, names) in FIGURES {
-        let get = |name: &str| results.get(&format!("{figures}/{name}"));
-        parts.extend(
-            names
-                .iter()
-                .map(|name| (*name, get(name).map_or("-".to_owned(), grouped))),
-        );
-    }
-    parts
-        .into_iter()
-        .fold(TEMPLATE.to_owned(), |page, (name, part)| {
-            page.replace(&format!("{{{name}}}"), &part)
-        })
+    parts.extend(TABLES.map(|table| (table.name, table.text(results))));
+    parts.extend(FIGURES.map(|name| (name, figure(results, name))));
+    let filled = |page: String, (name, part): (&str, String)| {
+        let place = format!("{{{name}}}");
+        page.replace(&place, &part)
+    };
+    parts.into_iter().fold(TEMPLATE.to_owned(), filled)
 }
 
 /// Figures that the template has by their own names.
-const FIGURES: [(&str, &[&str]); 2] = [
-    (
-        "code",
-        &["text-enabled", "text-first", "text-off", "stack", "locked"],
-    ),
-    (
-        "tracing",
-        &[
-            "plain/allocations",
-            "flagged/allocations",
-            "plain/locks",
-            "flagged/locks",
-        ],
-    ),
+const FIGURES: [&str; 9] = [
+    "code/text-enabled",
+    "code/text-first",
+    "code/text-off",
+    "code/stack",
+    "code/locked",
+    "tracing/plain/allocations",
+    "tracing/flagged/allocations",
+    "tracing/plain/locks",
+    "tracing/flagged/locks",
 ];
-
-/// Where files are opened, and the figure's name.
-const PLACES: [(&str, &str); 6] = [
-    ("tmpfs", "place/tmpfs"),
-    ("ext4", "place/ext4"),
-    ("overlayfs", "place/overlay"),
-    ("idmapped mount of tmpfs", "place/idmapped"),
-    ("tmpfs, POSIX ACL", "place/acl"),
-    ("io_uring, 32 in a call", "ring"),
-];
-
-fn whole(results: &Results) -> String {
-    let mut table = Table::new(results, &["base", "series"]);
-    for config in CONFIGS {
-        let cells = ["base", "series"]
-            .map(|side| table.figure(&format!("{config}/{side}/whole/git-status")));
-        table.row(config, &cells);
-    }
-    table.text
-}
-
-fn unflagged(results: &Results) -> String {
-    let mut table = Table::new(
-        results,
-        &[
-            "minimal base",
-            "series",
-            "added",
-            "realistic base",
-            "series",
-            "added",
-        ],
-    );
-    for (what, name) in [
-        ("getppid (no open)", "getppid"),
-        ("open", "open"),
-        ("openat, relative", "openat"),
-        ("openat2", "openat2"),
-        ("open with O_CREAT, the file is there", "create"),
-        ("openat2 on a noexec mount", "noexec-mount"),
-    ] {
-        let cells = CONFIGS.map(|config| {
-            let side = |side| table.figure(&format!("{config}/{side}/unflagged/{name}"));
-            [
-                side("base"),
-                side("series"),
-                table.difference(&format!("{config}/added/unflagged/{name}")),
-            ]
-        });
-        table.row(what, &cells.concat());
-    }
-    table.text
-}
-
-fn flagged(results: &Results) -> String {
-    let mut table = Table::new(results, &CONFIGS);
-    let mut rows = vec![("openat2".to_owned(), "unflagged/openat2".to_owned())];
-    for policy in ["policy-0", "policy-1", "policy-2", "policy-3", "securebit"] {
-        for (what, name) in [
-            ("allowed", "allowed"),
-            ("denied by the mount", "denied-mount"),
-            ("denied by the mode", "denied-file"),
-        ] {
-            let figure = format!("flagged/{policy}/{name}");
-            if results
-                .figures
-                .contains_key(&format!("{}/series/{figure}", CONFIGS[0]))
-            {
-                rows.push((format!("O_MAYEXEC, {policy}, {what}"), figure));
-            }
-        }
-    }
-    for (what, name) in [
-        ("today: openat2, fstat, fstatvfs, faccessat2", "access"),
-        ("today: openat2, execveat(AT_EXECVE_CHECK)", "execve-check"),
-        (
-            "today: openat2, prctl(PR_GET_SECUREBITS), execveat(AT_EXECVE_CHECK)",
-            "securebits-execve-check",
-        ),
-    ] {
-        rows.push((what.to_owned(), format!("today/{name}")));
-    }
-    for (what, name) in rows {
-        let cells = CONFIGS.map(|config| {
-            let figure = format!("{config}/series/{name}");
-            let over = results.minus(&figure, &format!("{config}/series/unflagged/openat2"));
-            match over {
-                Some(over) if over != 0 => {
-                    let sign = if over > 0 { "+" } else { "" };
-                    format!("{} [{sign}{}]", table.figure(&figure), grouped(over))
-                }
-                _ => table.figure(&figure),
-            }
-        });
-        table.row(&what, &cells);
-    }
-    table.text
-}
-
-/// Rows of an open without the flag, with it, and the difference.
-fn pairs(results: &Results, rows: &[(&str, &str)]) -> String {
-    let mut table = Table::new(
-        results,
-        &[
-            "minimal plain",
-            "flagged",
-            "flag",
-            "realistic plain",
-            "flagged",
-            "flag",
-        ],
-    );
-    for (what, name) in rows {
-        let cells = CONFIGS.map(|config| {
-            let figure = |kind| table.figure(&format!("{config}/series/{name}/{kind}"));
-            [
-                figure("plain"),
-                figure("flagged"),
-                table.difference(&format!("{config}/flag/{name}")),
-            ]
-        });
-        table.row(what, &cells.concat());
-    }
-    table.text
-}
-
-/// The sizes that a thing was measured with, in order.
-pub(crate) fn sizes(results: &Results, config: &str, what: &str) -> Vec<(i64, i64)> {
-    let prefix = format!("{config}/flag/growth/{what}/");
-    let mut sizes: Vec<(i64, i64)> = results
-        .differences
-        .iter()
-        .filter_map(|(name, value)| Some((name.strip_prefix(&prefix)?.parse().ok()?, *value)))
-        .collect();
-    sizes.sort_unstable();
-    sizes
-}
-
-/// The slope of the line that fits best.
-#[expect(clippy::cast_precision_loss, reason = "small numbers, for a person")]
-fn slope(points: &[(i64, i64)]) -> f64 {
-    let count = points.len() as f64;
-    let mean =
-        |of: fn(&(i64, i64)) -> i64| points.iter().map(|at| of(at) as f64).sum::<f64>() / count;
-    let (x, y) = (mean(|at| at.0), mean(|at| at.1));
-    let (mut over, mut under) = (0.0, 0.0);
-    for point in points {
-        let from = point.0 as f64 - x;
-        over += from * (point.1 as f64 - y);
-        under += from * from;
-    }
-    if under == 0.0 { 0.0 } else { over / under }
-}
-
-fn growth(results: &Results) -> String {
-    let mut text = pairs(results, &[]);
-    let mut slopes = String::from("\n| | minimal slope | realistic slope |\n|---|---:|---:|\n");
-    for (what, name) in [
-        ("depth", "depth"),
-        ("mounts", "mounts"),
-        ("directory entries", "entries"),
-    ] {
-        let rows: Vec<(String, String)> = sizes(results, CONFIGS[0], name)
-            .into_iter()
-            .map(|(size, _)| {
-                (
-                    format!("{what} {}", grouped(size)),
-                    format!("growth/{name}/{size}"),
-                )
-            })
-            .collect();
-        let rows: Vec<(&str, &str)> = rows
-            .iter()
-            .map(|(what, name)| (what.as_str(), name.as_str()))
-            .collect();
-        text.extend(
-            pairs(results, &rows)
-                .lines()
-                .skip(2)
-                .map(|line| format!("{line}\n")),
-        );
-        let [minimal, realistic] = CONFIGS.map(|config| slope(&sizes(results, config, name)));
-        let _ = writeln!(slopes, "| {what} | {minimal:.4} | {realistic:.4} |");
-    }
-    text + &slopes
-}
-
-fn start(results: &Results) -> String {
-    let mut table = Table::new(results, &CONFIGS);
-    for (what, name) in [
-        ("openat2", "plain"),
-        ("openat2 with O_MAYEXEC", "flagged"),
-        ("openat2, execveat(AT_EXECVE_CHECK)", "execve-check"),
-    ] {
-        let cells = CONFIGS.map(|config| table.figure(&format!("{config}/series/start/{name}")));
-        table.row(what, &cells);
-    }
-    table.text
-}
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_constant_has_no_slope() {
-        assert_eq!(slope(&[(1, 5), (2, 5), (40, 5)]), 0.0);
-        assert!((slope(&[(1, 3), (2, 5), (3, 7)]) - 2.0).abs() < 1e-9);
-    }
 
     #[test]
     fn every_place_of_the_template_is_filled() {
@@ -358,15 +288,23 @@ mod tests {
     }
 
     #[test]
-    fn a_figure_shows_its_spread() {
+    fn a_cell_shows_a_figure_its_spread_and_what_it_is_over_a_plain_open() {
         let mut results = Results::default();
-        results
-            .figures
-            .insert("realistic/series/start/plain".to_owned(), vec![5, 7, 1006]);
-        let table = start(&results);
-        assert!(
-            table.contains("| openat2 | - | 7 (spread 1,001) |"),
-            "{table}"
-        );
+        for (name, runs) in [
+            ("minimal/series/unflagged/openat2", [5; 3]),
+            ("minimal/series/a", [5, 7, 1006]),
+        ] {
+            results.figures.insert(name.to_owned(), runs.to_vec());
+        }
+        results.differences.insert("minimal/flag/a".to_owned(), 2);
+        for (name, shown) in [
+            ("minimal/series/a", "7 (spread 1,001)"),
+            ("[minimal/series/a", "7 (spread 1,001) [+2]"),
+            ("[minimal/series/unflagged/openat2", "5"),
+            ("+minimal/flag/a", "+2"),
+            ("realistic/series/a", "-"),
+        ] {
+            assert_eq!(cell(&results, name), shown);
+        }
     }
 }
