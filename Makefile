@@ -105,7 +105,7 @@ dry-run: ## write the mails that b4 would send to build/mails, and what is in th
 send: ## have b4 send the branch of prep, unless something is in the way
 	@$(call lab,send)
 
-range-diff: ## show what changed since the version that was sent or tagged last
+range-diff: ## show what changed since the version that was sent last
 	@$(call lab,range-diff)
 
 ##@ Tidy up

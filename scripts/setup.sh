@@ -181,7 +181,7 @@ install_packages scripts/packages.txt
 own=scripts/packages-$verb.txt
 [ ! -f "$own" ] || install_packages "$own"
 case $verb in
-prep | dry-run | send) python_tool b4 $b4_version b4 ;;
+prep | dry-run | send | range-diff) python_tool b4 $b4_version b4 ;;
 esac
 case $verb in deb | projects | export | results | bases | prep | dry-run | send | range-diff) exit 0 ;; esac
 cargo_tool bindgen-cli $bindgen_version bindgen --version

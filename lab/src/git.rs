@@ -33,16 +33,11 @@ impl Git {
     /// and ignores a GIT_DIR that a hook may have left in the environment.
     pub(crate) fn cmd<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
         let mut cmd = Command::new("git");
+        const SETTINGS: &str =
+            "-c advice.detachedHead=false -c gc.auto=0 -c core.hooksPath=/dev/null";
         cmd.arg("-C")
             .arg(&self.dir)
-            .args([
-                "-c",
-                "advice.detachedHead=false",
-                "-c",
-                "gc.auto=0",
-                "-c",
-                "core.hooksPath=/dev/null",
-            ])
+            .args(SETTINGS.split(' '))
             .args(args)
             .env("GIT_TERMINAL_PROMPT", "0")
             .env("GIT_PAGER", "cat")
@@ -56,18 +51,20 @@ impl Git {
         ] {
             cmd.env_remove(name);
         }
-        for (name, value) in [
-            ("GIT_COMMITTER_NAME", "mayexec developers"),
-            ("GIT_COMMITTER_EMAIL", "mayexec@localhost"),
-        ] {
-            cmd.env(name, value);
-        }
+        cmd.env("GIT_COMMITTER_NAME", "mayexec developers")
+            .env("GIT_COMMITTER_EMAIL", "mayexec@localhost");
         cmd
     }
 
     /// Runs git and returns what it printed, without the final newline.
     pub(crate) fn run<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Result<String> {
         proc::capture(&mut self.cmd(args)).map(|out| out.trim_end().to_owned())
+    }
+
+    /// As [`Git::run`], of words with a space between them, and of `more` after these.
+    pub(crate) fn line<S: AsRef<OsStr>>(&self, words: &str, more: &[S]) -> Result<String> {
+        let words = words.split(' ').map(OsStr::new);
+        self.run(words.chain(more.iter().map(AsRef::as_ref)))
     }
 
     /// Whether git exits with status 0.
@@ -77,13 +74,9 @@ impl Git {
 
     /// The commit that `rev` names, if it names one.
     pub(crate) fn commit(&self, rev: &str) -> Result<Option<String>> {
-        let (status, out, _) = proc::output(&mut self.cmd([
-            "rev-parse",
-            "--verify",
-            "--quiet",
-            "--end-of-options",
-            &format!("{rev}^{{commit}}"),
-        ]))?;
+        let words = "rev-parse --verify --quiet --end-of-options";
+        let mut cmd = self.cmd(words.split(' '));
+        let (status, out, _) = proc::output(cmd.arg(format!("{rev}^{{commit}}")))?;
         Ok(status.success().then(|| out.trim().to_owned()))
     }
 
@@ -117,16 +110,16 @@ impl Git {
 
     /// The commits after `base`, oldest first.
     pub(crate) fn commits(&self, base: &str, tip: &str) -> Result<Vec<String>> {
-        Ok(self
-            .run([
-                "rev-list",
-                "--reverse",
-                "--topo-order",
-                &format!("{base}..{tip}"),
-            ])?
-            .lines()
-            .map(str::to_owned)
-            .collect())
+        let commits = self.line(
+            "rev-list --reverse --topo-order",
+            &[format!("{base}..{tip}")],
+        )?;
+        Ok(commits.lines().map(str::to_owned).collect())
+    }
+
+    /// The tree of a commit.
+    pub(crate) fn tree(&self, commit: &str) -> Result<String> {
+        self.line("rev-parse", &[format!("{commit}^{{tree}}")])
     }
 
     /// A commit's subject line.
@@ -139,13 +132,8 @@ impl Git {
     /// `git worktree prune` would also forget the user's work trees on a disk that is
     /// away.
     pub(crate) fn remove_worktree(&self, dir: &Path) -> Result<()> {
-        let known = self.ok([
-            "worktree".as_ref(),
-            "remove".as_ref(),
-            "--force".as_ref(),
-            dir.as_os_str(),
-        ])?;
-        if !known && dir.exists() {
+        let removed = self.line("worktree remove --force", &[dir]);
+        if removed.is_err() && dir.exists() {
             std::fs::remove_dir_all(dir)
                 .with_context(|| format!("cannot remove {}", dir.display()))?;
         }
@@ -208,9 +196,7 @@ pub(crate) mod tests {
         let [mine, gone, away, stray] =
             ["mine", "gone", "away", "stray"].map(|name| place.path().join(name));
         for work_tree in [&mine, &gone, &away] {
-            let args = ["worktree", "add", "-q", "--detach"].map(OsStr::new);
-            git.run(args.into_iter().chain([work_tree.as_os_str()]))
-                .unwrap();
+            git.line("worktree add -q --detach", &[work_tree]).unwrap();
         }
         std::fs::write(mine.join("f"), "changed\n").unwrap();
         std::fs::remove_dir_all(&gone).unwrap();

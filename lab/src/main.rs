@@ -118,7 +118,7 @@ enum Verb {
     DryRun,
     /// Have b4 send the branch, unless something keeps it from being sent
     Send,
-    /// Show what changed since the version that was sent or tagged last
+    /// Show what changed since the version that was sent last
     RangeDiff,
     /// Boot a Debian with patched interpreters under the policy, and attack it
     System {

@@ -5,7 +5,7 @@
 use std::cell::OnceCell;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
 use crate::ctx::Ctx;
 use crate::git::Git;
@@ -14,6 +14,15 @@ use crate::selftests::{self, Flavour};
 use crate::series;
 use crate::toolchain::Toolchain;
 use crate::tree::{self, Tree};
+
+/// What is in a cell, made if nothing is.
+fn once<T>(cell: &OnceCell<T>, make: impl FnOnce() -> Result<T>) -> Result<&T> {
+    if let Some(made) = cell.get() {
+        return Ok(made);
+    }
+    let made = make()?;
+    Ok(cell.get_or_init(|| made))
+}
 
 /// The series as patches/ has it, applied to the base, and its kernels.
 pub(crate) struct Session<'a> {
@@ -36,12 +45,11 @@ impl<'a> Session<'a> {
     /// The files that the series changes or adds, of those that match git's `patterns` if
     /// there are any.
     pub(crate) fn touched(&self, patterns: &[&str]) -> Result<Vec<String>> {
-        let range = [self.tree.base.as_str(), self.tip(), "--"];
-        let args = ["diff", "--name-only", "--diff-filter=AM"].into_iter();
+        let range = [&[self.tree.base.as_str(), self.tip(), "--"], patterns].concat();
         let changed = self
             .tree
             .git
-            .run(args.chain(range).chain(patterns.iter().copied()))?;
+            .line("diff --name-only --diff-filter=AM", &range)?;
         Ok(changed.lines().map(str::to_owned).collect())
     }
 
@@ -63,13 +71,9 @@ impl<'a> Session<'a> {
         let commits = applied.git.commits(&tree.base, "HEAD")?;
         // Their objects are needed after the scratch repository is gone. The ref is
         // one of the work tree, so a user's repository shows nothing of it.
-        tree.git.run([
-            "fetch".as_ref(),
-            "-q".as_ref(),
-            "--no-tags".as_ref(),
-            applied.git.dir().as_os_str(),
-            "+HEAD:refs/worktree/mayexec-tested".as_ref(),
-        ])?;
+        let to = "+HEAD:refs/worktree/mayexec-tested".as_ref();
+        tree.git
+            .line("fetch -q --no-tags", &[applied.git.dir(), to])?;
         Ok(Self {
             ctx,
             tree,
@@ -103,10 +107,7 @@ impl<'a> Session<'a> {
 
     /// The compilers.
     pub(crate) fn tools(&self) -> Result<&Toolchain> {
-        if self.tools.get().is_none() {
-            let _ = self.tools.set(Toolchain::find(self.ctx)?);
-        }
-        self.tools.get().context("no toolchain")
+        once(&self.tools, || Toolchain::find(self.ctx))
     }
 
     /// The work tree in which the patches are built one after the other.
@@ -117,14 +118,8 @@ impl<'a> Session<'a> {
             return Ok(git);
         }
         self.tree.git.remove_worktree(&dir)?;
-        self.tree.git.run([
-            "worktree".as_ref(),
-            "add".as_ref(),
-            "--detach".as_ref(),
-            "--force".as_ref(),
-            dir.as_os_str(),
-            self.tree.base.as_ref(),
-        ])?;
+        let what = [dir.as_path(), self.tree.base.as_ref()];
+        self.tree.git.line("worktree add --detach --force", &what)?;
         Ok(git)
     }
 
@@ -159,20 +154,16 @@ impl<'a> Session<'a> {
 
     /// The kernel without the series.
     pub(crate) fn base_kernel(&self) -> Result<&Kernel> {
-        if self.base_kernel.get().is_none() {
-            let kernel = self.kernel("the base kernel", &self.tree.base, &Variant::PLAIN)?;
-            let _ = self.base_kernel.set(kernel);
-        }
-        self.base_kernel.get().context("no base kernel")
+        once(&self.base_kernel, || {
+            self.kernel("the base kernel", &self.tree.base, &Variant::PLAIN)
+        })
     }
 
     /// The kernel with the whole series.
     pub(crate) fn tip_kernel(&self) -> Result<&Kernel> {
-        if self.tip_kernel.get().is_none() {
-            let kernel = self.kernel("the series' kernel", self.tip(), &Variant::PLAIN)?;
-            let _ = self.tip_kernel.set(kernel);
-        }
-        self.tip_kernel.get().context("no kernel")
+        once(&self.tip_kernel, || {
+            self.kernel("the series' kernel", self.tip(), &Variant::PLAIN)
+        })
     }
 
     /// The selftests of the whole series and of this repository, installed.

@@ -1,8 +1,848 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! From patches/ to the lists: what b4 makes of the series.
+//! The series as a branch of b4's, and the mails that b4 makes of it.
 
-mod prep;
-mod trailers;
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
 
-pub(crate) use prep::{dry_run, place, prep, range_diff, send, unsaved};
+use anyhow::{Context, Result, bail};
+
+use crate::ctx::{Ctx, with_extension, write_whole};
+use crate::git::Git;
+use crate::proc::{self, Logged};
+use crate::series::{self, BRANCH};
+use crate::tree::{self, Tree};
+use crate::ui::{self, Stage};
+
+const NAME: &str = "mayexec";
+/// b4 makes its branch from a branch: one that is gone again when it has.
+const START: &str = "mayexec-prep-start";
+/// The line in the cover commit that b4 finds it by.
+const MARK: &str = "--- b4-submit-tracking ---";
+/// Who sends if git does not know: somebody who may not.
+const NOBODY: (&str, &str) = ("The Submitter", "submitter@example.org");
+/// The file beside the mails that says why they may not be sent.
+const REASONS: &str = "NOT-SENDABLE.txt";
+/// The mails as one mailbox.
+const MAILBOX: &str = "series.mbox";
+/// Without a transport, b4 would turn to a server even to write files; none is used.
+const NO_TRANSPORT: (&str, &str) = ("sendemail.smtpserver", "localhost");
+/// Asks about sign-offs alone; the commits follow.
+const CHECKPATCH: &str = "scripts/checkpatch.pl --terse --show-types --no-summary --color=never \
+    --types MISSING_SIGN_OFF,NO_AUTHOR_SIGN_OFF,FROM_SIGN_OFF_MISMATCH,BAD_SIGN_OFF -g";
+/// Words that a cover letter has while somebody still means to write there.
+const PLACEHOLDERS: [&str; 6] = ["EDITME", "TODO", "FIXME", "XXX", "TBD", "@example."];
+/// Ends of addresses that RFC 2606 and RFC 6761 keep from ever receiving mail.
+const NOWHERE: [&str; 6] = [
+    "@example.org>",
+    "@example.com>",
+    "@example.net>",
+    ".example>",
+    ".invalid>",
+    "@localhost>",
+];
+
+/// A work tree with [`BRANCH`] checked out, and who works there.
+struct Branch<'a> {
+    ctx: &'a Ctx,
+    git: Git,
+    sender: (String, String),
+    log: PathBuf,
+}
+
+/// Makes the branch of patches/.
+pub(crate) fn prep(ctx: &Ctx) -> Result<()> {
+    let tree = tree::repository(ctx)?;
+    let source = Source::read(ctx)?;
+    let old = Branch::find(ctx, &tree)?;
+    if let Some(branch) = &old
+        && !ctx.force
+    {
+        bail!(
+            "{BRANCH} is in {} already\n\
+             FORCE=1 makes its patches and its cover letter anew from patches/ and keeps what b4 knows about it\n\
+             (change-id, version, addressees); sign-offs and other changes made there leave the branch",
+            ctx.show(branch.git.dir())
+        );
+    }
+    let branch = make(ctx, &tree, &source, old)?;
+    let dir = ctx.show(branch.git.dir());
+    println!("{BRANCH} is checked out in {dir}");
+    println!(
+        "what keeps it from being sent:\n{}",
+        indented(&branch.problems(&source)?)
+    );
+    println!(
+        "to make yourself the author and sign off, once you have read what CONTRIBUTING names below \"A new version for the lists\":\n  \
+         git -C {dir} rebase --signoff --exec 'git commit -q --amend --no-edit --reset-author' {}",
+        &branch.cover_commit()?[..12]
+    );
+    Ok(())
+}
+
+/// Writes the mails, and checks that they apply.
+pub(crate) fn dry_run(ctx: &Ctx) -> Result<bool> {
+    let tree = tree::repository(ctx)?;
+    let source = Source::read(ctx)?;
+    let branch = match Branch::find(ctx, &tree)? {
+        None => make(ctx, &tree, &source, None)?,
+        Some(branch) => branch,
+    };
+    let mails = ctx.build.join("mails");
+    let count = branch.mails(&mails)?;
+    println!("{}: {count} mails, which apply", ctx.show(&mails));
+    let problems = branch.problems(&source)?;
+    if problems.is_empty() {
+        println!("nothing keeps `make send` from handing them to b4");
+    } else {
+        let text = format!("These mails may not be sent:\n{}", indented(&problems));
+        write_whole(&mails.join(REASONS), text.as_bytes())?;
+        print!("{text}");
+    }
+    Ok(true)
+}
+
+/// Hands over to b4, which asks before it sends, unless something is in the way.
+pub(crate) fn send(ctx: &Ctx) -> Result<bool> {
+    let tree = tree::repository(ctx)?;
+    let branch = Branch::find(ctx, &tree)?
+        .with_context(|| format!("there is no branch {BRANCH} to send: `make prep` makes it"))?;
+    let problems = branch.problems(&Source::read(ctx)?)?;
+    if !problems.is_empty() {
+        eprint!("not sent:\n{}", indented(&problems));
+        return Ok(false);
+    }
+    Err(branch.b4(&["send"]).exec()).context("cannot start b4")
+}
+
+/// Has b4 show what changed since the version that was sent last.
+pub(crate) fn range_diff(ctx: &Ctx) -> Result<()> {
+    let tree = tree::repository(ctx)?;
+    let list = "for-each-ref --sort=-version:refname --format=%(refname:short)";
+    let sent = tree.git.line(list, &[format!("refs/tags/sent/*{NAME}*")])?;
+    let tag = sent
+        .lines()
+        .next()
+        .context("no version to compare with: b4 has sent none (it tags sent/*)")?;
+    let branch = Branch::find(ctx, &tree)?
+        .with_context(|| format!("{tag} was sent, but {BRANCH} is gone: `make prep`"))?;
+    Err(branch.b4(&["prep", "--compare-to", tag]).exec()).context("cannot start b4")
+}
+
+/// What `make clean` would lose: work in the work tree, and the branch itself where the
+/// repository is removed too.
+pub(crate) fn unsaved(ctx: &Ctx) -> Result<Option<String>> {
+    let dir = place(ctx);
+    if dir.join(".git").exists() {
+        let git = Git::at(&dir);
+        series::refuse_half_done(ctx, &git)?;
+        if !git.dirt()?.is_empty() {
+            return Ok(Some(format!("uncommitted changes in {}", ctx.show(&dir))));
+        }
+        if !git.ok(["merge-base", "--is-ancestor", "HEAD", BRANCH])? {
+            return Ok(Some(format!("commits of no branch in {}", ctx.show(&dir))));
+        }
+    }
+    let linux = Git::at(ctx.linux());
+    if ctx.kdir.is_some() || !ctx.linux().join(".git").exists() {
+        return Ok(None);
+    }
+    let there = linux.commit(&format!("refs/heads/{BRANCH}"))?.is_some();
+    Ok(there.then(|| format!("the branch {BRANCH}, in {}", ctx.show(&ctx.linux()))))
+}
+
+/// The first posting in patches/ and its cover letter.
+struct Source {
+    files: Vec<PathBuf>,
+    letter: Letter,
+}
+
+impl Source {
+    fn read(ctx: &Ctx) -> Result<Self> {
+        let path = ctx.patches().join("cover-letter.txt");
+        let text = fs::read_to_string(&path)
+            .with_context(|| format!("cannot read {}", ctx.show(&path)))?;
+        Ok(Self {
+            letter: Letter::parse(&text)?,
+            files: series::patches(&ctx.patches())?,
+        })
+    }
+}
+
+/// The branch, made of `source` or, if it is there, made anew.
+fn make<'a>(
+    ctx: &'a Ctx,
+    tree: &Tree,
+    source: &Source,
+    old: Option<Branch<'a>>,
+) -> Result<Branch<'a>> {
+    let stage = Stage::begin(&format!("make {BRANCH}"), None);
+    let before = match &old {
+        Some(branch) => Some(branch.git.run(["rev-parse", "HEAD"])?),
+        None => None,
+    };
+    let branch = match old {
+        Some(branch) => branch,
+        None => Branch::create(ctx, tree)?,
+    };
+    // A list that the user may have trimmed stays.
+    let addresses = match &before {
+        Some(_) => addressees(&branch.cover()?),
+        None => Vec::new(),
+    };
+    if let Err(error) = branch.fill(&tree.base, source, &addresses, &stage) {
+        match &before {
+            Some(head) => branch
+                .git
+                .run(["checkout", "-q", "-f", "-B", BRANCH, head])?,
+            None => {
+                tree.git.remove_worktree(branch.git.dir())?;
+                tree.git.run(["branch", "-q", "-D", BRANCH])?
+            }
+        };
+        return Err(error);
+    }
+    let note = before.map_or_else(String::new, |head| format!(", before at {}", &head[..12]));
+    stage.done(&format!("{} patches{note}", source.files.len()));
+    Ok(branch)
+}
+
+/// Where the branch is checked out unless the user has it elsewhere.
+pub(crate) fn place(ctx: &Ctx) -> PathBuf {
+    ctx.slot.join("prep")
+}
+
+/// The commit in which b4 keeps the cover letter.
+fn cover_commit(git: &Git) -> Result<String> {
+    let found = git.line(
+        "log -1 --format=%H --fixed-strings",
+        &[format!("--grep={MARK}"), format!("refs/heads/{BRANCH}")],
+    )?;
+    if found.is_empty() {
+        bail!(
+            "{BRANCH} has no cover letter of b4's: give that branch another name, then `make prep` makes one"
+        );
+    }
+    Ok(found)
+}
+
+/// The work tree in `list`, of `git worktree list --porcelain`, that has the branch.
+fn with_branch(list: &str) -> Option<&str> {
+    let mark = format!("branch refs/heads/{BRANCH}");
+    list.split("\n\n")
+        .find(|block| block.lines().any(|line| line == mark))?
+        .lines()
+        .find_map(|line| line.strip_prefix("worktree "))
+}
+
+impl<'a> Branch<'a> {
+    /// The branch, if there is one, where it is checked out; where [`place`] says if it
+    /// is not.
+    fn find(ctx: &'a Ctx, tree: &Tree) -> Result<Option<Self>> {
+        if tree.git.commit(&format!("refs/heads/{BRANCH}"))?.is_none() {
+            return Ok(None);
+        }
+        cover_commit(&tree.git)?;
+        let list = tree.git.run(["worktree", "list", "--porcelain"])?;
+        let found = with_branch(&list).map(PathBuf::from);
+        let dir = found.clone().unwrap_or_else(|| place(ctx));
+        if dir.exists() {
+            let git = Git::at(&dir);
+            series::refuse_half_done(ctx, &git)?;
+            if found.is_none() {
+                bail!(
+                    "{dir} has something else than {BRANCH} checked out: `git -C {dir} switch {BRANCH}`",
+                    dir = ctx.show(&dir)
+                );
+            }
+            if !git.run(["status", "--porcelain", "-uno"])?.is_empty() {
+                bail!(
+                    "{}: uncommitted changes; commit or stash them first",
+                    ctx.show(&dir)
+                );
+            }
+        } else {
+            // A work tree that is gone still claims its path and the branch.
+            tree.git.remove_worktree(&dir)?;
+            check_out(ctx, tree, &dir, &[BRANCH]).context(
+                "is a rebase under way where the branch is checked out? Finish or abort it first",
+            )?;
+        }
+        Self::at(ctx, &dir).map(Some)
+    }
+
+    /// b4's new branch on the base, in a work tree of its own.
+    fn create(ctx: &'a Ctx, tree: &Tree) -> Result<Self> {
+        let dir = place(ctx);
+        if dir.exists() {
+            // Left by a run that was ended here, or something of the user's.
+            let head = Git::at(&dir).run(["symbolic-ref", "--short", "-q", "HEAD"]);
+            if head.ok().as_deref() != Some(START) {
+                bail!("{} is in the way: move it elsewhere", ctx.show(&dir));
+            }
+        }
+        tree.git.remove_worktree(&dir)?;
+        check_out(ctx, tree, &dir, &["-B", START, &tree.base])?;
+        let branch = Self::at(ctx, &dir)?;
+        let made = branch.run_b4(&["prep", "-n", NAME, "-f", &tree.base]);
+        if made.is_err() {
+            tree.git.remove_worktree(&dir)?;
+        }
+        tree.git.run(["branch", "-q", "-D", START])?;
+        made.map(|()| branch)
+    }
+
+    fn at(ctx: &'a Ctx, dir: &Path) -> Result<Self> {
+        let git = Git::at(dir);
+        let known = |name| {
+            git.run(["config", name])
+                .ok()
+                .filter(|value| !value.is_empty())
+        };
+        let sender = match (known("user.name"), known("user.email")) {
+            (Some(name), Some(email)) => (name, email),
+            _ => (NOBODY.0.to_owned(), NOBODY.1.to_owned()),
+        };
+        Ok(Self {
+            ctx,
+            git,
+            sender,
+            log: ctx.fresh_log("b4")?,
+        })
+    }
+
+    /// Puts the patches and the cover letter on the branch, in place of what is there.
+    fn fill(&self, base: &str, source: &Source, addresses: &[String], stage: &Stage) -> Result<()> {
+        let cover = self.cover_commit()?;
+        self.git.run(["checkout", "-q", "-B", BRANCH, base])?;
+        let mut pick = self.git.cmd(["cherry-pick", "--allow-empty", &cover]);
+        self.identify(&mut pick, &[]);
+        proc::capture(&mut pick)?;
+        let mut am = self.git.cmd(["am", "-q", "--3way"]);
+        self.identify(&mut am, &[]);
+        let (status, out, err) = proc::output(am.args(&source.files))?;
+        if !status.success() {
+            let _ = self.git.run(["am", "--abort"]);
+            bail!(
+                "the series does not apply to {base}:\n{}",
+                proc::tail(&format!("{out}{err}"), proc::TAIL)
+            );
+        }
+        self.write_cover(&source.letter, addresses)?;
+        let mut prefixes = vec!["prep", "--set-prefixes"];
+        prefixes.extend(source.letter.prefixes.iter().map(String::as_str));
+        if source.letter.prefixes.is_empty() {
+            prefixes.push("");
+        }
+        self.run_b4(&prefixes)?;
+        if addresses.is_empty() {
+            stage.at("asking get_maintainer");
+            self.run_b4(&["prep", "--auto-to-cc"])?;
+        }
+        Ok(())
+    }
+
+    /// b4 in the work tree, as the sender.
+    fn b4(&self, args: &[&str]) -> Command {
+        let mut cmd = Command::new(self.ctx.build.join("venv/bin/b4"));
+        cmd.args(args).current_dir(self.git.dir());
+        self.identify(&mut cmd, &[]);
+        cmd
+    }
+
+    /// The sender, and more settings, for a command that runs git.
+    fn identify(&self, cmd: &mut Command, more: &[(&str, &str)]) {
+        let (name, email) = &self.sender;
+        let mut settings = vec![
+            ("user.name", name.as_str()),
+            ("user.email", email.as_str()),
+            // Where the cover letter is kept.
+            ("b4.prep-cover-strategy", "commit"),
+        ];
+        settings.extend(more);
+        cmd.env("GIT_COMMITTER_NAME", name)
+            .env("GIT_COMMITTER_EMAIL", email)
+            .env("GIT_CONFIG_COUNT", settings.len().to_string());
+        for (at, (key, value)) in settings.iter().enumerate() {
+            cmd.env(format!("GIT_CONFIG_KEY_{at}"), key)
+                .env(format!("GIT_CONFIG_VALUE_{at}"), value);
+        }
+    }
+
+    /// Runs b4 to its end.
+    fn run_b4(&self, args: &[&str]) -> Result<()> {
+        self.finish(&mut self.b4(args))
+    }
+
+    fn finish(&self, cmd: &mut Command) -> Result<()> {
+        Logged::new("b4", &self.log)
+            .limit(Duration::from_secs(1800))
+            .run(cmd, |_| {})
+    }
+
+    /// As the function of this name, in this work tree.
+    fn cover_commit(&self) -> Result<String> {
+        cover_commit(&self.git)
+    }
+
+    /// The commit that the branch starts from.
+    fn base(&self) -> Result<String> {
+        self.git
+            .run(["rev-parse", &format!("{}^", self.cover_commit()?)])
+    }
+
+    /// The patches, as commits.
+    fn commits(&self) -> Result<Vec<String>> {
+        self.git.commits(&self.cover_commit()?, "HEAD")
+    }
+
+    /// The cover letter as b4 has it, without what it notes for itself.
+    fn cover(&self) -> Result<String> {
+        let message = self
+            .git
+            .run(["log", "-1", "--format=%B", &self.cover_commit()?])?;
+        Ok(message.split(MARK).next().unwrap_or_default().to_owned())
+    }
+
+    fn write_cover(&self, letter: &Letter, addresses: &[String]) -> Result<()> {
+        let mut text = letter.for_b4();
+        if !addresses.is_empty() {
+            text.push_str(&format!("\n{}\n", addresses.join("\n")));
+        }
+        let file = tempfile::NamedTempFile::new()?;
+        fs::write(file.path(), text)?;
+        // b4 has the letter edited; to copy is to edit.
+        let mut cmd = self.b4(&["prep", "--edit-cover"]);
+        cmd.env("GIT_EDITOR", format!("cp {}", file.path().display()));
+        self.finish(&mut cmd)
+    }
+
+    /// What keeps the branch from being sent.
+    fn problems(&self, source: &Source) -> Result<Vec<String>> {
+        let sender = format!("{} <{}>", self.sender.0, self.sender.1);
+        let mut problems = Vec::new();
+        if is_nowhere(&sender) {
+            problems.push(format!(
+                "the sender is a placeholder, {sender}: set user.name and user.email in git \
+                 and run `make prep` again, before you sign off"
+            ));
+        }
+        if self.ctx.kdir.is_none() {
+            problems.push(
+                "the base is Debian's source, a commit that nobody else has: KDIR=/path/to/linux"
+                    .to_owned(),
+            );
+        }
+        // Who wrote a patch and who has signed it off is the branch's own business.
+        let base = self.base()?;
+        let wanted = series::apply(self.ctx, &self.git, &base, &source.files)
+            .and_then(|applied| contents(&applied.git, &applied.git.commits(&base, "HEAD")?));
+        if wanted.ok() != Some(contents(&self.git, &self.commits()?)?) {
+            problems.push(format!(
+                "{BRANCH} has another series than patches/: `make prep FORCE=1` makes it anew"
+            ));
+        }
+        problems.extend(patch_problems(&self.git, &self.commits()?, &sender)?);
+        problems.extend(self.checkpatch()?);
+        let revision = proc::capture(&mut self.b4(&["prep", "--show-info", "revision"]))?;
+        let revision = revision
+            .trim()
+            .parse()
+            .with_context(|| format!("b4's revision of {BRANCH} is `{}`", revision.trim()))?;
+        problems.extend(cover_problems(&self.cover()?, revision));
+        Ok(problems)
+    }
+
+    /// What checkpatch says of the commits' sign-offs: those of authors and co-developers.
+    fn checkpatch(&self) -> Result<Vec<String>> {
+        let mut cmd = Command::new("perl");
+        cmd.args(CHECKPATCH.split(' '))
+            .arg(format!("{}..HEAD", self.cover_commit()?))
+            .current_dir(self.git.dir());
+        let (status, out, err) = proc::output(&mut cmd)?;
+        let mut said: Vec<String> = out.lines().map(str::to_owned).collect();
+        said.retain(|line| line.contains(": ERROR:") || line.contains(": WARNING:"));
+        if !status.success() && said.is_empty() {
+            said.push(format!("checkpatch: {status}\n{}", proc::tail(&err, 5)));
+        }
+        Ok(said)
+    }
+
+    /// Writes what `b4 send` would send into `dir`, and applies it as its receiver would.
+    fn mails(&self, dir: &Path) -> Result<usize> {
+        let stage = Stage::begin("write the mails and apply them", Some(&self.log));
+        let part = tempfile::Builder::new()
+            .prefix(".part-")
+            .tempdir_in(&self.ctx.build)?;
+        let mut cmd = self.b4(&["--offline-mode", "send", "--no-sign", "-o"]);
+        cmd.arg(part.path());
+        self.identify(&mut cmd, &[NO_TRANSPORT]);
+        self.finish(&mut cmd)?;
+        let mails = with_extension(part.path(), "eml")?;
+        let patches = self.commits()?.len();
+        if mails.len() != patches + 1 {
+            bail!(
+                "b4 wrote {} mails for {patches} patches; log: {}",
+                mails.len(),
+                self.ctx.show(&self.log)
+            );
+        }
+        let mut all = String::new();
+        for mail in &mails {
+            all.push_str(&in_mailbox(&fs::read_to_string(mail)?));
+        }
+        let mailbox = part.path().join(MAILBOX);
+        write_whole(&mailbox, all.as_bytes())?;
+        self.receive(&mailbox)?;
+        if dir.exists() {
+            fs::remove_dir_all(dir).with_context(|| format!("cannot empty {}", dir.display()))?;
+        }
+        fs::rename(part.path(), dir).with_context(|| format!("cannot write {}", dir.display()))?;
+        stage.done("");
+        Ok(mails.len())
+    }
+
+    /// Takes the mailbox through `b4 am` and `git am`; the result must be the branch.
+    fn receive(&self, mailbox: &Path) -> Result<()> {
+        let out = tempfile::tempdir()?;
+        let mut cmd = self.b4(&["-n", "--offline-mode", "am", "-m"]);
+        cmd.arg(mailbox).arg("-o").arg(out.path());
+        self.finish(&mut cmd)?;
+        let received = with_extension(out.path(), "mbx")?;
+        if received.len() != 1 {
+            bail!(
+                "`b4 am` made {} mailboxes of the mails; log: {}",
+                received.len(),
+                self.ctx.show(&self.log)
+            );
+        }
+        let applied = series::apply(self.ctx, &self.git, &self.base()?, &received)
+            .context("what `b4 am` makes of the mails")?;
+        if applied.git.tree("HEAD")? != self.git.tree("HEAD")? {
+            bail!("what `b4 am` makes of the mails is another tree than {BRANCH}");
+        }
+        Ok(())
+    }
+}
+
+/// The tree of each commit, and its message without trailers.
+fn contents(git: &Git, commits: &[String]) -> Result<Vec<String>> {
+    let content = |commit: &String| {
+        let show = |what: &str| git.run(["log", "-1", &format!("--format={what}"), commit]);
+        let trailers = show("%(trailers:only=true)")?;
+        let message = show("%B")?;
+        let own = message
+            .lines()
+            .filter(|line| !trailers.lines().any(|trailer| trailer == *line));
+        let own: Vec<&str> = own.collect();
+        Ok(format!("{}\n{}", show("%T")?, own.join("\n").trim()))
+    };
+    commits.iter().map(content).collect()
+}
+
+/// Checks `what` out in a new work tree.
+fn check_out(ctx: &Ctx, tree: &Tree, dir: &Path, what: &[&str]) -> Result<()> {
+    let log = ctx.fresh_log("worktree")?;
+    let mut cmd = tree.git.cmd(["worktree", "add"]);
+    // An option with its argument comes before the path, a commit after it.
+    let (options, commit) = what.split_at(what.len() - 1);
+    cmd.args(options).arg(dir).args(commit);
+    ui::step(
+        &format!("check the branch out in {}", ctx.show(dir)),
+        &log,
+        3600,
+        &mut cmd,
+    )
+}
+
+/// What keeps the `commits` of a series from being sent by `sender`, and checkpatch does not see.
+fn patch_problems(git: &Git, commits: &[String], sender: &str) -> Result<Vec<String>> {
+    const PEOPLE: &str =
+        "--format=%an <%ae>%n%(trailers:key=Signed-off-by,valueonly=true,unfold=true)";
+    let mut found: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+    for (at, commit) in commits.iter().enumerate() {
+        let people = git.run(["log", "-1", PEOPLE, commit])?;
+        let nowhere = people.lines().filter(|who| is_nowhere(who));
+        let mut problems: Vec<String> = nowhere
+            .map(|who| format!("a placeholder is the author or has signed off: {who}"))
+            .collect();
+        if people.lines().skip(1).last().map(address) != Some(address(sender)) {
+            problems.push(format!(
+                "{sender} sends, so that Signed-off-by must be the last one"
+            ));
+        }
+        for problem in problems {
+            found.entry(problem).or_default().push(at + 1);
+        }
+    }
+    Ok(found
+        .into_iter()
+        .map(|(problem, which)| format!("{}: {problem}", patches(&which, commits.len())))
+        .collect())
+}
+
+/// What keeps the cover letter of this `revision` from being sent.
+fn cover_problems(cover: &str, revision: u32) -> Vec<String> {
+    let mut problems = Vec::new();
+    for (at, line) in cover.lines().enumerate() {
+        for word in PLACEHOLDERS.iter().filter(|word| line.contains(**word)) {
+            problems.push(format!("cover letter, line {}, has {word}: {line}", at + 1));
+        }
+    }
+    if cover.trim().is_empty() {
+        problems.push("the cover letter is empty".to_owned());
+    }
+    let heading = format!("changes in v{revision}:");
+    let says_what_changed = cover
+        .lines()
+        .any(|line| line.to_ascii_lowercase().starts_with(&heading));
+    if revision > 1 && !says_what_changed {
+        problems.push(format!(
+            "the cover letter has no line `Changes in v{revision}:`"
+        ));
+    }
+    problems
+}
+
+/// Whether mail to `who`, as `Name <address>`, goes nowhere, or to the machine that it is written on.
+fn is_nowhere(who: &str) -> bool {
+    let who = who.to_ascii_lowercase();
+    NOWHERE.iter().any(|end| who.ends_with(end))
+}
+
+/// The address of somebody, by which people are told apart.
+fn address(who: &str) -> String {
+    who.rsplit('<')
+        .next()
+        .unwrap_or_default()
+        .to_ascii_lowercase()
+}
+
+/// Those of a series' patches, for a message.
+fn patches(which: &[usize], total: usize) -> String {
+    if which.len() == total {
+        return "every patch".to_owned();
+    }
+    let numbers: Vec<String> = which.iter().map(usize::to_string).collect();
+    format!("patch {}", numbers.join(", "))
+}
+
+/// A mail as part of a mailbox in the form mboxrd.
+fn in_mailbox(mail: &str) -> String {
+    let mut text = String::from("From mboxrd@z Thu Jan  1 00:00:00 1970\n");
+    for line in mail.lines() {
+        if line.trim_start_matches('>').starts_with("From ") {
+            text.push('>');
+        }
+        text.push_str(line);
+        text.push('\n');
+    }
+    text.push('\n');
+    text
+}
+
+/// The lines with addressees of a cover letter.
+fn addressees(cover: &str) -> Vec<String> {
+    cover
+        .lines()
+        .filter(|line| line.starts_with("To: ") || line.starts_with("Cc: "))
+        .map(str::to_owned)
+        .collect()
+}
+
+fn indented(lines: &[String]) -> String {
+    if lines.is_empty() {
+        return "  nothing\n".to_owned();
+    }
+    lines.iter().map(|line| format!("  {line}\n")).collect()
+}
+
+/// patches/cover-letter.txt.
+#[derive(Debug, PartialEq, Eq)]
+struct Letter {
+    /// What the subject has in brackets besides PATCH and the numbers.
+    prefixes: Vec<String>,
+    subject: String,
+    body: String,
+}
+
+impl Letter {
+    fn parse(text: &str) -> Result<Self> {
+        let (first, body) = text.split_once('\n').unwrap_or((text, ""));
+        let subject = first
+            .strip_prefix("Subject: ")
+            .context("the cover letter does not begin with `Subject: `")?;
+        let (bracket, subject) = subject
+            .strip_prefix('[')
+            .and_then(|rest| rest.split_once(']'))
+            .unwrap_or(("", subject));
+        let is_number = |word: &str| {
+            word.contains('/')
+                || word
+                    .strip_prefix('v')
+                    .is_some_and(|rest| rest.parse::<u32>().is_ok())
+        };
+        Ok(Self {
+            prefixes: bracket
+                .split_whitespace()
+                .filter(|word| *word != "PATCH" && !is_number(word))
+                .map(str::to_owned)
+                .collect(),
+            subject: subject.trim().to_owned(),
+            body: body.trim().to_owned(),
+        })
+    }
+
+    /// The letter as b4 wants it edited: it takes lines that begin with # for comments.
+    fn for_b4(&self) -> String {
+        let mut text = format!("{}\n\n", self.subject);
+        for line in self.body.lines() {
+            if line.starts_with('#') {
+                text.push('>');
+            }
+            text.push_str(line);
+            text.push('\n');
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::git::tests::scratch;
+
+    #[test]
+    fn the_letter_s_subject_is_taken_apart() {
+        let letter =
+            Letter::parse("Subject: [RFC PATCH v2 00/17] fs: x\n\nBody\n#1 line\n").unwrap();
+        assert_eq!(letter.prefixes, ["RFC"]);
+        assert_eq!(letter.for_b4(), "fs: x\n\nBody\n>#1 line\n");
+        assert!(
+            Letter::parse("Subject: fs: x\n")
+                .unwrap()
+                .prefixes
+                .is_empty()
+        );
+        assert!(Letter::parse("fs: x\n").is_err());
+    }
+
+    #[test]
+    fn a_mailbox_separates_mails_by_nothing_that_they_contain() {
+        let text = in_mailbox("Subject: x\n\nFrom here\n>From there\n");
+        assert_eq!(text.matches("\nFrom ").count(), 0);
+        assert!(text.contains("\n>From here\n>>From there\n"));
+    }
+
+    #[test]
+    fn addressees_survive_a_new_version() {
+        let cover = "fs: x\n\nText To: nobody\n\nTo: A <a@b>\nCc: l@b\n";
+        assert_eq!(addressees(cover), ["To: A <a@b>", "Cc: l@b"]);
+    }
+
+    #[test]
+    fn trailers_are_those_of_the_last_paragraph() {
+        let (_dir, git) = scratch();
+        let sender = "T <t@kernel.test>";
+        let signed = format!("Signed-off-by: {sender}");
+        let author = "--author=T <t@kernel.test>";
+        for message in [
+            format!("fs: x\n\nWhy.\n\n[other: changed y]\n{signed}"),
+            format!("fs: x\n\n{signed}\n\nMore text."),
+            format!("fs: x\n\nWhy.\n\n{signed}"),
+        ] {
+            git.run(["commit", "-q", "--allow-empty", author, "-m", &message])
+                .unwrap();
+        }
+        let commits = git.commits("base", "HEAD").unwrap();
+        assert_eq!(
+            patch_problems(&git, &commits, sender).unwrap(),
+            [format!(
+                "patch 2: {sender} sends, so that Signed-off-by must be the last one"
+            )]
+        );
+    }
+
+    #[test]
+    fn the_sender_signs_off_last_and_is_no_placeholder() {
+        let (_dir, git) = scratch();
+        let sender = "A Sender <A@kernel.test>";
+        for (author, trailers) in [
+            (
+                "A <a@kernel.test>",
+                "Signed-off-by: A <a@kernel.test>\nReviewed-by: B <b@kernel.test>",
+            ),
+            (
+                "B <b@kernel.test>",
+                "Signed-off-by: A <a@kernel.test>\nSigned-off-by: B <b@kernel.test>",
+            ),
+            (
+                "D <d@example.org>",
+                "Signed-off-by: D <d@users.invalid>\nSigned-off-by: A <a@kernel.test>",
+            ),
+        ] {
+            let (author, message) = (
+                format!("--author={author}"),
+                format!("x\n\ny\n\n{trailers}"),
+            );
+            git.run(["commit", "-q", "--allow-empty", &author, "-m", &message])
+                .unwrap();
+        }
+        let commits = git.commits("base", "HEAD").unwrap();
+        let problems = patch_problems(&git, &commits, sender).unwrap();
+        let begin: Vec<&str> = problems.iter().map(|text| &text[..15]).collect();
+        assert_eq!(
+            begin,
+            ["patch 2: A Send", "patch 3: a plac", "patch 3: a plac"]
+        );
+        assert!(!is_nowhere("D <d@example.org.test>"));
+    }
+
+    #[test]
+    fn a_cover_letter_is_finished_and_says_what_changed() {
+        let changes = "fs: x\n\nChanges in v2:\n- y\n\nChanges in v10:\n- z\n";
+        for (cover, revision, problems) in [
+            ("fs: x\n\nText about an example.\n", 1, 0),
+            ("fs: x\n\nEDITME: say why\n", 1, 1),
+            ("TODO\nTBD\n", 1, 2),
+            (" \n", 1, 1),
+            (changes, 2, 0),
+            (changes, 10, 0),
+            (changes, 3, 1),
+        ] {
+            let found = cover_problems(cover, revision);
+            assert_eq!(found.len(), problems, "{cover}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn a_sign_off_leaves_a_patch_what_it_was() {
+        let (_dir, git) = scratch();
+        let amended = |message: &str| {
+            git.run(["commit", "-q", "--allow-empty", "-m", message])
+                .unwrap();
+            let head = git.run(["rev-parse", "HEAD"]).unwrap();
+            contents(&git, &[head]).unwrap()
+        };
+        let plain = amended("fs: x\n\nWhy.");
+        assert_eq!(
+            amended("fs: x\n\nWhy.\n\nSigned-off-by: T <t@k.test>"),
+            plain
+        );
+        assert_ne!(amended("fs: x\n\nBecause."), plain);
+    }
+
+    #[test]
+    fn the_branch_is_found_where_it_is_checked_out() {
+        let list = "worktree /a\nHEAD 1\ndetached\n\nworktree /b c\nHEAD 2\nbranch refs/heads/b4/mayexec\n";
+        assert_eq!(with_branch(list), Some("/b c"));
+        assert_eq!(
+            with_branch("worktree /a\nHEAD 1\nbranch refs/heads/b4/mayexec-2\n"),
+            None
+        );
+    }
+}
