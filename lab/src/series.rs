@@ -3,8 +3,8 @@
 //! patches/ and the tree's commits: applying, keeping in step, exporting.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -123,12 +123,7 @@ pub(crate) fn apply(ctx: &Ctx, tree: &Git, base: &str, files: &[PathBuf]) -> Res
         .prefix(".am-")
         .tempdir_in(&ctx.slot)?;
     let git = Git::at(dir.path().join("linux"));
-    tree.run(
-        ["clone", "-q", "--shared", "--no-checkout", "."]
-            .map(std::ffi::OsStr::new)
-            .into_iter()
-            .chain([git.dir().as_os_str()]),
-    )?;
+    tree.line("clone -q --shared --no-checkout .", &[git.dir()])?;
     let mut touched = BTreeSet::new();
     for file in files {
         let bytes = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
@@ -218,11 +213,8 @@ pub(crate) fn sync(ctx: &Ctx, tree: &Tree) -> Result<String> {
 
     let stage = Stage::begin("apply the series with git am", None);
     let applied = apply(ctx, &tree.git, &tree.base, &files)?;
-    let same_tree = |a: &str, b: &str| -> Result<bool> {
-        Ok(applied.git.run(["rev-parse", &format!("{a}^{{tree}}")])?
-            == tree.git.run(["rev-parse", &format!("{b}^{{tree}}")])?)
-    };
-    let exported = dirt.is_empty() && same_tree(&applied.head, &head)?;
+    let same_tree = || -> Result<bool> { Ok(applied.git.tree("HEAD")? == tree.git.tree(&head)?) };
+    let exported = dirt.is_empty() && same_tree()?;
     if !pristine && !exported {
         bail!(
             "patches/ changed, and {linux} holds work that patches/ does not have:\n{}\n\
@@ -234,21 +226,14 @@ pub(crate) fn sync(ctx: &Ctx, tree: &Tree) -> Result<String> {
             linux = ctx.show(&ctx.linux()),
         );
     }
-    tree.git.run(
-        ["fetch", "-q", "--no-tags"]
-            .map(std::ffi::OsStr::new)
-            .into_iter()
-            .chain([applied.git.dir().as_os_str(), "HEAD".as_ref()]),
-    )?;
+    let from = [applied.git.dir(), "HEAD".as_ref()];
+    tree.git.line("fetch -q --no-tags", &from)?;
     // checkout writes only files that differ, so that make rebuilds only those.
-    match &ctx.kdir {
-        Some(_) => tree
-            .git
-            .run(["checkout", "-q", "--detach", &applied.head])?,
-        None => tree
-            .git
-            .run(["checkout", "-q", "-B", "mayexec", &applied.head])?,
+    let how = match &ctx.kdir {
+        Some(_) => "checkout -q --detach",
+        None => "checkout -q -B mayexec",
     };
+    tree.git.line(how, &[&applied.head])?;
     write_record(
         ctx,
         &Record {
@@ -280,25 +265,15 @@ pub(crate) fn refuse_half_done(ctx: &Ctx, git: &Git) -> Result<()> {
 }
 
 fn describe_work(tree: &Tree, since: &str, dirt: &[String]) -> Result<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for commit in tree
-        .git
-        .commits(since, "HEAD")
-        .unwrap_or_default()
-        .iter()
-        .take(10)
-    {
-        lines.push(format!(
-            "  commit {} {}",
-            &commit[..12],
-            tree.git.subject(commit)?
-        ));
-    }
-    lines.extend(
-        dirt.iter()
-            .take(10)
-            .map(|line| format!("  uncommitted {line}")),
-    );
+    let list = "log -10 --format=%h%x20%s --abbrev=12";
+    let commits = tree.git.line(list, &[format!("{since}..HEAD")]);
+    let commits = commits.unwrap_or_default();
+    let mut lines: Vec<String> = commits
+        .lines()
+        .map(|commit| format!("  commit {commit}"))
+        .collect();
+    let dirt = dirt.iter().take(10);
+    lines.extend(dirt.map(|line| format!("  uncommitted {line}")));
     if lines.is_empty() {
         lines.push(format!(
             "  HEAD is not the commit that was applied ({})",
@@ -373,109 +348,84 @@ pub(crate) fn format(git: &Git, base: &str, tip: &str, out: &Path) -> Result<Vec
     patches(out)
 }
 
-/// A file that the series adds.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Added {
-    /// Its path, in the kernel and in the mirror.
-    pub(crate) path: String,
-    /// Its content.
-    pub(crate) bytes: Vec<u8>,
-    /// Whether it has the executable bit.
-    pub(crate) exec: bool,
+/// The files that the series adds, as an index of git's with the checkout as its work tree.
+pub(crate) struct Mirror {
+    checkout: Git,
+    /// The repository with the files' contents.
+    store: String,
+    index: tempfile::TempDir,
+    /// How many files there are.
+    pub(crate) files: usize,
 }
 
-/// The files that `base..tip` adds.
-pub(crate) fn added(git: &Git, base: &str, tip: &str) -> Result<Vec<Added>> {
-    const DIFF: &str = "diff --raw --no-renames --no-abbrev --diff-filter=A -z";
-    let list = git.run(DIFF.split(' ').chain([base, tip]))?;
-    let mut fields = list.split('\0');
-    let mut files = Vec::new();
-    while let (Some(meta), Some(path)) = (fields.next(), fields.next()) {
-        let meta: Vec<&str> = meta.split(' ').collect();
-        let (mode, blob) = match meta.as_slice() {
-            [_, mode, _, blob, _] => (*mode, *blob),
-            _ => bail!("git diff --raw printed `{}`", meta.join(" ")),
+impl Mirror {
+    /// The files that `base..tip` adds, and the checkout at `root`.
+    pub(crate) fn of(git: &Git, base: &str, tip: &str, root: &Path) -> Result<Self> {
+        let added = "diff --raw --no-renames --no-abbrev --diff-filter=A -z";
+        let added = git.line(added, &[base, tip])?;
+        let mut fields = added.split('\0');
+        let mut entries = Vec::new();
+        while let (Some(meta), Some(path)) = (fields.next(), fields.next()) {
+            let [_, mode, _, blob, _] = meta.split(' ').collect::<Vec<_>>()[..] else {
+                bail!("git diff --raw printed `{meta}`");
+            };
+            if !MIRROR.iter().any(|dir| Path::new(path).starts_with(dir)) {
+                bail!(
+                    "the series adds {path}, outside the mirrored directories ({})",
+                    MIRROR.join(", ")
+                );
+            }
+            entries.extend(["--cacheinfo".to_owned(), format!("{mode},{blob},{path}")]);
+        }
+        let mirror = Self {
+            checkout: Git::at(root),
+            store: git.run(["rev-parse", "--absolute-git-dir"])?,
+            index: tempfile::tempdir()?,
+            files: entries.len() / 2,
         };
-        if !MIRROR
-            .iter()
-            .any(|dir| path.starts_with(&format!("{dir}/")))
-        {
-            bail!(
-                "the series adds {path}, outside the mirrored directories ({})",
-                MIRROR.join(", ")
-            );
-        }
-        let output = {
-            let mut cmd = git.cmd(["cat-file", "blob", blob]);
-            cmd.output().context("cannot run git cat-file")?
-        };
-        if !output.status.success() {
-            bail!("git cat-file blob {blob} ({path}) failed");
-        }
-        files.push(Added {
-            path: path.to_owned(),
-            bytes: output.stdout,
-            exec: mode == "100755",
-        });
+        let entries: Vec<&str> = entries.iter().map(String::as_str).collect();
+        mirror.git("update-index --add", &entries)?;
+        Ok(mirror)
     }
-    Ok(files)
-}
 
-/// How the mirror below `root` differs from `files`; empty when it agrees.
-pub(crate) fn mirror_differences(root: &Path, files: &[Added]) -> Result<Vec<String>> {
-    let mut differences = Vec::new();
-    let wanted: BTreeSet<&str> = files.iter().map(|file| file.path.as_str()).collect();
-    for path in mirrored(root)? {
-        if !wanted.contains(path.as_str()) {
-            differences.push(format!("{path}: not added by the series"));
-        }
+    fn git(&self, words: &str, more: &[&str]) -> Result<String> {
+        let root = self.checkout.dir().as_os_str();
+        let at = [
+            "--git-dir".as_ref(),
+            self.store.as_ref(),
+            "--work-tree".as_ref(),
+            root,
+        ];
+        let words = words.split(' ').chain(more.iter().copied()).map(OsStr::new);
+        let mut cmd = self.checkout.cmd(at.into_iter().chain(words));
+        proc::capture(cmd.env("GIT_INDEX_FILE", self.index.path().join("index")))
     }
-    for file in files {
-        let path = root.join(&file.path);
-        match fs::read(&path) {
-            Err(_) => differences.push(format!("{}: missing", file.path)),
-            Ok(bytes) if bytes != file.bytes => {
-                differences.push(format!("{}: content differs", file.path))
-            }
-            Ok(_) => {
-                let exec = fs::metadata(&path)?.permissions().mode() & 0o100 != 0;
-                if exec != file.exec {
-                    differences.push(format!("{}: executable bit differs", file.path));
-                }
-            }
-        }
-    }
-    Ok(differences)
-}
 
-/// All files in the mirror's directories.
-fn mirrored(root: &Path) -> Result<Vec<String>> {
-    fn walk(dir: &Path, into: &mut Vec<PathBuf>) -> Result<()> {
-        for entry in fs::read_dir(dir).with_context(|| format!("cannot list {}", dir.display()))? {
-            let entry = entry?;
-            if entry.file_type()?.is_dir() {
-                walk(&entry.path(), into)?;
-            } else {
-                into.push(entry.path());
-            }
-        }
+    /// How the checkout differs from the series; empty when the two agree.
+    pub(crate) fn differences(&self) -> Result<Vec<String>> {
+        let changed = self.git(
+            "-c core.autocrlf=false diff --name-status --no-ext-diff",
+            &[],
+        )?;
+        let strays = self.git("ls-files --others --", &MIRROR)?;
+        let changed = changed
+            .lines()
+            .map(|line| format!("the mirror differs: {line}"));
+        let strays = strays
+            .lines()
+            .map(|path| format!("{path}: not added by the series"));
+        Ok(changed.chain(strays).collect())
+    }
+
+    /// Makes the checkout's directories hold the files and nothing else. A file that is
+    /// right already stays as it is, so that nothing is built again for it.
+    fn write(&self) -> Result<()> {
+        // It fails if a file differs.
+        let _ = self.git("update-index -q --refresh", &[]);
+        self.git("clean -fdqx --", &MIRROR)?;
+        self.git("-c core.autocrlf=false checkout-index -a -f -q", &[])?;
         Ok(())
     }
-    let mut paths = Vec::new();
-    for dir in MIRROR {
-        let dir = root.join(dir);
-        if dir.is_dir() {
-            walk(&dir, &mut paths)?;
-        }
-    }
-    Ok(paths
-        .into_iter()
-        .filter_map(|path| {
-            path.strip_prefix(root)
-                .ok()
-                .map(|path| path.to_string_lossy().into_owned())
-        })
-        .collect())
 }
 
 /// Writes patches/ and the mirror from the tree's commits.
@@ -492,11 +442,7 @@ pub(crate) fn export(ctx: &Ctx) -> Result<()> {
         bail!(
             "uncommitted changes in {}, which no patch would contain:\n  {}\ncommit them first",
             ctx.show(&ctx.linux()),
-            dirt.iter()
-                .take(10)
-                .cloned()
-                .collect::<Vec<_>>()
-                .join("\n  ")
+            dirt[..dirt.len().min(10)].join("\n  ")
         );
     }
     if !tree
@@ -509,8 +455,7 @@ pub(crate) fn export(ctx: &Ctx) -> Result<()> {
         );
     }
     let old = files(&ctx.patches())?;
-    let record = read_record(ctx)?;
-    if let Some(record) = &record
+    if let Some(record) = read_record(ctx)?
         && record.patches != EXPORTING
         && record.patches != content_hash(&old)?
         && !ctx.force
@@ -528,34 +473,35 @@ pub(crate) fn export(ctx: &Ctx) -> Result<()> {
         bail!("the tree holds no commit on top of the base; FORCE=1 empties patches/");
     }
     exported(ctx, &tree, "HEAD", out.path())?;
-    let added = added(&tree.git, &tree.base, "HEAD")?;
-    write_record(
-        ctx,
-        &Record {
-            patches: EXPORTING.to_owned(),
-            head: record.map_or_else(|| tree.base.clone(), |record| record.head),
-        },
-    )?;
+    let mirror = Mirror::of(&tree.git, &tree.base, "HEAD", &ctx.root)?;
     let new = patches(out.path())?;
     let later = patches(&follow_up(out.path()))?;
-    write_patches(&ctx.patches(), &new)?;
-    write_patches(&follow_up(&ctx.patches()), &later)?;
-    write_mirror(ctx, &added)?;
-    write_record(
-        ctx,
-        &Record {
-            patches: content_hash(&files(&ctx.patches())?)?,
-            head: tree.git.run(["rev-parse", "HEAD"])?,
-        },
-    )?;
+    recorded(ctx, &tree, || {
+        write_patches(&ctx.patches(), &new)?;
+        write_patches(&follow_up(&ctx.patches()), &later)?;
+        mirror.write()
+    })?;
     println!(
         "{}/: {} patches, {} in {FOLLOW_UP}/; mirror: {} files",
         ctx.show(&ctx.patches()),
         new.len(),
         later.len(),
-        added.len()
+        mirror.files
     );
     Ok(())
+}
+
+/// Writes patches/ and the mirror. The record tells of a run that was ended meanwhile.
+fn recorded(ctx: &Ctx, tree: &Tree, write: impl FnOnce() -> Result<()>) -> Result<()> {
+    let mut record = Record {
+        patches: EXPORTING.to_owned(),
+        head: read_record(ctx)?.map_or_else(|| tree.base.clone(), |record| record.head),
+    };
+    write_record(ctx, &record)?;
+    write()?;
+    record.patches = content_hash(&files(&ctx.patches())?)?;
+    record.head = tree.git.run(["rev-parse", "HEAD"])?;
+    write_record(ctx, &record)
 }
 
 /// Writes `base..tip` into `out` as export writes it into patches/: the follow-up in a folder,
@@ -624,35 +570,6 @@ fn write_patches(dir: &Path, new: &[PathBuf]) -> Result<()> {
     Ok(())
 }
 
-/// Makes `files` the mirror.
-fn write_mirror(ctx: &Ctx, files: &[Added]) -> Result<()> {
-    let wanted: BTreeSet<&str> = files.iter().map(|file| file.path.as_str()).collect();
-    for path in mirrored(&ctx.root)? {
-        if !wanted.contains(path.as_str()) {
-            let stale = ctx.root.join(&path);
-            fs::remove_file(&stale)
-                .with_context(|| format!("cannot remove {}", stale.display()))?;
-            // Directories that are empty now go too; rmdir leaves the others alone.
-            for parent in stale.ancestors().skip(1).take_while(|dir| *dir != ctx.root) {
-                if fs::remove_dir(parent).is_err() {
-                    break;
-                }
-            }
-        }
-    }
-    for file in files {
-        let target = ctx.root.join(&file.path);
-        if fs::read(&target).ok().as_deref() != Some(&file.bytes) {
-            write_whole(&target, &file.bytes)?;
-        }
-        fs::set_permissions(
-            &target,
-            fs::Permissions::from_mode(if file.exec { 0o755 } else { 0o644 }),
-        )?;
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -702,16 +619,16 @@ mod tests {
             content_hash(&patches(&ctx.patches()).unwrap()).unwrap()
         );
 
-        let head = tree.git.run(["rev-parse", "HEAD^{tree}"]).unwrap();
+        let head = tree.git.tree("HEAD").unwrap();
         let files = patches(&ctx.patches()).unwrap();
         assert_eq!(files.len(), 2);
         let applied = apply(&ctx, &tree.git, &tree.base, &files).unwrap();
-        assert_eq!(applied.git.run(["rev-parse", "HEAD^{tree}"]).unwrap(), head);
-        let added = added(&applied.git, &tree.base, &applied.head).unwrap();
-        assert!(mirror_differences(&ctx.root, &added).unwrap().is_empty());
+        assert_eq!(applied.git.tree("HEAD").unwrap(), head);
+        let mirror = Mirror::of(&applied.git, &tree.base, &applied.head, &ctx.root).unwrap();
+        assert_eq!(mirror.differences().unwrap(), [""; 0]);
         fs::write(ctx.root.join("fs/new.rs"), "fn b() {}\n").unwrap();
         fs::write(ctx.root.join("fs/stray"), "").unwrap();
-        assert_eq!(mirror_differences(&ctx.root, &added).unwrap().len(), 2);
+        assert_eq!(mirror.differences().unwrap().len(), 2);
     }
 
     #[test]
@@ -785,10 +702,7 @@ mod tests {
         export(&ctx).unwrap();
         let before = read_record(&ctx).unwrap().unwrap();
         commit(&tree, "fs/new.rs", "fn a() {}\n", "two");
-        // A file in the mirror's way ends the export after it has begun.
-        fs::write(ctx.root.join("fs"), "").unwrap();
-        assert!(export(&ctx).is_err());
-        fs::remove_file(ctx.root.join("fs")).unwrap();
+        assert!(recorded(&ctx, &tree, || bail!("ended")).is_err());
         assert!(
             sync(&ctx, &tree)
                 .unwrap_err()
@@ -883,11 +797,11 @@ mod tests {
             ]
         );
         // Both folders give the tree back, and what is committed on top joins the follow-up.
-        let head = tree.git.run(["rev-parse", "HEAD^{tree}"]).unwrap();
+        let head = tree.git.tree("HEAD").unwrap();
         fs::remove_file(record_path(&ctx)).unwrap();
         tree.git.run(["reset", "-q", "--hard", "base"]).unwrap();
         assert!(sync(&ctx, &tree).unwrap().contains("4 patches applied"));
-        assert_eq!(tree.git.run(["rev-parse", "HEAD^{tree}"]).unwrap(), head);
+        assert_eq!(tree.git.tree("HEAD").unwrap(), head);
         commit(&tree, "security/e.c", "x\n", "lsm: e");
         export(&ctx).unwrap();
         assert_eq!(exported_names(&ctx)[4], "security/0003-lsm-e.patch");

@@ -149,11 +149,7 @@ fn open_kdir(ctx: &Ctx, kdir: &Path) -> Result<Tree> {
             "KDIR={}: uncommitted changes, which the build would not contain:\n  {}\n\
              commit or stash them (nothing was touched)",
             kdir.display(),
-            dirt.iter()
-                .take(10)
-                .cloned()
-                .collect::<Vec<_>>()
-                .join("\n  ")
+            dirt[..dirt.len().min(10)].join("\n  ")
         );
     }
     let linux = ctx.linux();

@@ -135,8 +135,7 @@ pub(super) fn row(
     let log = session.ctx.fresh_log(&log_name("check", name))?;
     let touched = touched(session)?;
     let of = |commit: &str, tip: bool| -> Result<Found> {
-        let git = &session.tree.git;
-        let tree = git.run(["rev-parse", &format!("{commit}^{{tree}}")])?;
+        let tree = session.tree.git.tree(commit)?;
         let key = hash(format!("{RECIPE} {name} {inputs} {tree} {}", touched.join(" ")).as_bytes());
         let kept = session
             .ctx

@@ -13,7 +13,7 @@ use regex::Regex;
 use crate::kernel::Variant;
 use crate::proc::{self, Logged};
 use crate::report::Report;
-use crate::series;
+use crate::series::{self, Mirror};
 use crate::session::Session;
 
 /// Debian's values of two variables of fs/namei.c, which mainline leaves at 0.
@@ -48,8 +48,8 @@ pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
     report.check(&counts, &problems, None);
     report.outcome(
         "the mirror agrees with the patches",
-        series::added(&tree.git, &tree.base, session.tip())
-            .and_then(|added| series::mirror_differences(&ctx.root, &added)),
+        Mirror::of(&tree.git, &tree.base, session.tip(), &ctx.root)
+            .and_then(|mirror| mirror.differences()),
         None,
     );
     report.outcome(
