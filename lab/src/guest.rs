@@ -49,23 +49,37 @@ const COUNTED: [&str; 6] = [
 
 /// A boot to be made.
 pub(crate) struct Boot<'a> {
-    ctx: &'a Ctx,
-    kernel: PathBuf,
-    initrd: Option<PathBuf>,
-    arch: Arch,
-    name: String,
-    job: Job,
-    bundle: Option<PathBuf>,
-    program: Option<PathBuf>,
-    tools: Option<PathBuf>,
-    cmdline: Vec<String>,
-    limit: Duration,
-    stream: bool,
-    quiet: bool,
-    until: Option<fn(&str) -> bool>,
-    cpus: usize,
-    results: Vec<String>,
-    counted: bool,
+    /// The checkout.
+    pub(crate) ctx: &'a Ctx,
+    /// What is booted.
+    pub(crate) kernel: &'a Kernel,
+    /// A name, for logs.
+    pub(crate) name: String,
+    /// What runs in the guest.
+    pub(crate) job: Job,
+    /// A directory in the guest's memory, see [`Boot::bundle`].
+    pub(crate) bundle: Option<PathBuf>,
+    /// A program in the shared directory, see [`Boot::program`].
+    pub(crate) program: Option<PathBuf>,
+    /// Packages in the shared directory, see [`Boot::tools`].
+    pub(crate) tools: Option<PathBuf>,
+    /// The kernel's own command line; KUnit does not run unless this says so.
+    pub(crate) cmdline: Vec<&'a str>,
+    /// How long the job may take.
+    pub(crate) limit: Duration,
+    /// Whether to print the job's output as it comes.
+    pub(crate) stream: bool,
+    /// Whether to show no progress: another boot beside this one does.
+    pub(crate) quiet: bool,
+    /// Stops the guest when the job prints a line that this is true of: nobody needs the rest.
+    /// The run is an error then, which has that line in its first.
+    pub(crate) until: Option<fn(&str) -> bool>,
+    /// How many CPUs the guest has.
+    pub(crate) cpus: usize,
+    /// The file of the shared directory that is read when the job has ended.
+    pub(crate) result: Option<&'a str>,
+    /// Whether the guest's clocks count its instructions, a nanosecond each.
+    pub(crate) counted: bool,
 }
 
 /// What a boot left behind.
@@ -81,9 +95,8 @@ pub(crate) struct Outcome {
     pub(crate) output_log: PathBuf,
     /// The file that holds the kernel's messages.
     pub(crate) console_log: PathBuf,
-    /// What the job left in the files asked for with [`Boot::result`]; one that is not
-    /// there is missing here.
-    pub(crate) results: BTreeMap<String, Vec<u8>>,
+    /// What the job left in the file that [`Boot::result`] names.
+    pub(crate) result: Option<Vec<u8>>,
 }
 
 /// In the chain of an error: the host could not run this guest, which says nothing of
@@ -99,12 +112,10 @@ impl fmt::Display for HostFault {
 
 impl<'a> Boot<'a> {
     /// A boot of `kernel` that runs `argv`.
-    pub(crate) fn new(ctx: &'a Ctx, kernel: &Kernel, name: &str, argv: &[&str]) -> Self {
+    pub(crate) fn new(ctx: &'a Ctx, kernel: &'a Kernel, name: &str, argv: &[&str]) -> Self {
         Self {
             ctx,
-            kernel: kernel.image(),
-            initrd: kernel.initrd(),
-            arch: kernel.arch,
+            kernel,
             name: name.to_owned(),
             job: Job {
                 argv: argv.iter().map(|&word| word.to_owned()).collect(),
@@ -115,13 +126,13 @@ impl<'a> Boot<'a> {
             bundle: None,
             program: None,
             tools: None,
-            cmdline: Vec::new(),
+            cmdline: vec!["kunit.enable=0"],
             limit: Duration::from_secs(300),
             stream: false,
             quiet: false,
             until: None,
             cpus: 1,
-            results: Vec::new(),
+            result: None,
             counted: false,
         }
     }
@@ -147,11 +158,8 @@ impl<'a> Boot<'a> {
     /// as Debian's packages do.
     pub(crate) fn tools(mut self, dir: &Path) -> Self {
         let below = |dirs: &[&str]| {
-            let dirs: Vec<String> = dirs
-                .iter()
-                .map(|dir| format!("{SHARE}/{TOOLS}/{dir}"))
-                .collect();
-            dirs.join(":")
+            let dirs = dirs.iter().map(|dir| format!("{SHARE}/{TOOLS}/{dir}"));
+            Vec::from_iter(dirs).join(":")
         };
         let path = format!("{}:{PATH}", below(&["usr/sbin", "sbin", "usr/bin"]));
         self.job.env.insert("PATH".to_owned(), path);
@@ -160,56 +168,6 @@ impl<'a> Boot<'a> {
             below(&["usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu"]),
         );
         self.tools = Some(dir.to_owned());
-        self
-    }
-
-    /// Reads the file `name` of the shared directory when the job has ended.
-    pub(crate) fn result(mut self, name: &str) -> Self {
-        self.results.push(name.to_owned());
-        self
-    }
-
-    /// Adds to the kernel's command line.
-    pub(crate) fn cmdline(mut self, words: &[&str]) -> Self {
-        self.cmdline
-            .extend(words.iter().map(|&word| word.to_owned()));
-        self
-    }
-
-    /// How long the job may take.
-    pub(crate) fn limit(mut self, limit: Duration) -> Self {
-        self.limit = limit;
-        self
-    }
-
-    /// Prints the job's output as it comes.
-    pub(crate) fn stream(mut self) -> Self {
-        self.stream = true;
-        self
-    }
-
-    /// Shows no progress: another boot beside this one does.
-    pub(crate) fn quiet(mut self, quiet: bool) -> Self {
-        self.quiet = quiet;
-        self
-    }
-
-    /// Stops the guest when the job prints a line that `decides`: nobody needs the rest.
-    /// The run is an error then, which has that line in its first.
-    pub(crate) fn until(mut self, decides: fn(&str) -> bool) -> Self {
-        self.until = Some(decides);
-        self
-    }
-
-    /// How many CPUs the guest has.
-    pub(crate) fn cpus(mut self, cpus: usize) -> Self {
-        self.cpus = cpus;
-        self
-    }
-
-    /// Lets the guest's clocks count its instructions, a nanosecond each.
-    pub(crate) fn counted(mut self) -> Self {
-        self.counted = true;
         self
     }
 
@@ -252,8 +210,8 @@ impl<'a> Boot<'a> {
             )?;
         }
 
-        let (root, init) = match self.arch {
-            Arch::X86 => (PathBuf::from("/"), init_program()?),
+        let (root, init) = match self.kernel.arch {
+            Arch::X86 => (PathBuf::from("/"), sibling("guest-init")?),
             arch => {
                 // A shell cannot read the job's own form.
                 write_whole(&share.path().join(JOB_SCRIPT), self.script().as_bytes())?;
@@ -357,11 +315,7 @@ impl<'a> Boot<'a> {
             )));
         };
         let output = read_text(&output_log)?;
-        let results = self
-            .results
-            .iter()
-            .filter_map(|name| Some((name.clone(), fs::read(share.path().join(name)).ok()?)))
-            .collect();
+        let result = self.result.map(|name| fs::read(share.path().join(name)));
         Ok(Ok(Outcome {
             output: output
                 .split_once(&format!("{READY}\n"))
@@ -370,21 +324,18 @@ impl<'a> Boot<'a> {
             code,
             output_log,
             console_log,
-            results,
+            result: result.and_then(Result::ok),
         }))
     }
 
     /// The job for a guest whose first process is a shell.
     fn script(&self) -> String {
-        let mut job = Command::new(self.job.argv.first().map_or("", String::as_str));
-        job.args(self.job.argv.iter().skip(1));
         let mut cwd = Command::new("cd");
         cwd.arg(&self.job.cwd);
-        format!(
-            "{} && exec {}\n",
-            crate::proc::render(&cwd),
-            crate::proc::render(&job)
-        )
+        let mut job = Command::new("exec");
+        job.args(&self.job.argv);
+        let [cwd, job] = [cwd, job].map(|cmd| crate::proc::render(&cmd));
+        format!("{cwd} && {job}\n")
     }
 
     fn qemu(
@@ -395,7 +346,7 @@ impl<'a> Boot<'a> {
         console: &Path,
         output: &Path,
     ) -> Command {
-        let (qemu, machine, cpu, tty) = match self.arch {
+        let (qemu, machine, cpu, tty) = match self.kernel.arch {
             Arch::X86 => ("qemu-system-x86_64", "q35", "max", "ttyS0"),
             // Without its own way to sign pointers, qemu spends its time on theirs.
             Arch::Arm64 => (
@@ -422,8 +373,8 @@ impl<'a> Boot<'a> {
         })
         .args(["-smp", &self.cpus.to_string()])
         .arg("-kernel")
-        .arg(&self.kernel);
-        if let Some(initrd) = &self.initrd {
+        .arg(self.kernel.image());
+        if let Some(initrd) = self.kernel.initrd() {
             cmd.arg("-initrd").arg(initrd);
         }
         let path = |path: &Path| path.to_string_lossy().replace(',', ",,");
@@ -450,7 +401,7 @@ impl<'a> Boot<'a> {
             .args(["-device", "virtconsole,chardev=output"]);
         let mut words = vec![
             format!("console={tty}"),
-            match self.arch {
+            match self.kernel.arch {
                 Arch::X86 => format!("earlyprintk={tty}"),
                 Arch::Arm64 | Arch::Riscv64 => "earlycon".to_owned(),
             },
@@ -463,15 +414,10 @@ impl<'a> Boot<'a> {
             "no_timer_check".to_owned(),
             format!("init={}", init.display()),
         ];
-        words.extend(self.cmdline.iter().cloned());
+        words.extend(self.cmdline.iter().map(|&word| word.to_owned()));
         cmd.arg("-append").arg(words.join(" "));
         cmd
     }
-}
-
-/// The guest's first process, built beside this program.
-fn init_program() -> Result<PathBuf> {
-    sibling("guest-init")
 }
 
 /// Does two things at a time, with a guest each: a guest of one CPU keeps one core busy.

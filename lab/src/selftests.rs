@@ -292,7 +292,7 @@ impl<'a> Plan<'a> {
 }
 
 /// Whether a line of the kernel's runner is the failure of a case.
-fn is_failure(line: &str) -> bool {
+pub(crate) fn is_failure(line: &str) -> bool {
     line.trim_start_matches("# ").starts_with("not ok ")
 }
 
@@ -303,20 +303,17 @@ pub(crate) fn run(ctx: &Ctx, kernel: &Kernel, plan: Plan<'_>) -> Result<Run> {
     for test in plan.only {
         argv.extend(["-t", test]);
     }
-    let mut boot = Boot::new(ctx, kernel, plan.name, &argv);
+    let mut boot = Boot {
+        until: plan.first_failure.then_some(is_failure),
+        quiet: plan.quiet,
+        limit: Duration::from_secs(1200),
+        ..Boot::new(ctx, kernel, plan.name, &argv).bundle(plan.bundle)
+    };
+    boot.cmdline.extend(plan.cmdline);
     if let Some(tools) = plan.tools {
         boot = boot.tools(tools);
     }
-    if plan.first_failure {
-        boot = boot.until(is_failure);
-    }
-    let outcome = boot
-        .bundle(plan.bundle)
-        .cmdline(&["kunit.enable=0"])
-        .cmdline(plan.cmdline)
-        .quiet(plan.quiet)
-        .limit(Duration::from_secs(1200))
-        .run()?;
+    let outcome = boot.run()?;
     let (cases, mut trouble) = tap::kselftest(&outcome.output);
     if trouble.is_none() && outcome.code != 0 {
         trouble = Some(format!("run_kselftest.sh exited with {}", outcome.code));

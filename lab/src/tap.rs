@@ -164,7 +164,7 @@ struct Program {
 }
 
 impl Program {
-    fn line(&mut self, group: &str, line: &str) {
+    fn line(&mut self, line: &str) {
         if let Some(planned) = plan(line) {
             self.plan = Some(self.plan.unwrap_or(0) + planned);
         } else if let Some(found) = result(line) {
@@ -174,7 +174,7 @@ impl Program {
             };
             self.said.clear();
             self.cases.push(Case {
-                group: group.to_owned(),
+                group: String::new(),
                 name: if found.name.is_empty() {
                     format!("#{}", found.number.unwrap_or(self.cases.len() + 1))
                 } else {
@@ -214,12 +214,12 @@ impl Program {
             }];
         }
         let failed = self.cases.iter().any(|case| case.verdict == Verdict::Fail);
+        for case in &mut self.cases {
+            case.group = group.to_owned();
+        }
         if let Some(planned) = self.plan.filter(|&planned| planned > self.cases.len()) {
-            let detail = format!(
-                "{} of {planned} cases reported\n{}",
-                self.cases.len(),
-                self.said.join("\n")
-            );
+            let (count, said) = (self.cases.len(), self.said.join("\n"));
+            let detail = format!("{count} of {planned} cases reported\n{said}");
             self.cases.push(own("(plan)", Verdict::Fail, detail));
         } else if verdict == Verdict::Fail && !failed {
             let detail = format!(
@@ -249,7 +249,10 @@ fn number_repeats(cases: &mut [Case]) {
 /// as its plan is trouble.
 pub(crate) fn program(group: &str, output: &str) -> (Vec<Case>, Option<String>) {
     let mut program = Program::default();
-    output.lines().for_each(|line| program.line(group, line));
+    output.lines().for_each(|line| program.line(line));
+    for case in &mut program.cases {
+        case.group = group.to_owned();
+    }
     let whole = program.plan == Some(program.cases.len()) && !program.cases.is_empty();
     let trouble = (!whole).then(|| "the tests did not come to their end".to_owned());
     (program.cases, trouble)
@@ -275,7 +278,7 @@ pub(crate) fn kselftest(text: &str) -> (Vec<Case>, Option<String>) {
                 group = name;
                 program = Program::default();
             } else if !group.is_empty() {
-                program.line(&group, inner);
+                program.line(inner);
             }
         } else if let Some(count) = plan(line) {
             planned.get_or_insert(count);
@@ -331,9 +334,7 @@ pub(crate) fn kunit(console: &str) -> (Vec<Case>, Option<String>) {
     let mut planned = None;
     let mut suites = 0;
     let mut cases = Vec::new();
-    let mut open: Vec<Case> = Vec::new();
-    let mut open_plan = None;
-    let mut said: Vec<String> = Vec::new();
+    let mut open = Program::default();
     for line in lines {
         let indent = line.len() - line.trim_start_matches(' ').len();
         let text = &line[indent..];
@@ -341,34 +342,13 @@ pub(crate) fn kunit(console: &str) -> (Vec<Case>, Option<String>) {
             (0, Some(count), _) => {
                 planned.get_or_insert(count);
             }
-            (4, Some(count), _) => open_plan = Some(count),
             (0, _, Some(suite)) if planned.is_some() => {
                 suites += 1;
-                let mut program = Program {
-                    cases: std::mem::take(&mut open),
-                    plan: open_plan.take(),
-                    said: std::mem::take(&mut said),
-                };
-                for case in &mut program.cases {
-                    case.group = suite.name.to_owned();
-                }
-                cases.extend(program.end(suite.name, suite.verdict, suite.reason));
+                let open = std::mem::take(&mut open);
+                cases.extend(open.end(suite.name, suite.verdict, suite.reason));
             }
-            (4, _, Some(found)) => {
-                let detail = if found.verdict == Verdict::Fail {
-                    said.join("\n")
-                } else {
-                    found.reason.to_owned()
-                };
-                said.clear();
-                open.push(Case {
-                    group: String::new(),
-                    name: found.name.to_owned(),
-                    verdict: found.verdict,
-                    detail,
-                });
-            }
-            _ => said.push(text.to_owned()),
+            (4, ..) => open.line(text),
+            _ => open.said.push(text.to_owned()),
         }
     }
     let trouble = match planned {
@@ -379,13 +359,8 @@ pub(crate) fn kunit(console: &str) -> (Vec<Case>, Option<String>) {
         Some(_) if cases.is_empty() => Some("KUnit ran no case".to_owned()),
         Some(_) => None,
     };
-    if !open.is_empty() {
-        let program = Program {
-            cases: open,
-            plan: open_plan,
-            said,
-        };
-        cases.extend(program.end("(suite that did not end)", Verdict::Fail, ""));
+    if !open.cases.is_empty() {
+        cases.extend(open.end("(suite that did not end)", Verdict::Fail, ""));
     }
     (cases, trouble)
 }

@@ -71,8 +71,11 @@ pub(crate) fn run(ctx: &Ctx) -> Result<bool> {
         for (side, kernel) in [("base", &pair.base), ("series", &pair.series)] {
             let name = format!("count {config} {side}");
             let args = ["count", "--tree", &tree.to_string_lossy()];
-            let count = Boot::new(ctx, kernel, &name, &args).program(&program);
-            counts(results, config, side, boot(count.counted())?)?;
+            let count = Boot {
+                counted: true,
+                ..Boot::new(ctx, kernel, &name, &args).program(&program)
+            };
+            counts(results, config, side, boot(count)?)?;
         }
         differences(results, config);
         Ok(())
@@ -89,11 +92,11 @@ pub(crate) fn run(ctx: &Ctx) -> Result<bool> {
     let first = session.first_posting();
     let first = session.kernel("the first posting, realistic", first, &REALISTIC)?;
     measure(&mut results, CONFIGS[1], &realistic)?;
-    for line in boot(
-        Boot::new(ctx, &realistic.series, "threads", &["threads"])
-            .program(&program)
-            .cpus(8),
-    )? {
+    let threads = Boot {
+        cpus: 8,
+        ..Boot::new(ctx, &realistic.series, "threads", &["threads"]).program(&program)
+    };
+    for line in boot(threads)? {
         if let Line::Ratio(ratio) = line {
             #[expect(clippy::cast_possible_truncation, reason = "a few hundred at most")]
             let percent = ratio.runs.iter().map(|run| (run * 100.0).round() as i64);
@@ -199,10 +202,12 @@ fn versions(compilers: &str) -> Result<BTreeMap<String, String>> {
 
 /// Runs the program in a guest; what it says.
 fn boot(boot: Boot<'_>) -> Result<Vec<Line>> {
-    let outcome = boot
-        .cmdline(&CMDLINE)
-        .limit(Duration::from_secs(1200))
-        .run()?;
+    let boot = Boot {
+        cmdline: CMDLINE.to_vec(),
+        limit: Duration::from_secs(1200),
+        ..boot
+    };
+    let outcome = boot.run()?;
     if outcome.code != 0 {
         bail!(
             "the bench program failed ({}):\n{}\n  log: {}",

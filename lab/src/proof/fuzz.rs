@@ -2,7 +2,6 @@
 
 //! Random opens: without the flag nothing changes, with it the table holds.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -62,7 +61,7 @@ pub(crate) fn differential(
     extent: Extent,
 ) -> Result<Check> {
     let (seed, calls) = amount(extent)?;
-    let args = words(&format!("differential --seed {seed} --calls {calls}"));
+    let args = format!("differential --seed {seed} --calls {calls}");
     let (on_base, on_tip) = beside(
         || run(ctx, base, "random opens on the base", &args, true),
         || run(ctx, tip, "random opens", &args, false),
@@ -136,18 +135,10 @@ fn look_at(
     Differing { block, call }: Differing,
 ) -> Result<Look> {
     let again = format!("replay --seed {seed} --block {block}");
-    let args = words(&again);
+    let name = format!("block {block}");
     let (on_base, on_tip) = beside(
-        || {
-            run(
-                ctx,
-                base,
-                &format!("block {block} on the base"),
-                &args,
-                true,
-            )
-        },
-        || run(ctx, tip, &format!("block {block}"), &args, false),
+        || run(ctx, base, &format!("{name} on the base"), &again, true),
+        || run(ctx, tip, &name, &again, false),
     )?;
     let (one, other) = (text(&on_base)?, text(&on_tip)?);
     Ok(match first_difference(("base", &one), ("series", &other)) {
@@ -167,17 +158,13 @@ fn words_of(call: u64, record: &str) -> String {
 pub(crate) fn oracle(ctx: &Ctx, tip: &Kernel, extent: Extent) -> Result<Check> {
     let (seed, calls) = amount(extent)?;
     let half = calls / 2 / BLOCK * BLOCK;
-    let args = |first: u64, calls: u64| {
-        words(&format!(
-            "oracle --seed {seed} --first {first} --calls {calls}"
-        ))
+    let part = |name: &str, first: u64, calls: u64| {
+        let args = format!("oracle --seed {seed} --first {first} --calls {calls}");
+        run(ctx, tip, name, &args, first == 0)
     };
     let (one, other) = beside(
-        || run(ctx, tip, "flagged opens, first half", &args(0, half), true),
-        || {
-            let args = args(half, calls - half);
-            run(ctx, tip, "flagged opens", &args, false)
-        },
+        || part("flagged opens, first half", 0, half),
+        || part("flagged opens", half, calls - half),
     )?;
     let mut tally = Tally::default();
     let mut failures = Vec::new();
@@ -226,22 +213,16 @@ fn unsettled(tally: &Tally, calls: u64) -> Vec<String> {
     failures
 }
 
-fn words(args: &str) -> Vec<String> {
-    args.split(' ').map(str::to_owned).collect()
-}
-
-fn run(ctx: &Ctx, kernel: &Kernel, name: &str, args: &[String], quiet: bool) -> Result<Outcome> {
-    let program: PathBuf = sibling("fuzz")?;
+fn run(ctx: &Ctx, kernel: &Kernel, name: &str, args: &str, quiet: bool) -> Result<Outcome> {
     let out = format!("{}/{OUT}", guest::SHARE);
-    let mut argv: Vec<&str> = args.iter().map(String::as_str).collect();
-    argv.extend(["--out", &out]);
-    let outcome = Boot::new(ctx, kernel, name, &argv)
-        .program(&program)
-        .cmdline(&["kunit.enable=0"])
-        .result(OUT)
-        .limit(LIMIT)
-        .quiet(quiet)
-        .run()?;
+    let argv: Vec<&str> = args.split(' ').chain(["--out", &out]).collect();
+    let boot = Boot {
+        result: Some(OUT),
+        limit: LIMIT,
+        quiet,
+        ..Boot::new(ctx, kernel, name, &argv).program(&sibling("fuzz")?)
+    };
+    let outcome = boot.run()?;
     // 1 is a run with surprises.
     if !matches!(outcome.code, 0 | 1) {
         bail!("{name}: {}", outcome.output.trim());
@@ -259,9 +240,8 @@ fn unsound(name: &str, outcome: &Outcome) -> Vec<String> {
 
 fn bytes(outcome: &Outcome) -> Result<&[u8]> {
     outcome
-        .results
-        .get(OUT)
-        .map(Vec::as_slice)
+        .result
+        .as_deref()
         .with_context(|| format!("no result file: {}", outcome.output_log.display()))
 }
 

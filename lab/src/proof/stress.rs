@@ -36,23 +36,16 @@ pub(crate) fn races(ctx: &Ctx, kernel: &Kernel, extent: Extent) -> Result<Check>
         Extent::Short => 45,
         Extent::Long => 300,
     };
-    let (threads, time) = (THREADS.to_string(), seconds.to_string());
-    let seed = given_seed()?.to_string();
-    let argv = [
-        "races",
-        "--seconds",
-        &time,
-        "--threads",
-        &threads,
-        "--seed",
-        &seed,
-    ];
-    let outcome = Boot::new(ctx, kernel, "races", &argv)
-        .program(&sibling("stress")?)
-        .cmdline(&CMDLINE)
-        .cpus(CPUS)
-        .limit(Duration::from_secs(2 * seconds + 300))
-        .run();
+    let seed = given_seed()?;
+    let words = format!("races --seconds {seconds} --threads {THREADS} --seed {seed}");
+    let argv: Vec<&str> = words.split(' ').collect();
+    let boot = Boot {
+        cmdline: CMDLINE.to_vec(),
+        cpus: CPUS,
+        limit: Duration::from_secs(2 * seconds + 300),
+        ..Boot::new(ctx, kernel, "races", &argv).program(&sibling("stress")?)
+    };
+    let outcome = boot.run();
     Ok(row(
         "no answer under races that no order of events allows",
         outcome,
@@ -63,11 +56,12 @@ pub(crate) fn races(ctx: &Ctx, kernel: &Kernel, extent: Extent) -> Result<Check>
 /// Opens while allocations and copies from user space fail; `debug_kernel` is that of
 /// [`crate::variants::DEBUG`].
 pub(crate) fn faults(ctx: &Ctx, debug_kernel: &Kernel) -> Result<Check> {
-    let outcome = Boot::new(ctx, debug_kernel, "faults", &["faults"])
-        .program(&sibling("stress")?)
-        .cmdline(&CMDLINE)
-        .limit(Duration::from_secs(900))
-        .run();
+    let boot = Boot {
+        cmdline: CMDLINE.to_vec(),
+        limit: Duration::from_secs(900),
+        ..Boot::new(ctx, debug_kernel, "faults", &["faults"]).program(&sibling("stress")?)
+    };
+    let outcome = boot.run();
     Ok(row(
         "no failure inside an open makes a file descriptor of a denial, or leaks",
         outcome,

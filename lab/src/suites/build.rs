@@ -81,9 +81,7 @@ fn judge(
         .difference(&base.facts.warnings)
         .cloned()
         .collect();
-    let boot = Boot::new(session.ctx, &kernel, what, &["/bin/true"])
-        .cmdline(&["kunit.enable=0"])
-        .run();
+    let boot = Boot::new(session.ctx, &kernel, what, &["/bin/true"]).run();
     let mut log = None;
     match boot {
         Ok(outcome) => {

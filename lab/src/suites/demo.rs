@@ -12,11 +12,11 @@ use crate::results;
 pub(crate) fn demo(ctx: &Ctx, kernel: &Kernel, report: &mut Report) {
     let name = "the scene shows what the semantics table says";
     let outcome = sibling("demo").and_then(|program| {
-        Boot::new(ctx, kernel, "the scene", &[])
-            .program(&program)
-            .cmdline(&["kunit.enable=0"])
-            .stream()
-            .run()
+        let boot = Boot {
+            stream: true,
+            ..Boot::new(ctx, kernel, "the scene", &[]).program(&program)
+        };
+        boot.run()
     });
     match outcome {
         Ok(outcome) if outcome.code == 0 => {

@@ -140,10 +140,9 @@ pub(crate) fn sysctl_value(
     boot: &str,
     cmdline: &[&str],
 ) -> Result<(String, PathBuf)> {
-    let outcome = Boot::new(ctx, kernel, boot, &["/bin/cat", uapi::SYSCTL])
-        .cmdline(&["kunit.enable=0"])
-        .cmdline(cmdline)
-        .run()?;
+    let mut boot = Boot::new(ctx, kernel, boot, &["/bin/cat", uapi::SYSCTL]);
+    boot.cmdline.extend(cmdline);
+    let outcome = boot.run()?;
     Ok((outcome.output.trim().to_owned(), outcome.output_log))
 }
 

@@ -25,7 +25,11 @@ pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
 
 /// Boots a kernel with KUnit on.
 pub(crate) fn boot(ctx: &Ctx, kernel: &Kernel, name: &str) -> Result<Run> {
-    let outcome = Boot::new(ctx, kernel, name, &["/bin/true"]).run()?;
+    let boot = Boot {
+        cmdline: Vec::new(),
+        ..Boot::new(ctx, kernel, name, &["/bin/true"])
+    };
+    let outcome = boot.run()?;
     let mut run = read(&outcome.console, &outcome.console_log);
     run.trouble.extend(complaints(&outcome.console));
     Ok(run)

@@ -15,17 +15,15 @@ use crate::guest::{Boot, complaints, sibling};
 use crate::kernel::Kernel;
 use crate::proc;
 use crate::report::Report;
+use crate::selftests::is_failure;
 use crate::session::Session;
-use crate::tap::{self, Case, Run, Verdict};
+use crate::tap::{self, Run, Verdict};
 
 /// The walk through a rollout starts interpreters and package managers by the dozen.
 const LIMIT: Duration = Duration::from_secs(1200);
 
 /// The tests of the header for interpreters, as a program.
 const HEADER_TEST: &str = "open_code_test";
-
-/// What the line of a check that failed starts with.
-const FAILED: &str = "not ok ";
 
 /// A boot: what it shows, on which kernel, and the words that tell the tests.
 type Turn = (&'static str, Kernel, &'static [&'static str]);
@@ -71,22 +69,32 @@ fn header(session: &Session<'_>, report: &mut Report, bundle: &Path) -> Result<(
         ("open_code.h with the series", session.tip_kernel()?),
         ("open_code.h on the base", session.base_kernel()?),
     ] {
-        let outcome = Boot::new(session.ctx, kernel, what, &[&format!("./{HEADER_TEST}")])
-            .bundle(bundle)
-            .cmdline(&["kunit.enable=0"])
-            .limit(LIMIT)
-            .run()?;
-        let (cases, trouble) = tap::program(host::HEADER, &outcome.output);
-        let mut trouble = Vec::from_iter(trouble);
-        trouble.extend(complaints(&outcome.console));
-        let run = Run {
-            cases,
-            trouble,
-            log: outcome.output_log,
-        };
+        let argv = format!("./{HEADER_TEST}");
+        let boot = Boot::new(session.ctx, kernel, what, &[&argv]).bundle(bundle);
+        let run = cases(boot, host::HEADER)?;
         report.run(&format!("{what}: "), what, &run);
     }
     Ok(())
+}
+
+/// The cases of a program that writes KTAP, in a guest.
+fn cases(boot: Boot<'_>, group: &str) -> Result<Run> {
+    let outcome = Boot {
+        limit: LIMIT,
+        ..boot
+    }
+    .run()?;
+    let (cases, trouble) = tap::program(group, &outcome.output);
+    let mut trouble = Vec::from_iter(trouble);
+    if outcome.code != 0 && cases.iter().all(|case| case.verdict != Verdict::Fail) {
+        trouble.push(format!("the tests exited with {}", outcome.code));
+    }
+    trouble.extend(complaints(&outcome.console));
+    Ok(Run {
+        cases,
+        trouble,
+        log: outcome.output_log,
+    })
 }
 
 /// The programs for the guests, and what they test: those in `programs`, built from the
@@ -113,18 +121,16 @@ pub(crate) fn bundle(ctx: &Ctx, programs: &Path, root: &Path) -> Result<tempfile
         bundle.path().join(HEADER_TEST),
     )
     .context("cannot copy the tests of open_code.h")?;
-    runner(root, &bundle.path().join("runner"))?;
+    cc(root, RUNNER, &bundle.path().join("runner"))?;
     for (source, name) in [("swap.c", "libswap.so"), ("module.c", "shared.so")] {
-        shared(
-            &root.join("lab/guest/src/bin/mayexec-guest").join(source),
-            &bundle.path().join(name),
-        )?;
+        let words = format!("-shared -fPIC lab/guest/src/bin/mayexec-guest/{source}");
+        cc(root, &words, &bundle.path().join(name))?;
     }
     Ok(bundle)
 }
 
-/// Runs the tests once, on a kernel and with words of a turn, and takes their word for it,
-/// line by line. If asked to, the first failure ends the run, as an error.
+/// Runs the tests once, on a kernel and with words of a turn. If asked to, the first failure
+/// ends the run, as an error.
 pub(crate) fn boot(
     ctx: &Ctx,
     bundle: &Path,
@@ -133,100 +139,24 @@ pub(crate) fn boot(
     first_failure: bool,
 ) -> Result<Run> {
     let argv = [&["./mayexec-guest"], words].concat();
-    let mut boot = Boot::new(ctx, kernel, name, &argv);
-    if first_failure {
-        boot = boot.until(|line| line.starts_with(FAILED));
-    }
-    let outcome = boot
-        .bundle(bundle)
-        .cmdline(&["kunit.enable=0"])
-        .limit(LIMIT)
-        .run()?;
-    let (cases, mut trouble) = read(&outcome.output);
-    if outcome.code != 0 && cases.iter().all(|case| case.verdict == Verdict::Pass) {
-        trouble.push(format!("the tests exited with {}", outcome.code));
-    }
-    trouble.extend(complaints(&outcome.console));
-    Ok(Run {
-        cases,
-        trouble,
-        log: outcome.output_log,
-    })
-}
-
-/// Compiles the example of the C API, with the library in it.
-fn runner(root: &Path, program: &Path) -> Result<()> {
-    let userspace = root.join("userspace");
-    let api = userspace.join("mayexec-capi");
-    proc::capture(
-        cc(program)
-            .arg("-I")
-            .arg(api.join("include"))
-            .arg("-I")
-            .arg(userspace.join("open_code"))
-            .arg(api.join("examples/runner.c"))
-            .arg(api.join("mayexec.c")),
-    )?;
-    Ok(())
-}
-
-/// Compiles a shared object.
-fn shared(source: &Path, library: &Path) -> Result<()> {
-    proc::capture(cc(library).args(["-shared", "-fPIC"]).arg(source))?;
-    Ok(())
-}
-
-/// The compiler, to write `output`.
-fn cc(output: &Path) -> Command {
-    let mut cc = Command::new("cc");
-    cc.args(["-Wall", "-Wextra", "-Werror", "-o"]).arg(output);
-    cc
-}
-
-/// The checks, one a line; a list that is cut off is trouble.
-fn read(output: &str) -> (Vec<Case>, Vec<String>) {
-    let case = |(name, verdict): (&str, Verdict)| Case {
-        group: "userland".to_owned(),
-        name: name.to_owned(),
-        verdict,
-        detail: String::new(),
+    let boot = Boot {
+        until: first_failure.then_some(is_failure),
+        ..Boot::new(ctx, kernel, name, &argv).bundle(bundle)
     };
-    fn result(line: &str) -> Option<(&str, Verdict)> {
-        let failed = line.strip_prefix(FAILED).map(|name| (name, Verdict::Fail));
-        failed.or(line.strip_prefix("ok ").map(|name| (name, Verdict::Pass)))
-    }
-    let cases: Vec<Case> = output.lines().filter_map(result).map(case).collect();
-    let passed = |case: &&Case| case.verdict == Verdict::Pass;
-    let passed = cases.iter().filter(passed).count();
-    let closing = format!("{passed} passed, {} failed", cases.len() - passed);
-    let cut = passed == 0 || output.lines().last() != Some(closing.as_str());
-    let trouble = cut.then(|| "the tests did not come to their end".to_owned());
-    (cases, Vec::from_iter(trouble))
+    cases(boot, "userland")
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_line_counts() {
-        let count = |output: &str| {
-            let (cases, trouble) = read(output);
-            let failed = cases.iter().filter(|case| case.verdict == Verdict::Fail);
-            (cases.len(), failed.count(), trouble.len())
-        };
-        assert_eq!(count("ok a\nok b\n2 passed, 0 failed\n"), (2, 0, 0));
-        assert_eq!(
-            count("ok a\nnot ok b: 1 instead of 2\n1 passed, 1 failed\n"),
-            (2, 1, 0)
-        );
-        for cut in [
-            "",
-            "ok a\n",
-            "0 passed, 0 failed\n",
-            "ok a\n2 passed, 0 failed\n",
-        ] {
-            assert_eq!(count(cut).2, 1, "{cut}");
-        }
-    }
+/// Compiles files of the checkout at `root`, which the words name after the options.
+fn cc(root: &Path, words: &str, output: &Path) -> Result<()> {
+    let mut cc = Command::new("cc");
+    cc.args(["-Wall", "-Wextra", "-Werror"])
+        .args(words.split(' '))
+        .arg("-o")
+        .arg(output)
+        .current_dir(root);
+    proc::capture(&mut cc).map(|_| ())
 }
+
+/// The example of the C API, with the library in it.
+const RUNNER: &str = "-Iuserspace/mayexec-capi/include -Iuserspace/open_code \
+    userspace/mayexec-capi/examples/runner.c userspace/mayexec-capi/mayexec.c";

@@ -5,8 +5,8 @@
 //! `mayexec-guest kernel|securebits|plain` names the guarantee that the guest's kernel
 //! must give; with the word `rollout` after it, the guide to a rollout is walked
 //! instead. The command is the program `mayexec` beside this one, `runner` the example
-//! of the C API. Each check prints a line, `ok NAME` or `not ok NAME: DETAIL`, and the
-//! last line counts them.
+//! of the C API. Each check prints a line of KTAP, `ok NAME` or `not ok NAME: DETAIL`, and the
+//! last line is the plan.
 
 mod agree;
 mod debian;
@@ -72,7 +72,7 @@ fn run() -> Result<Checks> {
 fn main() -> ExitCode {
     match run() {
         Ok(checks) => {
-            println!("{} passed, {} failed", checks.passed, checks.failed);
+            println!("1..{}", checks.passed + checks.failed);
             ExitCode::from(u8::from(checks.failed > 0))
         }
         Err(error) => {
