@@ -6,7 +6,6 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use regex::Regex;
@@ -104,8 +103,6 @@ pub(crate) struct Facts {
     pub(crate) inputs: String,
     /// Compiler warnings, with line numbers and paths normalised.
     pub(crate) warnings: BTreeSet<String>,
-    /// How long the build took.
-    pub(crate) seconds: u64,
 }
 
 /// Builds kernels of one tree in one object directory.
@@ -176,14 +173,14 @@ impl Builder<'_> {
         }
         let log = self.ctx.fresh_log(&log_name("build", what))?;
         let stage = Stage::begin(&format!("build {what}"), Some(&log));
-        let started = Instant::now();
-        self.configure(&log, &stage, variant)?;
-        let mut warnings = Warnings::new(&self.src, &self.obj);
         // make does not compile again what it has compiled: after a build that was
         // ended, the files that had warned would keep silent.
         let warned = self.obj.join("lab.warned");
-        compile_again(&self.src, &warned)?;
-        let mut seen = 0;
+        if warned.exists() {
+            fs::remove_dir_all(&self.obj)?;
+        }
+        self.configure(&log, &stage, variant)?;
+        let mut warnings = Warnings::new(&self.src, &self.obj);
         let mut objects = 0_usize;
         let mut make = self.tools.make(&self.src, &self.obj);
         // clippy-driver compiles as rustc does and lints on the way.
@@ -192,35 +189,24 @@ impl Builder<'_> {
             if is_object(line) {
                 objects += 1;
             }
+            let seen = warnings.found.len();
             warnings.line(line);
-            if warnings.found.len() > seen {
-                seen = warnings.found.len();
-                // A list that cannot be written costs a repeated warning, no build.
-                let _ = write_whole(&warned, warnings.files().join("\n").as_bytes());
+            if seen == 0 && !warnings.found.is_empty() {
+                let _ = fs::write(&warned, "");
             }
             stage.at(&format!("{objects} objects"));
         })?;
         let _ = fs::remove_file(&warned);
-        let kernel = self.keep(&key, inputs, warnings.found, started.elapsed().as_secs())?;
+        let kernel = self.keep(&key, inputs, warnings.found)?;
         stage.done(&format!("{objects} objects"));
         Ok(kernel)
     }
 
-    fn keep(
-        &self,
-        key: &str,
-        inputs: String,
-        warnings: BTreeSet<String>,
-        seconds: u64,
-    ) -> Result<Kernel> {
+    fn keep(&self, key: &str, inputs: String, warnings: BTreeSet<String>) -> Result<Kernel> {
         let arch = self.tools.arch;
         let image = format!("arch/{}/boot/{}", arch.dir(), arch.image());
         let dir = self.ctx.build.join("kernels").join(&key[..16]);
-        let facts = Facts {
-            inputs,
-            warnings,
-            seconds,
-        };
+        let facts = Facts { inputs, warnings };
         make_whole(&dir, |part| {
             let part = part.join("kernel");
             fs::create_dir(&part)?;
@@ -349,21 +335,6 @@ pub(crate) fn put_config(obj: &Path, config: &str) -> Result<()> {
     Ok(())
 }
 
-/// Makes the files that `list` names newer than their objects.
-fn compile_again(src: &Path, list: &Path) -> Result<()> {
-    for line in fs::read_to_string(list).unwrap_or_default().lines() {
-        let path = src.join(line);
-        if path.is_file() {
-            let file = fs::File::options()
-                .append(true)
-                .open(&path)
-                .with_context(|| format!("cannot write {}", path.display()))?;
-            file.set_modified(std::time::SystemTime::now())?;
-        }
-    }
-    Ok(())
-}
-
 /// Whether a line of the fragment sets an option that the series adds, which the
 /// base and the series' first patches do not have yet.
 fn in_series_section(fragment: &str, line: &str) -> bool {
@@ -479,18 +450,6 @@ impl Warnings {
         }
     }
 
-    /// The files that the warnings are about.
-    pub(crate) fn files(&self) -> Vec<&str> {
-        let mut files: Vec<&str> = self
-            .found
-            .iter()
-            .filter_map(|warning| warning.split_once(": warning: "))
-            .map(|(file, _)| file)
-            .collect();
-        files.dedup();
-        files
-    }
-
     /// Those in a whole output.
     pub(crate) fn of(src: &Path, obj: &Path, text: &str) -> BTreeSet<String> {
         let mut warnings = Self::new(src, obj);
@@ -500,7 +459,7 @@ impl Warnings {
 
     /// Takes one line of output.
     pub(crate) fn line(&mut self, line: &str) {
-        let mut line = strip_colours(line);
+        let mut line = console::strip_ansi_codes(line).into_owned();
         for root in &self.roots {
             line = line.replace(root.as_str(), "");
         }
@@ -534,23 +493,6 @@ impl Warnings {
                 .insert(format!("{}: warning: {message}", file.trim()));
         }
     }
-}
-
-fn strip_colours(line: &str) -> String {
-    let mut out = String::with_capacity(line.len());
-    let mut chars = line.chars();
-    while let Some(c) = chars.next() {
-        if c == '\u{1b}' {
-            for c in chars.by_ref() {
-                if c.is_ascii_alphabetic() {
-                    break;
-                }
-            }
-        } else {
-            out.push(c);
-        }
-    }
-    out
 }
 
 #[cfg(test)]
@@ -613,28 +555,6 @@ mod tests {
                 "warning: lint group is deprecated",
             ]
         );
-    }
-
-    #[test]
-    fn files_that_warned_are_compiled_again() {
-        let dir = tempfile::tempdir().unwrap();
-        let source = dir.path().join("a.c");
-        fs::write(&source, "").unwrap();
-        let old = std::time::SystemTime::UNIX_EPOCH;
-        fs::File::options()
-            .append(true)
-            .open(&source)
-            .unwrap()
-            .set_modified(old)
-            .unwrap();
-        let mut warnings = Warnings::new(dir.path(), dir.path());
-        warnings.line("a.c:1:1: warning: x");
-        warnings.line("gone.c:1:1: warning: y");
-        let list = dir.path().join("list");
-        fs::write(&list, warnings.files().join("\n")).unwrap();
-        compile_again(dir.path(), &list).unwrap();
-        assert_ne!(fs::metadata(&source).unwrap().modified().unwrap(), old);
-        compile_again(dir.path(), &dir.path().join("no list")).unwrap();
     }
 
     #[test]

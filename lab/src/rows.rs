@@ -60,20 +60,6 @@ pub(crate) fn made(name: &str, outcome: Result<Check>) -> Check {
     })
 }
 
-/// The findings of `new` that `old` has not, or has fewer of.
-pub(crate) fn added(old: &[String], new: Vec<String>) -> Vec<String> {
-    let mut known = old.to_vec();
-    new.into_iter()
-        .filter(|text| match known.iter().position(|old| old == text) {
-            Some(at) => {
-                known.swap_remove(at);
-                false
-            }
-            None => true,
-        })
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs;

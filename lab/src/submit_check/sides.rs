@@ -16,7 +16,6 @@ use crate::git::Git;
 use crate::kernel::log_name;
 use crate::proc::{self, Logged};
 use crate::report::Check;
-use crate::rows::added;
 use crate::session::Session;
 use crate::ui::Stage;
 
@@ -168,13 +167,11 @@ pub(super) fn row(
     };
     let tip = of(session.tip(), true)?;
     // What finds nothing in the series needs no comparison.
-    let base = if tip.findings.is_empty() {
-        None
-    } else {
-        Some(of(&session.tree.base, false)?)
+    let base = match tip.findings.is_empty() {
+        true => BTreeSet::new(),
+        false => of(&session.tree.base, false)?.findings,
     };
-    let old = base.map_or(Vec::new(), |base| without_places(&base.findings));
-    let failures = new_ones(&old, &tip.findings);
+    let failures = new_ones(&base, &tip.findings);
     let known = tip.findings.len() - failures.len();
     let tried = match known {
         0 => tip.tried,
@@ -207,22 +204,18 @@ pub(super) fn touched(session: &Session<'_>) -> Result<Vec<String>> {
 }
 
 /// The findings whose text, places aside, the base has not, or has fewer times.
-fn new_ones(old: &[String], findings: &BTreeSet<String>) -> Vec<String> {
+fn new_ones(base: &BTreeSet<String>, findings: &BTreeSet<String>) -> Vec<String> {
+    let mut known = without_places(base);
+    let mut is_new = |text: &String| match known.iter().position(|old| old == text) {
+        Some(at) => {
+            known.swap_remove(at);
+            false
+        }
+        None => true,
+    };
     let texts = without_places(findings);
-    let mut new = added(old, texts.clone());
-    findings
-        .iter()
-        .zip(texts)
-        .rev()
-        .filter(
-            |(_, text)| match new.iter().position(|other| other == text) {
-                Some(at) => {
-                    new.swap_remove(at);
-                    true
-                }
-                None => false,
-            },
-        )
+    let both = findings.iter().zip(&texts);
+    both.filter(|(_, text)| is_new(text))
         .map(|(finding, _)| finding.clone())
         .collect()
 }
@@ -290,7 +283,7 @@ mod tests {
 
     #[test]
     fn a_finding_that_moved_is_not_new() {
-        let base = without_places(&set(&["fs/namei.c:12:3: warning: x", "a.c:4: y"]));
+        let base = set(&["fs/namei.c:12:3: warning: x", "a.c:4: y"]);
         assert!(new_ones(&base, &set(&["fs/namei.c:99:7: warning: x"])).is_empty());
         assert_eq!(
             new_ones(&base, &set(&["fs/namei.c:99:7: warning: z"])),

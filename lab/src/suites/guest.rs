@@ -10,7 +10,7 @@ use crate::ctx::Ctx;
 use crate::guest::{Boot, beside};
 use crate::kernel::{Kernel, Variant};
 use crate::report::Report;
-use crate::selftests::{self, Flavour, Plan, differences, is_own};
+use crate::selftests::{self, Flavour, Plan, is_own};
 use crate::session::Session;
 use crate::tap::{Case, Run, Verdict};
 use crate::variants::{NO_RUST, OFF, STATIC, STATIC_MOUNT, STATIC_MOUNT_VALUE, STATIC_VALUE};
@@ -44,12 +44,9 @@ pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
     };
     report.run("", "with the series", &excused);
 
-    let compared = base
-        .cases
-        .iter()
-        .filter(|case| !is_own(&case.group))
-        .count();
-    let mut differing = differences(&base.cases, &tip.cases);
+    let [old, new] = [&base, &tip].map(|run| run.of(|program| !is_own(program)).cases);
+    let compared = old.len();
+    let mut differing = selftests::unequal((&old, "on the base"), (&new, "with the series"));
     if compared == 0 {
         differing.push("no test ran on the base".to_owned());
     }

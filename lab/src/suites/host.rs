@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use regex::Regex;
-use serde::Deserialize;
 
 use crate::ctx::Ctx;
 use crate::proc::Logged;
@@ -149,8 +148,8 @@ pub(crate) fn nextest(
         })?;
     stage.done("");
     match summary(&text) {
-        Some(summary) if status.success() && summary.passed > 0 => Ok(Ok(summary.passed)),
-        Some(summary) if !summary.failures.is_empty() => Ok(Err(summary.failures)),
+        Some((passed, _)) if status.success() && passed > 0 => Ok(Ok(passed)),
+        Some((_, failures)) if !failures.is_empty() => Ok(Err(failures)),
         _ => bail!(
             "{what}: {status}\n  log: {}\n{}",
             log.display(),
@@ -159,73 +158,21 @@ pub(crate) fn nextest(
     }
 }
 
-#[derive(Debug, PartialEq, Eq)]
-struct Summary {
-    passed: usize,
-    failures: Vec<String>,
-}
-
-/// Reads nextest's closing lines.
-fn summary(text: &str) -> Option<Summary> {
+/// Reads nextest's closing lines: how many tests passed, and which failed.
+fn summary(text: &str) -> Option<(usize, Vec<String>)> {
     // Cannot fail: the pattern is a constant, and a test uses it.
     #[expect(clippy::unwrap_used, reason = "constant pattern")]
-    let pattern =
-        Regex::new(r"(?m)^\s*Summary \[.*?\]\s+\d+(?:/\d+)? tests? run: (\d+) passed").unwrap();
-    let found = pattern.captures(text)?;
+    let [sum, failed] = [
+        r"(?m)^\s*Summary \[.*?\]\s+\d+(?:/\d+)? tests? run: (\d+) passed",
+        r"(?m)^\s*(?:FAIL|TIMEOUT|SIGABRT|SIGSEGV|ABORT) \[.*?\]\s*(.*)$",
+    ]
+    .map(|pattern| Regex::new(pattern).unwrap());
+    let found = sum.captures(text)?;
     let end = found.get(0)?.end();
-    let mut failures: Vec<String> = text[end..]
-        .lines()
-        .map(str::trim)
-        .filter(|line| {
-            ["FAIL [", "TIMEOUT [", "SIGABRT [", "SIGSEGV [", "ABORT ["]
-                .iter()
-                .any(|word| line.starts_with(word))
-        })
-        .map(|line| {
-            line.split_once(']')
-                .map_or(line, |(_, name)| name.trim())
-                .to_owned()
-        })
-        .collect();
+    let failures = failed.captures_iter(&text[end..]);
+    let mut failures: Vec<String> = failures.map(|found| found[1].to_owned()).collect();
     failures.dedup();
-    Some(Summary {
-        passed: found[1].parse().ok()?,
-        failures,
-    })
-}
-
-/// What cargo-mutants writes to outcomes.json.
-#[derive(Debug, Deserialize)]
-struct Outcomes {
-    total_mutants: usize,
-    missed: usize,
-    caught: usize,
-    timeout: usize,
-    #[serde(default)]
-    outcomes: Vec<Outcome>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Outcome {
-    summary: String,
-    scenario: serde_json::Value,
-}
-
-impl Outcomes {
-    /// Mutants that no test noticed, by name.
-    fn alive(&self) -> Vec<String> {
-        self.outcomes
-            .iter()
-            .filter(|outcome| matches!(outcome.summary.as_str(), "MissedMutant" | "Timeout"))
-            .map(|outcome| {
-                let name = outcome
-                    .scenario
-                    .pointer("/Mutant/name")
-                    .and_then(|name| name.as_str());
-                format!("{}: {}", outcome.summary, name.unwrap_or("(unnamed)"))
-            })
-            .collect()
-    }
+    Some((found[1].parse().ok()?, failures))
 }
 
 fn mutants(ctx: &Ctx, report: &mut Report) -> Result<()> {
@@ -238,7 +185,7 @@ fn mutants(ctx: &Ctx, report: &mut Report) -> Result<()> {
     }
     fs::create_dir_all(&out)?;
     let step = Stage::begin("mutate policy.rs", Some(&log));
-    // It works on a copy of what git does not ignore. Mutants that live give exit status 2; outcomes.json says which.
+    // It works on a copy of what git does not ignore. Mutants that live give exit status 2; lists say which.
     let args = "mutants --gitignore=true --no-shuffle --colors=never --test-tool=nextest --timeout=60 --package=policy";
     Logged::new("cargo mutants", &log)
         .limit(Duration::from_secs(1800))
@@ -253,37 +200,22 @@ fn mutants(ctx: &Ctx, report: &mut Report) -> Result<()> {
             |line| step.at(line),
         )?;
     step.done("");
-    let verdict = out.join("mutants.out/outcomes.json");
-    let bytes = fs::read(&verdict).with_context(|| {
-        format!(
-            "cargo mutants left no outcomes; log: {}\n{}",
-            log.display(),
-            crate::proc::file_tail(&log, 20)
-        )
-    })?;
-    let outcomes: Outcomes = serde_json::from_slice(&bytes)
-        .with_context(|| format!("cannot read {}", verdict.display()))?;
-    let alive = outcomes.alive();
-    if outcomes.total_mutants == 0 || outcomes.caught == 0 {
-        report.fail(
-            name,
-            "cargo mutants made no mutant of policy.rs, or none was caught",
-            Some(&log),
-        );
-    } else if outcomes.missed + outcomes.timeout > 0 || !alive.is_empty() {
-        report.fail(
-            name,
-            &format!(
-                "{} of {} mutants live:\n{}",
-                outcomes.missed + outcomes.timeout,
-                outcomes.total_mutants,
-                alive.join("\n")
-            ),
-            Some(&verdict),
-        );
-    } else {
-        report.pass(&format!("{name} ({} caught)", outcomes.caught));
+    let list = |name: &str| -> Result<Vec<String>> {
+        let text = fs::read_to_string(out.join("mutants.out").join(name)).with_context(|| {
+            format!(
+                "cargo mutants left no {name}; log: {}\n{}",
+                log.display(),
+                crate::proc::file_tail(&log, 20)
+            )
+        })?;
+        Ok(text.lines().map(str::to_owned).collect())
+    };
+    let caught = list("caught.txt")?.len();
+    let mut alive = [list("missed.txt")?, list("timeout.txt")?].concat();
+    if caught == 0 {
+        alive.push("cargo mutants made no mutant of policy.rs, or none was caught".to_owned());
     }
+    report.check(&format!("{name} ({caught} caught)"), &alive, Some(&log));
     Ok(())
 }
 
@@ -294,29 +226,12 @@ mod tests {
     #[test]
     fn nextest_s_summary() {
         let text = "        PASS [   0.1s] lab a\n------------\n     Summary [   0.557s] 40 tests run: 40 passed, 0 skipped\n";
-        assert_eq!(
-            summary(text),
-            Some(Summary {
-                passed: 40,
-                failures: Vec::new()
-            })
-        );
+        assert_eq!(summary(text), Some((40, Vec::new())));
         let text = "     Summary [   0.5s] 3 tests run: 1 passed, 2 failed, 0 skipped\n        FAIL [   0.0s] (1/3) lab tests::x\n     TIMEOUT [  60.0s] lab tests::y\n";
         assert_eq!(
-            summary(text).unwrap().failures,
+            summary(text).unwrap().1,
             ["(1/3) lab tests::x", "lab tests::y"]
         );
         assert_eq!(summary("error: could not compile"), None);
-    }
-
-    #[test]
-    fn living_mutants_are_named() {
-        let text = r#"{"outcomes":[{"scenario":"Baseline","summary":"Success"},
-            {"scenario":{"Mutant":{"name":"policy.rs:1: replace x"}},"summary":"MissedMutant"},
-            {"scenario":{"Mutant":{"name":"y"}},"summary":"CaughtMutant"}],
-            "total_mutants":2,"missed":1,"caught":1,"timeout":0,"unviable":0,"success":0}"#;
-        let outcomes: Outcomes = serde_json::from_str(text).unwrap();
-        assert_eq!(outcomes.alive(), ["MissedMutant: policy.rs:1: replace x"]);
-        assert!(serde_json::from_str::<Outcomes>("{}").is_err());
     }
 }

@@ -10,6 +10,7 @@ use anyhow::{Context, Result};
 
 use super::host::cargo;
 use crate::ctx::Ctx;
+use crate::git::Git;
 use crate::proc::Logged;
 use crate::report::Report;
 use crate::session::Session;
@@ -118,34 +119,12 @@ fn without_licence(dir: &Path, found: &mut Vec<String>) -> Result<()> {
     Ok(())
 }
 
-/// The shell scripts of the repository.
+/// The shell scripts of the repository, and what runs in the guest of `make system`.
 fn scripts(root: &Path) -> Result<Vec<PathBuf>> {
-    let mut found = vec![root.join(".ci/run")];
-    // What runs in the guest of `make system` is below.
-    for below in ["", "system/lib", "system/project"] {
-        let dir = root.join("scripts").join(below);
-        if !dir.is_dir() {
-            continue;
-        }
-        for entry in fs::read_dir(&dir).with_context(|| format!("cannot list {}", dir.display()))? {
-            let path = entry?.path();
-            let shebang = fs::read(&path)
-                .ok()
-                .filter(|bytes| bytes.starts_with(b"#!"));
-            let is_shell = shebang.is_some_and(|bytes| {
-                let first = bytes
-                    .split(|&byte| byte == b'\n')
-                    .next()
-                    .unwrap_or_default();
-                String::from_utf8_lossy(first).trim_end().ends_with("sh")
-            });
-            if is_shell {
-                found.push(path);
-            }
-        }
-    }
-    found.sort();
-    Ok(found)
+    // That of a package reads what the guest alone has.
+    let places = ["scripts", ".ci", ":!scripts/system/package"];
+    let found = Git::at(root).line("grep -lE --untracked ^#!.*sh$ --", &places)?;
+    Ok(found.lines().map(|path| root.join(path)).collect())
 }
 
 #[cfg(test)]
@@ -171,13 +150,13 @@ mod tests {
 
     #[test]
     fn scripts_are_told_by_their_first_line() {
-        let dir = tempfile::tempdir().unwrap();
+        let (dir, _git) = crate::git::tests::scratch();
         let scripts_dir = dir.path().join("scripts");
         fs::create_dir(&scripts_dir).unwrap();
         fs::write(scripts_dir.join("a.sh"), "#!/bin/sh\n").unwrap();
         fs::write(scripts_dir.join("b"), "#!/usr/bin/env bash\n").unwrap();
         fs::write(scripts_dir.join("c"), "#!/usr/bin/python3\n").unwrap();
         fs::write(scripts_dir.join("d"), "text\n").unwrap();
-        assert_eq!(scripts(dir.path()).unwrap().len(), 3);
+        assert_eq!(scripts(dir.path()).unwrap().len(), 2);
     }
 }
