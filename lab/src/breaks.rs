@@ -13,23 +13,23 @@
 mod noticed;
 mod own;
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use self::noticed::{Noticed, failed, first_line, judge, rows, stem};
+use self::noticed::{Noticed, apply, failed, first_line, judge, rows, stem};
 use self::own::Checkout;
 use crate::ctx::{Ctx, with_extension};
 use crate::git::Git;
 use crate::kernel::{self, Kernel, Variant};
-use crate::proc;
 use crate::proof;
 use crate::results;
 use crate::selftests::{self, Plan};
 use crate::series::touched_paths;
-use crate::session::Session;
+use crate::session::{Session, once};
 use crate::suites::consumers;
 use crate::suites::guest::{not_without_the_flag, sysctl_value};
 use crate::suites::host::POLICY;
@@ -47,14 +47,14 @@ pub(crate) fn run(ctx: &Ctx, names: &[String]) -> Result<bool> {
     } else {
         Vec::new()
     };
-    let subjects = Subjects::of(&session, &files, dropped)?;
+    let subjects = Subjects::of(&session);
 
     // A suite that is red without a break would catch everything.
     let has = |kind| files.iter().any(|file| Kind::of(file) == kind);
     for kind in Kind::ALL {
         // Proof asks what Plain asks, of the same kernel, and more.
         if has(kind) && !(kind == Kind::Plain && has(Kind::Proof)) {
-            for (suite, noticed) in subjects.unbroken(kind)? {
+            for (suite, noticed) in subjects.ask(kind, None)? {
                 if let Some(why) = noticed {
                     bail!("{suite} fails without any break, so it can show nothing:\n{why}");
                 }
@@ -65,7 +65,11 @@ pub(crate) fn run(ctx: &Ctx, names: &[String]) -> Result<bool> {
     let mut survivors = Vec::new();
     for file in &files {
         let name = stem(file);
-        let caught = subjects.broken(file)?;
+        let asked = subjects.ask(Kind::of(file), Some(file))?;
+        let caught = asked
+            .into_iter()
+            .filter_map(|(suite, noticed)| noticed.map(|why| (suite, why)));
+        let caught: BTreeMap<&str, String> = caught.collect();
         if caught.is_empty() {
             println!("SURVIVES  {name}");
             survivors.push(name.clone());
@@ -83,14 +87,12 @@ pub(crate) fn run(ctx: &Ctx, names: &[String]) -> Result<bool> {
         };
         results::record(ctx, "breaks", &row(file)?, &[noticed])?;
     }
-    if dropped && let Some(kernels) = &subjects.kernels {
-        for (name, noticed) in kernels.without_follow_up(followed_up)? {
-            match noticed {
-                Some(why) => println!("caught    {name} without the follow-up: {why}"),
-                None => {
-                    println!("SURVIVES  {name} without the follow-up");
-                    survivors.push(name.to_owned());
-                }
+    for (name, noticed) in subjects.without_follow_up(followed_up)? {
+        match noticed {
+            Some(why) => println!("caught    {name} without the follow-up: {why}"),
+            None => {
+                println!("SURVIVES  {name} without the follow-up");
+                survivors.push(name.to_owned());
             }
         }
     }
@@ -109,10 +111,8 @@ pub(crate) fn stale(session: &Session<'_>) -> Result<Vec<String>> {
             Kind::Userspace => &Git::at(root),
             _ => &series,
         };
-        let args = ["apply".as_ref(), "--check".as_ref(), file.as_os_str()];
-        let (status, _, errors) = proc::output(&mut git.cmd(args))?;
-        if !status.success() {
-            problems.push(format!("{}: {errors}", stem(&file)));
+        if let Err(error) = git.line("apply --check", &[&file]) {
+            problems.push(format!("{}: {error:#}", stem(&file)));
         }
     }
     Ok(problems)
@@ -158,28 +158,25 @@ impl Kind {
         Self::Userspace,
     ];
 
-    /// The directory below lab/breaks.
-    fn dir(self) -> &'static str {
+    /// The directory below lab/breaks, and the kernel on which it shows.
+    fn place(self) -> (&'static str, Variant) {
         match self {
-            Self::Plain => "",
-            Self::Consumers => "consumers",
-            Self::Static => "static",
-            Self::Off => "off",
-            Self::Proof => "proof",
-            Self::Debug => "debug",
-            Self::Userspace => "userspace",
+            Self::Plain => ("", Variant::PLAIN),
+            Self::Consumers => ("consumers", CONSUMERS),
+            Self::Static => ("static", STATIC),
+            Self::Off => ("off", OFF),
+            Self::Proof => ("proof", Variant::PLAIN),
+            Self::Debug => ("debug", DEBUG),
+            Self::Userspace => ("userspace", Variant::PLAIN),
         }
     }
 
-    /// The kernel on which it shows.
+    fn dir(self) -> &'static str {
+        self.place().0
+    }
+
     fn variant(self) -> Variant {
-        match self {
-            Self::Plain | Self::Proof | Self::Userspace => Variant::PLAIN,
-            Self::Consumers => CONSUMERS,
-            Self::Static => STATIC,
-            Self::Off => OFF,
-            Self::Debug => DEBUG,
-        }
+        self.place().1
     }
 
     /// The kind of a break in a file.
@@ -223,111 +220,72 @@ fn select(dir: &Path, names: &[String]) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// What is broken: kernels and this repository, if there are breaks of them.
+/// What is broken, made ready when the first break of it is asked about.
 struct Subjects<'a> {
-    kernels: Option<Kernels<'a>>,
-    checkout: Option<Checkout<'a>>,
-}
-
-impl<'a> Subjects<'a> {
-    /// Makes ready what the files break, and the kernels if patches are to be `dropped`.
-    fn of(session: &'a Session<'a>, files: &[PathBuf], dropped: bool) -> Result<Self> {
-        let own = |file: &PathBuf| Kind::of(file) == Kind::Userspace;
-        let kernels = dropped || !files.iter().all(own);
-        Ok(Self {
-            kernels: kernels.then(|| Kernels::of(session)).transpose()?,
-            checkout: files
-                .iter()
-                .any(own)
-                .then(|| Checkout::of(session))
-                .transpose()?,
-        })
-    }
-
-    /// What the suites say without a break.
-    fn unbroken(&self, kind: Kind) -> Result<Vec<(&'static str, Noticed)>> {
-        match (kind, &self.kernels, &self.checkout) {
-            (Kind::Userspace, _, Some(checkout)) => checkout.notice("unbroken"),
-            (_, Some(kernels), _) => kernels.unbroken(kind),
-            _ => Ok(Vec::new()),
-        }
-    }
-
-    /// Applies one break and asks the suites; what those that noticed say.
-    fn broken(&self, file: &Path) -> Result<BTreeMap<&'static str, String>> {
-        let noticed = match (Kind::of(file), &self.kernels, &self.checkout) {
-            (Kind::Userspace, _, Some(checkout)) => checkout.broken(file)?,
-            (kind, Some(kernels), _) => kernels.broken(kind, file)?,
-            _ => Vec::new(),
-        };
-        Ok(noticed
-            .into_iter()
-            .filter_map(|(suite, noticed)| noticed.map(|why| (suite, why)))
-            .collect())
-    }
-
-    /// Takes the breaks back.
-    fn restore(&self) -> Result<()> {
-        self.kernels.iter().try_for_each(Kernels::restore)?;
-        self.checkout.iter().try_for_each(Checkout::restore)
-    }
-}
-
-/// The kernels that are broken, and what tests them.
-struct Kernels<'a> {
     session: &'a Session<'a>,
+    checkout: OnceCell<Checkout<'a>>,
+    kernels: OnceCell<Kernels>,
+}
+
+/// The tree of the kernels that are broken, and what tests them.
+struct Kernels {
     walk: Git,
     bundle: PathBuf,
 }
 
-impl<'a> Kernels<'a> {
-    fn of(session: &'a Session<'a>) -> Result<Self> {
-        let walk = session.walk()?;
-        walk.force_to(session.tip())?;
-        Ok(Self {
+impl<'a> Subjects<'a> {
+    fn of(session: &'a Session<'a>) -> Self {
+        Self {
             session,
-            walk,
-            bundle: session.selftests()?,
+            checkout: OnceCell::new(),
+            kernels: OnceCell::new(),
+        }
+    }
+
+    fn kernels(&self) -> Result<&Kernels> {
+        once(&self.kernels, || {
+            let walk = self.session.walk()?;
+            walk.force_to(self.session.tip())?;
+            let bundle = self.session.selftests()?;
+            Ok(Kernels { walk, bundle })
         })
     }
 
-    fn restore(&self) -> Result<()> {
-        self.walk.force_to(self.session.tip())
-    }
-
-    fn unbroken(&self, kind: Kind) -> Result<Vec<(&'static str, Noticed)>> {
-        let what = format!("the unbroken kernel {}", kind.variant().name);
-        let commit = self.session.tip();
-        let kernel = self
-            .session
-            .kernel(what.trim_end(), commit, &kind.variant())?;
-        self.notice(kind, &kernel, "unbroken")
-    }
-
-    /// Applies one break and asks every suite.
-    fn broken(&self, kind: Kind, file: &Path) -> Result<Vec<(&'static str, Noticed)>> {
-        let (session, walk) = (self.session, &self.walk);
+    /// What the suites of a kind say with a break applied, or without one.
+    fn ask(&self, kind: Kind, file: Option<&Path>) -> Result<Vec<(&'static str, Noticed)>> {
+        let session = self.session;
+        if kind == Kind::Userspace {
+            return once(&self.checkout, || Checkout::of(session))?.ask(file);
+        }
+        let walk = &self.kernels()?.walk;
+        let variant = kind.variant();
+        let Some(file) = file else {
+            let what = format!("the unbroken kernel {}", variant.name);
+            let kernel = session.kernel(what.trim_end(), session.tip(), &variant)?;
+            return self.notice(kind, &kernel, "unbroken");
+        };
         let name = stem(file);
         walk.force_to(session.tip())?;
-        walk.run(["apply".as_ref(), "--index".as_ref(), file.as_os_str()])
-            .with_context(|| {
-                format!("{name} does not apply to the series any more: write it anew")
-            })?;
-        let touched: Vec<String> = touched_paths(&String::from_utf8_lossy(&fs::read(file)?))
-            .into_iter()
-            .collect();
-        let variant = kind.variant();
+        apply(walk, file)?;
         let mut builder = session.builder(&variant)?;
         builder.whole = true;
         let key = kernel::dirty_tree_key(walk)?;
         // What does not compile shows nothing about the tests.
         let kernel = builder.build(&format!("the kernel with {name}"), &key, &variant)?;
         let mut noticed = self.notice(kind, &kernel, &name)?;
-        if touched.iter().any(|path| path == POLICY) {
+        if touched_paths(&String::from_utf8_lossy(&fs::read(file)?)).contains(POLICY) {
             let red = own::policy_tests(session.ctx, &walk.dir().join(POLICY))?;
             noticed.push(("host", red));
         }
         Ok(noticed)
+    }
+
+    /// Takes the breaks back.
+    fn restore(&self) -> Result<()> {
+        if let Some(kernels) = self.kernels.get() {
+            kernels.walk.force_to(self.session.tip())?;
+        }
+        self.checkout.get().map_or(Ok(()), Checkout::restore)
     }
 
     /// What the suites say of a kernel. A guest that does not come up or does not end
@@ -338,7 +296,7 @@ impl<'a> Kernels<'a> {
         kernel: &Kernel,
         name: &str,
     ) -> Result<Vec<(&'static str, Noticed)>> {
-        let (session, bundle) = (self.session, &self.bundle);
+        let (session, bundle) = (self.session, &self.kernels()?.bundle);
         let ctx = session.ctx;
         let own = selftests::own(bundle)?;
         let selftests = || {
@@ -397,7 +355,10 @@ impl<'a> Kernels<'a> {
     /// Runs the consumers' tests on the kernel of the first posting: the tests of each consumer
     /// that the follow-up changes must notice.
     fn without_follow_up(&self, names: Vec<&'static str>) -> Result<Vec<(&'static str, Noticed)>> {
-        let (session, bundle) = (self.session, &self.bundle);
+        if names.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (session, bundle) = (self.session, &self.kernels()?.bundle);
         let kernel = session.kernel(
             "the kernel without the follow-up",
             session.first_posting(),

@@ -233,58 +233,29 @@ fn script(ctx: &Ctx, name: &str, arguments: &[PathBuf]) -> Result<bool> {
 
 /// The tables of the pages with results.
 fn tables(ctx: &Ctx) -> Result<Vec<Table>> {
-    let on_page = |verb, title, columns, names| Table {
-        page: results::PAGE,
+    let rows = "row | claim | tried | failures | wall | CPU | when";
+    let tests = "suite | passed | failed | skipped | wall | CPU | when";
+    let figures = "figures | targets met | worse than committed | better | wall | CPU | when";
+    let (page, of_breaks) = (results::PAGE, "lab/breaks/README.md");
+    #[rustfmt::skip]
+    let tables = [
+        (page, "test", "make test", tests, suites::names(), None),
+        (page, "verify", "make verify", rows, proof::names(), None),
+        (page, "submit-check", "make submit-check", rows, submit_check::names(), None),
+        (page, "bench", "make bench", figures, vec![bench::NAME.to_owned()], None),
+        (page, "system", "make system", "what | found | when", system::names(), None),
+        (page, "projects", "make projects", "project | result | when", suites::projects(ctx)?, None),
+        (of_breaks, "breaks", "Who notices what", "break | noticed by | when", breaks::names(ctx)?, Some("not run yet")),
+    ];
+    let table = |(page, verb, title, columns, names, missing)| Table {
+        page,
         verb,
         title,
         columns,
         names,
-        missing: None,
+        missing,
     };
-    let rows = "row | claim | tried | failures | wall | CPU | when";
-    Ok(vec![
-        on_page(
-            "test",
-            "make test",
-            "suite | passed | failed | skipped | wall | CPU | when",
-            suites::names(),
-        ),
-        on_page("verify", "make verify", rows, proof::names()),
-        on_page(
-            "submit-check",
-            "make submit-check",
-            rows,
-            submit_check::names(),
-        ),
-        on_page(
-            "bench",
-            "make bench",
-            "figures | targets met | worse than committed | better | wall | CPU | when",
-            vec![bench::NAME.to_owned()],
-        ),
-        on_page(
-            "system",
-            "make system",
-            "what | found | when",
-            system::names(),
-        ),
-        on_page(
-            "projects",
-            "make projects",
-            "project | result | when",
-            suites::projects(ctx)?,
-        ),
-        Table {
-            page: "lab/breaks/README.md",
-            missing: Some("not run yet"),
-            ..on_page(
-                "breaks",
-                "Who notices what",
-                "break | noticed by | when",
-                breaks::names(ctx)?,
-            )
-        },
-    ])
+    Ok(tables.map(table).into())
 }
 
 /// Brings the developers' tree in step with patches/ and builds it.
@@ -330,16 +301,8 @@ fn shell(ctx: &Ctx, kernel: &Kernel) -> Result<()> {
     );
     let error = Command::new(&vng)
         .env("PATH", path)
-        .args(["--disable-kvm", "--run"])
+        .args("--disable-kvm --memory 2G --cpus 2 --append kunit.enable=0 --run".split(' '))
         .arg(kernel.image())
-        .args([
-            "--memory",
-            "2G",
-            "--cpus",
-            "2",
-            "--append",
-            "kunit.enable=0",
-        ])
         .exec();
     Err(error).with_context(|| format!("cannot start {}", vng.display()))
 }

@@ -16,7 +16,7 @@ use crate::toolchain::Toolchain;
 use crate::tree::{self, Tree};
 
 /// What is in a cell, made if nothing is.
-fn once<T>(cell: &OnceCell<T>, make: impl FnOnce() -> Result<T>) -> Result<&T> {
+pub(crate) fn once<T>(cell: &OnceCell<T>, make: impl FnOnce() -> Result<T>) -> Result<&T> {
     if let Some(made) = cell.get() {
         return Ok(made);
     }

@@ -4,8 +4,9 @@
 
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
+use crate::git::Git;
 use crate::guest::HostFault;
 use crate::report::Check;
 use crate::tap::{Run, Verdict};
@@ -18,6 +19,13 @@ pub(super) fn stem(file: &Path) -> String {
         .unwrap_or_default()
         .to_string_lossy()
         .into_owned()
+}
+
+/// Applies a break.
+pub(super) fn apply(git: &Git, file: &Path) -> Result<()> {
+    git.line("apply --index", &[file])
+        .with_context(|| format!("{} does not apply any more: write it anew", stem(file)))?;
+    Ok(())
 }
 
 /// What rows hold against a kernel: the first failure of each.
@@ -60,7 +68,7 @@ pub(super) fn first_line(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use anyhow::{Context, anyhow};
+    use anyhow::anyhow;
 
     use super::*;
     use crate::ctx::tests::at;

@@ -9,7 +9,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use super::noticed::{Noticed, judge, stem};
+use super::noticed::{Noticed, apply, judge, stem};
 use crate::ctx::Ctx;
 use crate::git::Git;
 use crate::proc;
@@ -54,23 +54,17 @@ impl<'a> Checkout<'a> {
         self.git.force_to(&self.commit)
     }
 
-    /// Applies one break and asks the suites.
-    pub(super) fn broken(&self, file: &Path) -> Result<Vec<(&'static str, Noticed)>> {
-        let name = stem(file);
+    /// What the suites say with a break applied, or without one. The guests, which take minutes,
+    /// are asked only about what the tests on the host let pass; one that does not come to its
+    /// end has noticed as well.
+    pub(super) fn ask(&self, file: Option<&Path>) -> Result<Vec<(&'static str, Noticed)>> {
+        let name = file.map_or("unbroken".to_owned(), stem);
         self.restore()?;
-        self.git
-            .run(["apply".as_ref(), "--index".as_ref(), file.as_os_str()])
-            .with_context(|| {
-                format!("{name} does not apply to the tools any more: write it anew")
-            })?;
-        self.notice(&name)
-    }
-
-    /// What the suites say. The guests, which take minutes, are asked only about what the
-    /// tests on the host let pass; one that does not come to its end has noticed as well.
-    pub(super) fn notice(&self, name: &str) -> Result<Vec<(&'static str, Noticed)>> {
-        self.build(name)?;
-        let host = self.host(name)?;
+        if let Some(file) = file {
+            apply(&self.git, file)?;
+        }
+        self.build(&name)?;
+        let host = self.host(&name)?;
         if host.is_some() {
             return Ok(vec![("host", host)]);
         }
@@ -94,8 +88,7 @@ impl<'a> Checkout<'a> {
             .session
             .ctx
             .fresh_log(&format!("breaks-build-{name}"))?;
-        let mut cmd = self.cargo(&["build"]);
-        cmd.args(["--package", "guest"]);
+        let mut cmd = self.cargo("build --package guest");
         ui::step(
             &format!("build the tools with {name}"),
             &log,
@@ -108,7 +101,7 @@ impl<'a> Checkout<'a> {
     fn host(&self, name: &str) -> Result<Noticed> {
         let log = self.session.ctx.fresh_log(&format!("breaks-host-{name}"))?;
         let what = format!("tests on the host with {name}");
-        let mut cmd = self.cargo(&["nextest", "run", "--no-fail-fast", "--color=never"]);
+        let mut cmd = self.cargo("nextest run --no-fail-fast --color=never");
         Ok(match nextest(&what, &log, &mut cmd)? {
             Ok(_) => None,
             Err(failures) => Some(failures.join(", ")),
@@ -116,9 +109,9 @@ impl<'a> Checkout<'a> {
     }
 
     /// cargo for the copy.
-    fn cargo(&self, args: &[&str]) -> Command {
+    fn cargo(&self, words: &str) -> Command {
         let mut cmd = Command::new("cargo");
-        cmd.args(args)
+        cmd.args(words.split(' '))
             .args(["--release", "--locked", "--manifest-path"])
             .arg(self.git.dir().join("Cargo.toml"))
             .env("CARGO_TARGET_DIR", &self.target);
@@ -164,16 +157,10 @@ fn copied(ctx: &Ctx, dir: &Path) -> Result<(Git, String)> {
     };
     index(&["add", "--all"])?;
     let tree = index(&["write-tree"])?;
-    let commit = git.run([
-        "-c",
-        "user.name=mayexec developers",
-        "-c",
-        "user.email=mayexec@localhost",
-        "commit-tree",
-        "-m",
-        "The checkout",
-        tree.trim(),
-    ])?;
+    let commit = git.line(
+        "-c user.name=mayexec -c user.email=mayexec@localhost commit-tree -m checkout",
+        &[tree.trim()],
+    )?;
     git.force_to(&commit)?;
     Ok((git, commit))
 }
