@@ -27,8 +27,6 @@ pub(crate) struct Rule {
     /// `**` is none.
     dirs: Vec<Option<Vec<u8>>>,
     name: Vec<u8>,
-    /// Whether the name has a * in it.
-    glob: bool,
     says: Says,
 }
 
@@ -75,23 +73,80 @@ impl Rules {
         Ok(())
     }
 
-    /// The rules for files of a directory: `path` is its own, and `below` as seen from the
-    /// directory that is scanned.
-    pub(crate) fn of_dir(&self, path: &[u8], below: &[u8]) -> Vec<&Rule> {
-        let same = path == below;
-        let (path, below) = (names(path), names(below));
-        let matches =
-            |rule: &&Rule| dirs_match(&rule.dirs, &path) || !same && dirs_match(&rule.dirs, &below);
-        self.0.iter().filter(matches).collect()
+    /// The directory with this path, of which a scan begins: rules hold for what is below as
+    /// seen from / and as seen from there.
+    pub(crate) fn top(&self, path: &[u8]) -> Place<'_> {
+        let start = |reached: &mut Vec<_>| {
+            for rule in 0..self.0.len() {
+                self.reach(reached, rule, 0);
+            }
+        };
+        let mut reached = Vec::new();
+        start(&mut reached);
+        let mut place = Place::new(self, reached);
+        for name in names(path) {
+            place = place.below(name);
+        }
+        start(&mut place.reached);
+        Place::new(self, place.reached)
+    }
+
+    /// Notes that the first `done` directories of a rule are matched; `**` matches none, too.
+    fn reach(&self, reached: &mut Vec<(usize, usize)>, rule: usize, done: usize) {
+        reached.push((rule, done));
+        if let Some(None) = self.0[rule].dirs.get(done) {
+            self.reach(reached, rule, done + 1);
+        }
     }
 }
 
-/// What the rules of its directory say of a file.
-pub(crate) fn says<'r>(rules: &[&'r Rule], name: &[u8]) -> Option<&'r Says> {
-    let mut rules = rules.iter().rev();
-    rules
-        .find(|rule| rule.name == name || rule.glob && name_matches(&rule.name, name))
-        .map(|rule| &rule.says)
+/// A directory, as the rules see it.
+#[derive(Debug)]
+pub(crate) struct Place<'r> {
+    rules: &'r Rules,
+    /// Rules by their number, and how many of their directories the path has matched.
+    reached: Vec<(usize, usize)>,
+    /// The rules for the files here.
+    here: Vec<&'r Rule>,
+}
+
+impl<'r> Place<'r> {
+    fn new(rules: &'r Rules, mut reached: Vec<(usize, usize)>) -> Self {
+        reached.sort_unstable();
+        reached.dedup();
+        let here = |&(rule, done): &(usize, usize)| {
+            let rule = &rules.0[rule];
+            (rule.dirs.len() == done).then_some(rule)
+        };
+        Self {
+            rules,
+            here: reached.iter().filter_map(here).collect(),
+            reached,
+        }
+    }
+
+    /// The directory of this name in it.
+    pub(crate) fn below(&self, name: &[u8]) -> Self {
+        let mut reached = Vec::with_capacity(self.reached.len());
+        for &(rule, done) in &self.reached {
+            match self.rules.0[rule].dirs.get(done) {
+                Some(None) => self.rules.reach(&mut reached, rule, done),
+                Some(Some(dir)) if name_matches(dir, name) => {
+                    self.rules.reach(&mut reached, rule, done + 1);
+                }
+                _ => {}
+            }
+        }
+        Self::new(self.rules, reached)
+    }
+
+    /// What the rules say of a file of this name in it.
+    pub(crate) fn says(&self, name: &[u8]) -> Option<&'r Says> {
+        let mut rules = self.here.iter().rev();
+        rules
+            .find(|rule| name_matches(&rule.name, name))
+            .map(|rule| &rule.says)
+    }
 }
 
 impl Rule {
@@ -117,7 +172,6 @@ impl Rule {
         Some(Self {
             dirs,
             name: name.into(),
-            glob: name.contains('*'),
             says,
         })
     }
@@ -130,16 +184,6 @@ fn names(path: &[u8]) -> Vec<&[u8]> {
         .collect()
 }
 
-fn dirs_match(pattern: &[Option<Vec<u8>>], path: &[&[u8]]) -> bool {
-    match pattern.split_first() {
-        None => path.is_empty(),
-        Some((None, rest)) => (0..=path.len()).any(|skipped| dirs_match(rest, &path[skipped..])),
-        Some((Some(name), rest)) => path
-            .split_first()
-            .is_some_and(|(first, path)| name_matches(name, first) && dirs_match(rest, path)),
-    }
-}
-
 /// Whether a name is as a pattern, in which * stands for anything.
 fn name_matches(pattern: &[u8], name: &[u8]) -> bool {
     match pattern.iter().position(|&byte| byte == b'*') {
@@ -147,7 +191,11 @@ fn name_matches(pattern: &[u8], name: &[u8]) -> bool {
         Some(star) => {
             let (before, rest) = (&pattern[..star], &pattern[star + 1..]);
             name.strip_prefix(before).is_some_and(|name| {
-                rest.is_empty() || (0..=name.len()).any(|skip| name_matches(rest, &name[skip..]))
+                if rest.contains(&b'*') {
+                    (0..=name.len()).any(|skip| name_matches(rest, &name[skip..]))
+                } else {
+                    name.ends_with(rest)
+                }
             })
         }
     }
@@ -157,17 +205,23 @@ fn name_matches(pattern: &[u8], name: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    fn said(path: &str, below: &str) -> Option<String> {
+    /// What is said of a file of this path below a directory.
+    fn said(top: &str, path: &str) -> Option<String> {
         let mut rules = Rules::default();
         rules.add(BUILT_IN, "").unwrap();
         rules.add("/opt/*/hooks/** x\n", "").unwrap_err();
         rules
-            .add("# more\n/opt/*/hooks/**/on-*  tcsh\n/opt/a b/c x\n", "")
+            .add(
+                "# more\n/opt/*/hooks/**/on-*  tcsh\n/opt/a b/c x\n/opt/x*a*y/**/a*b*c star\n",
+                "",
+            )
             .unwrap();
-        let dir = |path: &str| path.rsplit_once('/').unwrap().0.as_bytes().to_vec();
-        let found = rules.of_dir(&dir(path), &dir(below));
-        let name = path.rsplit_once('/').unwrap().1;
-        says(&found, name.as_bytes()).map(|says| match says {
+        let mut place = rules.top(top.as_bytes());
+        let (dirs, name) = path.rsplit_once('/').unwrap();
+        for dir in names(dirs.as_bytes()) {
+            place = place.below(dir);
+        }
+        place.says(name.as_bytes()).map(|says| match says {
             Says::Interpreter(word) => word.clone(),
             Says::Apart(reason) => format!("not:{reason}"),
         })
@@ -196,13 +250,17 @@ mod tests {
             ("/opt/a/hooks/b/c/on-", Some("tcsh")),
             ("/opt/a/b/hooks/on-start", None),
             ("/opt/a b/c", Some("x")),
+            ("/var/www/a/www/b.js", Some("not:web")),
+            ("/opt/xay/b/ab-c", Some("star")),
+            ("/opt/xy/b/b-c", None),
         ] {
-            assert_eq!(said(path, "/nothing/x").as_deref(), word, "{path}");
+            assert_eq!(said("/", path).as_deref(), word, "{path}");
+            // The scan begins there.
+            let (top, name) = path.rsplit_once('/').unwrap();
+            assert_eq!(said(top, &format!("/{name}")).as_deref(), word, "{path}");
+            // An image of a system.
+            assert_eq!(said("/mnt", path).as_deref(), word, "{path}");
         }
-        assert_eq!(
-            said("/srv/image/etc/profile", "/etc/profile").as_deref(),
-            Some("sh")
-        );
     }
 
     #[test]

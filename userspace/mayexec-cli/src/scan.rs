@@ -29,7 +29,7 @@ use rustix::io::Errno;
 use serde::Serialize;
 
 use crate::facts::{self, Acl, Who};
-use crate::places::{self, Rule, Rules, Says};
+use crate::places::{self, Rules, Says};
 use crate::{DENIED, FINE, TROUBLE, elf, packages, show};
 
 /// What to scan.
@@ -152,11 +152,10 @@ impl Place {
 struct Dir<'r> {
     fd: OwnedFd,
     path: PathBuf,
-    /// The path from the root, and how much of it leads to the directory that is scanned.
+    /// The path from the root.
     absolute: PathBuf,
-    top: usize,
-    /// The rules for the files here.
-    rules: Vec<&'r Rule>,
+    /// The same, as the rules see it.
+    place: places::Place<'r>,
     mount: Mount,
 }
 
@@ -173,7 +172,6 @@ struct Mount {
 /// The scan while it goes on.
 struct Scan<'r> {
     who: Who,
-    rules: &'r Rules,
     one_file_system: bool,
     /// The directories that the user has named; one is not read as part of another.
     roots: HashSet<Place>,
@@ -369,13 +367,33 @@ fn left(dir: &Path, mode: u32, says: Option<&Says>) -> Option<&'static str> {
 
 /// Opens one name below a directory, following no symbolic link.
 fn open_below(dir: impl AsFd, name: &CStr, flags: OFlags) -> Result<OwnedFd, Errno> {
+    open_resolved(dir, name, flags, ResolveFlags::empty())
+}
+
+/// The same if the name is on the mount of its directory: `EXDEV` if it is not, or if the
+/// kernel cannot be asked.
+fn open_same_mount(dir: impl AsFd, name: &CStr, flags: OFlags) -> Result<OwnedFd, Errno> {
+    let support = Support::get();
+    if support.openat2 && !support.emulated {
+        open_resolved(dir, name, flags, ResolveFlags::NO_XDEV)
+    } else {
+        Err(Errno::XDEV)
+    }
+}
+
+fn open_resolved(
+    dir: impl AsFd,
+    name: &CStr,
+    flags: OFlags,
+    resolve: ResolveFlags,
+) -> Result<OwnedFd, Errno> {
     let mut flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     // openat2(2) refuses what means nothing beside O_PATH.
     if !flags.contains(OFlags::PATH) {
         flags |= OFlags::NOCTTY | OFlags::NONBLOCK;
     }
     if Support::get().openat2 {
-        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+        let resolve = resolve | ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
         rustix::fs::openat2(dir, name, flags, Mode::empty(), resolve)
     } else {
         // A single name cannot lead elsewhere but by being a link.
@@ -389,9 +407,12 @@ fn statx(dir: impl AsFd, name: &CStr, flags: AtFlags) -> Result<Statx, Errno> {
         | StatxFlags::UID
         | StatxFlags::GID
         | StatxFlags::INO
-        | StatxFlags::SIZE
         | StatxFlags::MNT_ID;
     rustix::fs::statx(dir, name, flags | AtFlags::SYMLINK_NOFOLLOW, wanted)
+}
+
+fn file_type(stat: &Statx) -> FileType {
+    FileType::from_raw_mode(stat.stx_mode.into())
 }
 
 fn mount_of(fd: impl AsFd, stat: &Statx) -> Result<Mount, Errno> {
@@ -432,37 +453,32 @@ impl<'r> Scan<'r> {
             if name == c"." || name == c".." {
                 continue;
             }
-            let mut kind = entry.file_type();
-            let mut stat = None;
-            if matches!(kind, FileType::Unknown | FileType::RegularFile) {
-                match statx(&dir.fd, name, AtFlags::empty()) {
-                    Ok(found) => {
-                        kind = FileType::from_raw_mode(found.stx_mode.into());
-                        stat = Some(found);
-                    }
-                    // It has gone since the directory was read.
-                    Err(Errno::NOENT) => continue,
-                    Err(errno) => {
-                        self.complain(&dir.path.join(OsStr::from_bytes(name.to_bytes())), errno);
-                        continue;
-                    }
+            let kind = match entry.file_type() {
+                FileType::Unknown => {
+                    statx(&dir.fd, name, AtFlags::empty()).map(|stat| file_type(&stat))
                 }
-            }
-            match (kind, stat) {
-                (FileType::Directory, _) => {
+                kind => Ok(kind),
+            };
+            let looked = match kind {
+                Ok(FileType::Directory) => {
                     let parent = Arc::clone(dir);
                     let name = name.to_owned();
                     scope.spawn(move |scope| self.descend(scope, &parent, &name));
+                    Ok(())
                 }
-                (FileType::RegularFile, Some(stat)) => {
+                Ok(FileType::RegularFile) => {
                     files += 1;
-                    if let Err(errno) = self.file(dir, name, &stat)
-                        && errno != Errno::NOENT
-                    {
-                        self.complain(&dir.path.join(OsStr::from_bytes(name.to_bytes())), errno);
-                    }
+                    self.file(dir, name)
                 }
-                _ => {}
+                Ok(_) => Ok(()),
+                Err(errno) => Err(errno),
+            };
+            match looked {
+                // Or it has gone since the directory was read.
+                Ok(()) | Err(Errno::NOENT) => {}
+                Err(errno) => {
+                    self.complain(&dir.path.join(OsStr::from_bytes(name.to_bytes())), errno);
+                }
             }
         }
         self.files.fetch_add(files, Ordering::Relaxed);
@@ -474,40 +490,80 @@ impl<'r> Scan<'r> {
     {
         let own = OsStr::from_bytes(name.to_bytes());
         let path = parent.path.join(own);
-        let opened = open_below(&parent.fd, name, OFlags::RDONLY | OFlags::DIRECTORY)
-            .and_then(|fd| Ok((statx(&fd, c"", AtFlags::EMPTY_PATH)?, fd)));
-        let (stat, fd) = match opened {
-            Ok(opened) => opened,
-            Err(Errno::NOENT) => return,
+        let (fd, mount) = match self.enter(parent, name) {
+            Ok(Some(entered)) => entered,
+            Ok(None) | Err(Errno::NOENT) => return,
             Err(errno) => return self.complain(&path, errno),
         };
-        let mount = if stat.stx_mnt_id == parent.mount.id {
-            parent.mount
-        } else {
-            match mount_of(&fd, &stat) {
-                Ok(mount) => mount,
-                Err(errno) => return self.complain(&path, errno),
-            }
-        };
-        let elsewhere = self.one_file_system && mount.dev != parent.mount.dev;
-        if elsewhere || mount.pseudo || self.roots.contains(&Place::of(&stat)) {
-            return;
-        }
-        let absolute = parent.absolute.join(own);
-        let rules = rules_for(self.rules, &absolute, parent.top);
         let dir = Arc::new(Dir {
             fd,
             path,
-            absolute,
-            top: parent.top,
-            rules,
+            absolute: parent.absolute.join(own),
+            place: parent.place.below(name.to_bytes()),
             mount,
         });
         self.walk(scope, &dir);
     }
 
-    /// Looks at a regular file; only at its content if it would be denied.
-    fn file(&self, dir: &Dir<'_>, name: &CStr, stat: &Statx) -> Result<(), Errno> {
+    /// Opens a directory below another one, unless it is not to be read there.
+    fn enter(&self, parent: &Dir<'_>, name: &CStr) -> Result<Option<(OwnedFd, Mount)>, Errno> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+        let same = open_same_mount(&parent.fd, name, flags);
+        let fd = match same {
+            Ok(fd) if self.roots.len() == 1 => return Ok(Some((fd, parent.mount))),
+            Err(Errno::XDEV) => open_below(&parent.fd, name, flags)?,
+            same => same?,
+        };
+        let stat = statx(&fd, c"", AtFlags::EMPTY_PATH)?;
+        let mount = if stat.stx_mnt_id == parent.mount.id {
+            parent.mount
+        } else {
+            mount_of(&fd, &stat)?
+        };
+        let elsewhere = self.one_file_system && mount.dev != parent.mount.dev;
+        let read = !elsewhere && !mount.pseudo && !self.roots.contains(&Place::of(&stat));
+        Ok(read.then_some((fd, mount)))
+    }
+
+    /// Looks at a regular file. Of most files the name tells that they are code, or the
+    /// content that they are not: those are only looked up, these only read.
+    fn file(&self, dir: &Dir<'_>, name: &CStr) -> Result<(), Errno> {
+        let file_name = OsStr::from_bytes(name.to_bytes());
+        let says = dir.place.says(name.to_bytes());
+        let mut content = Content {
+            kind: classify(file_name, b"", says),
+            debug: false,
+        };
+        let told = matches!(content.kind, Some(Kind::Module(_)));
+        let mut opened = (!told).then(|| open_same_mount(&dir.fd, name, OFlags::RDONLY));
+        let stat = if let Some(Ok(fd)) = &opened {
+            content = Content::read(fd, file_name, says)?;
+            if content.kind.is_none() {
+                return Ok(());
+            }
+            statx(fd, c"", AtFlags::EMPTY_PATH)?
+        } else {
+            statx(&dir.fd, name, AtFlags::empty())?
+        };
+        if file_type(&stat) != FileType::RegularFile {
+            return Ok(());
+        }
+        let mut noexec = dir.mount.noexec;
+        let own_mount = stat.stx_mnt_id != dir.mount.id;
+        if own_mount || matches!(opened, Some(Err(Errno::XDEV))) {
+            let again = open_below(&dir.fd, name, OFlags::RDONLY);
+            if let Ok(fd) = &again {
+                if own_mount {
+                    let mount = mount_of(fd, &stat)?;
+                    if mount.pseudo {
+                        return Ok(());
+                    }
+                    noexec = mount.noexec;
+                }
+                content = Content::read(fd, file_name, says)?;
+            }
+            opened = Some(again);
+        }
         let mode = u32::from(stat.stx_mode);
         let acl = if self.acl_matters(mode, stat.stx_uid) {
             let path = format!("/proc/self/fd/{}/", dir.fd.as_raw_fd());
@@ -519,53 +575,17 @@ impl<'r> Scan<'r> {
         let executable = self
             .who
             .may_execute(mode, stat.stx_uid, stat.stx_gid, acl.as_ref());
-        let own_mount = stat.stx_mnt_id != dir.mount.id;
-        if executable && !dir.mount.noexec && !own_mount {
-            self.executable.fetch_add(1, Ordering::Relaxed);
-            return Ok(());
-        }
-        let file_name = OsStr::from_bytes(name.to_bytes());
-        let says = places::says(&dir.rules, name.to_bytes());
-        let mut apart = match says {
-            Some(Says::Apart(reason)) => Some(reason.as_str()),
-            _ => None,
-        };
-        let mut noexec = dir.mount.noexec;
-        // Of most files, the name or the size tells enough.
-        let named = classify(file_name, b"", says);
-        let told = stat.stx_size == 0 || matches!(named, Some(Kind::Module(_)));
-        let kind = if told && !own_mount {
-            named
-        } else {
-            match open_below(&dir.fd, name, OFlags::RDONLY) {
-                Ok(fd) => {
-                    if own_mount {
-                        let mount = mount_of(&fd, stat)?;
-                        if mount.pseudo {
-                            return Ok(());
-                        }
-                        noexec = mount.noexec;
-                    }
-                    let mut start = [0; 256];
-                    let length = rustix::io::pread(&fd, &mut start, 0)?;
-                    let kind = classify(file_name, &start[..length], says);
-                    let elf = matches!(kind, Some(Kind::Shared | Kind::Program));
-                    if elf && elf::is_debug(&fd, &start[..length]) {
-                        apart = Some("debug");
-                    }
-                    kind
-                }
-                // Its name still tells something.
-                Err(errno) if named.is_none() => return Err(errno),
-                Err(_) => named,
-            }
-        };
         if executable && !noexec {
             self.executable.fetch_add(1, Ordering::Relaxed);
             return Ok(());
         }
-        let Some(kind) = kind else {
-            return Ok(());
+        let Some(kind) = content.kind else {
+            // What cannot be read may be code.
+            return opened.map_or(Ok(()), |opened| opened.map(drop));
+        };
+        let apart = match says {
+            Some(Says::Apart(reason)) => Some(reason.as_str()),
+            _ => content.debug.then_some("debug"),
         };
         if let Some(reason) = apart {
             let mut out = lock(&self.out);
@@ -593,7 +613,7 @@ impl<'r> Scan<'r> {
             package: None,
             absolute: dir.absolute.join(file_name),
             owners: [stat.stx_uid, stat.stx_gid],
-            identity: Identity::of(stat),
+            identity: Identity::of(&stat),
         };
         let mut out = lock(&self.out);
         out.take(finding);
@@ -615,6 +635,32 @@ fn acl(path: &[u8]) -> Option<Acl> {
     let mut value = [0; 4096];
     let length = rustix::fs::lgetxattr(path, Acl::NAME, &mut value).ok()?;
     Acl::parse(&value[..length])
+}
+
+/// What the start of a file tells.
+struct Content {
+    kind: Option<Kind>,
+    /// It is debug information, split off from a program or a library.
+    debug: bool,
+}
+
+impl Content {
+    fn read(fd: &OwnedFd, name: &OsStr, says: Option<&Says>) -> Result<Self, Errno> {
+        /// The header of an ELF file, and of most files all that is read.
+        const HEADER: usize = 64;
+        let mut start = [0; 256];
+        let mut length = rustix::io::pread(fd, &mut start[..HEADER], 0)?;
+        if length == HEADER && start.starts_with(b"#!") {
+            length += rustix::io::pread(fd, &mut start[HEADER..], HEADER as u64)?;
+        }
+        let start = &start[..length];
+        let kind = classify(name, start, says);
+        let elf = matches!(kind, Some(Kind::Shared | Kind::Program));
+        Ok(Self {
+            kind,
+            debug: elf && elf::is_debug(fd, start),
+        })
+    }
 }
 
 /// The value, whatever happened to another thread that held it.
@@ -661,7 +707,6 @@ pub(crate) fn scan(options: &Options) -> Result<u8> {
     allow_many_files();
     let mut scan = Scan {
         who,
-        rules: &rules,
         one_file_system: options.one_file_system,
         roots: HashSet::new(),
         files: AtomicU64::new(0),
@@ -818,25 +863,17 @@ fn apply_all(findings: &[Finding], dirs: &[OsString], who: &Who, trouble: &mut V
     still
 }
 
-/// The rules for the files of a directory.
-fn rules_for<'r>(rules: &'r Rules, absolute: &Path, top: usize) -> Vec<&'r Rule> {
-    let path = absolute.as_os_str().as_bytes();
-    rules.of_dir(path, path.get(top..).unwrap_or_default())
-}
-
 /// A directory that the user has named, through links if it is named so.
 fn root<'r>(path: &Path, rules: &'r Rules) -> Result<(Place, Dir<'r>), Errno> {
     let fd = named_dir(path)?;
     let stat = statx(&fd, c"", AtFlags::EMPTY_PATH)?;
     let mount = mount_of(&fd, &stat)?;
     let absolute = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    let top = absolute.as_os_str().len();
     let dir = Dir {
         fd,
         path: path.to_owned(),
-        rules: rules_for(rules, &absolute, top),
+        place: rules.top(absolute.as_os_str().as_bytes()),
         absolute,
-        top,
         mount,
     };
     Ok((Place::of(&stat), dir))

@@ -986,14 +986,15 @@ fn scan_opens_each_file_once() {
         put(&top, "code.sh", "", 0o644);
         for file in 0..files {
             put(&top, file.to_string(), "text", 0o644);
+            put(&top, format!("{file}.sh"), "#!/bin/sh", 0o755);
             put(&top, format!("{file}.py"), "text", 0o644);
-            put(&top, format!("{file}.empty"), "", 0o644);
+            put(&top, format!("{file}-x"), "#!/bin/sh", 0o755);
         }
         openat2_calls(&top)
     });
     assert_eq!(
         trees[1] - trees[0],
-        200,
+        400,
         "where the name tells nothing: {trees:?}"
     );
 }
