@@ -14,9 +14,9 @@ use rustix::io::Errno;
 use serde::Serialize;
 
 use crate::facts::{Facts, Who};
+use crate::kernel::{ENFORCE_FILE, ENFORCE_MOUNT};
 use crate::probe::Both;
 use crate::show::policy_name;
-use crate::sys::{ENFORCE_FILE, ENFORCE_MOUNT};
 use crate::{DENIED, FINE, TROUBLE, probe, show, sys};
 
 /// How many files are open at once, while a child is asked about them.

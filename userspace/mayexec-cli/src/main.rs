@@ -6,6 +6,8 @@ mod check;
 mod elf;
 mod facts;
 mod interpreter;
+#[path = "../../mayexec/src/kernel.rs"]
+mod kernel;
 mod packages;
 mod pages;
 mod places;

@@ -21,7 +21,7 @@ struct Page {
 }
 
 const SYSCTL: (&str, &str) = (
-    crate::sys::SYSCTL,
+    crate::kernel::SYSCTL,
     "The system's policy: 1 for MOUNT, 2 for FILE, 3 for both; 4 more to log instead of refuse.",
 );
 const WRONG: (&str, &str) = ("2", "The command line is wrong.");

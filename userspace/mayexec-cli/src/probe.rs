@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use rustix::process::{WaitOptions, waitpid};
 use rustix::thread::{CapabilitiesSecureBits, capabilities_secure_bits};
 
-use crate::sys;
+use crate::{kernel, sys};
 
 /// Has a child do something, and reads what it writes: nothing of what it has not written
 /// when a filter kills it. None if there is no child, as there are other threads, in tests.
@@ -106,7 +106,7 @@ pub(crate) fn both(files: &[&OwnedFd], check: ExecveCheck) -> Vec<Both> {
 /// under no_new_privs.
 fn restrict() -> Result<(), Errno> {
     rustix::thread::set_no_new_privs(true)?;
-    let bits = capabilities_secure_bits()?.bits() | sys::SECBIT_EXEC_RESTRICT_FILE;
+    let bits = capabilities_secure_bits()?.bits() | kernel::SECBIT_EXEC_RESTRICT_FILE;
     rustix::thread::set_capabilities_secure_bits(CapabilitiesSecureBits::from_bits_retain(bits))
 }
 

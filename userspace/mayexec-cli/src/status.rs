@@ -12,7 +12,7 @@ use rustix::thread::capabilities_secure_bits;
 use serde::Serialize;
 
 use crate::show::policy_name;
-use crate::{DENIED, FINE, sys, tracefs};
+use crate::{DENIED, FINE, kernel, tracefs};
 
 #[derive(Debug, Serialize)]
 struct Status {
@@ -38,14 +38,14 @@ impl Status {
     /// Whether the thread has the securebit that demands checks.
     fn restricts(&self) -> bool {
         self.securebits
-            .is_some_and(|bits| bits & sys::SECBIT_EXEC_RESTRICT_FILE != 0)
+            .is_some_and(|bits| bits & kernel::SECBIT_EXEC_RESTRICT_FILE != 0)
     }
 
     fn read(check: ExecveCheck) -> Self {
         let support = Support::get();
         let policy = Policy::read();
         let guarantee = guarantee(support, check);
-        let fixed = fs::metadata(sys::SYSCTL)
+        let fixed = fs::metadata(kernel::SYSCTL)
             .ok()
             .map(|file| file.permissions().mode() & 0o222 == 0);
         let seccomp = fs::read_to_string("/proc/self/status").is_ok_and(|text| {

@@ -2,48 +2,30 @@
 
 //! System calls that no crate has, or that no crate can call safe.
 
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::ffi::CString;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::mm::{MapFlags, ProtFlags};
 use rustix::process::Pid;
 
-/// `Documentation/admin-guide/sysctl/fs.rst`: the check of mounts.
-pub(crate) const ENFORCE_MOUNT: u32 = 1;
-/// `Documentation/admin-guide/sysctl/fs.rst`: the check of files.
-pub(crate) const ENFORCE_FILE: u32 = 2;
-/// The sysctl that sets the system's policy.
-pub(crate) const SYSCTL: &str = "/proc/sys/fs/open_mayexec_enforce";
-/// `include/uapi/linux/securebits.h`: files that may not be executed are refused.
-pub(crate) const SECBIT_EXEC_RESTRICT_FILE: u32 = 1 << 8;
-/// `include/uapi/linux/openat2.h`: open what is about to be executed.
-const O_MAYEXEC: u64 = 1 << 33;
+use crate::kernel::{O_MAYEXEC, openat2, result};
 
 /// Opens what a descriptor holds again, with `O_MAYEXEC` and without a word to anybody else:
 /// the answer is the kernel's alone.
 pub(crate) fn open_mayexec(fd: impl AsFd) -> Result<OwnedFd, Errno> {
-    let path = format!("/proc/self/fd/{}\0", fd.as_fd().as_raw_fd());
-    let flags = libc::O_RDONLY | libc::O_CLOEXEC | libc::O_NOCTTY | libc::O_NONBLOCK;
-    let how: [u64; 3] = [u64::from(flags.cast_unsigned()) | O_MAYEXEC, 0, 0];
-    // SAFETY: `path` ends with a null byte, and `how` is laid out as `struct open_how`, three
-    // numbers of 64 bits; both live until the call returns.
-    let ret = unsafe {
-        libc::syscall(
-            libc::SYS_openat2,
-            libc::AT_FDCWD,
-            path.as_ptr(),
-            how.as_ptr(),
-            size_of_val(&how),
-        )
-    };
-    if ret < 0 {
-        return Err(last());
-    }
-    let fd = i32::try_from(ret).map_err(|_| Errno::OVERFLOW)?;
-    // SAFETY: The call has just returned this descriptor; nobody else owns it.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+    let path = CString::new(format!("/proc/self/fd/{}", fd.as_fd().as_raw_fd()));
+    let path = path.map_err(|_| Errno::INVAL)?;
+    let flags = OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
+    openat2(
+        libc::AT_FDCWD,
+        &path,
+        u64::from(flags.bits()) | O_MAYEXEC,
+        0,
+    )
 }
 
 /// Whether the kernel executes no file where this one is: mmap(2) asks for that, and not for
@@ -72,15 +54,8 @@ pub(crate) fn fork() -> Result<Option<Pid>, Errno> {
     }
     // SAFETY: The caller is the only thread: no lock is held by one that is gone in the
     // child, which can do what the parent could.
-    let pid = unsafe { libc::fork() };
-    if pid < 0 {
-        return Err(last());
-    }
+    let pid = result(unsafe { libc::fork() }.into())?;
     Ok(Pid::from_raw(pid))
-}
-
-fn last() -> Errno {
-    Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::IO)
 }
 
 /// Whether standard output was closed when the program started.

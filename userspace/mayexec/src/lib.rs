@@ -6,6 +6,7 @@ mod error;
 #[cfg(test)]
 #[path = "../tests/filter/mod.rs"]
 mod filter;
+mod kernel;
 mod open;
 mod policy;
 mod support;

@@ -12,9 +12,10 @@ use rustix::fs::{FileType, OFlags, ResolveFlags, StatVfsMountFlags};
 use rustix::io::Errno;
 
 use crate::error::{Error, Why};
+use crate::kernel::{self, ENFORCE_FILE, ENFORCE_MOUNT, O_MAYEXEC};
 use crate::policy::{self, Policy};
 use crate::support::{ExecveCheck, Guarantee, Support};
-use crate::sys::{self, ENFORCE_FILE, ENFORCE_MOUNT, O_EMPTYPATH, O_MAYEXEC};
+use crate::sys::{self, O_EMPTYPATH};
 
 /// An open file, and how it was looked at.
 #[derive(Debug)]
@@ -318,7 +319,7 @@ impl Target {
         flags.set(OFlags::NOCTTY, !flags.contains(OFlags::PATH));
         if support.openat2 {
             let all = u64::from(flags.bits()) | extra | high;
-            sys::openat2(dir, path, all, self.resolve().bits())
+            kernel::openat2(dir, path, all, self.resolve().bits())
         } else {
             sys::openat(dir, path, flags.bits() as libc::c_int)
         }

@@ -6,7 +6,7 @@ use std::fmt;
 
 use rustix::io::Errno;
 
-use crate::sys::{self, ENFORCE_FILE, ENFORCE_MOUNT, SECBIT_EXEC_RESTRICT_FILE};
+use crate::kernel::{ENFORCE_FILE, ENFORCE_MOUNT, SECBIT_EXEC_RESTRICT_FILE, SYSCTL};
 
 /// The sysctl's bit that moves its checks from enforced to logged.
 pub const LOG_ONLY: u32 = 4;
@@ -82,12 +82,13 @@ impl Policy {
 
 /// Whether the calling thread has the securebit.
 pub(crate) fn securebit() -> Result<bool, Errno> {
-    Ok(sys::securebits()? & SECBIT_EXEC_RESTRICT_FILE != 0)
+    let bits = rustix::thread::capabilities_secure_bits()?.bits();
+    Ok(bits & SECBIT_EXEC_RESTRICT_FILE != 0)
 }
 
 /// The sysctl's value, and whether that it is not there proves nothing.
 fn system() -> (Option<u32>, bool) {
-    let text = match std::fs::read_to_string(sys::SYSCTL) {
+    let text = match std::fs::read_to_string(SYSCTL) {
         Ok(text) => text,
         Err(error) => {
             // ProcSubset=pid hides the directory as well.

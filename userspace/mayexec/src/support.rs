@@ -7,7 +7,8 @@ use std::os::fd::{IntoRawFd, RawFd};
 
 use rustix::io::Errno;
 
-use crate::sys::{self, O_EMPTYPATH, O_MAYEXEC};
+use crate::kernel::{self, O_MAYEXEC};
+use crate::sys::{self, O_EMPTYPATH};
 
 /// How a file was looked at before it was handed out, weakest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -132,7 +133,7 @@ fn known(flags: u64) -> bool {
 
 /// The error of openat2(2) on an empty path.
 fn openat2(dir: RawFd, flags: u64) -> Option<Errno> {
-    match sys::openat2(dir, c"", flags | libc::O_CLOEXEC as u64, 0) {
+    match kernel::openat2(dir, c"", flags | libc::O_CLOEXEC as u64, 0) {
         Err(errno) => Some(errno),
         // No file has an empty path: a filter has made the number up, and whoever has opened
         // the descriptor of that number still needs it.
@@ -165,7 +166,7 @@ mod tests {
     fn the_flag_and_the_sysctl_come_together() {
         assert_eq!(
             Support::probe().mayexec,
-            std::path::Path::new(sys::SYSCTL).exists()
+            std::path::Path::new(kernel::SYSCTL).exists()
         );
     }
 

@@ -1,58 +1,20 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What no crate has: openat2(2) with flags in the upper half of `how->flags`, execveat(2)
-//! with `AT_EXECVE_CHECK`, and the numbers of the kernel's interface.
+//! System calls that no crate has, or not with these arguments: execveat(2) with
+//! `AT_EXECVE_CHECK`, openat(2) of no directory, faccessat2(2) of an empty path.
 
-use std::ffi::{CStr, c_char, c_int, c_long};
+use std::ffi::{CStr, c_char, c_int};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 
 use rustix::io::Errno;
 
-/// `include/uapi/linux/openat2.h`: open what is about to be executed.
-pub(crate) const O_MAYEXEC: u64 = 1 << 33;
+use crate::kernel::result;
+
 /// `include/uapi/asm-generic/fcntl.h`: an empty path is the directory fd itself.
 pub(crate) const O_EMPTYPATH: u64 = 1 << 26;
-/// `Documentation/admin-guide/sysctl/fs.rst`: the check of mounts.
-pub(crate) const ENFORCE_MOUNT: u32 = 1;
-/// `Documentation/admin-guide/sysctl/fs.rst`: the check of files.
-pub(crate) const ENFORCE_FILE: u32 = 2;
-/// The sysctl that sets the system's policy.
-pub(crate) const SYSCTL: &str = "/proc/sys/fs/open_mayexec_enforce";
-/// `include/uapi/linux/securebits.h`: files that may not be executed are refused.
-pub(crate) const SECBIT_EXEC_RESTRICT_FILE: u32 = 1 << 8;
 /// `include/uapi/linux/fcntl.h`: execveat(2) checks and executes nothing.
 const AT_EXECVE_CHECK: c_int = 0x10000;
-
-/// openat2(2), with flags that nobody has looked at.
-pub(crate) fn openat2(dir: RawFd, path: &CStr, flags: u64, resolve: u64) -> Result<OwnedFd, Errno> {
-    #[repr(C)]
-    struct OpenHow {
-        flags: u64,
-        mode: u64,
-        resolve: u64,
-    }
-    let how = OpenHow {
-        flags,
-        mode: 0,
-        resolve,
-    };
-    // SAFETY: `path` is a C string and `how` is laid out as `struct open_how`; both live
-    // until the call returns, and the size is that of `how`.
-    let ret = unsafe {
-        libc::syscall(
-            libc::SYS_openat2,
-            dir,
-            path.as_ptr(),
-            ptr::from_ref(&how),
-            size_of::<OpenHow>(),
-        )
-    };
-    let fd = result(ret)?;
-    // SAFETY: The call has just returned this descriptor; nobody else owns it. Where a filter
-    // has made it up, `support` keeps it from being closed.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
-}
 
 /// openat(2), for reading; `dir` may be `AT_FDCWD` or no descriptor at all.
 pub(crate) fn openat(dir: RawFd, path: &CStr, flags: c_int) -> Result<OwnedFd, Errno> {
@@ -99,20 +61,4 @@ pub(crate) fn access_exec(fd: impl AsFd) -> Result<(), Errno> {
         )
     };
     result(ret).map(drop)
-}
-
-/// The securebits of the calling thread.
-pub(crate) fn securebits() -> Result<u32, Errno> {
-    // SAFETY: PR_GET_SECUREBITS takes no pointer.
-    let bits = result(unsafe { libc::prctl(libc::PR_GET_SECUREBITS, 0, 0, 0, 0) }.into())?;
-    Ok(bits as u32)
-}
-
-fn result(ret: c_long) -> Result<c_int, Errno> {
-    if ret < 0 {
-        let errno = std::io::Error::last_os_error();
-        return Err(Errno::from_io_error(&errno).unwrap_or(Errno::IO));
-    }
-    // What succeeds here returns 0, an fd or a few bits.
-    c_int::try_from(ret).map_err(|_| Errno::OVERFLOW)
 }
