@@ -74,6 +74,13 @@ const WATCH_CODES: &str = "Exit codes:
 
 /// Status, checks, scans and a watch of the execution policy of openat2(2) with O_MAYEXEC,
 /// and scripts run under it
+///
+/// A program passes O_MAYEXEC to openat2(2) when it opens a file to execute it. The kernel
+/// then makes the checks of the sysctl fs.open_mayexec_enforce: MOUNT (1) refuses a file on a
+/// noexec mount, FILE (2) refuses a file that the caller may not execute, and both refuse what
+/// is no regular file. LOG_ONLY (4) makes the kernel log what the checks would refuse, and
+/// refuse nothing. The securebit EXEC_RESTRICT_FILE puts MOUNT and FILE in force for one
+/// thread and for what that thread starts.
 #[derive(Debug, Parser)]
 #[command(name = "mayexec", version)]
 struct Args {
@@ -84,23 +91,29 @@ struct Args {
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Say what the kernel has and which policy is in force
+    ///
+    /// The last line says who makes the checks when this process opens a file to execute it:
+    /// the kernel, the program itself with AT_EXECVE_CHECK, or nobody.
     #[command(after_help = STATUS_CODES)]
     Status {
         /// Print JSON
         #[arg(long)]
         json: bool,
-        /// End with 1 unless this is there: kernel:1 for O_MAYEXEC and a sysctl that
-        /// enforces MOUNT, :2 FILE, :3 both; securebits:3 takes the program's own checks
+        /// Say on standard error what of this is not there, and end with 1, if something is
+        /// not: kernel (O_MAYEXEC) or securebits (AT_EXECVE_CHECK, which programs call
+        /// themselves); with :1, that MOUNT is enforced, with :2 FILE, with :3 both. With
+        /// kernel, only the sysctl counts: the kernel does not say whether it obeys a securebit
         #[arg(long, value_name = "GUARANTEE[:CHECKS]")]
         require: Option<status::Demand>,
     },
     /// Say whether this caller may open files to execute them, under which policy, and why
     ///
+    /// Each line says what one policy says of the file; * marks the value that the sysctl has.
     /// The answers under the policy in force and, on a kernel with O_MAYEXEC, under both
     /// checks are the kernel's: a child that restricts itself opens the file. What MOUNT or
-    /// FILE alone would say is estimated from the type, the mount, the mode, the ACL and the
-    /// capabilities. It cannot be told where a server or a daemon decides (NFS, SMB, FUSE), or
-    /// where the kernel refuses a file for a reason that cannot be seen.
+    /// FILE alone would say is an estimate from the type, the mount, the mode, the ACL and the
+    /// capabilities. "cannot tell" stands where a server or a daemon decides (NFS, SMB, FUSE),
+    /// and where the kernel refuses a file for a reason that cannot be seen.
     ///
     /// In JSON, a name is a string; beside one that is not UTF-8, "file_bytes" has its bytes
     /// in hexadecimal.
@@ -115,28 +128,34 @@ enum Verb {
     },
     /// Open a script with O_MAYEXEC and have an interpreter run what was opened
     ///
-    /// The interpreter gets the script as /dev/fd/N and does not look the path up again.
+    /// The interpreter gets what was opened and does not look the path up again.
     /// Known are sh, dash, bash, perl, python, awk (-f) and lua, by their names. For another
     /// interpreter put -- before the script: mayexec run other -x -- script arguments.
     /// A script alone, as a path with a slash, is run by the interpreter of its #! line.
     /// In shells, $0 is the script's path; in the others, and in shells that are restricted
     /// or have -n, -t, -v or -D, it is /dev/fd/N.
     ///
-    /// This is for interpreters that do not open with O_MAYEXEC themselves. A script is refused
-    /// that its interpreter could not run right from /dev/fd: with bash one that asks for
-    /// BASH_SOURCE, with python one that uses multiprocessing, with perl one that uses FindBin.
-    /// It needs an interpreter that opens with O_MAYEXEC.
-    #[command(after_help = RUN_CODES)]
+    /// This is for interpreters that do not open with O_MAYEXEC themselves, and opens the script
+    /// alone: what the script loads is not opened with O_MAYEXEC. A script is refused that its
+    /// interpreter could not run right from /dev/fd: with bash one that asks for BASH_SOURCE,
+    /// with python one that uses multiprocessing, with perl one that uses FindBin. Such a script
+    /// needs an interpreter that opens with O_MAYEXEC.
+    #[command(
+        after_help = RUN_CODES,
+        override_usage = "mayexec run [--strict] INTERPRETER [OPTION]... SCRIPT [ARGUMENT]...\n       \
+                          mayexec run [--strict] ./SCRIPT [ARGUMENT]..."
+    )]
     Run {
-        /// Apply both checks whatever the policy is, and fail where the kernel has none
+        /// Apply MOUNT and FILE whatever the policy is; fail on a kernel without AT_EXECVE_CHECK
         #[arg(long)]
         strict: bool,
-        /// The interpreter, its options, the script, and its arguments
+        /// The interpreter, its options, the script and its arguments; or the script, as a path
+        /// with a slash, and its arguments
         #[arg(
             required = true,
             trailing_var_arg = true,
             allow_hyphen_values = true,
-            value_name = "INTERPRETER [ARGS] SCRIPT [ARGS]",
+            value_name = "COMMAND",
             value_hint = clap::ValueHint::CommandWithArguments
         )]
         words: Vec<OsString>,
@@ -146,7 +165,12 @@ enum Verb {
     /// Code is what starts with #!, ELF programs and shared objects, what is named as a module
     /// or a script, and what an interpreter reads by its place, such as /etc/profile. Debug
     /// information, code for web browsers, documentation and Python's caches are counted apart.
-    /// Symbolic links are not followed.
+    /// Symbolic links are not followed. The last line says how many files were looked at, how
+    /// many of them are code that may be executed, and how many would be denied.
+    ///
+    /// Nothing is changed without --apply. --fix leaves set-user-ID and set-group-ID files,
+    /// and files in directories of which a program starts what is executable (cron.daily and
+    /// its like, git's hooks, directories named *.d): somebody may have turned these files off.
     ///
     /// Files are printed as they are found, unless all must be known first: with --apply,
     /// with --by-package and with a --fix for packages.

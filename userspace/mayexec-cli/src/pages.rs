@@ -186,8 +186,8 @@ pub(crate) fn generate(command: &Command, dir: &Path) -> Result<()> {
         .subcommand_value_name("command")
         .disable_help_subcommand(true)
         .version(env!("CARGO_PKG_VERSION"));
-    if let Some(about) = command.get_about() {
-        shown = shown.about(about.clone());
+    if let (Some(about), Some(more)) = (command.get_about(), command.get_long_about()) {
+        shown = shown.about(about.clone()).long_about(more.clone());
     }
     let verbs = command.get_subcommands().filter(|verb| !verb.is_hide_set());
     shown = shown.subcommands(verbs.cloned());
@@ -206,27 +206,41 @@ pub(crate) fn generate(command: &Command, dir: &Path) -> Result<()> {
     shown.build();
     let version = format!("mayexec {}", shown.get_version().unwrap_or_default());
     for page in &PAGES {
-        let command = match page.name.strip_prefix("mayexec-") {
+        let mut command = match page.name.strip_prefix("mayexec-") {
             Some(verb) => shown.find_subcommand(verb).context(page.name)?.clone(),
             None => shown.clone(),
         };
+        let usage = command.render_usage().to_string();
         let man = Man::new(command)
             .title(page.name.to_uppercase())
             .section("1")
             .date(date()?)
             .source(&version)
             .manual("User Commands");
-        fs::write(dir.join(format!("{}.1", page.name)), page.text(&man)?).with_context(cannot)?;
+        fs::write(
+            dir.join(format!("{}.1", page.name)),
+            page.text(&man, &usage)?,
+        )
+        .with_context(cannot)?;
     }
     Ok(())
 }
 
 impl Page {
-    fn text(&self, man: &Man) -> Result<String> {
+    fn text(&self, man: &Man, usage: &str) -> Result<String> {
         let mut text = Vec::new();
         man.render_title(&mut text)?;
         man.render_name_section(&mut text)?;
-        man.render_synopsis_section(&mut text)?;
+        // The one of clap leaves out what options take.
+        let mut synopsis = Roff::new();
+        synopsis.control("SH", ["SYNOPSIS"]);
+        for (at, line) in usage.trim_start_matches("Usage: ").lines().enumerate() {
+            if at > 0 {
+                synopsis.control("br", []);
+            }
+            synopsis.text([roman(line.trim())]);
+        }
+        text.extend_from_slice(synopsis.to_roff().as_bytes());
         man.render_description_section(&mut text)?;
         man.render_options_section(&mut text)?;
         if self.name == "mayexec" {

@@ -84,10 +84,13 @@ fn prepare(strict: bool, words: &[OsString]) -> Result<(Command, Vec<OwnedFd>), 
         None => {
             let (args, place) = interpreter::after_dashes(args).ok_or_else(|| {
                 let name = show::name(program);
-                let text = format!(
+                let mut text = format!(
                     "{name}: how this interpreter reads its command line is not known; \
                      put -- before the script"
                 );
+                if !program.as_bytes().contains(&b'/') {
+                    text.push_str(&format!(", or ./ before {name} if that is the script"));
+                }
                 Failure::new(RUN_FAILED, text)
             })?;
             (args, vec![place])

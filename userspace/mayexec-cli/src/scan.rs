@@ -49,13 +49,13 @@ pub(crate) struct Options {
     /// Group what is found by the package that it belongs to, as dpkg or rpm knows
     #[arg(long)]
     by_package: bool,
-    /// Ask for this user, a name or a number, instead of the caller
+    /// Say what this user, a name or a number, would be denied, instead of the caller
     #[arg(long, value_name = "USER")]
     as_user: Option<String>,
-    /// Stay on the file systems of the directories
+    /// Do not go on to other file systems than those of DIRS
     #[arg(short = 'x', long)]
     one_file_system: bool,
-    /// The directories
+    /// The directories to look through
     #[arg(required = true, value_hint = clap::ValueHint::DirPath)]
     dirs: Vec<OsString>,
 }
@@ -209,14 +209,32 @@ impl Counts {
 
 impl fmt::Display for Counts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [scripts, modules, sourced, shared, programs] = self.kinds;
-        write!(
-            f,
-            "{} would be denied ({scripts} scripts, {modules} modules, {sourced} sourced files, \
-             {shared} shared objects, {programs} programs), {} on noexec mounts",
-            self.denied, self.noexec
-        )?;
-        let mut lead = "; counted apart: ";
+        const KINDS: [&str; 5] = [
+            "script",
+            "module",
+            "sourced file",
+            "shared object",
+            "program",
+        ];
+        write!(f, "{} would be denied", self.denied)?;
+        let mut lead = " (";
+        for (&count, kind) in self
+            .kinds
+            .iter()
+            .zip(KINDS)
+            .filter(|(count, _)| **count > 0)
+        {
+            let plural = if count == 1 { "" } else { "s" };
+            write!(f, "{lead}{count} {kind}{plural}")?;
+            lead = ", ";
+        }
+        if self.denied > 0 {
+            f.write_str(")")?;
+        }
+        if self.noexec > 0 {
+            write!(f, ", {} on noexec mounts", self.noexec)?;
+        }
+        lead = "; counted apart: ";
         for (reason, count) in &self.apart {
             write!(f, "{lead}{count} {reason}")?;
             lead = ", ";

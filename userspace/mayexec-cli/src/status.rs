@@ -132,14 +132,20 @@ impl std::str::FromStr for Demand {
 }
 
 impl Demand {
-    /// Whether the system does not give what is demanded.
-    fn is_missed(self, best: Guarantee, policy: Policy) -> bool {
+    /// What there is in place of what is demanded.
+    fn missed(self, best: Guarantee, policy: Policy) -> Option<String> {
         // The kernel may not count the securebit, and does not say so.
-        let enforced = match self.guarantee {
-            Guarantee::Kernel => policy.system_enforces(),
-            _ => policy.enforced(),
+        let (who, enforced) = match self.guarantee {
+            Guarantee::Kernel => ("the sysctl", policy.system_enforces()),
+            _ => ("the policy in force", policy.enforced()),
         };
-        best < self.guarantee || enforced & self.checks != self.checks
+        if best < self.guarantee {
+            Some(format!("an open gets {}", best.describe()))
+        } else if enforced & self.checks != self.checks {
+            Some(format!("{who} enforces {}", policy_name(enforced)))
+        } else {
+            None
+        }
     }
 }
 
@@ -186,10 +192,14 @@ pub(crate) fn status(json: bool, require: Option<Demand>) -> Result<u8> {
     let check = crate::probe::execve_check();
     let status = Status::read(check);
     let best = guarantee(Support::get(), check);
-    let code = match require {
-        Some(demand) if demand.is_missed(best, Policy::read()) => DENIED,
-        _ => FINE,
-    };
+    let missed = require.and_then(|demand| demand.missed(best, Policy::read()));
+    let code = if missed.is_some() { DENIED } else { FINE };
+    if let Some(missed) = missed {
+        let _ = writeln!(
+            std::io::stderr(),
+            "mayexec: what --require demands is not there: {missed}"
+        );
+    }
     let mut out = std::io::stdout().lock();
     if json {
         writeln!(out, "{}", serde_json::to_string_pretty(&status)?)?;
@@ -260,7 +270,8 @@ mod tests {
         let missed = |demand: &str, best, system, securebit| {
             let mut policy = Policy::default();
             (policy.system, policy.securebit) = (system, securebit);
-            demand.parse::<Demand>().unwrap().is_missed(best, policy)
+            let demand = demand.parse::<Demand>().unwrap();
+            demand.missed(best, policy).is_some()
         };
         let kernel = Guarantee::Kernel;
         assert!(!missed("kernel:1", kernel, Some(1), false));

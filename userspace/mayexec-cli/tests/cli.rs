@@ -622,10 +622,16 @@ fn a_policy_that_the_kernel_cannot_apply_is_applied() {
         status.out.contains("hidden by a seccomp filter"),
         "{status:?}"
     );
-    assert_eq!(under_sysctl("3", "status --require kernel:1").code, Some(1));
+    let missed = under_sysctl("3", "status --require kernel:1");
+    assert_eq!(missed.code, Some(1));
+    let why = "mayexec: what --require demands is not there: an open gets ";
+    assert!(missed.err.starts_with(why), "{missed:?}");
     let demand = "status --require securebits:3";
     assert_eq!(under_sysctl("3", demand).code, Some(0));
-    assert_eq!(under_sysctl("7", demand).code, Some(1));
+    let missed = under_sysctl("7", demand);
+    assert_eq!(missed.code, Some(1));
+    let why = "not there: the policy in force enforces none\n";
+    assert!(missed.err.ends_with(why), "{missed:?}");
 
     filter(&[EXECVEAT], SeccompAction::Errno(13));
     let run = under_sysctl("3", &format!("run sh {}", good.display()));
@@ -1042,6 +1048,11 @@ fn pages_and_completions_are_made() {
     assert_eq!(pages, 6);
     let scan = fs::read_to_string(dir.path().join("mayexec-scan.1")).unwrap();
     assert!(scan.contains("/etc/mayexec/scan.d/"), "{scan}");
+    // What an option takes, and how often a name may stand there.
+    let usage = "mayexec scan [OPTIONS] <DIRS>...";
+    assert!(scan.replace('\\', "").contains(usage), "{scan}");
+    let page = fs::read_to_string(dir.path().join("mayexec.1")).unwrap();
+    assert!(page.contains("MOUNT") && page.contains("FILE"), "{page}");
     for name in ["mayexec.bash", "_mayexec", "mayexec.fish"] {
         let text = fs::read_to_string(dir.path().join(name)).unwrap();
         assert!(!text.contains("generate"), "{name}: {text}");
