@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /* An interpreter whose language is: print the script. */
+#define _POSIX_C_SOURCE 200809L
 #include <fcntl.h>
 #include <mayexec.h>
 #include <stdio.h>
@@ -10,13 +11,21 @@ int main(int argc, char **argv)
 	FILE *script;
 	int c, fd;
 
-	fd = mayexec_open(argc > 1 ? argv[1] : "", O_RDONLY, &answer);
+	if (argc != 2) {
+		fprintf(stderr, "usage: runner SCRIPT\n");
+		return 2;
+	}
+	fd = mayexec_open(argv[1], O_RDONLY | O_CLOEXEC, &answer);
 	if (fd < 0) {
-		fprintf(stderr, "%s\n", answer.message);
+		fprintf(stderr, "runner: %s: %s\n", argv[1], answer.message);
 		return 126;
 	}
 	script = fdopen(fd, "r");
 	while (script && (c = getc(script)) != EOF)
 		putchar(c);
+	if (!script || ferror(script)) {
+		perror(argv[1]);
+		return 1;
+	}
 	return 0;
 }

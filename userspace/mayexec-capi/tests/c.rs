@@ -73,10 +73,12 @@ fn the_example_runs_with_either_library() {
         let output = run(&dir.path().join("missing"));
         assert_eq!(output.status.code(), Some(126));
         assert_eq!(output.stdout, b"");
-        assert!(
-            String::from_utf8_lossy(&output.stderr).contains("No such file"),
-            "{output:?}"
+        let missing = dir.path().join("missing");
+        assert_eq!(
+            String::from_utf8_lossy(&output.stderr),
+            format!("runner: {}: No such file or directory\n", missing.display())
         );
+        assert_eq!(run(dir.path()).status.code(), Some(1), "a directory");
     }
 }
 
@@ -89,12 +91,14 @@ fn options_arrive() {
 }
 
 #[test]
-fn the_header_is_strict_c_and_cpp() {
-    for (compiler, standard, language) in [
-        ("gcc", "c89", "c"),
-        ("gcc", "c17", "c"),
-        ("g++", "c++98", "c++"),
-        ("g++", "c++20", "c++"),
+fn the_header_and_the_example_are_strict_c_and_cpp() {
+    for (compiler, standard, language, source) in [
+        ("gcc", "c89", "c", "tests/use.c"),
+        ("gcc", "c17", "c", "tests/use.c"),
+        ("g++", "c++98", "c++", "tests/use.c"),
+        ("g++", "c++20", "c++", "tests/use.c"),
+        ("gcc", "c89", "c", "examples/runner.c"),
+        ("g++", "c++98", "c++", "examples/runner.c"),
     ] {
         succeed(
             Command::new(compiler)
@@ -102,7 +106,7 @@ fn the_header_is_strict_c_and_cpp() {
                 .args(["-pedantic", "-Wall", "-Wextra", "-Werror", "-fsyntax-only"])
                 .arg(format!("-I{HERE}/include"))
                 .args(["-x", language])
-                .arg(format!("{HERE}/tests/use.c")),
+                .arg(format!("{HERE}/{source}")),
         );
     }
 }

@@ -44,6 +44,11 @@ fn package(site: &Path) {
         include_str!("../python/mayexec/__init__.py"),
     )
     .unwrap();
+    fs::write(
+        package.join("__main__.py"),
+        include_str!("../python/mayexec/__main__.py"),
+    )
+    .unwrap();
     fs::copy(
         built().join("libmayexec_python.so"),
         package.join("_hook.abi3.so"),
@@ -64,4 +69,42 @@ fn descriptors_have_an_owner() {
         .output()
         .unwrap();
     assert_eq!(output.stdout, b"done\n", "{output:?}");
+}
+
+#[test]
+fn a_script_that_cannot_be_opened_is_named() {
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("named");
+    package(&dir);
+    let script = |text: &str| {
+        let script = dir.join("script.py");
+        fs::write(&script, text).unwrap();
+        script
+    };
+    let run = |words: &[&Path]| {
+        let output = Command::new("python3")
+            .args(["-B", "-m", "mayexec"])
+            .args(words)
+            .env("PYTHONPATH", &dir)
+            .output()
+            .unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
+        (output.status.code(), text)
+    };
+    let missing = Path::new("missing.py");
+    let text = "mayexec: missing.py: No such file or directory\n";
+    assert_eq!(run(&[missing]), (Some(2), text.to_owned()));
+    for words in [&[][..], &[Path::new("-c"), missing]] {
+        let text = "mayexec: the first argument must be a script: there are no options\n";
+        assert_eq!(run(words), (Some(2), text.to_owned()));
+    }
+    for text in [
+        "open('/missing')",
+        "open(__file__ + '/x')",
+        "import runpy; runpy.run_path('/missing')",
+    ] {
+        let (code, text) = run(&[&script(text)]);
+        assert_eq!(code, Some(1));
+        assert!(text.starts_with("Traceback "), "{text}");
+    }
+    assert_eq!(run(&[&script("import sys; sys.exit(3)")]).0, Some(3));
 }

@@ -27,12 +27,31 @@ def _cover_sourceless():
     SourcelessFileLoader.get_data = get_data
 
 
+def _fail(message):
+    """Says what is wrong, and ends as python3 does where it cannot start a script."""
+    print(f"mayexec: {message}", file=sys.stderr)
+    sys.exit(2)
+
+
 def _run():
     """Runs the script that the arguments name as python3 SCRIPT does."""
     del sys.argv[0]
     if not sys.argv or sys.argv[0].startswith("-"):
-        sys.exit("usage: SCRIPT [ARGUMENT]...")
+        _fail("the first argument must be a script: there are no options")
     if not getattr(sys.flags, "safe_path", sys.flags.isolated):
         del sys.path[0]
     sys.path.insert(0, os.path.dirname(os.path.realpath(sys.argv[0])))
-    runpy.run_path(sys.argv[0], run_name="__main__")
+    script = sys.argv[0]
+    try:
+        runpy.run_path(script, run_name="__main__")
+    except OSError as error:
+        frame = error.__traceback__
+        while frame and frame.tb_frame.f_code.co_filename != script:
+            frame = frame.tb_next
+        # What the script itself has not caught is shown with its lines.
+        if frame or error.filename != os.path.abspath(script):
+            raise
+        reason = error.strerror
+    else:
+        return
+    _fail(f"{script}: {reason}")

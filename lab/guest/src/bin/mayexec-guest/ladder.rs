@@ -107,16 +107,20 @@ fn c_program(scene: &Scene, guarantee: Guarantee, checks: &mut Checks) -> Result
                     digest(&output),
                     (text, if denied { 126 } else { 0 }),
                 );
-                let reason = String::from_utf8_lossy(&output.stderr);
-                let right = match (denied, noexec) {
-                    (false, _) => "",
-                    (true, true) => "on a noexec mount",
-                    (true, false) => "no execute permission",
+                let reason = if noexec {
+                    "on a noexec mount"
+                } else {
+                    "no execute permission"
+                };
+                let message = if denied {
+                    format!("runner: {}: {reason}\n", path.display())
+                } else {
+                    String::new()
                 };
                 checks.equal(
                     &format!("{policy:?}, {}: its message", path.display()),
-                    reason.trim_end(),
-                    right,
+                    String::from_utf8_lossy(&output.stderr).into_owned(),
+                    message,
                 );
             }
         }
