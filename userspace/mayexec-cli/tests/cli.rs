@@ -587,9 +587,14 @@ fn a_filter_that_kills_does_not_end_check() {
 /// namespace with another file in the sysctl's place. A kernel that has the flag does not take
 /// its policy from there.
 fn under_sysctl(value: &str, words: &str) -> Said {
+    under_sysctl_after("true", value, words)
+}
+
+/// The same, when something was done in the mount namespace.
+fn under_sysctl_after(before: &str, value: &str, words: &str) -> Said {
     let line = format!(
-        "mount -t tmpfs none /proc/sys/fs && echo {value} >/proc/sys/fs/open_mayexec_enforce \
-         && exec \"$0\" {words}"
+        "{before} && mount -t tmpfs none /proc/sys/fs \
+         && echo {value} >/proc/sys/fs/open_mayexec_enforce && exec \"$0\" {words}"
     );
     let mut command = Command::new("unshare");
     command.args(["--user", "--map-root-user", "--mount", "sh", "-c", &line]);
@@ -668,6 +673,56 @@ fn fix_leaves_what_somebody_has_disarmed() {
         [mode(&job), mode(&armed), mode(&plain)],
         [0o644, 0o4644, 0o755]
     );
+}
+
+#[test]
+fn a_mode_that_stays_is_said() {
+    let dir = dir();
+    let file = put(dir.path(), "a.sh", "", 0o644);
+    // What chmod(2) does on vfat with the option `quiet`: it succeeds and changes nothing.
+    const CHMOD: [i64; 3] = [90, 268, 452];
+    filter(&CHMOD, SeccompAction::Errno(0));
+    let fix = said(mayexec().args(["scan", "--fix", "--apply"]).arg(dir.path()));
+    assert_eq!(fix.code, Some(3), "{fix:?}");
+    let still = "after the change: 1 still would be denied";
+    assert!(fix.out.contains(still), "{fix:?}");
+    let complaint = format!(
+        "mayexec: {}: the filesystem does not change the mode\n",
+        file.display()
+    );
+    assert!(fix.err.contains(&complaint), "{fix:?}");
+    assert_eq!(mode(&file), 0o644);
+}
+
+/// Debian's sitecustomize.py is a link from /usr to /etc, which confext mounts noexec.
+#[test]
+fn a_link_is_judged_at_its_end() {
+    let dir = dir();
+    let (usr, etc) = (dir.path().join("usr"), dir.path().join("etc"));
+    fs::create_dir(&usr).unwrap();
+    fs::create_dir(&etc).unwrap();
+    let code = put(dir.path(), "code.sh", "echo ran\n", 0o755);
+    std::os::unix::fs::symlink("../etc/code.sh", usr.join("code.sh")).unwrap();
+    let noexec = format!(
+        "mount -t tmpfs -o noexec none {etc} && cp -p {code} {etc}",
+        etc = etc.display(),
+        code = code.display()
+    );
+    filter(&[OPENAT2], SeccompAction::Errno(38));
+    let ask = |verb: &str, path: &Path| {
+        under_sysctl_after(&noexec, "1", &format!("{verb} {}", path.display()))
+    };
+    let run = ask("run sh", &usr.join("code.sh"));
+    assert_eq!((run.code, run.out.as_str()), (Some(126), ""), "{run:?}");
+    assert!(run.err.contains("on a noexec mount"), "{run:?}");
+    let check = ask("check", &usr.join("code.sh"));
+    assert_eq!(check.code, Some(1), "{check:?}");
+    assert!(check.out.contains("denied: on a noexec mount"), "{check:?}");
+    let scan = ask("scan", &usr);
+    assert_eq!(scan.code, Some(0), "{scan:?}");
+    let scan = ask("scan", &etc);
+    assert_eq!(scan.code, Some(1), "{scan:?}");
+    assert!(scan.out.contains("/etc/code.sh: noexec mount"), "{scan:?}");
 }
 
 #[test]
