@@ -29,6 +29,7 @@ echo "the command"
 inside mayexec status
 inside mayexec --version
 inside sh -c '[ -s /usr/share/man/man1/mayexec.1.gz ]' || fail "there is no manual page"
+inside sh -c '[ -s /usr/share/doc/mayexec/examples/rollout/sysctl.d/60-mayexec.conf ]' || fail "there are no examples"
 inside bash -c '. /usr/share/bash-completion/completions/mayexec; complete -p mayexec'
 
 echo "a program in C"
@@ -45,6 +46,12 @@ int main(void)
 	return 0;
 }
 END_C
+for example in "$root"/usr/share/doc/libmayexec-dev/examples/*.c; do
+	cp "$example" "$root/try/example.c"
+	# shellcheck disable=SC2016 # the shell inside expands it
+	inside sh -c 'cc -std=c89 -pedantic -Wall -Werror -o /try/example /try/example.c $(pkg-config --cflags --libs mayexec)'
+	[ "$(inside /try/example /try/try.c)" = "$(cat "$root/try/try.c")" ] || fail "the example does not print its script"
+done
 for way in '' --static; do
 	# shellcheck disable=SC2016 # the shell inside expands it
 	inside sh -c 'cc -Wall -Werror $1 -o /try/try /try/try.c $(pkg-config $1 --cflags --libs mayexec)' - "$way"
