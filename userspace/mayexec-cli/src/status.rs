@@ -150,10 +150,11 @@ impl Demand {
 }
 
 /// What `status` adds where the securebit is set.
-const SECUREBIT_NOTE: &str = "\
-                 The kernel enforces EXEC_RESTRICT_FILE only if it was set with CAP_SETPCAP or
-                 under no_new_privs. The kernel does not say whether it was. Programs that use
-                 AT_EXECVE_CHECK, mayexec among them, obey it in any case.";
+const SECUREBIT_NOTE: [&str; 3] = [
+    "The kernel enforces EXEC_RESTRICT_FILE only if it was set with CAP_SETPCAP or",
+    "under no_new_privs. The kernel does not say whether it was. Programs that use",
+    "AT_EXECVE_CHECK, mayexec among them, obey it in any case.",
+];
 
 /// The securebits' names, in the order of their values.
 const SECUREBITS: [&str; 12] = [
@@ -237,7 +238,9 @@ pub(crate) fn status(json: bool, require: Option<Demand>) -> Result<u8> {
     writeln!(out, "enforced         {}", policy_name(status.policy))?;
     writeln!(out, "only logged      {}", policy_name(status.logged))?;
     if status.restricts() {
-        writeln!(out, "{SECUREBIT_NOTE}")?;
+        for line in SECUREBIT_NOTE {
+            writeln!(out, "{:17}{line}", "")?;
+        }
     }
     writeln!(
         out,

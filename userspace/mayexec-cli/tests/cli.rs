@@ -537,6 +537,23 @@ fn status_agrees_with_the_library() {
     assert_eq!(status["o_emptypath"], support.emptypath);
 }
 
+#[test]
+fn what_status_says_stands_in_a_column() {
+    use rustix::thread::{
+        CapabilitiesSecureBits, capabilities_secure_bits, set_capabilities_secure_bits,
+    };
+    // The securebit, which status says more of; an older kernel has none.
+    if mayexec::Support::get().execve_check() == ExecveCheck::Works {
+        let restrict = CapabilitiesSecureBits::from_bits_retain(1 << 8);
+        set_capabilities_secure_bits(capabilities_secure_bits().unwrap() | restrict).unwrap();
+    }
+    let status = said(mayexec().arg("status"));
+    for line in status.out.lines() {
+        let (label, text) = line.split_at(17);
+        assert!(label.ends_with(' ') && !text.starts_with(' '), "{status:?}");
+    }
+}
+
 /// openat2(2) and execveat(2).
 const OPENAT2: i64 = 437;
 const EXECVEAT: i64 = 322;
