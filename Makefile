@@ -8,8 +8,6 @@ BASE ?= 7.3
 # A git clone of Linux to use instead of Debian's source: it gets work trees of its
 # own below build/ and, from prep, a branch; what is checked out there stays.
 KDIR ?=
-# A kernel's image that make system boots instead of building one.
-KERNEL ?=
 # A configuration of the kernel for kernel-deb.
 CONFIG ?=
 # Set FORCE=1 to overwrite or remove work that patches/ does not have.
@@ -83,7 +81,9 @@ projects: ## build and test interpreters that use the flag; NAMES="dash bash" pi
 	@scripts/projects.sh $(NAMES)
 
 system: ## boot a Debian with five of them under MOUNT and attack it; IMAGE=1 leaves a disk image
-	@$(call lab,system,$(if $(KERNEL),--kernel '$(KERNEL)') $(if $(IMAGE),--image))
+	@scripts/setup.sh deb
+	@scripts/setup.sh kernel-deb
+	@$(call lab,system,$(if $(IMAGE),--image))
 
 ##@ Submit it
 

@@ -3,6 +3,10 @@
 # Builds the Debian packages of userspace/ in a copy of this checkout, checks them with
 # lintian, and installs and tries them in a Debian of the release that this machine has.
 # The packages are in build/deb.
+#
+# Usage: scripts/deb.sh [--build]
+#
+# --build makes the packages, unless they were made of the same files, and does not try them.
 set -eu
 cd "$(dirname "$0")/.."
 out=$PWD/build/deb
@@ -52,7 +56,13 @@ mkdir -p "$out" "$logs"
 own=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 [ "$version" = "$own" ] || fail "userspace/debian/changelog is of version $version, Cargo.toml of $own"
 
-rm -rf "$copy" "$out"/*.deb "$out"/*.changes "$out"/*.buildinfo
+# What the packages are made of.
+sum=$(find userspace lab/uapi include Cargo.toml Cargo.lock scripts/deb.sh -type f -exec sha256sum {} + |
+	sort | sha256sum)
+if [ "${1-}" = --build ] && [ "$(cat "$out/made" 2>/dev/null)" = "$sum" ]; then
+	exit 0
+fi
+rm -rf "$out/made" "$copy" "$out"/*.deb "$out"/*.changes "$out"/*.buildinfo
 mkdir "$copy"
 # The files keep their times: cargo compiles again only what has changed.
 tar --exclude=./build --exclude=./target --exclude=./.git -cf - . | tar -xf - -C "$copy" ||
@@ -61,6 +71,8 @@ mv "$copy/userspace/debian" "$copy/debian"
 export DEB_BUILD_OPTIONS="noautodbgsym ${DEB_BUILD_OPTIONS-}"
 run_logged build "build the packages" \
 	env -C "$copy" -u MAKEFLAGS -u MFLAGS -u MAKELEVEL dpkg-buildpackage -b --no-sign --no-pre-clean
+echo "$sum" >"$out/made"
+[ "${1-}" != --build ] || exit 0
 lintian --allow-root --fail-on warning "$out/mayexec_${version}"_*.changes >build/logs/deb-lintian.log 2>&1 || {
 	cat build/logs/deb-lintian.log >&2
 	fail "lintian has findings"

@@ -1,10 +1,13 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 # Builds the disk of a Debian 12 whose interpreters open with O_MAYEXEC: Debian's own
-# packages, patched interpreters over their binaries, the mounts of the rollout, and
-# the trials of scripts/system/. Nothing is built again whose inputs are the same.
+# packages, patched interpreters over their binaries, the packages of make deb and of
+# make kernel-deb, the mounts of the rollout, and the trials of scripts/system/. Beside the
+# disk lie its kernel and initramfs. Nothing is built again whose inputs are the same.
 #
-# Usage: scripts/system.sh NAME...      the projects whose interpreters are installed
+# Usage: scripts/system.sh LINUX-IMAGE.deb NAME...
+#
+# NAME is a project whose interpreter is installed.
 set -eu
 cd "$(dirname "$0")/.."
 top=$PWD
@@ -43,6 +46,26 @@ bootstrap() {
 		fail "cannot bootstrap Debian 12: is the network up, is there space left?" \
 			"$(tail -n 3 "$logs/system-bootstrap.log")" "log: build/logs/system-bootstrap.log"
 	mv "$base.part" "$base"
+}
+
+# inside COMMAND...: in the root, with the devices and processes of this machine.
+inside() {
+	# shellcheck disable=SC2016 # the inner shell expands them
+	unshare --mount sh -euc '
+		root=$1
+		shift
+		mount --rbind /proc "$root/proc"
+		mount --rbind /dev "$root/dev"
+		exec chroot "$root" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C \
+			DEBIAN_FRONTEND=noninteractive "$@"
+	' - "$root" "$@"
+}
+
+# own_packages: those of make deb that belong on a system.
+own_packages() {
+	for package in libmayexec0 mayexec python3-mayexec; do
+		echo "build/deb/$package"_*.deb
+	done
 }
 
 # field NAME KEY: its value in the project's file.
@@ -89,7 +112,7 @@ assemble() {
 		"$root/usr/share/systemd/tmp.mount" "$root/etc/systemd/system/"
 	cp "$rollout/tmpfiles.d/upload.conf" "$root/etc/tmpfiles.d/"
 	{
-		echo '/dev/root / ext4 defaults 0 0'
+		echo 'LABEL=mayexec / ext4 defaults 0 1'
 		cat "$rollout/fstab"
 	} >"$root/etc/fstab"
 	systemctl --root="$root" --quiet enable tmp.mount var-tmp.mount srv-www-upload.mount \
@@ -118,6 +141,17 @@ assemble() {
 		*) fail "nobody said where Debian has $name: see assemble() in scripts/system.sh" ;;
 		esac
 	done
+
+	# The kernel's package writes the initramfs, into which the patched busybox goes.
+	mkdir "$root/debs"
+	# shellcheck disable=SC2046 # a list
+	cp "$deb" $(own_packages) "$root/debs"
+	inside sh -c 'dpkg -i /debs/*.deb'
+	rm -r "$root/debs"
+	for file in vmlinuz initrd.img; do
+		install -m 0644 "$root/boot/$file"-* "$out/$file"
+	done
+
 	rm -f "$image.part"
 	mke2fs -q -t ext4 -L mayexec -d "$root" "$image.part" "$size" ||
 		fail "cannot write $image: is there space left?"
@@ -127,25 +161,30 @@ assemble() {
 
 if [ "${1-}" = --assemble ]; then
 	shift
-	root=$out/root base=$1 image=$2
-	shift 2
+	root=$out/root base=$1 image=$2 deb=$3
+	shift 3
 	assemble "$@"
 	exit 0
 fi
 for tool in mmdebstrap mke2fs dpkg-deb systemctl; do
 	command -v $tool >/dev/null || fail "$tool is missing: scripts/setup.sh system installs it"
 done
+deb=${1:?usage: scripts/system.sh LINUX-IMAGE.deb NAME...}
+shift
 mkdir -p "$out" "$logs"
 key=$(echo "$packages" | sha256sum | cut -c 1-16)
 base=$out/base-$key.tar
 [ -s "$base" ] || bootstrap
 scripts/projects.sh --build "$@" ||
 	fail "the interpreters cannot be built"
+scripts/deb.sh --build
 image=$out/root.ext4
 # Everything that goes into the image.
 sum=$(
 	{
 		echo "$key $*"
+		# shellcheck disable=SC2046 # a list
+		sha256sum "$deb" $(own_packages)
 		find scripts/system scripts/system.sh scripts/projects-try.sh "$rollout" -type f -exec sha256sum {} +
 		for name; do
 			sha256sum "patches/projects/$name/project" \
@@ -156,7 +195,7 @@ sum=$(
 [ "$(cat "$image.made" 2>/dev/null)" != "$sum" ] || [ ! -s "$image" ] || exit 0
 echo "assemble build/system/root.ext4"
 rm -f "$image.made"
-in_root "$0" --assemble "$base" "$image" "$@" >"$logs/system-assemble.log" 2>&1 </dev/null ||
+in_root "$0" --assemble "$base" "$image" "$deb" "$@" >"$logs/system-assemble.log" 2>&1 </dev/null ||
 	fail "cannot assemble the system: is there space left?" \
 		"$(tail -n 3 "$logs/system-assemble.log")" "log: build/logs/system-assemble.log"
 echo "$sum" >"$image.made"

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use crate::ctx::{Ctx, with_extension, write_whole};
+use crate::ctx::{Ctx, hash, with_extension, write_whole};
 use crate::kernel;
 use crate::proc::Logged;
 use crate::toolchain::Toolchain;
@@ -23,8 +23,26 @@ const WANTED: [&str; 2] = ["CONFIG_RUST=y", "CONFIG_OPEN_MAYEXEC=y"];
 /// What the build writes, in GiB: without and with debugging information.
 const ROOM: [u64; 2] = [3, 25];
 
-/// Builds the packages of the series from the user's configuration, or from the default.
-pub(crate) fn build(ctx: &Ctx, config: Option<&Path>) -> Result<()> {
+/// What the packages in a directory were made from.
+const MADE: &str = "made";
+
+/// Builds the packages, unless they are there, and says how to use them.
+pub(crate) fn run(ctx: &Ctx, config: Option<&Path>) -> Result<()> {
+    let image = build(ctx, config)?;
+    let dir = image.parent().unwrap_or(&image);
+    for deb in with_extension(dir, "deb")? {
+        println!("{}", ctx.show(&deb));
+    }
+    println!(
+        "to try it: apt install ./{}, and Secure Boot off, as nobody has signed the kernel",
+        ctx.show(&image)
+    );
+    Ok(())
+}
+
+/// The package of the kernel's image, from the user's configuration or from the default.
+/// It is built with the others unless that was done before.
+pub(crate) fn build(ctx: &Ctx, config: Option<&Path>) -> Result<PathBuf> {
     // Nothing is fetched or built for a file that cannot be used.
     let own = config.map(Own::read).transpose()?;
     let tree = tree::open(ctx)?;
@@ -40,9 +58,23 @@ pub(crate) fn build(ctx: &Ctx, config: Option<&Path>) -> Result<()> {
         Some(own) => own.complete(&tools, (&src, &obj), (&log, &stage))?,
         None => default(ctx, &tools, (&src, &obj), (&log, &stage))?,
     };
+    let inputs = format!(
+        "{}\n{}\n{}",
+        tools.versions.trim_end(),
+        kernel::dirty_tree_key(&tree.git)?,
+        hash(text.as_bytes())
+    );
+    let made = dir.join(MADE);
+    if fs::read_to_string(&made).is_ok_and(|made| made == inputs)
+        && let Ok(image) = image(&dir)
+    {
+        stage.done("built before");
+        return Ok(image);
+    }
     let stat = rustix::fs::statvfs(&dir).context("cannot look at the file system")?;
     room(&text, stat.f_bavail * stat.f_frsize)?;
     kernel::put_config(&obj, &text)?;
+    let _ = fs::remove_file(&made);
     for old in with_extension(&dir, "deb")? {
         fs::remove_file(&old).with_context(|| format!("cannot remove {}", old.display()))?;
     }
@@ -56,14 +88,26 @@ pub(crate) fn build(ctx: &Ctx, config: Option<&Path>) -> Result<()> {
         objects += usize::from(kernel::is_object(line));
         stage.at(&format!("{objects} objects"));
     })?;
+    let image = image(&dir)?;
+    write_whole(&made, inputs.as_bytes())?;
     stage.done(&format!("{objects} objects"));
-    for deb in with_extension(&dir, "deb")? {
-        println!("{}", ctx.show(&deb));
-    }
-    println!(
-        "to try it: apt install ./linux-image-*.deb, and Secure Boot off, as nobody has signed the kernel"
-    );
-    Ok(())
+    Ok(image)
+}
+
+/// The package with the kernel itself, of those in a directory.
+fn image(dir: &Path) -> Result<PathBuf> {
+    let is_image = |path: &PathBuf| {
+        path.file_name()
+            .and_then(|name| name.to_str())
+            .and_then(|name| name.split_once('_'))
+            .is_some_and(|(package, _)| {
+                package.starts_with("linux-image-") && !package.ends_with("-dbg")
+            })
+    };
+    with_extension(dir, "deb")?
+        .into_iter()
+        .find(is_image)
+        .with_context(|| format!("there is no package of a kernel in {}", dir.display()))
 }
 
 /// The guests' configuration with [`FRAGMENT`] over it.
@@ -190,6 +234,23 @@ mod tests {
         let text = "config A\n\tdepends on X\n\nconfig RUST\n\tbool \"Rust\"\n\tdepends on Y\n\
                     \tdepends on !Z || V\n\thelp\n\t  Text.\n\n\t  More.\n\nconfig C\n\tdepends on U\n";
         assert_eq!(depends("RUST", text), ["Y", "!Z || V"]);
+    }
+
+    #[test]
+    fn the_package_with_the_kernel_is_found_among_the_others() {
+        let dir = tempfile::tempdir().unwrap();
+        let of = |package: &str| dir.path().join(format!("{package}_7.3.4-1_amd64.deb"));
+        let release = "7.3.4-mayexec";
+        for kind in ["headers", "libc-dev", "image"] {
+            let name = format!("linux-{kind}-{release}");
+            assert!(image(dir.path()).is_err());
+            fs::write(of(&name), "").unwrap();
+            fs::write(of(&format!("{name}-dbg")), "").unwrap();
+        }
+        assert_eq!(
+            image(dir.path()).unwrap(),
+            of(&format!("linux-image-{release}"))
+        );
     }
 
     #[test]

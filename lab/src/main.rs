@@ -10,6 +10,7 @@ mod ctx;
 mod debian;
 mod git;
 mod guest;
+mod image;
 #[cfg(test)]
 mod imports;
 mod kernel;
@@ -122,10 +123,7 @@ enum Verb {
     RangeDiff,
     /// Boot a Debian with patched interpreters under the policy, and attack it
     System {
-        /// An image of a kernel of the series to boot instead of building one
-        #[arg(long)]
-        kernel: Option<PathBuf>,
-        /// Also leave the system as a disk image that starts by itself
+        /// Also leave the system as a disk image that starts by itself, and try that
         #[arg(long)]
         image: bool,
     },
@@ -179,7 +177,7 @@ fn run(args: &Args) -> Result<bool> {
             println!("{}", ctx.show(&kernel.image()));
             Ok(true)
         }
-        Verb::KernelDeb { config } => kernel_deb::build(&ctx, config.as_deref()).map(|()| true),
+        Verb::KernelDeb { config } => kernel_deb::run(&ctx, config.as_deref()).map(|()| true),
         Verb::Export => series::export(&ctx).map(|()| true),
         Verb::Test { suites } => suites::run(&ctx, suites),
         Verb::Verify { rows } => proof::verify(&ctx, rows),
@@ -206,12 +204,7 @@ fn run(args: &Args) -> Result<bool> {
         Verb::DryRun => submit::dry_run(&ctx),
         Verb::Send => submit::send(&ctx),
         Verb::RangeDiff => submit::range_diff(&ctx).map(|()| true),
-        Verb::System { kernel, image } => {
-            let kernel = kernel
-                .as_deref()
-                .filter(|path| !path.as_os_str().is_empty());
-            system::run(&ctx, kernel, *image)
-        }
+        Verb::System { image } => system::run(&ctx, *image),
         Verb::Shell => {
             if !std::io::stdin().is_terminal() {
                 bail!("a shell needs a terminal; `make kselftest` and `make demo` do not");

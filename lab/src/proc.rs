@@ -11,7 +11,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
@@ -87,6 +87,14 @@ impl Child {
             group,
             reaped: false,
         })
+    }
+
+    /// Starts `cmd` for a dialogue: the child, its standard input, its standard output.
+    pub(crate) fn talk(cmd: &mut Command) -> Result<(Self, ChildStdin, ChildStdout)> {
+        let mut child = Self::spawn(cmd.stdin(Stdio::piped()).stdout(Stdio::piped()))?;
+        let pipes = child.inner.stdin.take().zip(child.inner.stdout.take());
+        let (input, output) = pipes.context("no pipes")?;
+        Ok((child, input, output))
     }
 
     /// The exit status, if the child has ended.

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `make system`: a Debian whose interpreters open with `O_MAYEXEC`, booted under the
-//! policy from its first process on, and attacked.
+//! `make system`: a Debian whose interpreters open with `O_MAYEXEC`, with the kernel of
+//! `make kernel-deb` installed, booted under the policy from its first process on, and
+//! attacked.
 //!
 //! scripts/system.sh builds the disk, scripts/system/ holds what runs in the guest. Here
 //! the guest is booted and what it printed is judged.
@@ -15,20 +16,13 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 
 use crate::ctx::Ctx;
-use crate::kernel::Variant;
+use crate::image;
+use crate::kernel_deb;
 use crate::proc::{self, Logged};
 use crate::report::Report;
 use crate::results;
-use crate::session::Session;
 use crate::tap::{self, Case, Run, Verdict};
 use crate::ui::Stage;
-
-/// The kernel of a whole distribution.
-const SYSTEM: Variant = Variant {
-    name: "system",
-    fragment: Some("system.config"),
-    lines: &[],
-};
 
 /// The interpreters that replace Debian's. perl and python
 /// are not among them: Debian's modules in C need programs that are built as Debian's are.
@@ -60,11 +54,19 @@ const ROWS: [&str; 8] = [
 
 /// The names of the rows.
 pub(crate) fn names() -> Vec<String> {
-    ROWS.map(str::to_owned).to_vec()
+    ROWS.into_iter()
+        .chain([image::ROW])
+        .map(str::to_owned)
+        .collect()
 }
 
-/// How long one boot may take, trials included.
-const LIMIT: Duration = Duration::from_secs(3600);
+/// How long one boot may take, trials included: thousands of starts of programs on an
+/// emulated processor, on a machine that may be busy.
+const LIMIT: Duration = Duration::from_secs(6 * 3600);
+
+/// No unit and no disk is late because the machine is slow.
+const PATIENCE: &str = "rootdelay=1800 systemd.default_timeout_start_sec=1800 \
+                        systemd.default_device_timeout_sec=1800";
 
 /// What a boot printed.
 struct Boot {
@@ -74,21 +76,16 @@ struct Boot {
     log: PathBuf,
 }
 
-/// Builds the disk, boots each scene and judges it; whether everything was as it should be.
-pub(crate) fn run(ctx: &Ctx, kernel: Option<&Path>, image: bool) -> Result<bool> {
-    let kernel = match kernel {
-        Some(path) if path.is_file() => path.to_owned(),
-        Some(path) => bail!("{} is not a kernel's image", path.display()),
-        None => {
-            let session = Session::open(ctx)?;
-            let kernel = session.kernel("the system's kernel", session.tip(), &SYSTEM)?;
-            kernel.image()
-        }
-    };
+/// Builds the kernel's package and the disk, boots each scene and judges it; whether
+/// everything was as it should be.
+pub(crate) fn run(ctx: &Ctx, as_image: bool) -> Result<bool> {
+    let package = kernel_deb::build(ctx, None)?;
     let log = ctx.fresh_log("system-disk")?;
     let stage = Stage::begin("build the system's disk", Some(&log));
     Logged::new("building the system's disk", &log).run(
-        Command::new(ctx.root.join("scripts/system.sh")).args(INTERPRETERS),
+        Command::new(ctx.root.join("scripts/system.sh"))
+            .arg(&package)
+            .args(INTERPRETERS),
         |line| {
             if !line.is_empty() {
                 stage.at(line);
@@ -96,14 +93,9 @@ pub(crate) fn run(ctx: &Ctx, kernel: Option<&Path>, image: bool) -> Result<bool>
         },
     )?;
     stage.done("");
-    if image {
-        let made =
-            proc::capture(Command::new(ctx.root.join("scripts/system-image.sh")).arg(&kernel))?;
-        print!("{made}");
-    }
 
     let mut report = Report::new();
-    let scene = |word, policy| boot(ctx, &kernel, word, policy);
+    let scene = |word, policy| boot(ctx, word, policy);
     let plain = scene("works", 0)?;
     say(&mut report, "policy 0", &plain);
     report.check(
@@ -178,12 +170,15 @@ pub(crate) fn run(ctx: &Ctx, kernel: Option<&Path>, image: bool) -> Result<bool>
     for (row, cell) in ROWS.into_iter().zip(cells) {
         results::record(ctx, "system", row, &[cell])?;
     }
+    if as_image {
+        image::run(ctx, &mut report)?;
+    }
     Ok(report.close())
 }
 
 /// Boots the disk, which stays as it is, and reads what the trials print. The guest's script
 /// knows its scene by the word; the policy is a value of fs.open_mayexec_enforce.
-fn boot(ctx: &Ctx, kernel: &Path, word: &str, policy: u8) -> Result<Boot> {
+fn boot(ctx: &Ctx, word: &str, policy: u8) -> Result<Boot> {
     let name = format!("system-{word}-{policy}");
     let log = ctx.fresh_log(&name)?;
     let console = ctx.fresh_log(&format!("{name}-console"))?;
@@ -197,7 +192,9 @@ fn boot(ctx: &Ctx, kernel: &Path, word: &str, policy: u8) -> Result<Boot> {
         .args(["-machine", "q35", "-cpu", "max", "-m", "2G", "-smp", "2"])
         .args(["-accel", "tcg,thread=multi"])
         .arg("-kernel")
-        .arg(kernel)
+        .arg(ctx.build.join("system/vmlinuz"))
+        .arg("-initrd")
+        .arg(ctx.build.join("system/initrd.img"))
         .arg("-drive")
         .arg(format!(
             "file={},format=raw,if=virtio,snapshot=on",
@@ -211,8 +208,8 @@ fn boot(ctx: &Ctx, kernel: &Path, word: &str, policy: u8) -> Result<Boot> {
         .args(["-device", "virtconsole,chardev=output"])
         .arg("-append")
         .arg(format!(
-            "console=ttyS0 root=/dev/vda rw panic=-1 no_timer_check systemd.getty_auto=no \
-             trace_event=mayexec:open_mayexec trace_buf_size=8M trial={word} sysctl.fs.open_mayexec_enforce={policy}"
+            "console=ttyS0 root=LABEL=mayexec rw panic=-1 no_timer_check {PATIENCE} \
+             systemd.getty_auto=no trace_event=mayexec:open_mayexec trace_buf_size=8M trial={word} sysctl.fs.open_mayexec_enforce={policy}"
         ));
     let mut lines: Vec<String> = Vec::new();
     let (mut cases, mut tries) = (0, 0);

@@ -101,13 +101,33 @@ reconfigure() {
 		dpkg-reconfigure mayexec-trial && [ -e /run/trial-postinst ]
 }
 
+# packaged: whether the kernel came by its package, with an initramfs that loaded the
+# modules of this machine's disk.
+packaged() {
+	says "install ok installed" dpkg-query -W -f '${Status}' "linux-image-$(uname -r)" &&
+		says "virtio_blk " cat /proc/modules && [ -d /run/initramfs ]
+}
+
 initramfs() {
-	version=$(uname -r)
-	mkdir -p "/lib/modules/$version"
-	touch "/lib/modules/$version/modules.order" "/lib/modules/$version/modules.builtin"
-	zcat /proc/config.gz >"/boot/config-$version"
-	update-initramfs -c -k "$version" && [ -s "/boot/initrd.img-$version" ] &&
-		says scripts/functions lsinitramfs "/boot/initrd.img-$version"
+	image=/boot/initrd.img-$(uname -r)
+	mv "$image" "$image.old"
+	update-initramfs -c -k "$(uname -r)" && says scripts/functions lsinitramfs "$image"
+}
+
+# required: whether mayexec says of MOUNT for the whole system what the policy says.
+required() {
+	code=0
+	mayexec status --require kernel:1 || code=$?
+	echo "exit code $code, policy $policy"
+	case $policy:$code in 1:0 | 0:1 | 7:1) return 0 ;; esac
+	return 1
+}
+
+# fails COMMAND...: whether the command ends with 1.
+fails() {
+	code=0
+	"$@" || code=$?
+	[ "$code" = 1 ]
 }
 
 cgi() {
@@ -117,6 +137,7 @@ cgi() {
 
 day() {
 	ok "multi-user.target is reached" systemctl is-active multi-user.target
+	ok "the kernel is that of its package, with modules from its initramfs" packaged
 	ok "a timer starts its service" until_true 60 [ -e /run/trial-timer ]
 	ok "a login shell reads ~/.profile and ~/.bashrc" \
 		says "profile bashrc" as alice $session -- /bin/bash -lic 'echo $from_profile $from_bashrc'
@@ -159,6 +180,11 @@ breakers() {
 				refuses as www-data $property -- $command /dev/shm/drop.sh
 		done
 	done
+	ok "mayexec status --require tells whether MOUNT is in force" required
+	ok "mayexec status --require fails a unit with RestrictSUIDSGID=" \
+		fails as www-data RestrictSUIDSGID=yes -- mayexec status --require kernel:1
+	echo 'print("ran")' >/dev/shm/drop.py
+	ok "python3 -m mayexec drop.py" refuses python3 -m mayexec /dev/shm/drop.py
 }
 
 # An ordinary user, a compromised service, a container's root.
@@ -204,6 +230,22 @@ observed() {
 	done <"$work/both"
 }
 
+# watched: whether the installed mayexec watch names what FILE would refuse.
+watched() {
+	echo 'echo ran' >/usr/local/lib/watched.sh
+	chmod 0644 /usr/local/lib/watched.sh
+	mayexec watch >"$work/watch" 2>&1 &
+	watch=$!
+	until_true 600 grep -q '^watching' "$work/watch"
+	dash /usr/local/lib/watched.sh
+	until_true 600 grep -q watched.sh "$work/watch"
+	kill -INT $watch
+	wait $watch
+	code=$?
+	grep -A 3 watched.sh "$work/watch"
+	[ $code = 0 ] && says "FILE" grep watched.sh "$work/watch"
+}
+
 # One service under the securebit, without the sysctl.
 one_service() {
 	echo 0 >/proc/sys/fs/open_mayexec_enforce
@@ -241,6 +283,8 @@ one_service() {
 	observe)
 		day
 		observed
+		ok "mayexec status --require takes no logged check for one in force" required
+		ok "mayexec watch names a script that FILE would refuse" watched
 		one_service
 		;;
 	esac
