@@ -112,7 +112,7 @@ assemble() {
 		"$root/usr/share/systemd/tmp.mount" "$root/etc/systemd/system/"
 	cp "$rollout/tmpfiles.d/upload.conf" "$root/etc/tmpfiles.d/"
 	{
-		echo 'LABEL=mayexec / ext4 defaults 0 1'
+		echo 'LABEL=mayexec / ext4 defaults 0 0'
 		cat "$rollout/fstab"
 	} >"$root/etc/fstab"
 	systemctl --root="$root" --quiet enable tmp.mount var-tmp.mount srv-www-upload.mount \

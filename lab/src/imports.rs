@@ -156,7 +156,7 @@ fn a_circle_through_a_third_module_is_found() {
 }
 
 /// Suites and verbs that grow with what is tested and packaged; the limit is for what carries them.
-const GROWING: [&str; 3] = ["consumers.rs", "kernel_deb.rs", "system.rs"];
+const GROWING: [&str; 4] = ["consumers.rs", "kernel_deb.rs", "system", "system.rs"];
 
 /// The lines of Rust below `dir`, less those of [`GROWING`].
 fn lines(dir: &Path) -> usize {
@@ -164,9 +164,12 @@ fn lines(dir: &Path) -> usize {
     for entry in fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
         let grows = GROWING.iter().any(|name| path.ends_with(name));
+        if grows {
+            continue;
+        }
         if path.is_dir() {
             count += lines(&path);
-        } else if path.extension().is_some_and(|kind| kind == "rs") && !grows {
+        } else if path.extension().is_some_and(|kind| kind == "rs") {
             count += fs::read_to_string(&path).unwrap().lines().count();
         }
     }

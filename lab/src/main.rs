@@ -10,7 +10,6 @@ mod ctx;
 mod debian;
 mod git;
 mod guest;
-mod image;
 #[cfg(test)]
 mod imports;
 mod kernel;

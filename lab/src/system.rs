@@ -7,6 +7,8 @@
 //! scripts/system.sh builds the disk, scripts/system/ holds what runs in the guest. Here
 //! the guest is booted and what it printed is judged.
 
+mod image;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,7 +18,6 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 
 use crate::ctx::Ctx;
-use crate::image;
 use crate::kernel_deb;
 use crate::proc::{self, Logged};
 use crate::report::Report;

@@ -266,7 +266,7 @@ mod tests {
 
     #[test]
     fn the_page_itself_is_read() {
-        let page = Page::parse(include_str!("../../scripts/system/IMAGE.md")).unwrap();
+        let page = Page::parse(include_str!("../../../scripts/system/IMAGE.md")).unwrap();
         assert_eq!(page.lines.len(), 3);
     }
 
