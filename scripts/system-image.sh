@@ -29,7 +29,7 @@ DEFAULT mayexec
 LABEL mayexec
 	KERNEL vmlinuz
 	INITRD initrd.img
-	APPEND root=LABEL=mayexec rootdelay=300 rw console=ttyS0 console=tty0 sysctl.fs.open_mayexec_enforce=1
+	APPEND root=LABEL=mayexec rw console=ttyS0 console=tty0 sysctl.fs.open_mayexec_enforce=1
 END
 # A few MiB for the boot loader, and what it loads, in whole MiB.
 length=$((8 + $(du -cm --apparent-size $out/vmlinuz $out/initrd.img | tail -n 1 | cut -f 1)))

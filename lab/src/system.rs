@@ -65,9 +65,9 @@ pub(crate) fn names() -> Vec<String> {
 /// emulated processor, on a machine that may be busy.
 const LIMIT: Duration = Duration::from_secs(6 * 3600);
 
-/// No unit and no disk is late because the machine is slow.
-const PATIENCE: &str = "rootdelay=1800 systemd.default_timeout_start_sec=1800 \
-                        systemd.default_device_timeout_sec=1800";
+/// No unit is late because the machine is slow.
+const PATIENCE: &str =
+    "systemd.default_timeout_start_sec=1800 systemd.default_device_timeout_sec=1800";
 
 /// What a boot printed.
 struct Boot {
