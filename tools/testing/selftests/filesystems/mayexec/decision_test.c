@@ -207,7 +207,8 @@ static void check_rows(struct __test_metadata *_metadata, enum caller caller,
 }
 
 /* The securebit comes last. It is enforced under LOG_ONLY, too. */
-TEST_F(mayexec, decision)
+/* A debug kernel on an emulated CPU takes more than the default 30 s. */
+TEST_F_TIMEOUT(mayexec, decision, 240)
 {
 	make_rows(_metadata);
 	for (int policy = 0; policy <= MAX_POLICY + 1; policy++) {
