@@ -12,14 +12,12 @@ use crate::git::Git;
 use crate::{series, submit, tree};
 
 /// Prefixes of temporary names; what has one was left by a run that was ended.
-const TEMPORARY: [&str; 8] = [
-    ".unpack-",
+const TEMPORARY: [&str; 6] = [
     ".part-",
     ".am-",
     ".export-",
     ".share-",
     ".new-",
-    ".mirror-",
     ".userland-",
 ];
 

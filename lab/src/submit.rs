@@ -230,13 +230,11 @@ fn cover_commit(git: &Git) -> Result<String> {
     Ok(found)
 }
 
-/// The work tree in `list`, of `git worktree list --porcelain`, that has the branch.
-fn with_branch(list: &str) -> Option<&str> {
-    let mark = format!("branch refs/heads/{BRANCH}");
-    list.split("\n\n")
-        .find(|block| block.lines().any(|line| line == mark))?
-        .lines()
-        .find_map(|line| line.strip_prefix("worktree "))
+/// The work tree that has the branch checked out, if one has.
+fn work_tree(git: &Git) -> Result<Option<PathBuf>> {
+    let list = "for-each-ref --format=%(worktreepath)";
+    let path = git.line(list, &[format!("refs/heads/{BRANCH}")])?;
+    Ok(Some(PathBuf::from(path)).filter(|path| !path.as_os_str().is_empty()))
 }
 
 impl<'a> Branch<'a> {
@@ -247,8 +245,7 @@ impl<'a> Branch<'a> {
             return Ok(None);
         }
         cover_commit(&tree.git)?;
-        let list = tree.git.run(["worktree", "list", "--porcelain"])?;
-        let found = with_branch(&list).map(PathBuf::from);
+        let found = work_tree(&tree.git)?;
         let dir = found.clone().unwrap_or_else(|| place(ctx));
         if dir.exists() {
             let git = Git::at(&dir);
@@ -838,11 +835,13 @@ mod tests {
 
     #[test]
     fn the_branch_is_found_where_it_is_checked_out() {
-        let list = "worktree /a\nHEAD 1\ndetached\n\nworktree /b c\nHEAD 2\nbranch refs/heads/b4/mayexec\n";
-        assert_eq!(with_branch(list), Some("/b c"));
-        assert_eq!(
-            with_branch("worktree /a\nHEAD 1\nbranch refs/heads/b4/mayexec-2\n"),
-            None
-        );
+        let (_dir, git) = scratch();
+        let place = tempfile::tempdir().unwrap();
+        let dir = place.path().join("b c");
+        git.run(["branch", BRANCH]).unwrap();
+        assert_eq!(work_tree(&git).unwrap(), None);
+        git.line("worktree add -q", &[dir.as_path(), BRANCH.as_ref()])
+            .unwrap();
+        assert_eq!(work_tree(&git).unwrap(), Some(dir));
     }
 }

@@ -116,13 +116,7 @@ impl Toolchain {
         if !Path::new(CCACHE_BIN).join(&clang).exists() {
             bail!("{CCACHE_BIN}/{clang} is missing: scripts/setup.sh installs ccache and {clang}");
         }
-        let versions = versions(
-            &path,
-            &[
-                (&clang, "--version"),
-                (&format!("ld.lld{LLVM}"), "--version"),
-            ],
-        )?;
+        let versions = versions(&path, [&clang, &format!("ld.lld{LLVM}")])?;
         Ok(Self {
             rust_lib_src: rust_library(ctx)?,
             versions,
@@ -143,14 +137,8 @@ impl Toolchain {
 
     /// GCC and binutils instead of LLVM.
     pub(crate) fn gcc(&self, arch: Arch) -> Result<Self> {
-        let prefix = arch.gcc_prefix();
-        let versions = versions(
-            &self.path,
-            &[
-                (&format!("{prefix}gcc"), "--version"),
-                (&format!("{prefix}ld"), "--version"),
-            ],
-        )?;
+        let tools = ["gcc", "ld"].map(|tool| format!("{}{tool}", arch.gcc_prefix()));
+        let versions = versions(&self.path, [&tools[0], &tools[1]])?;
         Ok(Self {
             versions,
             compiler: Compiler::Gcc,
@@ -197,20 +185,9 @@ impl Toolchain {
             cmd.env("RUST_LIB_SRC", dir);
         }
         // make hands these down; a caller's must not change the kernel's build.
-        for name in [
-            "MAKEFLAGS",
-            "MFLAGS",
-            "MAKELEVEL",
-            "CROSS_COMPILE",
-            "KBUILD_OUTPUT",
-            "KCFLAGS",
-            "KRUSTFLAGS",
-            "BASE",
-            "KDIR",
-            "W",
-            "C",
-            "V",
-        ] {
+        const CALLERS: &str = "MAKEFLAGS MFLAGS MAKELEVEL CROSS_COMPILE KBUILD_OUTPUT KCFLAGS \
+            KRUSTFLAGS BASE KDIR W C V";
+        for name in CALLERS.split(' ') {
             cmd.env_remove(name);
         }
         match self.compiler {
@@ -234,17 +211,15 @@ pub(crate) fn jobs() -> usize {
 }
 
 /// The first lines of what the C tools and Rust's print as their versions.
-fn versions(path: &str, c: &[(&str, &str)]) -> Result<String> {
+fn versions(path: &str, c: [&str; 2]) -> Result<String> {
     let mut versions = String::new();
-    let rust = [
-        ("rustc", "-vV"),
-        ("clippy-driver", "--version"),
-        ("bindgen", "--version"),
-    ];
-    for &(tool, arg) in c.iter().chain(&rust) {
-        let out = proc::capture(Command::new(tool).arg(arg).env("PATH", path))?;
+    for tool in c.into_iter().chain(["rustc", "clippy-driver", "bindgen"]) {
         // clang and lld add lines on where they are installed, which is no version.
-        let lines = if tool == "rustc" { 10 } else { 1 };
+        let (arg, lines) = match tool {
+            "rustc" => ("-vV", 10),
+            _ => ("--version", 1),
+        };
+        let out = proc::capture(Command::new(tool).arg(arg).env("PATH", path))?;
         for line in out.lines().take(lines) {
             versions.push_str(line.trim());
             versions.push('\n');

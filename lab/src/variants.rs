@@ -9,11 +9,11 @@ pub(crate) const STATIC_VALUE: &str = "3";
 /// The policy fixed when the kernel is built, to the strictest.
 pub(crate) const STATIC: Variant = Variant {
     name: "static",
-    fragment: None,
     lines: &[
         "CONFIG_OPEN_MAYEXEC_STATIC=y",
         "CONFIG_OPEN_MAYEXEC_ENFORCE=3",
     ],
+    ..Variant::PLAIN
 };
 /// What the sysctl says in [`STATIC_MOUNT`].
 pub(crate) const STATIC_MOUNT_VALUE: &str = "1";
@@ -21,27 +21,26 @@ pub(crate) const STATIC_MOUNT_VALUE: &str = "1";
 /// theirs.
 pub(crate) const STATIC_MOUNT: Variant = Variant {
     name: "static-mount",
-    fragment: None,
     lines: &[
         "CONFIG_OPEN_MAYEXEC_STATIC=y",
         "CONFIG_OPEN_MAYEXEC_ENFORCE=1",
     ],
+    ..Variant::PLAIN
 };
 /// The series applied and switched off, and what tells whether execve(2) is as before.
 pub(crate) const OFF: Variant = Variant {
     name: "off",
-    fragment: None,
     lines: &[
         "CONFIG_OPEN_MAYEXEC=n",
         "CONFIG_OPEN_MAYEXEC_KUNIT_TEST=n",
         "CONFIG_FANOTIFY=y",
         "CONFIG_FANOTIFY_ACCESS_PERMISSIONS=y",
     ],
+    ..Variant::PLAIN
 };
 /// A kernel without Rust; with the same.
 pub(crate) const NO_RUST: Variant = Variant {
     name: "no-rust",
-    fragment: None,
     lines: &[
         "CONFIG_RUST=n",
         "CONFIG_OPEN_MAYEXEC=n",
@@ -51,27 +50,28 @@ pub(crate) const NO_RUST: Variant = Variant {
         "CONFIG_FANOTIFY=y",
         "CONFIG_FANOTIFY_ACCESS_PERMISSIONS=y",
     ],
+    ..Variant::PLAIN
 };
 
 /// A kernel with everything that looks at opens.
 pub(crate) const CONSUMERS: Variant = Variant {
     name: "consumers",
     fragment: Some("consumers.config"),
-    lines: &[],
+    ..Variant::PLAIN
 };
 
 /// A kernel that notices its own mistakes and makes its allocations fail on request.
 pub(crate) const DEBUG: Variant = Variant {
     name: "debug",
     fragment: Some("debug.config"),
-    lines: &[],
+    ..Variant::PLAIN
 };
 
 /// A kernel as distributions configure it.
 pub(crate) const REALISTIC: Variant = Variant {
     name: "bench",
     fragment: Some("bench.config"),
-    lines: &[],
+    ..Variant::PLAIN
 };
 
 /// [`REALISTIC`] without the feature.

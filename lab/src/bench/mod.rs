@@ -5,7 +5,6 @@
 mod code;
 mod figures;
 mod page;
-mod plot;
 mod targets;
 
 use std::collections::BTreeMap;
@@ -144,7 +143,7 @@ fn publish(ctx: &Ctx, results: &Results, grown: &[(String, i64)]) -> Result<Stri
     let targets = targets(results);
     let page = page::page(results, &targets, grown);
     write_whole(&dir.join("README.md"), page.as_bytes())?;
-    write_whole(&dir.join("opens.svg"), plot::plot(results).as_bytes())?;
+    write_whole(&dir.join("opens.svg"), page::plot(results).as_bytes())?;
     let mut json = serde_json::to_string_pretty(results)?;
     json.push('\n');
     write_whole(&dir.join("results.json"), json.as_bytes())?;

@@ -1,15 +1,53 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What reads C: kernel-doc and Coccinelle.
+//! What reads the touched files: get_maintainer, kernel-doc, Coccinelle and sparse.
 
+use std::collections::BTreeSet;
 use std::process::Command;
 
 use anyhow::Result;
 
+use super::builds;
 use super::sides::{self, Found, lines_with, must, output};
 use crate::proc;
 use crate::report::Check;
 use crate::session::Session;
+use crate::ui;
+
+/// Each touched file has a maintainer who is not the last resort.
+pub(super) fn maintainers(session: &Session<'_>) -> Result<Check> {
+    let claim = "get_maintainer names a maintainer for each touched file";
+    sides::row(session, ("get_maintainer", claim, ""), &|side| {
+        let mut findings = BTreeSet::new();
+        for file in &side.files {
+            // The file of owners has none.
+            if file == "MAINTAINERS" {
+                continue;
+            }
+            let mut cmd = Command::new("perl");
+            cmd.arg("scripts/get_maintainer.pl")
+                .args(["--no-git", "--no-git-fallback", "--no-keywords", "-f"])
+                .arg(file)
+                .current_dir(side.tree.dir());
+            let text = must(side, "get_maintainer.pl", &mut cmd)?;
+            if !text.lines().any(names_a_person) {
+                findings.insert(format!("{file}: no maintainer"));
+            }
+        }
+        Ok(Found {
+            tried: format!("{} files", side.files.len()),
+            findings,
+        })
+    })
+}
+
+/// Whether a line of get_maintainer names someone who takes patches.
+fn names_a_person(line: &str) -> bool {
+    [" (maintainer:", " (supporter:"]
+        .iter()
+        .any(|role| line.contains(role))
+        && !line.contains("THE REST")
+}
 
 /// Every kernel-doc comment of the touched files is complete, or as incomplete as in the base.
 pub(super) fn kernel_doc(session: &Session<'_>) -> Result<Check> {
@@ -56,4 +94,49 @@ pub(super) fn coccicheck(session: &Session<'_>) -> Result<Check> {
             findings: probe.found(findings, "NULL check")?,
         })
     })
+}
+
+/// The touched files, by a sparse that is shown to find mistakes.
+pub(super) fn sparse(session: &Session<'_>) -> Result<Check> {
+    let dir = session.ctx.build.join("tools/sparse");
+    ui::fetched(session.ctx, &["sparse"], &dir)?;
+    let program = dir.join("sparse");
+    let version = proc::capture(Command::new(&program).arg("--version"))?;
+    let claim = "sparse (C=2): nothing new in the touched files";
+    let inputs = format!("{}\n{version}", builds::consumers_inputs(session)?);
+    sides::row(session, ("sparse", claim, &inputs), &|side| {
+        let (tools, obj) = builds::consumers(session, side)?;
+        let objects = builds::c_objects(tools, side, &obj)?;
+        let probe = side.c_probe()?;
+        let mut make = tools.make(side.tree.dir(), &obj);
+        make.arg("C=2")
+            .arg(format!("CHECK={}", program.display()))
+            .args(&objects)
+            .arg(sides::PROBE.replace(".c", ".o"));
+        let text = must(side, "make C=2", &mut make)?;
+        let findings = lines_with(&text, &["warning:", "error:"], &[side.tree.dir(), &obj]);
+        Ok(Found {
+            tried: format!("{} files", objects.len()),
+            findings: probe.found(findings, "dereference of noderef")?,
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_is_no_maintainer() {
+        assert!(names_a_person(
+            "A B <a@b> (maintainer:FILESYSTEMS (VFS and infrastructure))"
+        ));
+        assert!(names_a_person(
+            "A <a@b> (supporter:LANDLOCK SECURITY MODULE)"
+        ));
+        assert!(!names_a_person("l@k (open list:FILESYSTEMS)"));
+        assert!(!names_a_person("A <a@b> (reviewer:FILESYSTEMS)"));
+        assert!(!names_a_person("A <a@b> (maintainer:THE REST)"));
+        assert!(!names_a_person(""));
+    }
 }

@@ -9,9 +9,7 @@
 mod builds;
 mod docs;
 mod lint;
-mod people;
 mod sides;
-mod sparse;
 mod uapi;
 
 use anyhow::Result;
@@ -41,7 +39,7 @@ enum Make {
 const ROWS: [(&str, Make); 25] = [
     ("patches", Make::Suite("each patch applies, passes checkpatch --strict --codespell", suites::patches::run)),
     ("rustfmt", Make::Suite("rustfmt, with the kernel's settings", suites::style::rustfmt)),
-    ("get_maintainer", Make::Tool(people::maintainers)),
+    ("get_maintainer", Make::Tool(lint::maintainers)),
     ("kernel-doc", Make::Tool(lint::kernel_doc)),
     ("check-sysctl-docs", Make::Tool(docs::sysctl)),
     ("check-uapi", Make::Tool(uapi::compatible)),
@@ -59,7 +57,7 @@ const ROWS: [(&str, Make); 25] = [
     ("build: arm64 defconfig LLVM OPEN_MAYEXEC=y", Make::Build(usual(Arm64, Llvm, ON))),
     ("selftests", Make::Tool(builds::selftests)),
     ("rustdoc", Make::Tool(builds::rustdoc)),
-    ("sparse", Make::Tool(sparse::row)),
+    ("sparse", Make::Tool(lint::sparse)),
     ("coccicheck", Make::Tool(lint::coccicheck)),
     ("htmldocs", Make::Tool(docs::html)),
     ("kunit", Make::Suite("KUnit passes", suites::kunit::run)),

@@ -63,15 +63,11 @@ pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
     for (fixed, value) in [(STATIC, STATIC_VALUE), (STATIC_MOUNT, STATIC_MOUNT_VALUE)] {
         let how = format!("CONFIG_OPEN_MAYEXEC_STATIC=y, value {value}");
         let kernel = session.kernel(&how, session.tip(), &fixed)?;
-        sysctl(
-            session,
-            report,
-            &kernel,
-            &format!("{} sysctl", fixed.name),
-            &format!("{how}: the sysctl says so"),
-            &[],
-            value,
-        )?;
+        let (boot, name) = (
+            format!("{} sysctl", fixed.name),
+            format!("{how}: the sysctl says so"),
+        );
+        sysctl((session, report), &kernel, (&boot, &name), (&[], value))?;
         let boot = format!("selftests {}", fixed.name);
         let plan = Plan {
             only: &own,
@@ -81,27 +77,15 @@ pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
     }
 
     let parameter = ["sysctl.fs.open_mayexec_enforce=2"];
-    sysctl(
-        session,
-        report,
-        tip_kernel,
-        "boot parameter",
-        "the boot parameter sets the sysctl",
-        &parameter,
-        "2",
-    )?;
+    let names = ("boot parameter", "the boot parameter sets the sysctl");
+    sysctl((session, report), tip_kernel, names, (&parameter, "2"))?;
     let plan = Plan {
         cmdline: &parameter,
         only: &own,
         ..Plan::all("selftests boot parameter", &bundle)
     };
-    variant(
-        session,
-        report,
-        tip_kernel,
-        "booted with the sysctl at 2",
-        plan,
-    )?;
+    let how = "booted with the sysctl at 2";
+    variant(session, report, tip_kernel, how, plan)?;
 
     if session.first_posting() != session.tip() {
         let how = "the first posting alone";
@@ -143,21 +127,16 @@ pub(crate) fn sysctl_value(
     Ok((outcome.output.trim().to_owned(), outcome.output_log))
 }
 
-/// Checks the value of the sysctl after a boot.
+/// Checks the value of the sysctl after a boot with words on the command line.
 fn sysctl(
-    session: &Session<'_>,
-    report: &mut Report,
+    (session, report): (&Session<'_>, &mut Report),
     kernel: &Kernel,
-    boot: &str,
-    name: &str,
-    cmdline: &[&str],
-    expected: &str,
+    (boot, name): (&str, &str),
+    (cmdline, expected): (&[&str], &str),
 ) -> Result<()> {
     let (found, log) = sysctl_value(session.ctx, kernel, boot, cmdline)?;
-    let problems: Vec<String> = (found != expected)
-        .then(|| format!("{}: `{found}` instead of `{expected}`", uapi::SYSCTL))
-        .into_iter()
-        .collect();
+    let wrong = format!("{}: `{found}` instead of `{expected}`", uapi::SYSCTL);
+    let problems = Vec::from_iter((found != expected).then_some(wrong));
     report.check(name, &problems, Some(&log));
     Ok(())
 }

@@ -57,11 +57,6 @@ pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
         None,
     );
     report.outcome(
-        "no hunk depends on Debian's values in fs/namei.c",
-        debian_context(session),
-        None,
-    );
-    report.outcome(
         "git am applies the series to mainline's fs/namei.c",
         mainline(session),
         None,
@@ -192,26 +187,6 @@ fn vouching(message: &str) -> Vec<String> {
         Regex::new(r"(?i)^\s*(signed-off|reviewed|acked|tested|co-developed)-by:").unwrap();
     let lines = message.lines().filter(|line| person.is_match(line));
     lines.map(str::to_owned).collect()
-}
-
-fn debian_context(session: &Session<'_>) -> Result<Vec<String>> {
-    let mut problems = Vec::new();
-    for (index, file) in session.files.iter().enumerate() {
-        let text = String::from_utf8_lossy(&fs::read(file)?).into_owned();
-        for (line, content) in text.lines().enumerate() {
-            if content
-                .get(1..)
-                .is_some_and(|content| DEBIAN_LINES.contains(&content))
-            {
-                problems.push(format!(
-                    "{}:{}: {content}",
-                    session.patch_name(index),
-                    line + 1
-                ));
-            }
-        }
-    }
-    Ok(problems)
 }
 
 /// Applies the series to the base with fs/namei.c as mainline has it.
