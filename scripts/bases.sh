@@ -36,8 +36,8 @@ while read -r release version deb; do
 	git checkout -q --orphan "$package"
 	git rm -rqf --ignore-unmatch .
 	# No kernel has the files that the series adds.
-	sed "s,^,$package/," "$work/touched" | tar --strip-components=1 --no-same-owner --verbatim-files-from \
-		-T - -xf "$work/deb/usr/src/$package.tar.xz" -C "$work/linux" 2>"$work/said" ||
+	sed "s,^,$package/," "$work/touched" | tar -C "$work/linux" --strip-components=1 --no-same-owner \
+		-xf "$work/deb/usr/src/$package.tar.xz" --verbatim-files-from -T - 2>"$work/said" ||
 		! grep -v -e 'Not found in archive' -e 'Exiting with failure' "$work/said"
 	[ -f "$work/linux/Kbuild" ] || {
 		echo "bases: $deb holds no kernel below $package/" >&2
