@@ -5,14 +5,14 @@
 use std::cell::Cell;
 use std::io::IsTerminal;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, ExitStatus};
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::ctx::Ctx;
-use crate::proc::Logged;
+use crate::proc::{self, Logged};
 
 /// Without a terminal, a step that is still running says so this often.
 const HEARTBEAT: Duration = Duration::from_secs(30);
@@ -102,12 +102,36 @@ impl Stage {
 
 /// Runs a command as a step of its own, for so many seconds at most.
 pub(crate) fn step(name: &str, log: &Path, seconds: u64, cmd: &mut Command) -> Result<()> {
-    let stage = Stage::begin(name, Some(log));
-    let limit = Duration::from_secs(seconds);
-    let logged = Logged::new(name, log).limit(limit);
-    logged.run(cmd, |line| stage.at(line))?;
-    stage.done("");
+    let (status, text) = attempt(name, log, seconds, cmd)?;
+    if !status.success() {
+        bail!(
+            "{name} failed ({status})\n  log: {}\n{}",
+            log.display(),
+            proc::tail(&text, proc::TAIL)
+        );
+    }
     Ok(())
+}
+
+/// As [`step`], of a command that may fail: how it ended, and what it said.
+pub(crate) fn attempt(
+    name: &str,
+    log: &Path,
+    seconds: u64,
+    cmd: &mut Command,
+) -> Result<(ExitStatus, String)> {
+    let stage = Stage::begin(name, Some(log));
+    let mut text = String::new();
+    let logged = Logged::new(name, log).limit(Duration::from_secs(seconds));
+    let status = logged.status(cmd, |line| {
+        if !line.is_empty() {
+            text += line;
+            text.push('\n');
+        }
+        stage.at(line);
+    })?;
+    stage.done("");
+    Ok((status, text))
 }
 
 impl Drop for Stage {

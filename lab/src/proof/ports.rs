@@ -6,20 +6,19 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use anyhow::Result;
 
 use crate::guest::beside;
 use crate::kernel::{self, Builder, Kernel, Variant};
-use crate::proc::{self, Logged, file_tail};
+use crate::proc;
 use crate::report::Check;
 use crate::selftests::{self, Flavour, Plan, is_own};
 use crate::session::Session;
 use crate::suites::kunit;
 use crate::tap::{Run, Verdict};
 use crate::toolchain::{self, Arch, Toolchain};
-use crate::ui::Stage;
+use crate::ui;
 
 /// What kunit.py is told to test: where the series has its `.kunitconfig`.
 const KUNITCONFIG: &str = "fs/mayexec";
@@ -94,17 +93,13 @@ pub(crate) fn uml(session: &Session<'_>) -> Result<Check> {
     std::fs::create_dir_all(&dir)?;
     let log = session.ctx.fresh_log("kunit-py")?;
     let mut cmd = kunit_py(tools, tree.dir(), &dir);
-    let stage = Stage::begin("run kunit.py", Some(&log));
-    let status = Logged::new("kunit.py", &log)
-        .limit(Duration::from_secs(3600))
-        .status(&mut cmd, |line| stage.at(line))?;
-    stage.done("");
+    let (status, text) = ui::attempt("run kunit.py", &log, 3600, &mut cmd)?;
     let mut problems = Vec::new();
     if !status.success() {
         problems.push(format!(
             "`{}` failed ({status})\n{}",
             proc::render(&cmd),
-            file_tail(&log, proc::TAIL)
+            proc::tail(&text, proc::TAIL)
         ));
     }
     let output = std::fs::read(&result).unwrap_or_default();

@@ -5,16 +5,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use regex::Regex;
 
 use crate::ctx::Ctx;
-use crate::proc::Logged;
 use crate::report::Report;
 use crate::tap::{self, Run, Verdict};
-use crate::ui::Stage;
+use crate::ui;
 
 /// The mirrored file that the kernel and the host both compile.
 pub(crate) const POLICY: &str = "fs/mayexec/policy.rs";
@@ -49,12 +47,8 @@ pub(crate) fn open_code_dir(ctx: &Ctx) -> PathBuf {
 /// Compiles the header for interpreters as strict C and C++, and runs its tests.
 fn header(ctx: &Ctx, report: &mut Report) -> Result<()> {
     let log = ctx.fresh_log("open-code")?;
-    let stage = Stage::begin("the header for interpreters", Some(&log));
-    let status = Logged::new("make check", &log)
-        .limit(Duration::from_secs(300))
-        .status(&mut open_code(ctx, &ctx.root, "check"), |_| stage.at(""))?;
-    stage.done("");
-    let text = fs::read_to_string(&log)?;
+    let mut make = open_code(ctx, &ctx.root, "check");
+    let (status, text) = ui::attempt("the header for interpreters", &log, 300, &mut make)?;
     let (cases, trouble) = tap::program(HEADER, &text);
     let mut trouble = Vec::from_iter(trouble);
     if !status.success() && cases.iter().all(|case| case.verdict != Verdict::Fail) {
@@ -86,17 +80,9 @@ pub(crate) fn cargo(ctx: &Ctx, command: &[&str]) -> Command {
 fn tests(ctx: &Ctx, report: &mut Report) -> Result<()> {
     let log = ctx.fresh_log("nextest")?;
     let name = "cargo nextest";
-    let outcome = nextest(
-        "tests on the host",
-        &log,
-        cargo(ctx, &["nextest", "run"]).args([
-            "--locked",
-            "--workspace",
-            "--no-fail-fast",
-            "--color=never",
-        ]),
-    );
-    match outcome {
+    let args = "nextest run --locked --workspace --no-fail-fast --color=never";
+    let args: Vec<&str> = args.split(' ').collect();
+    match nextest("tests on the host", &log, &mut cargo(ctx, &args)) {
         Ok(Ok(passed)) => report.pass_many(name, passed),
         Ok(Err(failures)) => {
             for failure in &failures {
@@ -112,15 +98,8 @@ fn tests(ctx: &Ctx, report: &mut Report) -> Result<()> {
 fn examples(ctx: &Ctx, report: &mut Report) -> Result<()> {
     let log = ctx.fresh_log("doctests")?;
     let name = "cargo test --doc: the examples of the documentation";
-    let stage = Stage::begin("examples of the documentation", Some(&log));
-    let status = Logged::new("cargo test --doc", &log)
-        .limit(Duration::from_secs(600))
-        .status(
-            cargo(ctx, &["test", "--doc"]).args(["--locked", "--workspace"]),
-            |_| stage.at(""),
-        )?;
-    stage.done("");
-    let text = fs::read_to_string(&log)?;
+    let mut test = cargo(ctx, &["test", "--doc", "--locked", "--workspace"]);
+    let (status, text) = ui::attempt("examples of the documentation", &log, 600, &mut test)?;
     let ran = text
         .lines()
         .any(|line| line.starts_with("test ") && line.ends_with("... ok"));
@@ -137,16 +116,7 @@ pub(crate) fn nextest(
     log: &Path,
     cmd: &mut Command,
 ) -> Result<Result<usize, Vec<String>>> {
-    let stage = Stage::begin(what, Some(log));
-    let mut text = String::new();
-    let status = Logged::new("cargo nextest", log)
-        .limit(Duration::from_secs(1200))
-        .status(cmd, |line| {
-            text.push_str(line);
-            text.push('\n');
-            stage.at("");
-        })?;
-    stage.done("");
+    let (status, text) = ui::attempt(what, log, 1200, cmd)?;
     match summary(&text) {
         Some((passed, _)) if status.success() && passed > 0 => Ok(Ok(passed)),
         Some((_, failures)) if !failures.is_empty() => Ok(Err(failures)),
@@ -184,22 +154,17 @@ fn mutants(ctx: &Ctx, report: &mut Report) -> Result<()> {
         fs::remove_dir_all(&out)?;
     }
     fs::create_dir_all(&out)?;
-    let step = Stage::begin("mutate policy.rs", Some(&log));
     // It works on a copy of what git does not ignore. Mutants that live give exit status 2; lists say which.
     let args = "mutants --gitignore=true --no-shuffle --colors=never --test-tool=nextest --timeout=60 --package=policy";
-    Logged::new("cargo mutants", &log)
-        .limit(Duration::from_secs(1800))
-        .status(
-            Command::new("cargo")
-                .args(args.split(' '))
-                .arg("--output")
-                .arg(&out)
-                .arg("--dir")
-                .arg(&ctx.root)
-                .env("CARGO_TARGET_DIR", target),
-            |line| step.at(line),
-        )?;
-    step.done("");
+    let mut mutants = Command::new("cargo");
+    mutants
+        .args(args.split(' '))
+        .arg("--output")
+        .arg(&out)
+        .arg("--dir")
+        .arg(&ctx.root)
+        .env("CARGO_TARGET_DIR", target);
+    ui::attempt("mutate policy.rs", &log, 1800, &mut mutants)?;
     let list = |name: &str| -> Result<Vec<String>> {
         let text = fs::read_to_string(out.join("mutants.out").join(name)).with_context(|| {
             format!(
