@@ -8,7 +8,8 @@ set -eu
 made_for=${1:?usage: scripts/bases.sh RELEASE}
 cd "$(dirname "$0")/.."
 patches=$PWD/patches
-export LC_ALL=C GIT_CONFIG_GLOBAL=/dev/null
+unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_OBJECT_DIRECTORY
+export LC_ALL=C GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1
 export GIT_AUTHOR_NAME=Linux GIT_AUTHOR_EMAIL=linux@localhost
 export GIT_COMMITTER_NAME=Linux GIT_COMMITTER_EMAIL=linux@localhost
 

@@ -117,7 +117,10 @@ linux() {
 	release=$(sed -n 's/^\(VERSION\|PATCHLEVEL\|SUBLEVEL\) = //p' Makefile | paste -sd .)
 	release=$release$(sed -n 's/^EXTRAVERSION = *//p' Makefile | head -n 1)
 	echo "commit it as the base" >&2
-	# A fixed date and identity give the same commit on every machine.
+	# A fixed date and identity give the same commit on every machine, whatever a hook or the
+	# user's configuration says.
+	unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_OBJECT_DIRECTORY
+	export GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1
 	export GIT_AUTHOR_NAME=Linux GIT_AUTHOR_EMAIL=linux@localhost GIT_AUTHOR_DATE=2000-01-01T00:00:00Z
 	export GIT_COMMITTER_NAME=Linux GIT_COMMITTER_EMAIL=linux@localhost GIT_COMMITTER_DATE=2000-01-01T00:00:00Z
 	git init -q -b mayexec
