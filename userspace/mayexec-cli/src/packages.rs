@@ -99,10 +99,11 @@ fn pattern(path: &Path) -> OsString {
 fn owners(text: &[u8]) -> HashMap<PathBuf, String> {
     let mut owners = HashMap::new();
     for line in text.split(|&byte| byte == b'\n') {
-        // `diversion by package from: /path` names no owner.
-        if let Some(at) = line.windows(3).position(|part| part == b": /")
-            && !line.starts_with(b"diversion by ")
-        {
+        // It names no owner: `diversion by package from: /path`.
+        if line.starts_with(b"diversion by ") {
+            continue;
+        }
+        if let Some(at) = line.windows(3).position(|part| part == b": /") {
             let packages = String::from_utf8_lossy(&line[..at]).into_owned();
             let path = OsString::from_vec(line[at + 2..].to_vec());
             owners.insert(path.into(), packages);

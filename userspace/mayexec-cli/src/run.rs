@@ -65,13 +65,12 @@ fn prepare(strict: bool, words: &[OsString]) -> Result<(Command, Vec<OwnedFd>), 
         .split_first()
         .ok_or_else(|| Failure::new(RUN_FAILED, "no interpreter is named"))?;
     let kind = Kind::of(program);
-    if kind.is_none()
-        && program.as_bytes().contains(&b'/')
-        && !args.iter().any(|arg| arg == "--")
-        && let Some(mut line) = shebang(strict, program)?
-    {
-        line.extend_from_slice(words);
-        return prepare(strict, &line);
+    let alone = program.as_bytes().contains(&b'/') && !args.iter().any(|arg| arg == "--");
+    if kind.is_none() && alone {
+        if let Some(mut line) = shebang(strict, program)? {
+            line.extend_from_slice(words);
+            return prepare(strict, &line);
+        }
     }
     let (mut args, places) = match kind {
         Some(kind) => match kind.find(args) {

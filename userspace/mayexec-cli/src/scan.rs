@@ -267,10 +267,8 @@ impl Out<'_> {
         self.counts.add(&finding);
         if !self.streams() {
             self.kept.push(finding);
-        } else if self.failed.is_none()
-            && let Err(error) = self.print(&finding)
-        {
-            self.failed = Some(error);
+        } else if self.failed.is_none() {
+            self.failed = self.print(&finding).err();
         }
     }
 
@@ -1072,7 +1070,7 @@ impl Finding {
     fn attr(&self, mode: u32) -> String {
         let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"/._+-,@:~=".contains(byte);
         let path = self.absolute.as_os_str().as_bytes();
-        match str::from_utf8(path) {
+        match std::str::from_utf8(path) {
             Ok(text) if path.iter().all(is_plain) => format!("%attr({mode:04o}, -, -) {text}"),
             _ => format!(
                 "# not fixed: {}: %files has no such names",

@@ -117,7 +117,7 @@ impl Event {
             |mode: &&str| !mode.is_empty() && mode.bytes().all(|c| matches!(c, b'0'..=b'7'));
         Some(Self {
             program: program.trim_start_matches(' ').to_owned(),
-            pid: str::from_utf8(pid).ok()?.parse().ok()?,
+            pid: std::str::from_utf8(pid).ok()?.parse().ok()?,
             dev: field("dev=").filter(is_dev)?.to_owned(),
             ino: field("ino=")?.parse().ok()?,
             mode: field("mode=").filter(is_octal)?.to_owned(),
@@ -135,10 +135,10 @@ impl Event {
 
     /// Names an unnamed program, if `program` still finds out what its process is called.
     fn name_program(&mut self, program: impl FnOnce(u32) -> Option<String>) {
-        if self.program == UNNAMED
-            && let Some(name) = program(self.pid)
-        {
-            self.program = name;
+        if self.program == UNNAMED {
+            if let Some(name) = program(self.pid) {
+                self.program = name;
+            }
         }
     }
 
@@ -306,7 +306,7 @@ impl Instance {
         let path = self.dir.join("trace_pipe");
         OpenOptions::new()
             .read(true)
-            .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
+            .custom_flags(OFlags::NONBLOCK.bits() as i32)
             .open(&path)
             .with_context(|| format!("cannot open {}", path.display()))
     }
@@ -468,9 +468,10 @@ fn follow(
         };
         read.extend_from_slice(&chunk[..length]);
         let mut missed = Missed::default();
-        while count.is_none_or(|wanted| seen < wanted)
-            && let Some(piece) = Piece::take(&mut read)
-        {
+        while count.is_none_or(|wanted| seen < wanted) {
+            let Some(piece) = Piece::take(&mut read) else {
+                break;
+            };
             match piece {
                 Piece::Event(mut event) => {
                     event.name_program(|pid| source.program(pid));

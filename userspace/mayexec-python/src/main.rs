@@ -6,12 +6,11 @@
 //! In an interpreter's own `main()`, it is two calls. This one finds Python's library
 //! at run time, to need nothing of it to be built.
 
-use std::ffi::{CString, OsString, c_char, c_int};
+use std::ffi::{CString, OsStr, OsString, c_char, c_int};
 use std::os::unix::ffi::OsStringExt;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
-use libloading::AsFilename;
 use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
 
 /// Runs the script, when the hook is set.
@@ -21,7 +20,7 @@ const RUN: &str = concat!(
 );
 
 /// Loads a library for the life of the process.
-fn load(name: impl AsFilename) -> Result<&'static Library, libloading::Error> {
+fn load(name: impl AsRef<OsStr>) -> Result<&'static Library, libloading::Error> {
     // SAFETY: Python's library and ours run no code of their own when they are loaded.
     let library = unsafe { Library::open(Some(name), RTLD_NOW | RTLD_GLOBAL) }?;
     Ok(Box::leak(Box::new(library)))
@@ -37,8 +36,8 @@ fn run() -> Result<c_int> {
     // SAFETY: These are their types.
     let (set_hook, main) = unsafe {
         (
-            ours.get::<extern "C" fn() -> c_int>(c"mayexec_set_open_code_hook")?,
-            python.get::<extern "C" fn(c_int, *mut *mut c_char) -> c_int>(c"Py_BytesMain")?,
+            ours.get::<extern "C" fn() -> c_int>(b"mayexec_set_open_code_hook\0")?,
+            python.get::<extern "C" fn(c_int, *mut *mut c_char) -> c_int>(b"Py_BytesMain\0")?,
         )
     };
     ensure!(set_hook() == 0, "Python has another hook");
