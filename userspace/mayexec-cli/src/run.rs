@@ -87,8 +87,9 @@ fn prepare(strict: bool, words: &[OsString]) -> Result<(Command, Vec<OwnedFd>), 
                     "{name}: how this interpreter reads its command line is not known; \
                      put -- before the script"
                 );
-                if !program.as_bytes().contains(&b'/') {
-                    text.push_str(&format!(", or ./ before {name} if that is the script"));
+                // It is in this directory, and PATH is searched without the slash.
+                if !program.as_bytes().contains(&b'/') && Path::new(program).exists() {
+                    text.push_str(&format!("; if {name} is the script itself, ./ before it"));
                 }
                 Failure::new(RUN_FAILED, text)
             })?;

@@ -162,7 +162,7 @@ impl Event {
             })
             .collect();
         if reasons.is_empty() {
-            "nothing".to_owned()
+            "no check refuses it".to_owned()
         } else {
             reasons.join(", ")
         }
@@ -695,7 +695,7 @@ mod tests {
         );
         assert_eq!(
             verdict("denied=MOUNT|FILE ret=-13", "denied= ret=0"),
-            ("allowed", "nothing".to_owned())
+            ("allowed", "no check refuses it".to_owned())
         );
     }
 

@@ -268,6 +268,16 @@ fn no_interpreter_looks_the_script_up_again() {
 #[test]
 fn what_cannot_be_run_is_not() {
     let dir = dir();
+    put(dir.path(), "report", "#!/bin/sh\n", 0o755);
+    for (program, hint) in [("report", true), ("no-such-interpreter", false)] {
+        let run = said(
+            mayexec()
+                .args(["run", program, "x"])
+                .current_dir(dir.path()),
+        );
+        assert_eq!(run.code, Some(125), "{run:?}");
+        assert_eq!(run.err.contains("./ before it"), hint, "{run:?}");
+    }
     let path = |name: &str| {
         dir.path()
             .join(name)

@@ -66,7 +66,11 @@ fn main() -> ExitCode {
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("mayexec-lua: {error}");
+            let text = match error {
+                Error::RuntimeError(text) => text,
+                error => error.to_string(),
+            };
+            eprintln!("mayexec-lua: {text}");
             ExitCode::FAILURE
         }
     }
