@@ -752,6 +752,34 @@ fn a_link_is_judged_at_its_end() {
     assert!(scan.out.contains("/etc/code.sh: noexec mount"), "{scan:?}");
 }
 
+/// The mounts on which a system lets everybody write and execute.
+#[test]
+fn what_is_dropped_on_the_rollout_s_mounts_is_refused() {
+    let dir = dir();
+    filter(&[OPENAT2], SeccompAction::Errno(38));
+    let mut places = Vec::new();
+    let lines = include_str!("../../rollout/fstab").lines();
+    for line in lines.filter(|line| !line.starts_with('#')) {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let [what, place, kind, options, ..] = fields[..] else {
+            panic!("{line}");
+        };
+        places.push(place);
+        let at = dir.path().join(place.trim_start_matches('/'));
+        fs::create_dir_all(&at).unwrap();
+        let at = at.display();
+        let before = format!(
+            "mount -t {kind} -o {options} {what} {at} && echo echo ran >{at}/drop.sh \
+             && chmod 755 {at}/drop.sh"
+        );
+        for (sysctl, code) in [("0", 0), ("1", 126)] {
+            let run = under_sysctl_after(&before, sysctl, &format!("run sh {at}/drop.sh"));
+            assert_eq!(run.code, Some(code), "{place}: {run:?}");
+        }
+    }
+    assert_eq!(places, ["/dev/shm", "/run"]);
+}
+
 #[test]
 fn pseudo_filesystems_are_not_scanned() {
     let said = said(mayexec().args(["scan", "--json", "/proc/self"]));
