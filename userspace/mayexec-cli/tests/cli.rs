@@ -752,6 +752,48 @@ fn a_link_is_judged_at_its_end() {
     assert!(scan.out.contains("/etc/code.sh: noexec mount"), "{scan:?}");
 }
 
+/// Of each mount below the directory, its own noexec counts: of one that a directory has, and
+/// of one that a single file has. What the kernel has made up is not read there either.
+#[test]
+fn mounts_below_a_directory_are_their_own() {
+    let dir = dir();
+    for name in ["below/x", "file.sh", "file", "kernel"] {
+        let path = dir.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        put(dir.path(), name, "", 0o755);
+    }
+    let before = format!(
+        "cd {} && mount -t tmpfs -o noexec none below && echo '#!/bin/sh' >below/x \
+         && chmod 755 below/x && mount --bind below/x file.sh && mount --bind below/x file \
+         && mount --bind /proc/version kernel",
+        dir.path().display()
+    );
+    for hidden in [false, true] {
+        if hidden {
+            filter(&[OPENAT2], SeccompAction::Errno(38));
+        }
+        let all = under_sysctl_after(&before, "0", "scan .");
+        assert_eq!(all.code, Some(1), "{all:?}");
+        let mut found: Vec<&str> = all.out.lines().collect();
+        found.sort_unstable();
+        let last = found.pop().unwrap_or_default();
+        let counts = ": 0 executable, 3 would be denied (3 scripts), 3 on noexec mounts";
+        assert!(
+            last.starts_with("4 files in ") && last.ends_with(counts),
+            "{last}"
+        );
+        let list = [
+            "./below/x: noexec mount (script, /bin/sh)",
+            "./file.sh: noexec mount (script, /bin/sh)",
+            "./file: noexec mount (script, /bin/sh)",
+        ];
+        assert_eq!(found, list);
+        // Files are on no other file system than their directory's, as find -xdev has it.
+        let own = under_sysctl_after(&before, "0", "scan -x .");
+        assert!(!own.out.contains("below"), "{own:?}");
+    }
+}
+
 /// The mounts on which a system lets everybody write and execute.
 #[test]
 fn what_is_dropped_on_the_rollout_s_mounts_is_refused() {
