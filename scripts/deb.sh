@@ -57,7 +57,8 @@ own=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 [ "$version" = "$own" ] || fail "userspace/debian/changelog is of version $version, Cargo.toml of $own"
 
 # What the packages are made of.
-sum=$(find userspace lab/uapi include Cargo.toml Cargo.lock scripts/deb.sh -type f -exec sha256sum {} + |
+sum=$(find userspace lab/uapi include Cargo.toml Cargo.lock scripts/deb.sh -path userspace/rollout -prune -o \
+	-type f -exec sha256sum {} + |
 	sort | sha256sum)
 if [ "${1-}" = --build ] && [ "$(cat "$out/made" 2>/dev/null)" = "$sum" ]; then
 	exit 0
