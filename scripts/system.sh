@@ -85,7 +85,7 @@ install_interpreter() {
 known() {
 	{
 		echo "installed: $2"
-		grep -E '^(file|code|refuse|open): ' "patches/projects/$1/project"
+		grep -E '^(file|code|refuse|map|open): ' "patches/projects/$1/project"
 	} >"$root/usr/lib/mayexec/projects/$1"
 }
 

@@ -286,7 +286,7 @@ fn failed_units(lines: &[String]) -> BTreeSet<String> {
 }
 
 /// Ways that do not run even without a policy, so that their refusal would show nothing.
-/// What execve(2) itself refuses on a noexec mount is not among them.
+/// What execve(2) or mmap(2) refuses on a noexec mount is not among them.
 fn idle_ways(lines: &[String]) -> Vec<String> {
     let tries = lines
         .iter()
@@ -296,7 +296,8 @@ fn idle_ways(lines: &[String]) -> Vec<String> {
     for line in tries {
         count += 1;
         let words: Vec<&str> = line.split('\t').collect();
-        if words.get(2) != Some(&"elf") && words.get(5..) != Some(&["ran", "ran"]) {
+        let by_kernel = words.get(2) == Some(&"elf") || words.get(4) == Some(&"map");
+        if !by_kernel && words.get(5..) != Some(&["ran", "ran"]) {
             idle.push(line.replace('\t', ", "));
         }
     }
@@ -492,6 +493,22 @@ mod tests {
                 "the attacker `container` tried nothing",
             ]
         );
+    }
+
+    #[test]
+    fn a_way_that_never_runs_is_idle_unless_the_kernel_refuses_it_anyway() {
+        let mut tried = lines(&[
+            "try: control\t/tmp\tnoexec\tdash\t`.`\trefuse\tran\tran",
+            "try: control\t/tmp\tnoexec\telf\texecve\trefuse\trefused\trefused",
+            "try: control\t/tmp\tnoexec\tperl\tXS\tmap\trefused\trefused",
+        ]);
+        assert_eq!(idle_ways(&tried), [""; 0]);
+        tried.push("try: control\t/tmp\tnoexec\tdash\t$ENV\trefuse\tran\trefused".to_owned());
+        assert_eq!(
+            idle_ways(&tried),
+            ["/tmp, noexec, dash, $ENV, refuse, ran, refused"]
+        );
+        assert_eq!(idle_ways(&[]), ["no way was tried"]);
     }
 
     #[test]

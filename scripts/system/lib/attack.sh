@@ -10,8 +10,6 @@
 set -u
 who=$1
 lib=${0%/*}
-# An emulated processor is slow, and a busy host makes it slower.
-export LIMIT=120
 
 # places [PLACE]: directories that can be written, without those below another one.
 places() {
@@ -37,7 +35,10 @@ places "$@" | while IFS= read -r place; do
 	for project in "$lib"/projects/*; do
 		name=${project##*/}
 		binary=$(command -v "$(sed -n 's/^installed: *//p' "$project")") || continue
-		TMPDIR=$place "$lib/projects-try.sh" "$project" "$binary" 2>/dev/null |
-			sed "s|^|try: $who$tab$place$tab$mount$tab$name$tab|"
+		# An emulated processor is slow, and a busy host makes it slower: the limit is for
+		# all ways of an interpreter, and only for one that hangs.
+		said=$(TMPDIR=$place LIMIT='' timeout 3600 "$lib/projects-try.sh" "$project" "$binary" 2>/dev/null) ||
+			said="each way${tab}refuse${tab}late${tab}late"
+		printf '%s\n' "$said" | sed "s|^|try: $who$tab$place$tab$mount$tab$name$tab|"
 	done
 done

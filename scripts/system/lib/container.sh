@@ -16,7 +16,7 @@ umount /tmp/clone
 mount -t tmpfs own-mount /mnt
 mkdir /mnt/own-mount
 TMPDIR=/mnt/own-mount
-LIMIT=120
+LIMIT=
 export TMPDIR LIMIT
 tab=$(printf '\t')
 "$lib/projects-try.sh" "$lib/projects/dash" /bin/dash |
