@@ -19,5 +19,5 @@ TMPDIR=/mnt/own-mount
 LIMIT=
 export TMPDIR LIMIT
 tab=$(printf '\t')
-"$lib/projects-try.sh" "$lib/projects/dash" /bin/dash |
+timeout 3600 "$lib/projects-try.sh" "$lib/projects/dash" /bin/dash |
 	sed "s|^|try: container${tab}own mount${tab}exec${tab}dash$tab|"
