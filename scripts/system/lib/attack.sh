@@ -23,11 +23,12 @@ places() {
 tab=$(printf '\t')
 shift
 places "$@" | while IFS= read -r place; do
-	probe=$(mktemp -d "$place/probe.XXXXXX" 2>/dev/null) || {
+	# One of its own, as others attack at the same time.
+	probe=$place/probe-$who
+	mkdir "$probe" 2>/dev/null || {
 		printf 'place: %s\t%s\tholds no files\n' "$who" "$place"
 		continue
 	}
-	rmdir "$probe"
 	case ,$(findmnt -no OPTIONS -T "$place" | tail -n 1), in
 	*,noexec,*) mount="noexec" ;;
 	*) mount="exec" ;;
@@ -37,8 +38,9 @@ places "$@" | while IFS= read -r place; do
 		binary=$(command -v "$(sed -n 's/^installed: *//p' "$project")") || continue
 		# An emulated processor is slow, and a busy host makes it slower: the limit is for
 		# all ways of an interpreter, and only for one that hangs.
-		said=$(TMPDIR=$place LIMIT='' timeout 3600 "$lib/projects-try.sh" "$project" "$binary" 2>/dev/null) ||
+		said=$(TMPDIR=$probe LIMIT='' timeout 3600 "$lib/projects-try.sh" "$project" "$binary" 2>/dev/null) ||
 			said="each way${tab}refuse${tab}late${tab}late"
 		printf '%s\n' "$said" | sed "s|^|try: $who$tab$place$tab$mount$tab$name$tab|"
 	done
+	rm -rf "$probe"
 done

@@ -187,13 +187,15 @@ breakers() {
 	ok "python3 -m mayexec drop.py" refuses python3 -m mayexec /dev/shm/drop.py
 }
 
-# An ordinary user, a compromised service, a container's root.
+# An ordinary user, a compromised service, a container's root, all at once. Each writes
+# its lines whole.
 attackers() {
-	as alice $session -- "$lib/attack.sh" user </dev/null 2>&1
+	as alice $session -- "$lib/attack.sh" user </dev/null 2>&1 &
 	as www-data PrivateTmp=yes RuntimeDirectory=web StateDirectory=web \
-		NoExecPaths=/var/lib/web -- "$lib/attack.sh" service </dev/null 2>&1
+		NoExecPaths=/var/lib/web -- "$lib/attack.sh" service </dev/null 2>&1 &
 	as alice $session -- unshare --user --map-root-user --mount --pid --fork \
-		"$lib/container.sh" </dev/null 2>&1
+		"$lib/container.sh" </dev/null 2>&1 &
+	wait
 	echo 0 >/proc/sys/user/max_user_namespaces
 	ok "user.max_user_namespaces=0 leaves nobody a mount of their own" \
 		says "No space left" as alice -- unshare --user --map-root-user --mount true
