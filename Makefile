@@ -8,6 +8,8 @@ BASE ?= 7.3
 # A git clone of Linux to use instead of Debian's source: it gets work trees of its
 # own below build/ and, from prep, a branch; what is checked out there stays.
 KDIR ?=
+# A kernel's image that make projects boots instead of building one.
+KERNEL ?=
 # A configuration of the kernel for kernel-deb.
 CONFIG ?=
 # Set FORCE=1 to overwrite or remove work that patches/ does not have.
@@ -76,9 +78,8 @@ bench: ## count the instructions of opens, write docs/bench/, and name what got 
 results: ## put what the verbs left into docs/results.md, docs/demo.svg and breaks' table
 	@$(call lab,results)
 
-projects: ## build and test interpreters that use the flag; NAMES="dash bash" picks
-	@scripts/setup.sh projects
-	@scripts/projects.sh $(NAMES)
+projects: ## build and test interpreters that use the flag, attack them; NAMES="dash bash" picks
+	@$(call lab,projects,$(if $(KERNEL),--kernel '$(KERNEL)') $(NAMES))
 
 system: ## boot a Debian with five of them under MOUNT and attack it; IMAGE=1 leaves a disk image
 	@scripts/setup.sh deb

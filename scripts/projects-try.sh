@@ -6,8 +6,8 @@
 # Usage: scripts/projects-try.sh PROJECT BINARY
 #
 # PROJECT is a file patches/projects/NAME/project: `code` is a program that prints
-# "ran"; `refuse: NAME: COMMAND` is a way that the policy must be able to refuse,
-# `open: NAME: COMMAND` one that stays open. In a COMMAND, $i is the interpreter,
+# "ran"; `refuse: NAME: COMMAND` is a way that the policy must be able to refuse, `map` one
+# that mmap(2) refuses on a noexec mount besides, `open` one that stays open. In a COMMAND, $i is the interpreter,
 # $f the file with the code, $d its directory. The files are in TMPDIR.
 # A way that does not end in LIMIT seconds (10, unless the caller says more) is `late`:
 # nobody knows whether it would have run.
@@ -21,7 +21,7 @@ f=$d/$(sed -n 's/^file: *//p' "$project")
 [ "$f" != "$d/" ] || f=$d/code
 sed -n 's/^code: *//p' "$project" >"$f"
 export d f i
-grep -E '^(refuse|open): ' "$project" | while IFS= read -r line; do
+grep -E '^(refuse|map|open): ' "$project" | while IFS= read -r line; do
 	kind=${line%%: *}
 	rest=${line#*: }
 	printf '%s\t%s' "${rest%%: *}" "$kind"

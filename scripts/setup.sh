@@ -183,7 +183,7 @@ own=scripts/packages-$verb.txt
 case $verb in
 prep | dry-run | send | range-diff) python_tool b4 $b4_version b4 ;;
 esac
-case $verb in deb | projects | export | results | bases | prep | dry-run | send | range-diff) exit 0 ;; esac
+case $verb in deb | export | results | bases | prep | dry-run | send | range-diff) exit 0 ;; esac
 cargo_tool bindgen-cli $bindgen_version bindgen --version
 case $verb in
 test | breaks | submit-check) cargo_tool cbindgen $cbindgen_version cbindgen --version ;;

@@ -15,6 +15,7 @@ mod imports;
 mod kernel;
 mod kernel_deb;
 mod proc;
+mod projects;
 mod proof;
 mod report;
 mod results;
@@ -106,7 +107,8 @@ enum Verb {
     /// Count the instructions that opens take, write docs/bench/, compare with what is committed
     Bench,
     /// Put the rows that test, verify, submit-check, breaks and bench left into docs/results.md
-    /// and lab/breaks/README.md, and the demo into docs/demo.svg
+    /// and lab/breaks/README.md, those of projects also into docs/interpreters.md, and the demo
+    /// into docs/demo.svg
     Results,
     /// Write what `make demo PREBUILT=build/release` boots to build/release
     Release,
@@ -120,6 +122,14 @@ enum Verb {
     Send,
     /// Show what changed since the version that was sent last
     RangeDiff,
+    /// Build and test interpreters that use the flag, and try each of their ways in a guest
+    Projects {
+        /// Names of folders in patches/projects; all, without
+        names: Vec<String>,
+        /// An image of a kernel of the series to boot instead of building one
+        #[arg(long)]
+        kernel: Option<PathBuf>,
+    },
     /// Boot a Debian with patched interpreters under the policy, and attack it
     System {
         /// Also leave the system as a disk image that starts by itself, and try that
@@ -204,6 +214,7 @@ fn run(args: &Args) -> Result<bool> {
         Verb::Send => submit::send(&ctx),
         Verb::RangeDiff => submit::range_diff(&ctx).map(|()| true),
         Verb::System { image } => system::run(&ctx, *image),
+        Verb::Projects { names, kernel } => projects::run(&ctx, names, kernel.as_deref()),
         Verb::Shell => {
             if !std::io::stdin().is_terminal() {
                 bail!("a shell needs a terminal; `make kselftest` and `make demo` do not");
@@ -236,7 +247,7 @@ fn tables(ctx: &Ctx) -> Result<Vec<Table>> {
         (page, "submit-check", "make submit-check", rows, submit_check::names(), None),
         (page, "bench", "make bench", figures, vec![bench::NAME.to_owned()], None),
         (page, "system", "make system", "what | found | when", system::names(), None),
-        (page, "projects", "make projects", "project | result | when", suites::projects(ctx)?, None),
+        (page, "projects", "make projects", "project | result | when", projects::names(ctx)?, None),
         (of_breaks, "breaks", "Who notices what", "break | noticed by | when", breaks::names(ctx)?, Some("not run yet")),
     ];
     let table = |(page, verb, title, columns, names, missing)| Table {
@@ -247,7 +258,9 @@ fn tables(ctx: &Ctx) -> Result<Vec<Table>> {
         names,
         missing,
     };
-    Ok(tables.map(table).into())
+    let mut tables: Vec<Table> = tables.map(table).into();
+    tables.extend(projects::tables(ctx)?);
+    Ok(tables)
 }
 
 /// Brings the developers' tree in step with patches/ and builds it.

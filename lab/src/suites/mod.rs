@@ -66,11 +66,6 @@ pub(crate) fn names() -> Vec<String> {
     suites.map(|suite| suite.name()).collect()
 }
 
-/// The names of the projects that scripts/projects.sh tests.
-pub(crate) fn projects(ctx: &Ctx) -> Result<Vec<String>> {
-    others::projects(&ctx.patches().join("projects"))
-}
-
 /// Runs the suites, all if none is named; whether everything passed.
 pub(crate) fn run(ctx: &Ctx, wanted: &[Suite]) -> Result<bool> {
     let mut suites: Vec<Suite> = if wanted.is_empty() {

@@ -2,11 +2,9 @@
 
 //! The patches for projects that know the flag's name and run nothing: scripts/projects.sh tests them.
 
-use std::fs;
-use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use crate::ctx::Ctx;
 use crate::report::Report;
@@ -33,19 +31,6 @@ pub(crate) fn run(ctx: &Ctx, report: &mut Report) -> Result<()> {
         "no registry has its source; what was tested is in patches/README.md",
     );
     Ok(())
-}
-
-/// The names of the folders below `dir` that say how they are tested.
-pub(super) fn projects(dir: &Path) -> Result<Vec<String>> {
-    let mut names = Vec::new();
-    for entry in fs::read_dir(dir).with_context(|| format!("cannot list {}", dir.display()))? {
-        let entry = entry?;
-        if entry.path().join("project").is_file() {
-            names.push(entry.file_name().to_string_lossy().into_owned());
-        }
-    }
-    names.sort();
-    Ok(names)
 }
 
 #[cfg(test)]

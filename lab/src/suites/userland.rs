@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The library and the command `mayexec` on kernels with the flag and without.
+//! The library and the command `mayexec` on kernels with the flag and without, and three
+//! interpreters that open with it.
 
 use std::fs;
 use std::path::Path;
@@ -14,6 +15,7 @@ use crate::ctx::Ctx;
 use crate::guest::{Boot, complaints, sibling};
 use crate::kernel::Kernel;
 use crate::proc;
+use crate::projects;
 use crate::report::Report;
 use crate::selftests::is_failure;
 use crate::session::Session;
@@ -59,7 +61,9 @@ pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
         let run = boot(ctx, bundle.path(), &name, (&kernel, words), false)?;
         report.run(&format!("{what}: "), what, &run);
     }
-    header(session, report, bundle.path())
+    header(session, report, bundle.path())?;
+    projects::part(ctx, report, session.tip_kernel()?);
+    Ok(())
 }
 
 /// Runs the tests of the header for interpreters where the kernel has the flag, and where
