@@ -8,6 +8,8 @@
 # Usage: scripts/projects.sh [--build] [NAME...]      without names: every project
 #
 # --build makes the patched programs and runs no suite, for who wants to install them.
+# A step that takes longer than LIMIT seconds (3,600, unless the caller says otherwise) is
+# ended.
 # patches/projects/NAME/project has one `key: value` a line:
 #   source     `crate` if crates.io has it, else it is a source package of Debian 12 or 13
 #   package    its name there
@@ -78,9 +80,11 @@ fetch() {
 		return 0
 	fi
 	list_sources
-	full=$(apt apt-cache showsrc "$package" | sed -n 's/^Version: //p' | grep -F "$version-" | head -n 1) ||
+	full=$(apt apt-cache showsrc "$package" 2>"$logs/projects-$name-fetch.log" |
+		sed -n 's/^Version: //p' | grep -F "$version-" | head -n 1)
+	[ -n "$full" ] ||
 		fail "Debian has no source of $package $version (any more)" \
-			"next: see what it has (apt-cache madison), rebase the patches, change $dir/project"
+			"next: see what it has (apt-cache showsrc $package), rebase the patches, change $dir/project"
 	rm -rf "$out/dl/part"
 	mkdir -p "$out/dl/part"
 	(cd "$out/dl/part" && apt apt-get source --download-only --tar-only "$package=$full") \
@@ -107,11 +111,12 @@ fetch_crate() {
 # unpack TREE: the source as one commit, so that the patches are applied by git am.
 unpack() {
 	rm -rf "$1"
-	mkdir -p "$1"
-	tar -xf "$tarball" -C "$1" --strip-components=1
-	git -C "$1" init -q
-	git -C "$1" add -Af .
-	git -C "$1" -c user.name=source -c user.email=source@localhost commit -qm "$package $version"
+	mkdir -p "$1" &&
+		tar -xf "$tarball" -C "$1" --strip-components=1 &&
+		git -C "$1" init -q &&
+		git -C "$1" add -Af . &&
+		git -C "$1" -c user.name=source -c user.email=source@localhost commit -qm "$package $version" ||
+		fail "cannot unpack $tarball: is there space left?"
 }
 
 # make_tree plain|patched: builds and tests one of the two.
@@ -145,9 +150,9 @@ make_tree() {
 		code=0
 		rm -rf "$out/$name/tmp"
 		mkdir "$out/$name/tmp"
-		(cd "$tree" && TMPDIR=$out/$name/tmp nice timeout --kill-after=60 3600 sh -c "$command") \
+		(cd "$tree" && TMPDIR=$out/$name/tmp nice timeout --kill-after=60 "$limit" sh -c "$command") \
 			>"$logs/$log" 2>&1 </dev/null || code=$?
-		[ "$code" != 124 ] || fail "$name, $kind: $step did not end in an hour" "log: build/logs/$log"
+		[ "$code" != 124 ] || fail "$name, $kind: $step did not end in $limit seconds" "log: build/logs/$log"
 		[ "$step" != build ] || [ "$code" = 0 ] ||
 			fail "$name, $kind: build failed" "log: build/logs/$log" \
 				"the build needs: a C compiler, make $(field needs)"
@@ -202,6 +207,7 @@ compare() {
 }
 
 steps="build test"
+limit=${LIMIT:-3600}
 [ "${1-}" != --build ] || {
 	steps=build
 	shift
@@ -213,10 +219,10 @@ last=${steps##* }
 mkdir -p "$out/dl" "$logs"
 for name; do
 	dir=patches/projects/$name
-	[ -e "$dir/project" ] || fail "no such project: $name" "there are: $(cd patches/projects && echo */project)"
+	[ -e "$dir/project" ] || fail "no such project: $name" "there are: $(cd patches/projects && echo */project | sed 's,/project,,g')"
 	mkdir -p "$out/$name"
 	fetch
-	[ "$last" = build ] || make_tree plain
 	make_tree patched
+	[ "$last" = build ] || make_tree plain
 	[ "$last" = build ] || compare
 done

@@ -437,6 +437,103 @@ mod tests {
         assert_eq!(answers[&("filter 2".to_owned(), 3)], "ran");
     }
 
+    /// What scripts/projects.sh says of a project whose file is this, whose patch makes a line of
+    /// `old`, with some programs replaced by scripts.
+    fn says(project: &str, old: &str, line: &str, shims: &[(&str, &str)]) -> String {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let at = |path: &str| dir.path().join(path);
+        let put = |path: &str, text: &str| write_whole(&at(path), text.as_bytes()).unwrap();
+        for file in [
+            "scripts/projects.sh",
+            "scripts/mirror.sh",
+            "userspace/open_code/open_code.h",
+        ] {
+            write_whole(&at(file), &fs::read(root.join(file)).unwrap()).unwrap();
+        }
+        put("patches/projects/toy/project", project);
+        put(
+            "patches/projects/toy/1.patch",
+            &format!(
+                "From 0 Mon Sep 17 00:00:00 2001\nFrom: a <a@example.org>\nSubject: [PATCH] b\n\n---\n\
+                 diff --git a/toy b/toy\n--- a/toy\n+++ b/toy\n@@ -1 +1 @@\n-{old}\n+{line}\n"
+            ),
+        );
+        put("toy-1/toy", "echo old\n");
+        put("build/projects/apt/listed-13", "");
+        let sh = |script: &str| {
+            let mut sh = Command::new("sh");
+            sh.arg("-c").arg(script).current_dir(dir.path());
+            proc::output(&mut sh).unwrap()
+        };
+        sh(
+            "mkdir build/projects/dl; tar -czf build/projects/dl/toy_1.orig.tar.gz toy-1; git init -q; git -c user.name=a -c user.email=b commit -q --allow-empty -m c",
+        );
+        for (name, script) in shims {
+            put(&format!("bin/{name}"), &format!("#!/bin/sh\n{script}\n"));
+        }
+        let (status, out, err) = sh(
+            "mkdir -p bin; chmod -R +x bin scripts; PATH=$PWD/bin:$PATH LIMIT=2 scripts/projects.sh toy",
+        );
+        assert_eq!(status.success(), err.is_empty(), "{err}");
+        // What did not succeed is not taken for done.
+        assert_eq!(status.success(), at("build/results/projects/toy").exists());
+        out + &err
+    }
+
+    #[test]
+    fn bad_input_of_the_script_is_named() {
+        const TOY: &str =
+            "package: toy\nversion: 1\nbuild: true\ntest: sh toy\nfailed: ^FAIL\nbinary: toy\n";
+        let (old, new) = ("echo old", "echo new");
+        let other = TOY.replace("version: 1", "version: 9");
+        let broken = TOY.replace("build: true", "build: false");
+        let listed = ("apt-cache", "echo Version: 9-1");
+        for (project, old, new, shims, says) in [
+            (TOY, old, new, &[][..], "suite as before"),
+            (
+                &other,
+                old,
+                new,
+                &[("apt-cache", "echo Version: 1-1")],
+                "Debian has no source of toy 9",
+            ),
+            (
+                &other,
+                old,
+                new,
+                &[listed, ("apt-get", "exit 1")],
+                "cannot fetch toy=9-1",
+            ),
+            (
+                TOY,
+                "echo other",
+                new,
+                &[],
+                "the patches of toy do not apply to toy 1",
+            ),
+            (
+                TOY,
+                old,
+                "sleep 60",
+                &[],
+                "toy, patched: test did not end in 2 seconds",
+            ),
+            (
+                TOY,
+                old,
+                "echo FAIL it",
+                &[],
+                "the suite is worse with the patch:\nprojects: FAIL it",
+            ),
+            (&broken, old, new, &[], "toy, patched: build failed"),
+            (TOY, old, new, &[("tar", "exit 2")], "is there space left?"),
+        ] {
+            let said = self::says(project, old, new, shims);
+            assert!(said.contains(says), "{said}\ninstead of\n{says}");
+        }
+    }
+
     /// The page has each way of each project, with the answers that the policy means, and was made
     /// with the patches and the ways that are there.
     #[test]
