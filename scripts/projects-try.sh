@@ -17,12 +17,20 @@ set -eu
 project=$1
 i=$2
 limit=${LIMIT-10}
+nl='
+'
 # No letters by chance: error messages have this name, and `ran` in them would count.
 top=${TMPDIR:-/tmp}/ways.$$
-mkdir -m 700 "$top"
+mkdir -m 700 "$top" "$top/0644" "$top/0755"
 trap 'rm -rf "$top"' EXIT
-file=$(sed -n 's/^file: *//p' "$project")
-grep -E '^(refuse|map|open): ' "$project" >"$top/ways"
+file=code
+code=
+while IFS= read -r line; do
+	case $line in
+	"file: "*) file=${line#*: } ;;
+	"code: "*) code=$code${line#*: }$nl ;;
+	esac
+done <"$project"
 
 # start COMMAND: in a process of its own, whose options are a plain shell's.
 start() {
@@ -35,23 +43,31 @@ start() {
 	fi
 }
 
+# The answers with mode 0644, with a space after each.
+plain=
 for mode in 0644 0755; do
 	d=$top/$mode
-	f=$d/${file:-code}
-	mkdir "$d"
-	sed -n 's/^code: *//p' "$project" >"$f"
+	f=$d/$file
+	printf %s "$code" >"$f"
 	chmod "$mode" "$f"
 	export d f i
 	while IFS= read -r line; do
-		rest=${line#*: }
-		[ "$mode" = 0755 ] || printf '%s\t%s\t' "${rest%%: *}" "${line%%: *}"
-		code=0
-		said=$(start "${rest#*: }" 2>&1 </dev/null) || code=$?
-		case $code:$said in
-		124:*) echo late ;;
-		*ran*) echo ran ;;
-		*) echo refused ;;
+		case $line in
+		"refuse: "* | "map: "* | "open: "*) rest=${line#*: } ;;
+		*) continue ;;
 		esac
-	done <"$top/ways" >"$top/said-$mode"
+		status=0
+		said=$(start "${rest#*: }" 2>&1 </dev/null) || status=$?
+		case $status:$said in
+		124:*) answer=late ;;
+		*ran*) answer=ran ;;
+		*) answer=refused ;;
+		esac
+		if [ "$mode" = 0644 ]; then
+			plain="$plain$answer "
+		else
+			printf '%s\t%s\t%s\t%s\n' "${rest%%: *}" "${line%%: *}" "${plain%% *}" "$answer"
+			plain=${plain#* }
+		fi
+	done <"$project"
 done
-paste "$top/said-0644" "$top/said-0755"
