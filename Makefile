@@ -8,8 +8,6 @@ BASE ?= 7.3
 # A git clone of Linux to use instead of Debian's source: it gets work trees of its
 # own below build/ and, from prep, a branch; what is checked out there stays.
 KDIR ?=
-# A kernel's image that make projects boots instead of building one.
-KERNEL ?=
 # A configuration of the kernel for kernel-deb.
 CONFIG ?=
 # Set FORCE=1 to overwrite or remove work that patches/ does not have.
@@ -79,7 +77,7 @@ results: ## put what the verbs left into docs/results.md, docs/demo.svg and brea
 	@$(call lab,results)
 
 projects: ## build and test interpreters that use the flag, attack them; NAMES="dash bash" picks
-	@$(call lab,projects,$(if $(KERNEL),--kernel '$(KERNEL)') $(NAMES))
+	@$(call lab,projects,$(NAMES))
 
 system: ## boot a Debian with five of them under MOUNT and attack it; IMAGE=1 leaves a disk image
 	@scripts/setup.sh deb

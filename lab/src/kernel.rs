@@ -75,19 +75,6 @@ pub(crate) struct Kernel {
 }
 
 impl Kernel {
-    /// An image that somebody else built, for this machine.
-    pub(crate) fn given(image: &Path) -> Result<Self> {
-        let arch = Arch::X86;
-        if !image.is_file() || image.file_name() != Some(arch.image().as_ref()) {
-            bail!("{} is no file {}", image.display(), arch.image());
-        }
-        Ok(Self {
-            dir: image.parent().unwrap_or(Path::new("")).to_owned(),
-            facts: Facts::default(),
-            arch,
-        })
-    }
-
     /// The image to boot.
     pub(crate) fn image(&self) -> PathBuf {
         self.dir.join(self.arch.image())

@@ -126,9 +126,6 @@ enum Verb {
     Projects {
         /// Names of folders in patches/projects; all, without
         names: Vec<String>,
-        /// An image of a kernel of the series to boot instead of building one
-        #[arg(long)]
-        kernel: Option<PathBuf>,
     },
     /// Boot a Debian with patched interpreters under the policy, and attack it
     System {
@@ -214,7 +211,7 @@ fn run(args: &Args) -> Result<bool> {
         Verb::Send => submit::send(&ctx),
         Verb::RangeDiff => submit::range_diff(&ctx).map(|()| true),
         Verb::System { image } => system::run(&ctx, *image),
-        Verb::Projects { names, kernel } => projects::run(&ctx, names, kernel.as_deref()),
+        Verb::Projects { names } => projects::run(&ctx, names),
         Verb::Shell => {
             if !std::io::stdin().is_terminal() {
                 bail!("a shell needs a terminal; `make kselftest` and `make demo` do not");

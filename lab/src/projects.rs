@@ -7,7 +7,7 @@
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
@@ -116,7 +116,7 @@ pub(crate) fn tables(ctx: &Ctx) -> Result<[Table; 2]> {
 }
 
 /// Tests the projects with these names, or all; whether everything was as it should be.
-pub(crate) fn run(ctx: &Ctx, names: &[String], image: Option<&Path>) -> Result<bool> {
+pub(crate) fn run(ctx: &Ctx, names: &[String]) -> Result<bool> {
     let names = match names {
         [] => self::names(ctx)?,
         names => names.to_vec(),
@@ -128,10 +128,7 @@ pub(crate) fn run(ctx: &Ctx, names: &[String], image: Option<&Path>) -> Result<b
             continue;
         }
         if kernel.get().is_none() {
-            let _ = kernel.set(match image {
-                Some(image) => Kernel::given(image)?,
-                None => Session::open(ctx)?.tip_kernel()?.clone(),
-            });
+            let _ = kernel.set(Session::open(ctx)?.tip_kernel()?.clone());
         }
         in_guest(ctx, &mut report, kernel.get().context("no kernel")?, name);
     }
@@ -233,15 +230,16 @@ impl Project {
         let name = &self.name;
         let binary = ctx.build.join("projects").join(name).join("patched");
         let binary = binary.join(&self.binary).to_string_lossy().into_owned();
-        let outcome = Boot::new(
+        let boot = Boot::new(
             ctx,
             kernel,
             &format!("projects {name}"),
             &["./projects-guest.sh", &binary],
-        )
-        .bundle(bundle.path())
-        .cmdline(&["kunit.enable=0"])
-        .limit(LIMIT)
+        );
+        let outcome = Boot {
+            limit: LIMIT,
+            ..boot.bundle(bundle.path())
+        }
         .run()?;
         if outcome.code != 0 {
             bail!(
@@ -440,7 +438,9 @@ mod tests {
     /// What scripts/projects.sh says of a project whose file is this, whose patch makes a line of
     /// `old`, with some programs replaced by scripts.
     fn says(project: &str, old: &str, line: &str, shims: &[(&str, &str)]) -> String {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+            .parent()
+            .unwrap();
         let dir = tempfile::tempdir().unwrap();
         let at = |path: &str| dir.path().join(path);
         let put = |path: &str, text: &str| write_whole(&at(path), text.as_bytes()).unwrap();
@@ -538,7 +538,9 @@ mod tests {
     /// with the patches and the ways that are there.
     #[test]
     fn the_page_is_of_these_patches() {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+            .parent()
+            .unwrap();
         let ctx = crate::ctx::tests::at(root);
         let page = fs::read_to_string(root.join(PAGE)).unwrap();
         let line = |first: &str| {
