@@ -26,8 +26,8 @@ fn read(name: Option<&[u8]>) -> std::result::Result<Vec<u8>, String> {
 /// Lua without C modules, which no library of ours would open.
 fn interpreter() -> Result<Lua> {
     let lua = Lua::new();
-    let read = lua.create_function(|lua, name: Option<mlua::LuaString>| {
-        match read(name.as_ref().map(mlua::LuaString::as_bytes).as_deref()) {
+    let read = lua.create_function(|lua, name: Option<mlua::String>| {
+        match read(name.as_ref().map(mlua::String::as_bytes).as_deref()) {
             Ok(text) => Ok((Some(lua.create_string(text)?), None)),
             Err(message) => Ok((None, Some(message))),
         }
