@@ -19,9 +19,10 @@ nextest_version=0.9.143
 mutants_version=27.1.0
 virtme_version=1.42
 b4_version=0.16.0
-guest_packages="apparmor auditd fapolicyd fatrace ima-evm-utils libapparmor1 libauparse0
-	libimaevm2 libkeyutils1 liblmdb0 libmagic1 libsepol2 libunwind8 libwrap0 openssl
-	secilc strace"
+guest_packages="apparmor auditd btrfs-progs dosfstools erofs-utils exfatprogs f2fs-tools
+	fapolicyd fatrace gfs2-utils ima-evm-utils libapparmor1 libauparse0 libimaevm2 libinih1
+	libkeyutils1 liblmdb0 liblzo2-2 libmagic1 libsepol2 libunwind8 liburcu8 libwrap0 openssl
+	secilc squashfs-tools strace xfsprogs"
 
 fail() {
 	printf 'setup: %s\n' "$@" >&2
@@ -120,7 +121,8 @@ unpack_guest_tools() {
 		cd "$dir.part/root"
 		LD_LIBRARY_PATH=$PWD/usr/lib/x86_64-linux-gnu:$PWD/lib/x86_64-linux-gnu
 		export LD_LIBRARY_PATH
-		ldd sbin/au* sbin/apparmor_parser usr/sbin/fa* usr/bin/evmctl usr/bin/secilc usr/bin/strace 2>/dev/null |
+		ldd sbin/au* sbin/apparmor_parser sbin/mkfs.* usr/sbin/fa* usr/sbin/mkfs.* usr/bin/evmctl \
+			usr/bin/mkfs.* usr/bin/mksquashfs usr/bin/secilc usr/bin/strace 2>/dev/null |
 			grep 'not found' || true
 	)
 	[ -z "$lacking" ] || fail "guest_packages in scripts/setup.sh lacks a library:" "$lacking"

@@ -5,7 +5,7 @@
 //! Each file in lab/breaks is a diff against the kernel with the series. It is
 //! applied, the kernel is built, and KUnit, the guest's selftests and, where the
 //! policy itself is broken, its tests on the host must notice. Those in a directory
-//! below are for another kernel: with all `consumers`, with the policy fixed when it
+//! below are for another kernel: with all `consumers`, also for `filesystems`, with the policy fixed when it
 //! is built (`static`), with the feature `off`; or for the rows of `make verify`, those
 //! of the kernel that all suites use (`proof`) and the one of faults (`debug`). Those in
 //! `userspace` are for a copy of this repository.
@@ -31,6 +31,7 @@ use crate::selftests::{self, Plan};
 use crate::series::touched_paths;
 use crate::session::{Session, once};
 use crate::suites::consumers;
+use crate::suites::filesystems;
 use crate::suites::guest::{not_without_the_flag, sysctl_value};
 use crate::suites::host::POLICY;
 use crate::suites::kunit;
@@ -140,6 +141,7 @@ pub(crate) fn names(ctx: &Ctx) -> Result<Vec<String>> {
 enum Kind {
     Plain,
     Consumers,
+    Filesystems,
     Static,
     Off,
     Proof,
@@ -148,9 +150,10 @@ enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Plain,
         Self::Consumers,
+        Self::Filesystems,
         Self::Static,
         Self::Off,
         Self::Proof,
@@ -163,6 +166,7 @@ impl Kind {
         match self {
             Self::Plain => ("", Variant::PLAIN),
             Self::Consumers => ("consumers", CONSUMERS),
+            Self::Filesystems => ("filesystems", CONSUMERS),
             Self::Static => ("static", STATIC),
             Self::Off => ("off", OFF),
             Self::Proof => ("proof", Variant::PLAIN),
@@ -327,6 +331,17 @@ impl<'a> Subjects<'a> {
                     Plan {
                         first_failure: true,
                         ..Plan::all(&format!("consumers {name}"), bundle)
+                    },
+                ))?,
+            )],
+            Kind::Filesystems => vec![(
+                "filesystems",
+                judge(filesystems::tests(
+                    session,
+                    kernel,
+                    Plan {
+                        first_failure: true,
+                        ..Plan::all(&format!("filesystems {name}"), bundle)
                     },
                 ))?,
             )],

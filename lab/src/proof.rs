@@ -17,6 +17,7 @@ use crate::report::{Check, Report};
 use crate::rows;
 use crate::selftests::{self, Plan};
 use crate::session::Session;
+use crate::suites::filesystems;
 use crate::tap::Verdict;
 use crate::toolchain::Arch;
 use crate::variants::DEBUG;
@@ -61,7 +62,7 @@ enum Make {
 }
 
 /// The rows, in order, by the names under which `make verify` takes them.
-const ROWS: [(&str, Make); 13] = [
+const ROWS: [(&str, Make); 14] = [
     (
         "opens without the flag",
         Make::Series(|session, kernel, extent| {
@@ -97,6 +98,7 @@ const ROWS: [(&str, Make); 13] = [
         FAULTS,
         Make::Debug(|session, kernel| stress::faults(session.ctx, kernel)),
     ),
+    ("filesystems", Make::Other(filesystems::all)),
     ("uml", Make::Other(ports::uml)),
     ("i386", Make::Other(ports::compat)),
     (

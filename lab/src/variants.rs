@@ -60,6 +60,20 @@ pub(crate) const CONSUMERS: Variant = Variant {
     ..Variant::PLAIN
 };
 
+/// The same with the filesystems that take minutes to compile.
+pub(crate) const FILESYSTEMS: Variant = Variant {
+    name: "consumers",
+    fragment: Some("consumers.config"),
+    lines: &[
+        "CONFIG_XFS_FS=y",
+        "CONFIG_XFS_POSIX_ACL=y",
+        "CONFIG_BTRFS_FS=y",
+        "CONFIG_BTRFS_FS_POSIX_ACL=y",
+        "CONFIG_F2FS_FS=y",
+        "CONFIG_GFS2_FS=y",
+    ],
+};
+
 /// A kernel that notices its own mistakes and makes its allocations fail on request.
 pub(crate) const DEBUG: Variant = Variant {
     name: "debug",

@@ -107,7 +107,7 @@ fn wanted(bundle: &Path) -> Result<(Vec<String>, Vec<String>)> {
 }
 
 /// What to say of a consumer whose tests are nowhere.
-fn absent(name: &str) -> String {
+pub(super) fn absent(name: &str) -> String {
     format!("no program is named {name}_test")
 }
 
@@ -180,7 +180,7 @@ fn unmet(kernel: &Kernel, bundle: &Path) -> Result<Vec<String>> {
 }
 
 /// What scripts/setup.sh has unpacked: daemons that nobody wants on the host.
-fn tools(session: &Session<'_>) -> Result<PathBuf> {
+pub(super) fn tools(session: &Session<'_>) -> Result<PathBuf> {
     let dir = session.ctx.build.join("guest-tools");
     if !dir.is_dir() {
         bail!(

@@ -5,6 +5,7 @@
 pub(crate) mod build;
 pub(crate) mod consumers;
 pub(crate) mod demo;
+pub(crate) mod filesystems;
 pub(crate) mod guest;
 pub(crate) mod host;
 pub(crate) mod kunit;
@@ -43,6 +44,8 @@ pub(crate) enum Suite {
     Guest,
     /// What security modules, integrity, fanotify, audit and tracing make of the flag
     Consumers,
+    /// Each filesystem that compiles fast, on disks and by servers, against an oracle
+    Filesystems,
     /// A short form of `make verify`: fuzzers, races and attacks
     Proof,
     /// The library and the command mayexec, with the series, without it, with tracing, and on
@@ -107,6 +110,7 @@ pub(crate) fn run(ctx: &Ctx, wanted: &[Suite]) -> Result<bool> {
             (Suite::Kunit, Ok(session)) => kunit::run(session, &mut report),
             (Suite::Guest, Ok(session)) => guest::run(session, &mut report),
             (Suite::Consumers, Ok(session)) => consumers::run(session, &mut report),
+            (Suite::Filesystems, Ok(session)) => filesystems::run(session, &mut report),
             (Suite::Proof, Ok(session)) => {
                 proof::shortened(session, &mut report);
                 Ok(())

@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * O_MAYEXEC on filesystems of this machine, each made for the test, and on
+ * overlays of them.
+ */
+
+#include "oracle.h"
+
+#include <linux/keyctl.h>
+
+FIXTURE(disk) {};
+
+FIXTURE_VARIANT(disk) {
+	struct view view;
+	const char *option;	/* of the kernel, without CONFIG_ */
+	const char *mkfs;	/* makes "image", of "tree" if it is read-only */
+	const char *options;	/* of the mount */
+	bool read_only;
+	bool cannot_idmap;
+	bool no_layer;		/* of an overlay */
+};
+
+#define OWN_IDS		"uid=60001,gid=60002"	/* USER_ID and OWNER_ID */
+
+#define FAT(_name, _mode, _option, _mkfs, _options)			\
+FIXTURE_VARIANT_ADD(disk, _name##_##_mode) {				\
+	.view = { #_name, _mode, USER_ID, OWNER_ID, .no_acls = true },	\
+	.option = _option,						\
+	.mkfs = _mkfs,							\
+	.options = OWN_IDS "," _options,				\
+	.no_layer = true,						\
+}
+
+FIXTURE_VARIANT_ADD(disk, tmpfs) {
+	.view = { "tmpfs" },
+	.option = "TMPFS",
+};
+
+FIXTURE_VARIANT_ADD(disk, ext4) {
+	.view = { "ext4" },
+	.option = "EXT4_FS",
+	.mkfs = "truncate -s 32M image; mkfs.ext4 -q image",
+};
+
+FAT(vfat, 0644, "VFAT_FS", "truncate -s 8M image; mkfs.vfat image", "fmask=0133");
+FAT(vfat, 0711, "VFAT_FS", "truncate -s 8M image; mkfs.vfat image", "fmask=0066");
+FAT(vfat, 0745, "VFAT_FS", "truncate -s 8M image; mkfs.vfat image", "fmask=0032");
+FAT(exfat, 0645, "EXFAT_FS", "truncate -s 8M image; mkfs.exfat image", "fmask=0132");
+
+FIXTURE_VARIANT_ADD(disk, squashfs) {
+	.view = { "squashfs", .no_acls = true },
+	.option = "SQUASHFS",
+	.mkfs = "mksquashfs tree image -quiet -no-progress",
+	.read_only = true,
+};
+
+FIXTURE_VARIANT_ADD(disk, erofs) {
+	.view = { "erofs" },
+	.option = "EROFS_FS",
+	.mkfs = "mkfs.erofs --quiet image tree",
+	.read_only = true,
+};
+
+FIXTURE_VARIANT_ADD(disk, ecryptfs) {
+	.view = { "ecryptfs" },
+	.option = "ECRYPT_FS",
+	.options = "ecryptfs_sig=0123456789abcdef,ecryptfs_cipher=aes,ecryptfs_key_bytes=16",
+	.cannot_idmap = true,
+};
+
+FIXTURE_VARIANT_ADD(disk, xfs) {
+	.view = { "xfs" },
+	.option = "XFS_FS",
+	.mkfs = "truncate -s 300M image; mkfs.xfs -q image",
+};
+
+FIXTURE_VARIANT_ADD(disk, btrfs) {
+	.view = { "btrfs" },
+	.option = "BTRFS_FS",
+	.mkfs = "truncate -s 128M image; mkfs.btrfs -q image",
+};
+
+FIXTURE_VARIANT_ADD(disk, f2fs) {
+	.view = { "f2fs", .no_acls = true },
+	.option = "F2FS_FS",
+	.mkfs = "truncate -s 64M image; mkfs.f2fs -q image",
+};
+
+FIXTURE_VARIANT_ADD(disk, gfs2) {
+	.view = { "gfs2", .early = true },
+	.option = "GFS2_FS",
+	.mkfs = "truncate -s 64M image; mkfs.gfs2 -O -q -p lock_nolock -j 1 -J 8 image",
+	.options = "acl",
+	.cannot_idmap = true,
+};
+
+/* What mount.ecryptfs adds to the user's keys: struct ecryptfs_auth_tok, of a password. */
+static void add_key_of_ecryptfs(struct __test_metadata *_metadata)
+{
+	unsigned char token[740] = {
+		4, 0,			/* version 0.4 */
+	};
+	const int session_key = 8, password = session_key + 12 + 512 + 64 + 32;
+
+	token[password + 12] = 16;	/* the size of the key-encryption key */
+	token[password + 16] = 2;	/* which is set */
+	memset(token + password + 20, 1, 16);
+	memcpy(token + password + 84, "0123456789abcdef", 16);
+	ASSERT_LT(0, syscall(__NR_add_key, "user", "0123456789abcdef", token,
+			     sizeof(token), KEY_SPEC_USER_KEYRING));
+	/* The mount looks for it in what the session has. */
+	syscall(__NR_keyctl, KEYCTL_LINK, KEY_SPEC_USER_KEYRING,
+		KEY_SPEC_SESSION_KEYRING);
+}
+
+static void make_disk(struct __test_metadata *_metadata,
+		      const FIXTURE_VARIANT(disk) *variant)
+{
+	const char *type = variant->view.name;
+	char command[512];
+
+	ASSERT_EQ(0, mkdir("disk", 0755));
+	if (variant->read_only) {
+		ASSERT_EQ(0, mkdir("tree", 0755));
+		make_subjects(_metadata, &variant->view, "tree");
+	}
+	if (!variant->mkfs) {
+		ASSERT_EQ(0, mkdir("lower", 0755));
+		if (strcmp(type, "ecryptfs") == 0)
+			add_key_of_ecryptfs(_metadata);
+		ASSERT_EQ(0, sys_mount("lower", "disk", type, 0,
+				       variant->options)) {
+			TH_LOG("%s: %s", type, strerror(errno));
+		}
+	} else {
+		snprintf(command, sizeof(command),
+			 "{ %s; } >log 2>&1 </dev/null && mount -i -t %s -o loop,%s image disk >>log 2>&1",
+			 variant->mkfs, type, variant->options ?: "defaults");
+		ASSERT_EQ(0, system(command)) {
+			system("cat log");
+		}
+	}
+	if (!variant->read_only) {
+		ASSERT_EQ(0, chmod("disk", 0755));
+		make_subjects(_metadata, &variant->view, "disk");
+	}
+}
+
+static bool knows_filesystem(const char *name)
+{
+	char line[64], known[64];
+	FILE *list = fopen("/proc/filesystems", "re");
+	bool found = false;
+
+	while (list && fgets(line, sizeof(line), list)) {
+		if (sscanf(line, "nodev %63s", known) == 1 ||
+		    sscanf(line, " %63s", known) == 1)
+			found |= strcmp(known, name) == 0;
+	}
+	if (list)
+		fclose(list);
+	return found;
+}
+
+FIXTURE_SETUP(disk)
+{
+	if (!setup_test(_metadata))
+		return;
+	if (!knows_filesystem(variant->view.name))
+		SKIP(return, "needs CONFIG_%s", variant->option);
+	make_disk(_metadata, variant);
+}
+
+FIXTURE_TEARDOWN_PARENT(disk)
+{
+	teardown_test(_metadata);
+}
+
+TEST_F_TIMEOUT(disk, answers_as_the_oracle, PATIENCE)
+{
+	compare_mount(_metadata, &variant->view, "disk");
+	end_compare(_metadata, &variant->view);
+	/* A file that is still open would keep it. */
+	EXPECT_EQ(0, try_umount("disk"));
+}
+
+TEST_F_TIMEOUT(disk, asks_through_the_idmap, PATIENCE)
+{
+	struct view view = variant->view;
+	int err;
+
+	view.idmapped = true;
+	err = make_idmapped(_metadata, "disk", "idmapped", OWNER_ID, USER_ID);
+	ASSERT_EQ(variant->cannot_idmap ? -EINVAL : 0, err);
+	if (err)
+		return;
+	/* Only the owners differ. */
+	compare(_metadata, &view, "idmapped", false);
+	end_compare(_metadata, &view);
+	EXPECT_EQ(0, try_umount("idmapped"));
+}
+
+TEST_F_TIMEOUT(disk, tells_of_a_refusal_what_it_must, PATIENCE)
+{
+	if (!variant->read_only && !variant->view.mode) {
+		make_file(_metadata, "disk/not-cached", 0644);
+		sync();
+		ASSERT_EQ(0, write_string("/proc/sys/vm/drop_caches", "2"));
+		tell_nothing(_metadata, &variant->view, "disk");
+	}
+}
+
+/* Returns false if the disk cannot be a layer, as it should. */
+static bool mount_overlay(struct __test_metadata *_metadata, bool can,
+			  __u64 capabilities)
+{
+	ASSERT_EQ(0, mkdir("empty", 0755));
+	ASSERT_EQ(0, mkdir("overlay", 0755));
+	if (in_child_as(_metadata, CALLER_ROOT)) {
+		set_capabilities(_metadata, capabilities, capabilities);
+		EXPECT_EQ(can ? 0 : -EINVAL,
+			  sys_result(sys_mount("mayexec", "overlay", "overlay",
+					       0, "lowerdir=disk:empty")));
+		_exit(_metadata->exit_code);
+	}
+	return can;
+}
+
+TEST_F_TIMEOUT(disk, answers_on_an_overlay, PATIENCE)
+{
+	const struct view *view = &variant->view;
+
+	if (!mount_overlay(_metadata, !variant->no_layer, -1))
+		return;
+	compare_mount(_metadata, view, "overlay");
+	end_compare(_metadata, view);
+	EXPECT_EQ(0, try_umount("overlay"));
+	EXPECT_EQ(0, try_umount("disk"));
+}
+
+/* The rights of its mounter count, too, on the file in the layer. */
+TEST_F_TIMEOUT(disk, needs_the_rights_of_the_mounter, PATIENCE)
+{
+	struct view view = variant->view;
+
+	if (!mount_overlay(_metadata, !variant->no_layer, 1 << CAP_SYS_ADMIN))
+		return;
+	view.mounter_nocap = true;
+	compare(_metadata, &view, "overlay", false);
+	end_compare(_metadata, &view);
+	EXPECT_EQ(0, try_umount("overlay"));
+}
+
+TEST_HARNESS_MAIN

@@ -1,0 +1,332 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * O_MAYEXEC on NFS. The server is the kernel's, on the same machine; this
+ * program stands in for its daemons.
+ */
+
+#include "oracle.h"
+
+#include <arpa/inet.h>
+#include <glob.h>
+#include <linux/nfs_mount.h>
+#include <linux/nfsd/export.h>
+#include <net/if.h>
+#include <sys/ioctl.h>
+#include <sys/un.h>
+
+#define RPC		"/proc/net/rpc/"
+#define NFSD		"/proc/fs/nfsd/"
+#define FOR_EVER	"2147483647"
+#define CLIENT		"mayexec"	/* what the server calls 127.0.0.1 */
+#define EXPORT		"/tmp/export"
+#define NO_FLAGS	(NFSEXP_NOSUBTREECHECK | NFSEXP_FSID)
+
+static void set_lo_up(struct __test_metadata *_metadata)
+{
+	struct ifreq request = { .ifr_name = "lo" };
+	int sock = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	ASSERT_LE(0, sock);
+	ASSERT_EQ(0, ioctl(sock, SIOCGIFFLAGS, &request));
+	request.ifr_flags |= IFF_UP;
+	ASSERT_EQ(0, ioctl(sock, SIOCSIFFLAGS, &request));
+	close(sock);
+}
+
+/*
+ * The server registers with rpcbind(8), which nobody here asks. Every call is
+ * answered by "yes".
+ */
+static void bind_anything(int sock)
+{
+	__u32 call[512], len;
+	__u32 yes[] = { htonl(0x80000000 | 24), 0, htonl(1), 0, 0, 0, 0, htonl(1) };
+
+	yes[0] = htonl(0x80000000 | (sizeof(yes) - 4));
+	while (read(sock, &len, sizeof(len)) == sizeof(len)) {
+		len = ntohl(len) & 0x7fffffff;
+		if (len > sizeof(call) ||
+		    recv(sock, call, len, MSG_WAITALL) != (ssize_t)len)
+			break;
+		yes[1] = call[0];
+		if (write(sock, yes, sizeof(yes)) < 0)
+			break;
+	}
+}
+
+static pid_t start_rpcbind(struct __test_metadata *_metadata)
+{
+	struct sockaddr_un address = {
+		.sun_family = AF_UNIX,
+		.sun_path = "/run/rpcbind.sock",
+	};
+	int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	pid_t pid;
+
+	unlink(address.sun_path);
+	ASSERT_EQ(0, bind(listener, (void *)&address, sizeof(address)));
+	ASSERT_EQ(0, listen(listener, 8));
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		signal(SIGCHLD, SIG_IGN);
+		for (;;) {
+			const int sock = accept(listener, NULL, NULL);
+
+			if (!fork()) {
+				prctl(PR_SET_PDEATHSIG, SIGKILL);
+				bind_anything(sock);
+				_exit(0);
+			}
+			close(sock);
+		}
+	}
+	close(listener);
+	return pid;
+}
+
+/* What mountd(8) would tell the kernel when it asks. */
+static void export(struct __test_metadata *_metadata, int flags)
+{
+	char line[128];
+
+	ASSERT_EQ(0, write_string(RPC "auth.unix.ip/channel",
+				  "nfsd 127.0.0.1 " FOR_EVER " " CLIENT "\n"));
+	snprintf(line, sizeof(line), CLIENT " " EXPORT " " FOR_EVER " %d %d %d 0\n",
+		 NO_FLAGS | flags, NOBODY_ID, NOBODY_ID);
+	ASSERT_EQ(0, write_string(RPC "nfsd.export/channel", line));
+	ASSERT_EQ(0, write_string(RPC "nfsd.fh/channel",
+				  CLIENT " 1 \\x00000000 " FOR_EVER " " EXPORT "\n"));
+}
+
+FIXTURE(nfs) {
+	pid_t rpcbind;
+};
+
+FIXTURE_VARIANT(nfs) {
+	struct view view;
+	const char *version;
+	int flags;		/* of the export */
+};
+
+FIXTURE_VARIANT_ADD(nfs, v4_2) {
+	.view = { "NFS 4.2", .server = true, .no_leases = true,
+		  .early = true },
+	.version = "4.2",
+};
+
+FIXTURE_VARIANT_ADD(nfs, v4_0) {
+	.view = { "NFS 4.0", .server = true, .no_leases = true,
+		  .early = true },
+	.version = "4.0",
+};
+
+FIXTURE_VARIANT_ADD(nfs, v3) {
+	.view = { "NFS 3", .server = true, .no_leases = true },
+	.version = "3",
+};
+
+FIXTURE_VARIANT_ADD(nfs, v4_2_root_squash) {
+	.view = { "NFS 4.2, root_squash", .squash = true, .no_leases = true,
+		  .early = true },
+	.version = "4.2",
+	.flags = NFSEXP_ROOTSQUASH,
+};
+
+FIXTURE_VARIANT_ADD(nfs, v3_root_squash) {
+	.view = { "NFS 3, root_squash", .squash = true, .no_leases = true },
+	.version = "3",
+	.flags = NFSEXP_ROOTSQUASH,
+};
+
+/* Without mountd(8), the root's handle comes from the server's own file. */
+static int mount_v3(void)
+{
+	struct nfs_mount_data data = {
+		.version = NFS_MOUNT_VERSION,
+		.flags = NFS_MOUNT_VER3 | NFS_MOUNT_TCP | NFS_MOUNT_NONLM |
+			 NFS_MOUNT_UNSHARED,
+		.addr = {
+			.sin_family = AF_INET,
+			.sin_port = htons(2049),
+			.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+		},
+		.hostname = "127.0.0.1",
+	};
+	const char ask[] = CLIENT " " EXPORT " 64\n";
+	char handle[256] = "";
+	int fd = open(NFSD "filehandle", O_RDWR | O_CLOEXEC);
+	unsigned int byte;
+
+	if (write(fd, ask, strlen(ask)) < 0 || read(fd, handle, sizeof(handle) - 1) < 0)
+		return -errno;
+	close(fd);
+	/* \x and hexadecimal digits */
+	for (char *digits = handle + 2; sscanf(digits, "%2x", &byte) == 1; digits += 2)
+		data.root.data[data.root.size++] = byte;
+	return sys_result(sys_mount("127.0.0.1:/", "nfs", "nfs", 0, (void *)&data));
+}
+
+FIXTURE_SETUP(nfs)
+{
+	char options[128];
+
+	if (!setup_test(_metadata))
+		return;
+	set_lo_up(_metadata);
+	if (sys_mount("nfsd", "/proc/fs/nfsd", "nfsd", 0, NULL))
+		SKIP(return, "needs CONFIG_NFSD");
+	ASSERT_EQ(0, mkdir(EXPORT, 0755));
+	ASSERT_EQ(0, system("truncate -s 32M image && mkfs.ext4 -q image && mount -i -o loop image " EXPORT));
+	make_subjects(_metadata, &variant->view, EXPORT);
+	self->rpcbind = start_rpcbind(_metadata);
+	export(_metadata, variant->flags);
+	ASSERT_EQ(0, write_string(NFSD "nfsv4gracetime", "10"));
+	ASSERT_EQ(0, write_string(NFSD "portlist", "tcp 2049"));
+	ASSERT_EQ(0, write_string(NFSD "threads", "4"));
+	write_string(NFSD "v4_end_grace", "Y");
+	ASSERT_EQ(0, mkdir("nfs", 0755));
+	if (variant->version[0] == '3') {
+		ASSERT_EQ(0, mount_v3()) {
+			TH_LOG("NFS 3: %s", strerror(errno));
+		}
+		return;
+	}
+	snprintf(options, sizeof(options),
+		 "vers=%s,addr=127.0.0.1,clientaddr=127.0.0.1,nosharecache",
+		 variant->version);
+	ASSERT_EQ(0, sys_mount("127.0.0.1:/", "nfs", "nfs4", 0, options)) {
+		TH_LOG("NFS %s: %s", variant->version, strerror(errno));
+	}
+}
+
+FIXTURE_TEARDOWN(nfs)
+{
+	while (!try_umount("nfs"))
+		;
+	write_string(NFSD "threads", "0");
+	write_string(RPC "nfsd.fh/flush", FOR_EVER);
+	write_string(RPC "nfsd.export/flush", FOR_EVER);
+	if (self->rpcbind > 0) {
+		kill(self->rpcbind, SIGKILL);
+		waitpid(self->rpcbind, NULL, 0);
+	}
+	teardown_test(_metadata);
+}
+
+TEST_F_TIMEOUT(nfs, answers_as_the_oracle, PATIENCE)
+{
+	compare_mount(_metadata, &variant->view, "nfs");
+	end_compare(_metadata, &variant->view);
+	EXPECT_EQ(0, try_umount("nfs"));
+}
+
+/* The layer is asked by its server for the mounter, the overlay's inode for the caller. */
+TEST_F_TIMEOUT(nfs, answers_on_an_overlay, PATIENCE)
+{
+	const struct view view = {
+		.name = variant->view.name,
+		.no_acls = true,
+		.mounter_squash = variant->view.squash,
+		.no_leases = true,
+	};
+
+	ASSERT_EQ(0, mkdir("empty", 0755));
+	ASSERT_EQ(0, mkdir("overlay", 0755));
+	ASSERT_EQ(0, sys_mount("mayexec", "overlay", "overlay", 0,
+			       "lowerdir=nfs:empty"));
+	compare_mount(_metadata, &view, "overlay");
+	end_compare(_metadata, &view);
+	EXPECT_EQ(0, try_umount("overlay"));
+	EXPECT_EQ(0, try_umount("nfs"));
+}
+
+TEST_F_TIMEOUT(nfs, tells_of_a_refusal_what_it_must, PATIENCE)
+{
+	make_file(_metadata, EXPORT "/not-cached", 0644);
+	tell_nothing(_metadata, &variant->view, "nfs");
+}
+
+/* Another machine, or the server itself, takes the right away and gives it back. */
+TEST_F_TIMEOUT(nfs, heeds_what_changes_on_the_server, PATIENCE)
+{
+	if (!set_policy(_metadata, ENFORCE_FILE))
+		SKIP(return, NEEDS_SYSCTL);
+	make_file(_metadata, EXPORT "/changes", 0644);
+	for (int i = 0; i < 3; i++) {
+		EXPECT_EQ(-EACCES, try_open("nfs/changes", O_MAYEXEC));
+		EXPECT_EQ(0, try_open("nfs/changes", 0));
+		ASSERT_EQ(0, chmod(EXPORT "/changes", 0755));
+		EXPECT_EQ(0, try_open("nfs/changes", O_MAYEXEC));
+		ASSERT_EQ(0, chmod(EXPORT "/changes", 0644));
+	}
+}
+
+/* How many states of the kind @type the server keeps for its clients. */
+static int count_states(const char *type)
+{
+	char line[512];
+	int count = 0;
+	glob_t clients;
+
+	if (glob(NFSD "clients/*/states", 0, NULL, &clients))
+		return 0;
+	for (size_t i = 0; i < clients.gl_pathc; i++) {
+		FILE *states = fopen(clients.gl_pathv[i], "re");
+
+		while (states && fgets(line, sizeof(line), states))
+			count += !!strstr(line, type);
+		if (states)
+			fclose(states);
+	}
+	globfree(&clients);
+	return count;
+}
+
+/* Closing takes its time. */
+static int count_open(void)
+{
+	for (int i = 0; i < 100 && count_states("type: open"); i++)
+		usleep(20000);
+	return count_states("type: open");
+}
+
+/* A refusal closes the file. A delegation that came with the open stays, as after a close. */
+TEST_F_TIMEOUT(nfs, leaves_what_a_close_leaves, PATIENCE)
+{
+	int open_refused, deleg_refused, open_closed, deleg_closed;
+
+	if (!set_policy(_metadata, ENFORCE_FILE))
+		SKIP(return, NEEDS_SYSCTL);
+	for (int leases = 1; leases >= 0; leases--) {
+		char refused[] = "nfs/refused0", closed[] = "nfs/closed0";
+		char name[64];
+
+		refused[11] += leases;
+		closed[10] += leases;
+		ASSERT_EQ(0, write_string("/proc/sys/fs/leases-enable",
+					  leases ? "1" : "0"));
+		for (const char *const *path = (const char *const []){
+			refused, closed, NULL }; *path; path++) {
+			snprintf(name, sizeof(name), EXPORT "/%s", *path + 4);
+			make_file(_metadata, name, 0644);
+		}
+		EXPECT_EQ(-EACCES, try_open(refused, O_MAYEXEC));
+		open_refused = count_open();
+		deleg_refused = count_states("type: deleg");
+		EXPECT_EQ(0, try_open(closed, 0));
+		open_closed = count_open() - open_refused;
+		deleg_closed = count_states("type: deleg") - deleg_refused;
+		TH_LOG("%s, leases %d: a refusal leaves %d opens and %d delegations, a close %d and %d",
+		       variant->view.name, leases, open_refused, deleg_refused,
+		       open_closed, deleg_closed);
+		EXPECT_EQ(open_closed, open_refused);
+		EXPECT_EQ(deleg_closed, deleg_refused);
+		if (!leases)
+			EXPECT_EQ(0, open_refused);
+	}
+	write_string("/proc/sys/fs/leases-enable", "1");
+}
+
+TEST_HARNESS_MAIN

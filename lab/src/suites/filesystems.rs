@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The flag on filesystems, local and remote ones, against an oracle: each filesystem is made,
+//! exported or served in one guest.
+
+use std::fs;
+
+use anyhow::{Context, Result};
+
+use super::consumers;
+use crate::kernel::{self, Kernel};
+use crate::report::{Check, Report};
+use crate::selftests::{self, Plan};
+use crate::session::Session;
+use crate::tap::{Case, Run, Verdict};
+use crate::variants::FILESYSTEMS;
+
+/// The programs, without the `_test` at their ends.
+const NAMES: [&str; 3] = ["disks", "fuse", "servers"];
+
+/// How the reason of a skip begins that a kernel without the filesystem gives.
+const NEEDS: &str = "needs CONFIG_";
+
+/// Runs the tests, otherwise as planned.
+pub(crate) fn tests(session: &Session<'_>, kernel: &Kernel, plan: Plan<'_>) -> Result<Run> {
+    let own = selftests::own(plan.bundle)?;
+    let mut only = Vec::new();
+    for name in NAMES {
+        let program = selftests::program_of(&own, name);
+        only.push(program.with_context(|| consumers::absent(name))?.clone());
+    }
+    let plan = Plan {
+        only: &only,
+        tools: Some(&consumers::tools(session)?),
+        ..plan
+    };
+    selftests::run(session.ctx, kernel, plan)
+}
+
+/// Runs the tests on the kernel of the suite consumers. A filesystem may be missing only if
+/// that kernel leaves it to `make verify`.
+pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
+    let kernel = consumers::kernel(session)?;
+    let bundle = session.selftests()?;
+    let run = tests(session, &kernel, Plan::all("filesystems", &bundle))?;
+    report.run("", "on filesystems", &run);
+    let config = fs::read_to_string(kernel.dir.join("config"))?;
+    let missing = missing(&run.cases, &config);
+    report.check(
+        "no filesystem of the kernel is missing",
+        &missing,
+        Some(&run.log),
+    );
+    Ok(())
+}
+
+/// Runs the tests on a kernel with every filesystem that they know, of which none may be missing.
+pub(crate) fn all(session: &Session<'_>) -> Result<Check> {
+    let kernel = session.kernel("the kernel with all filesystems", session.tip(), &FILESYSTEMS)?;
+    let bundle = session.selftests()?;
+    let run = tests(session, &kernel, Plan::all("all filesystems", &bundle))?;
+    let mut check = Check::new("the flag answers on every filesystem as the oracle does");
+    let tried = format!(
+        "{}, {} comparisons",
+        run.counted(),
+        comparisons(&fs::read_to_string(&run.log)?)
+    );
+    check.also(&tried, run.problems(&[Verdict::Pass]), &run.log);
+    Ok(check)
+}
+
+/// The cases that skipped although the kernel's configuration has what they need.
+fn missing(cases: &[Case], config: &str) -> Vec<String> {
+    let excused = |case: &Case| {
+        let option = case.detail.strip_prefix(NEEDS);
+        let name = option.and_then(|rest| rest.split_whitespace().next());
+        name.is_some_and(|name| !kernel::unmet(&format!("CONFIG_{name}=y"), config).is_empty())
+    };
+    let skipped = |case: &&Case| case.verdict == Verdict::Skip && !excused(case);
+    cases
+        .iter()
+        .filter(skipped)
+        .map(|case| format!("{}: {}", case.full_name(), case.detail))
+        .collect()
+}
+
+/// The sum of the comparisons that the tests say they made.
+fn comparisons(output: &str) -> usize {
+    let count = |line: &str| {
+        let before = line.strip_suffix(" comparisons")?;
+        before.rsplit(' ').next()?.parse::<usize>().ok()
+    };
+    output.lines().filter_map(count).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tap::tests::case;
+
+    #[test]
+    fn only_what_the_kernel_lacks_may_skip() {
+        let skipped = |detail: &str| Case {
+            detail: detail.to_owned(),
+            ..case("disks", "a", Verdict::Skip)
+        };
+        let cases = [
+            skipped("needs CONFIG_XFS_FS"),
+            skipped("needs CONFIG_EXT4_FS"),
+            skipped("needs mkfs.xfs"),
+        ];
+        let missing = missing(&cases, "CONFIG_EXT4_FS=y\n# CONFIG_XFS_FS is not set\n");
+        assert_eq!(
+            missing,
+            ["disks a: needs CONFIG_EXT4_FS", "disks a: needs mkfs.xfs"]
+        );
+    }
+
+    #[test]
+    fn comparisons_are_counted() {
+        let output = "# # disks_test.c:9:a:ext4: 12 comparisons\nok 1 x\n# # b: 30 comparisons\n";
+        assert_eq!(comparisons(output), 42);
+    }
+}
