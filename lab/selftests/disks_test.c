@@ -94,7 +94,7 @@ FIXTURE_VARIANT_ADD(disk, gfs2) {
 	.cannot_idmap = true,
 };
 
-/* What mount.ecryptfs adds to the user's keys: struct ecryptfs_auth_tok, of a password. */
+/* What mount.ecryptfs adds to the keys: struct ecryptfs_auth_tok, of a password. */
 static void add_key_of_ecryptfs(struct __test_metadata *_metadata)
 {
 	unsigned char token[740] = {
@@ -106,11 +106,9 @@ static void add_key_of_ecryptfs(struct __test_metadata *_metadata)
 	token[password + 16] = 2;	/* which is set */
 	memset(token + password + 20, 1, 16);
 	memcpy(token + password + 84, "0123456789abcdef", 16);
+	ASSERT_LT(0, syscall(__NR_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL));
 	ASSERT_LT(0, syscall(__NR_add_key, "user", "0123456789abcdef", token,
-			     sizeof(token), KEY_SPEC_USER_KEYRING));
-	/* The mount looks for it in what the session has. */
-	syscall(__NR_keyctl, KEYCTL_LINK, KEY_SPEC_USER_KEYRING,
-		KEY_SPEC_SESSION_KEYRING);
+			     sizeof(token), KEY_SPEC_SESSION_KEYRING));
 }
 
 static void make_disk(struct __test_metadata *_metadata,

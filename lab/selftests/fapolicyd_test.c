@@ -242,4 +242,25 @@ TEST_F_TIMEOUT(fapolicyd, lets_waiting_opens_pass_when_it_dies, PATIENCE)
 	EXPECT_EQ(0, status);
 }
 
+/* A daemon that is slow decides as one that is not. */
+TEST_F_TIMEOUT(fapolicyd, decides_late_when_it_is_slow, PATIENCE)
+{
+	pid_t denied, allowed;
+	int status;
+
+	if (!set_policy(_metadata, ENFORCE_FILE))
+		SKIP(return, NEEDS_SYSCTL);
+	ASSERT_EQ(0, kill(self->daemon, SIGSTOP));
+	denied = open_and_wait(_metadata, CODE);
+	allowed = open_and_wait(_metadata, FREE);
+	sleep(2);
+	EXPECT_EQ(0, waitpid(denied, &status, WNOHANG));
+	EXPECT_EQ(0, waitpid(allowed, &status, WNOHANG));
+	ASSERT_EQ(0, kill(self->daemon, SIGCONT));
+	ASSERT_EQ(denied, waitpid(denied, &status, 0));
+	EXPECT_EQ(EPERM, WEXITSTATUS(status));
+	ASSERT_EQ(allowed, waitpid(allowed, &status, 0));
+	EXPECT_EQ(0, status);
+}
+
 TEST_HARNESS_MAIN

@@ -40,9 +40,9 @@ static void set_lo_up(struct __test_metadata *_metadata)
 static void bind_anything(int sock)
 {
 	__u32 call[512], len;
-	__u32 yes[] = { htonl(0x80000000 | 24), 0, htonl(1), 0, 0, 0, 0, htonl(1) };
+	/* The length, the call's number, "reply", "accepted", ..., "success", true */
+	__u32 yes[8] = { htonl(0x80000000 | 28), 0, htonl(1), 0, 0, 0, 0, htonl(1) };
 
-	yes[0] = htonl(0x80000000 | (sizeof(yes) - 4));
 	while (read(sock, &len, sizeof(len)) == sizeof(len)) {
 		len = ntohl(len) & 0x7fffffff;
 		if (len > sizeof(call) ||
@@ -152,6 +152,11 @@ static int mount_v3(void)
 			.sin_port = htons(2049),
 			.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
 		},
+		/* The defaults of mount.nfs(8) */
+		.acregmin = 3,
+		.acregmax = 60,
+		.acdirmin = 30,
+		.acdirmax = 60,
 		.hostname = "127.0.0.1",
 	};
 	const char ask[] = CLIENT " " EXPORT " 64\n";
@@ -229,6 +234,7 @@ TEST_F_TIMEOUT(nfs, answers_on_an_overlay, PATIENCE)
 		.name = variant->view.name,
 		.no_acls = true,
 		.mounter_squash = variant->view.squash,
+		.mounter_by_open = variant->view.early,
 		.no_leases = true,
 	};
 
@@ -284,47 +290,54 @@ static int count_states(const char *type)
 	return count;
 }
 
-/* Closing takes its time. */
-static int count_open(void)
+struct states {
+	int opens, delegations;
+};
+
+/* What one open of the file @name leaves on the server when it is closed or refused. */
+static struct states left_by(struct __test_metadata *_metadata, const char *name,
+			     __u64 flag, int result)
 {
-	for (int i = 0; i < 100 && count_states("type: open"); i++)
+	const struct states before = {
+		count_states("type: open"), count_states("type: deleg"),
+	};
+	char path[64];
+
+	snprintf(path, sizeof(path), EXPORT "/%s", name);
+	make_file(_metadata, path, 0644);
+	snprintf(path, sizeof(path), "nfs/%s", name);
+	EXPECT_EQ(result, try_open(path, flag));
+	/* Closing takes its time. */
+	for (int i = 0; i < 50 && count_states("type: open") > before.opens; i++)
 		usleep(20000);
-	return count_states("type: open");
+	return (struct states){
+		count_states("type: open") - before.opens,
+		count_states("type: deleg") - before.delegations,
+	};
 }
 
 /* A refusal closes the file. A delegation that came with the open stays, as after a close. */
 TEST_F_TIMEOUT(nfs, leaves_what_a_close_leaves, PATIENCE)
 {
-	int open_refused, deleg_refused, open_closed, deleg_closed;
-
 	if (!set_policy(_metadata, ENFORCE_FILE))
 		SKIP(return, NEEDS_SYSCTL);
-	for (int leases = 1; leases >= 0; leases--) {
-		char refused[] = "nfs/refused0", closed[] = "nfs/closed0";
-		char name[64];
+	for (int delegate = 1; delegate >= 0; delegate--) {
+		struct states refused, closed;
 
-		refused[11] += leases;
-		closed[10] += leases;
 		ASSERT_EQ(0, write_string("/proc/sys/fs/leases-enable",
-					  leases ? "1" : "0"));
-		for (const char *const *path = (const char *const []){
-			refused, closed, NULL }; *path; path++) {
-			snprintf(name, sizeof(name), EXPORT "/%s", *path + 4);
-			make_file(_metadata, name, 0644);
+					  delegate ? "1" : "0"));
+		refused = left_by(_metadata, delegate ? "refused" : "refused-0",
+				  O_MAYEXEC, -EACCES);
+		closed = left_by(_metadata, delegate ? "closed" : "closed-0", 0, 0);
+		TH_LOG("%s, delegate %d: a refusal leaves %d opens and %d delegations, a close %d and %d",
+		       variant->view.name, delegate, refused.opens,
+		       refused.delegations, closed.opens, closed.delegations);
+		EXPECT_EQ(closed.opens, refused.opens);
+		EXPECT_EQ(closed.delegations, refused.delegations);
+		if (!delegate) {
+			EXPECT_EQ(0, refused.opens);
+			EXPECT_EQ(0, refused.delegations);
 		}
-		EXPECT_EQ(-EACCES, try_open(refused, O_MAYEXEC));
-		open_refused = count_open();
-		deleg_refused = count_states("type: deleg");
-		EXPECT_EQ(0, try_open(closed, 0));
-		open_closed = count_open() - open_refused;
-		deleg_closed = count_states("type: deleg") - deleg_refused;
-		TH_LOG("%s, leases %d: a refusal leaves %d opens and %d delegations, a close %d and %d",
-		       variant->view.name, leases, open_refused, deleg_refused,
-		       open_closed, deleg_closed);
-		EXPECT_EQ(open_closed, open_refused);
-		EXPECT_EQ(deleg_closed, deleg_refused);
-		if (!leases)
-			EXPECT_EQ(0, open_refused);
 	}
 	write_string("/proc/sys/fs/leases-enable", "1");
 }

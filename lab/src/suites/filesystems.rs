@@ -56,7 +56,11 @@ pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
 
 /// Runs the tests on a kernel with every filesystem that they know, of which none may be missing.
 pub(crate) fn all(session: &Session<'_>) -> Result<Check> {
-    let kernel = session.kernel("the kernel with all filesystems", session.tip(), &FILESYSTEMS)?;
+    let kernel = session.kernel(
+        "the kernel with all filesystems",
+        session.tip(),
+        &FILESYSTEMS,
+    )?;
     let bundle = session.selftests()?;
     let run = tests(session, &kernel, Plan::all("all filesystems", &bundle))?;
     let mut check = Check::new("the flag answers on every filesystem as the oracle does");
