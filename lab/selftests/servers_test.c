@@ -111,31 +111,31 @@ FIXTURE_VARIANT(nfs) {
 };
 
 FIXTURE_VARIANT_ADD(nfs, v4_2) {
-	.view = { "NFS 4.2", .server = true, .no_leases = true,
+	.view = { "NFS 4.2", .server = true, .remote = true,
 		  .early = true },
 	.version = "4.2",
 };
 
 FIXTURE_VARIANT_ADD(nfs, v4_0) {
-	.view = { "NFS 4.0", .server = true, .no_leases = true,
+	.view = { "NFS 4.0", .server = true, .remote = true,
 		  .early = true },
 	.version = "4.0",
 };
 
 FIXTURE_VARIANT_ADD(nfs, v3) {
-	.view = { "NFS 3", .server = true, .no_leases = true },
+	.view = { "NFS 3", .server = true, .remote = true },
 	.version = "3",
 };
 
 FIXTURE_VARIANT_ADD(nfs, v4_2_root_squash) {
-	.view = { "NFS 4.2, root_squash", .squash = true, .no_leases = true,
+	.view = { "NFS 4.2, root_squash", .squash = true, .remote = true,
 		  .early = true },
 	.version = "4.2",
 	.flags = NFSEXP_ROOTSQUASH,
 };
 
 FIXTURE_VARIANT_ADD(nfs, v3_root_squash) {
-	.view = { "NFS 3, root_squash", .squash = true, .no_leases = true },
+	.view = { "NFS 3, root_squash", .squash = true, .remote = true },
 	.version = "3",
 	.flags = NFSEXP_ROOTSQUASH,
 };
@@ -235,7 +235,7 @@ TEST_F_TIMEOUT(nfs, answers_on_an_overlay, PATIENCE)
 		.no_acls = true,
 		.mounter_squash = variant->view.squash,
 		.mounter_by_open = variant->view.early,
-		.no_leases = true,
+		.remote = true,
 	};
 
 	ASSERT_EQ(0, mkdir("empty", 0755));
