@@ -35,7 +35,7 @@ struct view {
 	mode_t mode;		/* all files have it, if it is not 0, */
 	int uid, gid;		/* and these owners */
 	bool no_acls;
-	bool any_x;		/* any execute bit is everybody's, and the read bits are not asked */
+	bool any_x;		/* everybody may read, and execute by any execute bit */
 	bool server;		/* root has its capabilities on the server */
 	bool squash;		/* root is nobody on the server */
 	bool remote;		/* slow, and without leases */
@@ -43,7 +43,7 @@ struct view {
 	bool idmapped;		/* OWNER_ID is USER_ID, nobody else is somebody */
 	bool mounter_squash;	/* an overlay, whose mounter is nobody on the server */
 	bool mounter_nocap;	/* an overlay, whose mounter is root without capabilities */
-	bool mounter_by_open;	/* an overlay, whose layer asks the mounter for what it opens for */
+	bool mounter_by_open;	/* an overlay: to execute, its mounter need not read */
 };
 
 static struct subject subjects[MAX_SUBJECTS];
@@ -206,7 +206,7 @@ static inline void compare_file(struct __test_metadata *_metadata,
 	int fd, first;
 
 	snprintf(path, sizeof(path), "%s/%s", dir, file->name);
-	/* The same right is asked for, not the same way to it: O_MAYEXEC first. */
+	/* The flagged open comes first: what the others leave in caches must not help. */
 	first = dup(0);
 	close(first);
 	fd = sys_openat2(AT_FDCWD, path, O_MAYEXEC, 0);
@@ -238,7 +238,6 @@ static inline void compare(struct __test_metadata *_metadata,
 	static const enum caller callers[] = {
 		CALLER_ROOT, CALLER_USER, CALLER_NOCAP,
 	};
-
 	const int step = view->remote ? 3 : 1;
 
 	for (size_t i = 0; i < ARRAY_SIZE(policies); i++) {

@@ -183,7 +183,8 @@ FIXTURE_SETUP(nfs)
 	if (sys_mount("nfsd", "/proc/fs/nfsd", "nfsd", 0, NULL))
 		SKIP(return, "needs CONFIG_NFSD");
 	ASSERT_EQ(0, mkdir(EXPORT, 0755));
-	ASSERT_EQ(0, system("truncate -s 32M image && mkfs.ext4 -q image && mount -i -o loop image " EXPORT));
+	ASSERT_EQ(0, system("truncate -s 32M image && mkfs.ext4 -q image &&"
+			    "mount -i -o loop image " EXPORT));
 	make_subjects(_metadata, &variant->view, EXPORT);
 	self->rpcbind = start_rpcbind(_metadata);
 	export(_metadata, variant->flags);
@@ -329,9 +330,9 @@ TEST_F_TIMEOUT(nfs, leaves_what_a_close_leaves, PATIENCE)
 		refused = left_by(_metadata, delegate ? "refused" : "refused-0",
 				  O_MAYEXEC, -EACCES);
 		closed = left_by(_metadata, delegate ? "closed" : "closed-0", 0, 0);
-		TH_LOG("%s, delegate %d: a refusal leaves %d opens and %d delegations, a close %d and %d",
-		       variant->view.name, delegate, refused.opens,
-		       refused.delegations, closed.opens, closed.delegations);
+		TH_LOG("%s, delegations %s: %d opens and %d delegations are left",
+		       variant->view.name, delegate ? "on" : "off",
+		       refused.opens, refused.delegations);
 		EXPECT_EQ(closed.opens, refused.opens);
 		EXPECT_EQ(closed.delegations, refused.delegations);
 		if (!delegate) {
