@@ -111,12 +111,15 @@ fetch_crate() {
 # unpack TREE: the source as one commit, so that the patches are applied by git am.
 unpack() {
 	rm -rf "$1"
-	mkdir -p "$1" &&
-		tar -xf "$tarball" -C "$1" --strip-components=1 &&
-		git -C "$1" init -q &&
-		git -C "$1" add -Af . &&
-		git -C "$1" -c user.name=source -c user.email=source@localhost commit -qm "$package $version" ||
+	if ! {
+		mkdir -p "$1" &&
+			tar -xf "$tarball" -C "$1" --strip-components=1 &&
+			git -C "$1" init -q &&
+			git -C "$1" add -Af . &&
+			git -C "$1" -c user.name=source -c user.email=source@localhost commit -qm "$package $version"
+	}; then
 		fail "cannot unpack $tarball: is there space left?"
+	fi
 }
 
 # make_tree plain|patched: builds and tests one of the two.
