@@ -37,7 +37,7 @@ const PAYLOAD: &str = "this is a payload";
 const PROMPT: &str = "root@debian:~# ";
 
 /// How long a start of the image may take, and a command there.
-const LIMIT: Duration = Duration::from_secs(1800);
+const LIMIT: Duration = Duration::from_secs(3 * 3600);
 
 /// Disks by the names of their interfaces, with qemu's options for the image.
 const DISKS: [(&str, &[&str]); 4] = [
