@@ -221,10 +221,28 @@ FIXTURE_TEARDOWN(nfs)
 	teardown_test(_metadata);
 }
 
+/* Another machine, or the server itself, takes the right away and gives it back. */
+static void heed_changes(struct __test_metadata *_metadata)
+{
+	if (!set_policy(_metadata, ENFORCE_FILE))
+		return;
+	make_file(_metadata, EXPORT "/changes", 0644);
+	for (int i = 0; i < 3; i++) {
+		EXPECT_EQ(-EACCES, try_open("nfs/changes", O_MAYEXEC));
+		EXPECT_EQ(0, try_open("nfs/changes", 0));
+		ASSERT_EQ(0, chmod(EXPORT "/changes", 0755));
+		EXPECT_EQ(0, try_open("nfs/changes", O_MAYEXEC));
+		ASSERT_EQ(0, chmod(EXPORT "/changes", 0644));
+	}
+}
+
 TEST_F_TIMEOUT(nfs, answers_as_the_oracle, PATIENCE)
 {
+	make_file(_metadata, EXPORT "/not-cached", 0644);
+	tell_nothing(_metadata, &variant->view, "nfs");
 	compare_mount(_metadata, &variant->view, "nfs");
 	end_compare(_metadata, &variant->view);
+	heed_changes(_metadata);
 	EXPECT_EQ(0, try_umount("nfs"));
 }
 
@@ -247,27 +265,6 @@ TEST_F_TIMEOUT(nfs, answers_on_an_overlay, PATIENCE)
 	end_compare(_metadata, &view);
 	EXPECT_EQ(0, try_umount("overlay"));
 	EXPECT_EQ(0, try_umount("nfs"));
-}
-
-TEST_F_TIMEOUT(nfs, tells_of_a_refusal_what_it_must, PATIENCE)
-{
-	make_file(_metadata, EXPORT "/not-cached", 0644);
-	tell_nothing(_metadata, &variant->view, "nfs");
-}
-
-/* Another machine, or the server itself, takes the right away and gives it back. */
-TEST_F_TIMEOUT(nfs, heeds_what_changes_on_the_server, PATIENCE)
-{
-	if (!set_policy(_metadata, ENFORCE_FILE))
-		SKIP(return, NEEDS_SYSCTL);
-	make_file(_metadata, EXPORT "/changes", 0644);
-	for (int i = 0; i < 3; i++) {
-		EXPECT_EQ(-EACCES, try_open("nfs/changes", O_MAYEXEC));
-		EXPECT_EQ(0, try_open("nfs/changes", 0));
-		ASSERT_EQ(0, chmod(EXPORT "/changes", 0755));
-		EXPECT_EQ(0, try_open("nfs/changes", O_MAYEXEC));
-		ASSERT_EQ(0, chmod(EXPORT "/changes", 0644));
-	}
 }
 
 /* How many states of the kind @type the server keeps for its clients. */
