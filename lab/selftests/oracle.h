@@ -39,6 +39,7 @@ struct view {
 	bool server;		/* root has its capabilities on the server */
 	bool squash;		/* root is nobody on the server */
 	bool remote;		/* slow, and without leases */
+	bool below;		/* opens a file below to write, with the caller's rights */
 	bool early;		/* opens a file that is not cached before the decision */
 	bool idmapped;		/* OWNER_ID is USER_ID, nobody else is somebody */
 	bool mounter_squash;	/* an overlay, whose mounter is nobody on the server */
@@ -331,7 +332,7 @@ static inline void compare_mount(struct __test_metadata *_metadata,
 	compare(_metadata, view, "bind-noexec", true);
 	EXPECT_EQ(0, try_umount("bind-noexec"));
 	rmdir("bind-noexec");
-	if (!view->remote)
+	if (!view->remote && !view->below)
 		keep_lease(_metadata, view, dir);
 }
 
