@@ -228,6 +228,9 @@ TEST_F_TIMEOUT(disk, answers_on_an_overlay, PATIENCE)
 {
 	struct view view = variant->view;
 
+	/* The oracle does not know with whose rights eCryptfs opens the file below. */
+	if (view.below)
+		return;
 	view.early = false;
 	if (!mount_overlay(_metadata, !variant->no_layer, -1))
 		return;
@@ -235,12 +238,10 @@ TEST_F_TIMEOUT(disk, answers_on_an_overlay, PATIENCE)
 	EXPECT_EQ(0, try_umount("overlay"));
 
 	/* The rights of its mounter count, too, on the file in the layer. */
-	if (!view.below) {
-		mount_overlay(_metadata, true, 1 << CAP_SYS_ADMIN);
-		view.mounter_nocap = true;
-		compare(_metadata, &view, "overlay", false);
-		EXPECT_EQ(0, try_umount("overlay"));
-	}
+	mount_overlay(_metadata, true, 1 << CAP_SYS_ADMIN);
+	view.mounter_nocap = true;
+	compare(_metadata, &view, "overlay", false);
+	EXPECT_EQ(0, try_umount("overlay"));
 	end_compare(_metadata, &view);
 	EXPECT_EQ(0, try_umount("disk"));
 }

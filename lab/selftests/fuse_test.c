@@ -181,6 +181,8 @@ FIXTURE_SETUP(fuse)
 	self->server = fork();
 	ASSERT_LE(0, self->server);
 	if (!self->server) {
+		/* The server has the mount in its namespace, and so nothing else ends it. */
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		serve(device, variant->passthrough, self->requests);
 		_exit(0);
 	}
