@@ -324,7 +324,7 @@ struct Tries {
     escapes: Vec<String>,
     /// Lines that could not be read.
     garbled: Vec<String>,
-    /// The places, by attacker.
+    /// The places of those starts, by attacker.
     places: BTreeMap<String, BTreeSet<String>>,
 }
 
@@ -351,10 +351,6 @@ impl Tries {
             self.garbled.push(line.to_owned());
             return;
         }
-        self.places
-            .entry((*who).to_owned())
-            .or_default()
-            .insert((*place).to_owned());
         let open_place = OPEN_PLACES.iter().find(|(open, _)| open == place);
         if *mount == "exec" && open_place.is_none() {
             self.unknown.insert(format!("{who}: {place}"));
@@ -378,6 +374,8 @@ impl Tries {
                     }
                 }
                 _ => {
+                    let places = self.places.entry((*who).to_owned()).or_default();
+                    places.insert((*place).to_owned());
                     *self.refusable.entry((*who).to_owned()).or_default() += 1;
                     if ran {
                         self.ran
@@ -464,6 +462,10 @@ mod tests {
         assert_eq!(tries.problems(), [""; 0]);
         assert_eq!(tries.summary(), "6 tries on noexec mounts, 0 ran");
         assert_eq!(tries.open.values().sum::<usize>(), 4);
+        assert_eq!(
+            tries.places["container"],
+            BTreeSet::from(["/tmp".to_owned()])
+        );
 
         tried.push("try: user\t/dev/shm\tnoexec\tdash\t`.`\trefuse\trefused\tran".to_owned());
         assert_eq!(
