@@ -156,8 +156,9 @@ fn a_circle_through_a_third_module_is_found() {
 }
 
 /// Suites and verbs that grow with what is tested and packaged; the limit is for what carries them.
-const GROWING: [&str; 5] = [
+const GROWING: [&str; 6] = [
     "consumers.rs",
+    "filesystems.rs",
     "kernel_deb.rs",
     "projects.rs",
     "system",
@@ -193,7 +194,7 @@ fn the_repository_stays_small() {
     let crates = members.split_once(']').unwrap().0.matches('"').count() / 2;
     let readme = fs::metadata(root.join("README.md")).unwrap().len();
     let counts = [
-        ("lines of lab/src", lines(&lab.join("src")), 13_200),
+        ("lines of lab/src", lines(&lab.join("src")), 13_250),
         ("crates", crates, 10),
         ("bytes of README.md", usize::try_from(readme).unwrap(), 9216),
     ];
