@@ -19,7 +19,7 @@ use crate::variants::FILESYSTEMS;
 const NAMES: [&str; 3] = ["disks", "fuse", "servers"];
 
 /// How the reason of a skip begins that a kernel without the filesystem gives.
-const NEEDS: &str = "needs CONFIG_";
+const NEEDS: &str = "SKIP needs CONFIG_";
 
 /// Runs the tests, otherwise as planned.
 pub(crate) fn tests(session: &Session<'_>, kernel: &Kernel, plan: Plan<'_>) -> Result<Run> {
@@ -105,7 +105,7 @@ mod tests {
     #[test]
     fn only_what_the_kernel_lacks_may_skip() {
         let skipped = |detail: &str| Case {
-            detail: detail.to_owned(),
+            detail: format!("SKIP {detail}"),
             ..case("disks", "a", Verdict::Skip)
         };
         let cases = [
@@ -116,7 +116,10 @@ mod tests {
         let missing = missing(&cases, "CONFIG_EXT4_FS=y\n# CONFIG_XFS_FS is not set\n");
         assert_eq!(
             missing,
-            ["disks a: needs CONFIG_EXT4_FS", "disks a: needs mkfs.xfs"]
+            [
+                "disks a: SKIP needs CONFIG_EXT4_FS",
+                "disks a: SKIP needs mkfs.xfs"
+            ]
         );
     }
 
