@@ -24,7 +24,12 @@ struct subject {
 	int acl;		/* rights of named users, or no ACL */
 };
 
-#define LARGEFILE	0100000	/* O_LARGEFILE of the kernel, which is 0 here */
+/* O_LARGEFILE in F_GETFL: the C library defines it as 0 on 64-bit machines. */
+#ifdef __aarch64__
+#define LARGEFILE		0400000
+#else
+#define LARGEFILE		0100000
+#endif
 #define NO_ACL		-1
 #define PATIENCE	240	/* an emulated machine beside others is slow */
 #define MAX_SUBJECTS	80
