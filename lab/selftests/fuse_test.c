@@ -207,14 +207,7 @@ TEST_F_TIMEOUT(fuse, answers_on_an_overlay, PATIENCE)
 	struct view view = variant->view;
 
 	view.any_x = false;
-	ASSERT_EQ(0, mkdir("empty", 0755));
-	ASSERT_EQ(0, mkdir("overlay", 0755));
-	ASSERT_EQ(0, sys_mount("mayexec", "overlay", "overlay", 0,
-			       "lowerdir=fuse:empty"));
-	compare_mount(_metadata, &view, "overlay");
-	end_compare(_metadata, &view);
-	EXPECT_EQ(0, try_umount("overlay"));
-	EXPECT_EQ(0, try_umount("fuse"));
+	compare_overlay(_metadata, &view, "fuse");
 }
 
 /* The path of a file of root, by its mode. */

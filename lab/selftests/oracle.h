@@ -349,4 +349,20 @@ static inline void end_compare(struct __test_metadata *_metadata,
 	*comparisons = 0;
 }
 
+/* The same on an overlay of the mount @lower, which nobody needs afterwards. */
+static inline void compare_overlay(struct __test_metadata *_metadata,
+				   const struct view *view, const char *lower)
+{
+	char options[64];
+
+	snprintf(options, sizeof(options), "lowerdir=%s:empty", lower);
+	ASSERT_EQ(0, mkdir("empty", 0755));
+	ASSERT_EQ(0, mkdir("overlay", 0755));
+	ASSERT_EQ(0, sys_mount("mayexec", "overlay", "overlay", 0, options));
+	compare_mount(_metadata, view, "overlay");
+	end_compare(_metadata, view);
+	EXPECT_EQ(0, try_umount("overlay"));
+	EXPECT_EQ(0, try_umount(lower));
+}
+
 #endif /* __MAYEXEC_ORACLE_H__ */

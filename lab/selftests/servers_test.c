@@ -273,14 +273,7 @@ TEST_F_TIMEOUT(nfs, answers_on_an_overlay, PATIENCE)
 		.remote = true,
 	};
 
-	ASSERT_EQ(0, mkdir("empty", 0755));
-	ASSERT_EQ(0, mkdir("overlay", 0755));
-	ASSERT_EQ(0, sys_mount("mayexec", "overlay", "overlay", 0,
-			       "lowerdir=nfs:empty"));
-	compare_mount(_metadata, &view, "overlay");
-	end_compare(_metadata, &view);
-	EXPECT_EQ(0, try_umount("overlay"));
-	EXPECT_EQ(0, try_umount("nfs"));
+	compare_overlay(_metadata, &view, "nfs");
 }
 
 /* How many states of the kind @type the server keeps for its clients. */
