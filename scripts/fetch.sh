@@ -10,6 +10,8 @@
 #        scripts/fetch.sh rust-src VERSION DIR   the source of Rust's library
 #        scripts/fetch.sh sparse DIR             sparse, built
 #        scripts/fetch.sh abigail DIR            abidiff, with its libraries
+#        scripts/fetch.sh upstream PACKAGE VERSION DIR
+#                                                the archive of a project's source, as upstream made it
 #        scripts/fetch.sh sources                prints `RELEASE VERSION PACKAGE` of each kernel's source
 set -eu
 cd "$(dirname "$0")/.."
@@ -217,6 +219,16 @@ abigail() {
 	chmod +x "$made/abidiff"
 }
 
+upstream() {
+	types="deb-src"
+	suites="bookworm trixie"
+	version=$(apt "$suites" apt-cache showsrc "$1" | sed -n 's/^Version: //p' | grep -F "$2-" | head -n 1)
+	[ -n "$version" ] || fail "Debian has no source of $1 $2 (any more)"
+	mkdir "$made"
+	(cd "$made" && apt "$suites" apt-get source --download-only --tar-only "$1=$version" >&2) ||
+		fail "cannot fetch $1=$version"
+}
+
 sources() {
 	for package in $(apt "$kernel_suites" apt-cache pkgnames linux-source- | grep -E 'source-[0-9.]+$'); do
 		newest=$(versions "$kernel_suites" "$package" | head -n 1)
@@ -239,7 +251,7 @@ part=$(mktemp -d "$(dirname "$dir")/.part-XXXXXX")
 trap 'rm -rf "$part"' EXIT
 made=$part/made
 case $what in
-linux | kernel | busybox | sparse | abigail) $what "$@" ;;
+linux | kernel | busybox | sparse | abigail | upstream) $what "$@" ;;
 rust-src) rust_src "$@" ;;
 *) fail "$what: see the head of scripts/fetch.sh" ;;
 esac

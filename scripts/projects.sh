@@ -47,28 +47,6 @@ field() {
 	sed -n "s/^$1: *//p" "$dir/project"
 }
 
-# apt TOOL ARGUMENT...: beside the host's own state.
-apt() {
-	tool=$1
-	shift
-	"$tool" -o Dir::Etc::SourceList=/dev/null -o Dir::Etc::SourceParts="$out/apt/parts" \
-		-o Dir::State::Lists="$out/apt/lists" -o Dir::Cache="$out/apt" \
-		-o APT::Sandbox::User=root -o APT::Update::Error-Mode=any -o Acquire::Retries=3 "$@"
-}
-
-# list_sources: the host's own mirror, with the sources of Debian 12 and 13.
-list_sources() {
-	[ ! -e "$out/apt/listed-13" ] || return 0
-	keyring=/usr/share/keyrings/debian-archive-keyring.gpg
-	mirror=$(scripts/mirror.sh) || fail "cannot tell where Debian's sources are"
-	mkdir -p "$out/apt/parts" "$out/apt/lists/partial" "$out/apt/archives/partial"
-	printf 'Types: deb-src\nURIs: %s\nSuites: bookworm trixie\nComponents: main\nSigned-By: %s\n' \
-		"$mirror" "$keyring" >"$out/apt/parts/base.sources"
-	apt apt-get update >"$logs/projects-apt.log" 2>&1 ||
-		fail "cannot list Debian's sources: is the network up?" "log: build/logs/projects-apt.log"
-	: >"$out/apt/listed-13"
-}
-
 # fetch: sets $tarball to the upstream source, which apt verified.
 fetch() {
 	package=$(field package)
@@ -79,17 +57,11 @@ fetch() {
 		fetch_crate
 		return 0
 	fi
-	list_sources
-	full=$(apt apt-cache showsrc "$package" 2>"$logs/projects-$name-fetch.log" |
-		sed -n 's/^Version: //p' | grep -F "$version-" | head -n 1)
-	[ -n "$full" ] ||
-		fail "Debian has no source of $package $version (any more)" \
-			"next: see what it has (apt-cache showsrc $package), rebase the patches, change $dir/project"
 	rm -rf "$out/dl/part"
-	mkdir -p "$out/dl/part"
-	(cd "$out/dl/part" && apt apt-get source --download-only --tar-only "$package=$full") \
-		>"$logs/projects-$name-fetch.log" 2>&1 ||
-		fail "cannot fetch $package=$full" "log: build/logs/projects-$name-fetch.log"
+	scripts/fetch.sh upstream "$package" "$version" "$out/dl/part" >"$logs/projects-$name-fetch.log" 2>&1 ||
+		fail "$(tail -n 3 "$logs/projects-$name-fetch.log")" \
+			"next: if Debian has another version (apt-cache showsrc $package), rebase the patches and change $dir/project" \
+			"log: build/logs/projects-$name-fetch.log"
 	mv "$out/dl/part/${package}_${version#*:}.orig.tar."* "$out/dl/"
 	tarball=$(find "$out/dl" -name "${package}_$version.orig.tar.*")
 }

@@ -4,7 +4,6 @@
 //! runs their own suites; then each way that an interpreter has of running a file is tried on
 //! the kernel of the series, under each policy, and compared with what the policy means.
 
-use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
@@ -13,7 +12,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use crate::ctx::{Ctx, hash, with_extension, write_whole};
+use crate::ctx::{Ctx, hash, with_extension};
 use crate::guest::{Boot, complaints};
 use crate::kernel::Kernel;
 use crate::proc::{self, Logged, file_tail};
@@ -122,15 +121,21 @@ pub(crate) fn run(ctx: &Ctx, names: &[String]) -> Result<bool> {
         names => names.to_vec(),
     };
     let mut report = Report::new();
-    let kernel = OnceCell::new();
+    let mut kernel = None;
     for name in &names {
-        if !built(ctx, &mut report, &[name]) || Project::read(ctx, name)?.ways.is_empty() {
+        if !built(ctx, &mut report, &[name]) {
             continue;
         }
-        if kernel.get().is_none() {
-            let _ = kernel.set(Session::open(ctx)?.tip_kernel()?.clone());
+        let project = Project::read(ctx, name)?;
+        if project.ways.is_empty() {
+            continue;
         }
-        in_guest(ctx, &mut report, kernel.get().context("no kernel")?, name);
+        // Nobody waits for a kernel that no guest needs.
+        let kernel = match &mut kernel {
+            Some(kernel) => kernel,
+            none => none.insert(Session::open(ctx)?.tip_kernel()?.clone()),
+        };
+        in_guest(&mut report, name, project.tried(ctx, kernel));
     }
     Ok(report.close())
 }
@@ -139,7 +144,8 @@ pub(crate) fn run(ctx: &Ctx, names: &[String]) -> Result<bool> {
 pub(crate) fn part(ctx: &Ctx, report: &mut Report, kernel: &Kernel) {
     for name in ["dash", "lua", "mawk"] {
         if built(ctx, report, &["--build", name]) {
-            in_guest(ctx, report, kernel, name);
+            let tried = Project::read(ctx, name).and_then(|project| project.tried(ctx, kernel));
+            in_guest(report, name, tried);
         }
     }
 }
@@ -160,14 +166,9 @@ fn built(ctx: &Ctx, report: &mut Report, args: &[&str]) -> bool {
     built
 }
 
-/// Tries the ways of a project that is built.
-fn in_guest(ctx: &Ctx, report: &mut Report, kernel: &Kernel, name: &str) {
-    let outcome = Project::read(ctx, name).and_then(|project| project.tried(ctx, kernel));
-    report.outcome(
-        &format!("{name}: each way under each policy"),
-        outcome,
-        None,
-    );
+/// Reports what came of the ways of a project.
+fn in_guest(report: &mut Report, name: &str, tried: Result<Vec<String>>) {
+    report.outcome(&format!("{name}: each way under each policy"), tried, None);
 }
 
 /// What patches/projects/NAME says, as far as the guest is concerned.
@@ -270,10 +271,7 @@ impl Project {
                 }
             }
         }
-        if ctx.slot == ctx.build {
-            let file = ctx.build.join("results").join(WAYS).join(name);
-            write_whole(&file, rows.as_bytes())?;
-        }
+        results::record_rows(ctx, WAYS, name, &rows)?;
         let unexpected = problems.len() - complaints;
         let cells = [
             starts.to_string(),
@@ -387,6 +385,7 @@ fn ran(answers: &Answers, scene: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ctx::write_whole;
 
     fn way(kind: &str) -> Way {
         Way {
@@ -446,7 +445,7 @@ mod tests {
         let put = |path: &str, text: &str| write_whole(&at(path), text.as_bytes()).unwrap();
         for file in [
             "scripts/projects.sh",
-            "scripts/mirror.sh",
+            "scripts/fetch.sh",
             "userspace/open_code/open_code.h",
         ] {
             write_whole(&at(file), &fs::read(root.join(file)).unwrap()).unwrap();
@@ -460,14 +459,13 @@ mod tests {
             ),
         );
         put("toy-1/toy", "echo old\n");
-        put("build/projects/apt/listed-13", "");
         let sh = |script: &str| {
             let mut sh = Command::new("sh");
             sh.arg("-c").arg(script).current_dir(dir.path());
             proc::output(&mut sh).unwrap()
         };
         sh(
-            "mkdir build/projects/dl; tar -czf build/projects/dl/toy_1.orig.tar.gz toy-1; git init -q; git -c user.name=a -c user.email=b commit -q --allow-empty -m c",
+            "mkdir -p build/projects/dl; state=build/apt/deb-src-$(dpkg --print-architecture)-bookworm-trixie; mkdir -p $state; : >$state/listed; tar -czf build/projects/dl/toy_1.orig.tar.gz toy-1; git init -q; git -c user.name=a -c user.email=b commit -q --allow-empty -m c",
         );
         for (name, script) in shims {
             put(&format!("bin/{name}"), &format!("#!/bin/sh\n{script}\n"));

@@ -80,19 +80,21 @@ fn cpu_time() -> Duration {
 
 /// Leaves a row for the page.
 pub(crate) fn record(ctx: &Ctx, verb: &str, name: &str, cells: &[String]) -> Result<()> {
-    // The pages are about the base that the series is made for.
-    if ctx.slot != ctx.build {
-        return Ok(());
-    }
     let day = proc::capture(Command::new("date").args(["-u", "+%F"]))?;
     let commit = Git::at(&ctx.root).run(["describe", "--always", "--dirty=+", "--exclude=*"]);
     let when = format!("{} {}", day.trim(), commit.unwrap_or_default());
     let line = format!("| {name} | {} | {} |\n", cells.join(" | "), when.trim());
-    let file = hash(name.as_bytes())[..12].to_owned();
-    write_whole(
-        &ctx.build.join("results").join(verb).join(file),
-        line.as_bytes(),
-    )
+    record_rows(ctx, verb, &hash(name.as_bytes())[..12], &line)
+}
+
+/// Leaves rows for the page, in place of those that were left as `file`.
+pub(crate) fn record_rows(ctx: &Ctx, verb: &str, file: &str, rows: &str) -> Result<()> {
+    // The pages are about the base that the series is made for.
+    if ctx.slot != ctx.build {
+        return Ok(());
+    }
+    let path = ctx.build.join("results").join(verb).join(file);
+    write_whole(&path, rows.as_bytes())
 }
 
 /// Keeps what the demo printed, for the picture.
