@@ -8,6 +8,8 @@ mod fuzz;
 mod ports;
 mod stress;
 
+use std::time::Duration;
+
 use anyhow::{Context, Result};
 
 use crate::ctx::Ctx;
@@ -174,6 +176,8 @@ fn debugged(session: &Session<'_>, kernel: &Kernel) -> Result<Check> {
         let plan = Plan {
             only: &only,
             quiet,
+            // Sanitizers take half an hour on a machine that does something else meanwhile.
+            limit: Duration::from_secs(3600),
             ..Plan::all(name, &bundle)
         };
         selftests::run(session.ctx, kernel, plan)

@@ -272,6 +272,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) tools: Option<&'a Path>,
     /// Whether to show no progress.
     pub(crate) quiet: bool,
+    /// How long the programs may take together.
+    pub(crate) limit: Duration,
     /// Whether the first failure ends the run, as an error.
     pub(crate) first_failure: bool,
 }
@@ -286,6 +288,7 @@ impl<'a> Plan<'a> {
             only: &[],
             tools: None,
             quiet: false,
+            limit: Duration::from_secs(1200),
             first_failure: false,
         }
     }
@@ -306,7 +309,7 @@ pub(crate) fn run(ctx: &Ctx, kernel: &Kernel, plan: Plan<'_>) -> Result<Run> {
     let mut boot = Boot {
         until: plan.first_failure.then_some(is_failure),
         quiet: plan.quiet,
-        limit: Duration::from_secs(1200),
+        limit: plan.limit,
         ..Boot::new(ctx, kernel, plan.name, &argv).bundle(plan.bundle)
     };
     boot.cmdline.extend(plan.cmdline);

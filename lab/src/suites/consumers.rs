@@ -18,7 +18,7 @@ use crate::variants::CONSUMERS;
 const CMDLINE: [&str; 3] = ["lsm=landlock,apparmor,ipe,bpf", "audit=1", "ipe.enforce=0"];
 
 /// Whose tests run here, wherever they are. Those that are nowhere are missed.
-const NAMES: [&str; 11] = [
+const NAMES: [&str; 12] = [
     "apparmor",
     "audit",
     "bpf",
@@ -27,6 +27,7 @@ const NAMES: [&str; 11] = [
     "ima",
     "ipe",
     "landlock",
+    "marks",
     "signature",
     "trace",
     "tracers",
