@@ -288,7 +288,10 @@ fn print(out: &mut impl Write, report: &Report, policy: Policy) -> std::io::Resu
             None => "cannot tell",
         };
         let why = answer.why.map_or(String::new(), |why| format!(": {why}"));
-        let how = if answer.exact { "" } else { " (estimate)" };
+        let how = match answer.allowed {
+            Some(_) if !answer.exact => " (estimate)",
+            _ => "",
+        };
         writeln!(out, "  {label:<26} {verdict}{why}{how}")
     };
     if let Some(answer) = &report.in_force {

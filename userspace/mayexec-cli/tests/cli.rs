@@ -366,6 +366,42 @@ fn check_says_what_cannot_be_opened() {
     );
 }
 
+/// A daemon answers for the modes of its files. Only the kernel's own word counts.
+#[test]
+fn check_does_not_believe_a_daemon() {
+    let dir = dir();
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fuse.py");
+    let check = |words: &[&str]| {
+        let mut command = Command::new("unshare");
+        command
+            .args(["--user", "--map-root-user", "--mount", "python3", script])
+            .arg(dir.path())
+            .args([env!("CARGO_BIN_EXE_mayexec"), "check"])
+            .args(words)
+            .arg(dir.path().join("x"));
+        said(&mut command)
+    };
+    let json = check(&["--json"]);
+    if json.code == Some(77) {
+        // There is no FUSE.
+        return;
+    }
+    assert_eq!(json.code, Some(0), "{json:?}");
+    let report: serde_json::Value = serde_json::from_str(&json.out).unwrap();
+    let policies = &report[0]["policies"];
+    if mayexec::Support::get().mayexec {
+        assert_eq!(policies[3]["exact"], true, "{json:?}");
+        return;
+    }
+    for bits in [2, 3] {
+        let answer = &policies[bits]["allowed"];
+        assert_eq!(*answer, serde_json::Value::Null, "{bits}: {json:?}");
+    }
+    let text = check(&[]);
+    let end = " cannot tell: the server or the daemon of this filesystem decides\n";
+    assert_eq!(text.out.matches(end).count(), 2, "{text:?}");
+}
+
 /// The names in a report of `scan --json`, in the order that they were found in.
 fn denied(report: &serde_json::Value) -> Vec<&str> {
     let found = report["denied"].as_array().unwrap();

@@ -129,3 +129,45 @@ fn what_cannot_be_compared_is_not_called_replaced() {
     assert!(text.contains("cannot tell what was loaded"), "{text}");
     assert!(!text.contains("replaced"), "{text}");
 }
+
+/// The loader goes on without an audit library that it cannot load. INTERPRETERS.md has a way to
+/// notice.
+#[test]
+fn a_library_that_cannot_be_loaded_is_noticed() {
+    let audit = library();
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("ignored");
+    let _ = fs::remove_dir_all(&dir);
+    fs::create_dir_all(dir.join("noexec")).unwrap();
+    fs::write(dir.join("empty.so"), "").unwrap();
+    // e_machine: a processor that does not exist.
+    let mut other = fs::read(&audit).unwrap();
+    other[18..20].fill(0xff);
+    fs::write(dir.join("other.so"), other).unwrap();
+    // Whether the program ran, and whether the way of INTERPRETERS.md finds that it is audited.
+    let tried = |library: &Path| {
+        let line = "mount -t tmpfs -o noexec none noexec && cp \"$2\" noexec/good.so || exit 99\n\
+                    LD_AUDIT=$1 sh -c 'echo ran' 2>messages; cat messages\n\
+                    [ -z \"$(LD_AUDIT=$1 /bin/true 2>&1)\" ] && echo audited";
+        let output = Command::new("unshare")
+            .args([
+                "--user",
+                "--map-root-user",
+                "--mount",
+                "sh",
+                "-c",
+                line,
+                "-",
+            ])
+            .args([library, &audit])
+            .current_dir(&dir)
+            .output()
+            .unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert_eq!(tried(&audit), "ran\naudited\n");
+    for name in ["missing.so", "empty.so", "other.so", "noexec/good.so"] {
+        let said = tried(&dir.join(name));
+        assert!(said.starts_with("ran\nERROR: ld.so: "), "{name}: {said}");
+        assert!(said.ends_with("ignored.\n"), "{name}: {said}");
+    }
+}
