@@ -793,7 +793,7 @@ fn a_link_is_judged_at_its_end() {
 #[test]
 fn mounts_below_a_directory_are_their_own() {
     let dir = dir();
-    for name in ["below/x", "file.sh", "file", "kernel"] {
+    for name in ["below/x", "file.sh", "file", "kernel.sh"] {
         let path = dir.path().join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         put(dir.path(), name, "", 0o755);
@@ -801,7 +801,7 @@ fn mounts_below_a_directory_are_their_own() {
     let before = format!(
         "cd {} && mount -t tmpfs -o noexec none below && echo '#!/bin/sh' >below/x \
          && chmod 755 below/x && mount --bind below/x file.sh && mount --bind below/x file \
-         && mount --bind /proc/version kernel",
+         && mount --bind /proc/version kernel.sh",
         dir.path().display()
     );
     for hidden in [false, true] {

@@ -577,6 +577,23 @@ impl<'a> Stage<'a> {
             .env("LD_PRELOAD", self.places[1].dir.join("libways.so"));
         let (_, fine) = self.run(policy, &mut command, "")?;
         checks.equal(&format!("{policy:?}, a static program"), fine, true);
+
+        // The loader cannot map the audit library from there, and goes on without it.
+        let audit = self.places[2].dir.join("libmayexec_rtld.so");
+        copy(&self.bin.join("libmayexec_rtld.so"), &audit, 0o755)?;
+        let library = self.places[1].dir.join("libways.so");
+        let mut command = Command::new("cat");
+        command
+            .arg("/proc/self/maps")
+            .env("LD_AUDIT", &audit)
+            .env("LD_PRELOAD", &library);
+        let (maps, fine) = self.run(policy, &mut command, "")?;
+        let loaded = maps.contains(&*library.to_string_lossy());
+        checks.equal(
+            &format!("{policy:?}, an audit library on a noexec mount"),
+            (loaded, fine),
+            (true, true),
+        );
         self.origin(policy, checks)
     }
 
