@@ -6,8 +6,10 @@
 # disk lie its kernel and initramfs. Nothing is built again whose inputs are the same.
 #
 # Usage: scripts/system.sh LINUX-IMAGE.deb NAME...
+#        scripts/system.sh --short NAME...
 #
-# NAME is a project whose interpreter is installed.
+# NAME is a project whose interpreter is installed. --short makes a smaller disk, short.ext4,
+# of systemd and what a user needs to log in, without any package of this repository.
 set -eu
 cd "$(dirname "$0")/.."
 top=$PWD
@@ -16,6 +18,7 @@ logs=$top/build/logs
 rollout=userspace/rollout
 packages="systemd systemd-sysv libpam-systemd dbus cron logrotate python3 perl make busybox
 	initramfs-tools libcap2-bin apt-utils procps"
+short_packages="systemd systemd-sysv libpam-systemd dbus"
 # The disk as a sparse file; a boot writes to none of it.
 size=2G
 export LC_ALL=C
@@ -89,6 +92,20 @@ known() {
 	} >"$root/usr/lib/mayexec/projects/$1"
 }
 
+# What only the whole system has: the kernel's package, which writes the initramfs, into
+# which the patched busybox goes, the other packages, and the web server.
+with_packages() {
+	systemctl --root="$root" --quiet enable web.service
+	mkdir "$root/debs"
+	# shellcheck disable=SC2046 # a list
+	cp "$deb" $(own_packages) "$root/debs"
+	inside sh -c 'dpkg -i /debs/*.deb'
+	rm -r "$root/debs"
+	for file in vmlinuz initrd.img; do
+		install -m 0644 "$root/boot/$file"-* "$out/$file"
+	done
+}
+
 # The root file system below $root, from the bootstrap's archive.
 assemble() {
 	rm -rf "$root"
@@ -116,7 +133,7 @@ assemble() {
 		cat "$rollout/fstab"
 	} >"$root/etc/fstab"
 	systemctl --root="$root" --quiet enable tmp.mount var-tmp.mount srv-www-upload.mount \
-		web.service tick.timer trials.service
+		tick.timer trials.service
 
 	# A user who logs in, with Debian's own files and some that shells read.
 	echo 'alice:x:1000:1000::/home/alice:/bin/bash' >>"$root/etc/passwd"
@@ -142,15 +159,7 @@ assemble() {
 		esac
 	done
 
-	# The kernel's package writes the initramfs, into which the patched busybox goes.
-	mkdir "$root/debs"
-	# shellcheck disable=SC2046 # a list
-	cp "$deb" $(own_packages) "$root/debs"
-	inside sh -c 'dpkg -i /debs/*.deb'
-	rm -r "$root/debs"
-	for file in vmlinuz initrd.img; do
-		install -m 0644 "$root/boot/$file"-* "$out/$file"
-	done
+	[ "$deb" = --short ] || with_packages
 
 	rm -f "$image.part"
 	mke2fs -q -t ext4 -L mayexec -d "$root" "$image.part" "$size" ||
@@ -169,22 +178,30 @@ fi
 for tool in mmdebstrap mke2fs dpkg-deb systemctl; do
 	command -v $tool >/dev/null || fail "$tool is missing: scripts/setup.sh system installs it"
 done
-deb=${1:?usage: scripts/system.sh LINUX-IMAGE.deb NAME...}
+deb=${1:?usage: scripts/system.sh LINUX-IMAGE.deb|--short NAME...}
 shift
+image=$out/root.ext4
+[ "$deb" != --short ] || {
+	image=$out/short.ext4
+	packages=$short_packages
+}
 mkdir -p "$out" "$logs"
 key=$(echo "$packages" | sha256sum | cut -c 1-16)
 base=$out/base-$key.tar
 [ -s "$base" ] || bootstrap
 scripts/projects.sh --build "$@" ||
 	fail "the interpreters cannot be built"
-scripts/deb.sh --build
-image=$out/root.ext4
+debs=
+[ "$deb" = --short ] || {
+	scripts/deb.sh --build
+	debs="$deb $(own_packages)"
+}
 # Everything that goes into the image.
 sum=$(
 	{
 		echo "$key $*"
-		# shellcheck disable=SC2046 # a list
-		sha256sum "$deb" $(own_packages)
+		# shellcheck disable=SC2086 # a list
+		[ -z "$debs" ] || sha256sum $debs
 		find scripts/system scripts/system.sh scripts/projects-try.sh "$rollout" -type f -exec sha256sum {} +
 		for name; do
 			sha256sum "patches/projects/$name/project" \
@@ -193,7 +210,7 @@ sum=$(
 	} | sort | sha256sum
 )
 [ "$(cat "$image.made" 2>/dev/null)" != "$sum" ] || [ ! -s "$image" ] || exit 0
-echo "assemble build/system/root.ext4"
+echo "assemble build/system/${image##*/}"
 rm -f "$image.made"
 in_root "$0" --assemble "$base" "$image" "$deb" "$@" >"$logs/system-assemble.log" 2>&1 </dev/null ||
 	fail "cannot assemble the system: is there space left?" \

@@ -5,7 +5,8 @@
 //! attacked.
 //!
 //! scripts/system.sh builds the disk, scripts/system/ holds what runs in the guest. Here
-//! the guest is booted and what it printed is judged.
+//! the guest is booted and what it printed is judged. `make test` has a short boot of the
+//! same: a smaller disk, one interpreter, on a kernel of its suites.
 
 mod image;
 
@@ -18,6 +19,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 
 use crate::ctx::Ctx;
+use crate::kernel::Kernel;
 use crate::kernel_deb;
 use crate::proc::{self, Logged};
 use crate::report::Report;
@@ -28,6 +30,12 @@ use crate::ui::Stage;
 /// The interpreters that replace Debian's. perl and python
 /// are not among them: Debian's modules in C need programs that are built as Debian's are.
 const INTERPRETERS: [&str; 5] = ["dash", "bash", "busybox", "mawk", "make"];
+
+/// Who attacks.
+const ATTACKERS: [&str; 3] = ["user", "service", "container"];
+
+/// Where the user of the short boot has to try, apart from other places.
+const SHORT_PLACES: [&str; 3] = ["/tmp", "/dev/shm", "/run/user/1000"];
 
 /// Places that may execute on the first day, and why an attacker's code runs there.
 const OPEN_PLACES: [(&str, &str); 2] = [
@@ -61,13 +69,33 @@ pub(crate) fn names() -> Vec<String> {
         .collect()
 }
 
+/// What systemd and then the kernel print of a machine that is shut down.
+const SHUT_DOWN: [&str; 2] = ["All filesystems unmounted.", "reboot: Power down"];
+
+/// What is checked of two boots.
+const EACH_WAY: &str = "policy 0: each way of running a file runs it";
+const NO_UNIT: &str = "policy 1: no unit fails that does not fail without it";
+
 /// How long one boot may take, trials included: thousands of starts of programs on an
 /// emulated processor, on a machine that may be busy.
 const LIMIT: Duration = Duration::from_secs(6 * 3600);
 
+/// The same of a short boot, which takes a minute.
+const SHORT_LIMIT: Duration = Duration::from_secs(3600);
+
 /// No unit is late because the machine is slow.
 const PATIENCE: &str =
     "systemd.default_timeout_start_sec=1800 systemd.default_device_timeout_sec=1800";
+
+/// What is booted, and how.
+struct Machine {
+    kernel: PathBuf,
+    initrd: Option<PathBuf>,
+    disk: PathBuf,
+    /// What the kernel's command line says of them.
+    words: &'static str,
+    limit: Duration,
+}
 
 /// What a boot printed.
 struct Boot {
@@ -81,42 +109,33 @@ struct Boot {
 /// everything was as it should be.
 pub(crate) fn run(ctx: &Ctx, as_image: bool) -> Result<bool> {
     let package = kernel_deb::build(ctx, None)?;
-    let log = ctx.fresh_log("system-disk")?;
-    let stage = Stage::begin("build the system's disk", Some(&log));
-    Logged::new("building the system's disk", &log).run(
-        Command::new(ctx.root.join("scripts/system.sh"))
-            .arg(&package)
-            .args(INTERPRETERS),
-        |line| {
-            if !line.is_empty() {
-                stage.at(line);
-            }
-        },
-    )?;
-    stage.done("");
+    let package = package.to_string_lossy();
+    let disk = [&[&*package][..], &INTERPRETERS[..]].concat();
+    let built = |name: &str| ctx.build.join("system").join(name);
+    let machine = Machine {
+        disk: disk_of(ctx, &ctx.root, "root.ext4", &disk)?,
+        kernel: built("vmlinuz"),
+        initrd: Some(built("initrd.img")),
+        words: "root=LABEL=mayexec",
+        limit: LIMIT,
+    };
 
     let mut report = Report::new();
-    let scene = |word, policy| boot(ctx, word, policy);
+    let scene = |word, policy| boot(ctx, &machine, word, policy);
     let plain = scene("works", 0)?;
     say(&mut report, "policy 0", &plain);
-    report.check(
-        "policy 0: each way of running a file runs it",
-        &idle_ways(&plain.lines),
-        Some(&plain.log),
-    );
+    report.check(EACH_WAY, &idle_ways(&plain.lines), Some(&plain.log));
     let attacked = scene("attack", 1)?;
     say(&mut report, "policy 1", &attacked);
-    let (before, after) = (failed_units(&plain.lines), failed_units(&attacked.lines));
-    let broken: Vec<String> = after.difference(&before).cloned().collect();
     report.check(
-        "policy 1: no unit fails that does not fail without it",
-        &broken,
+        NO_UNIT,
+        &broken_units(&plain.lines, &attacked.lines),
         Some(&attacked.log),
     );
     let tries = Tries::of(&attacked.lines);
     report.check(
         &format!("policy 1: {}", tries.summary()),
-        &tries.problems(),
+        &tries.problems(&ATTACKERS),
         Some(&attacked.log),
     );
     let home = scene("home", 1)?;
@@ -177,9 +196,66 @@ pub(crate) fn run(ctx: &Ctx, as_image: bool) -> Result<bool> {
     Ok(report.close())
 }
 
-/// Boots the disk, which stays as it is, and reads what the trials print. The guest's script
+/// Builds a disk by the scripts of the checkout at `root`, with these arguments.
+fn disk_of(ctx: &Ctx, root: &Path, name: &str, args: &[&str]) -> Result<PathBuf> {
+    let log = ctx.fresh_log("system-disk")?;
+    let stage = Stage::begin("build the system's disk", Some(&log));
+    Logged::new("building the system's disk", &log).run(
+        Command::new(root.join("scripts/system.sh")).args(args),
+        |line| {
+            if !line.is_empty() {
+                stage.at(line);
+            }
+        },
+    )?;
+    stage.done("");
+    Ok(ctx.build.join("system").join(name))
+}
+
+/// The disk of the short boot, built by the scripts of the checkout at `root`.
+pub(crate) fn short_disk(ctx: &Ctx, root: &Path) -> Result<PathBuf> {
+    disk_of(ctx, root, "short.ext4", &["--short", "dash"])
+}
+
+/// The short boot: without the policy, then under MOUNT, with a user who attacks.
+pub(crate) fn short(ctx: &Ctx, kernel: &Kernel, disk: PathBuf) -> Result<Run> {
+    let machine = Machine {
+        kernel: kernel.image(),
+        initrd: kernel.initrd(),
+        disk,
+        words: "root=/dev/vda rootfstype=ext4 kunit.enable=0 init=/usr/lib/mayexec/first.sh",
+        limit: SHORT_LIMIT,
+    };
+    let plain = boot(ctx, &machine, "short", 0)?;
+    let under = boot(ctx, &machine, "short", 1)?;
+    let tries = Tries::of(&under.lines);
+    let summary = format!("policy 1: {}", tries.summary());
+    let problems = [tries.problems(&["user"]), tries.missed("user")].concat();
+    let judged = [
+        (EACH_WAY, idle_ways(&plain.lines)),
+        (NO_UNIT, broken_units(&plain.lines, &under.lines)),
+        (summary.as_str(), problems),
+    ];
+    let judged = judged.map(|(name, problems)| Case {
+        group: "both boots".to_owned(),
+        name: name.to_owned(),
+        verdict: match problems.as_slice() {
+            [] => Verdict::Pass,
+            _ => Verdict::Fail,
+        },
+        detail: problems.join("\n"),
+    });
+    let (mut run, second) = (plain.run(), under.run());
+    run.cases.extend(second.cases);
+    run.cases.extend(judged);
+    run.trouble.extend(second.trouble);
+    run.log = second.log;
+    Ok(run)
+}
+
+/// Boots a disk, which stays as it is, and reads what the trials print. The guest's script
 /// knows its scene by the word; the policy is a value of fs.open_mayexec_enforce.
-fn boot(ctx: &Ctx, word: &str, policy: u8) -> Result<Boot> {
+fn boot(ctx: &Ctx, machine: &Machine, word: &str, policy: u8) -> Result<Boot> {
     let name = format!("system-{word}-{policy}");
     let log = ctx.fresh_log(&name)?;
     let console = ctx.fresh_log(&format!("{name}-console"))?;
@@ -193,13 +269,12 @@ fn boot(ctx: &Ctx, word: &str, policy: u8) -> Result<Boot> {
         .args(["-machine", "q35", "-cpu", "max", "-m", "2G", "-smp", "2"])
         .args(["-accel", "tcg,thread=multi"])
         .arg("-kernel")
-        .arg(ctx.build.join("system/vmlinuz"))
-        .arg("-initrd")
-        .arg(ctx.build.join("system/initrd.img"))
+        .arg(&machine.kernel)
+        .args(machine.initrd.iter().flat_map(|initrd| [Path::new("-initrd"), initrd]))
         .arg("-drive")
         .arg(format!(
             "file={},format=raw,if=virtio,snapshot=on",
-            path(&ctx.build.join("system/root.ext4"))
+            path(&machine.disk)
         ))
         .arg("-chardev")
         .arg(format!("file,id=console,path={}", path(&console)))
@@ -209,13 +284,14 @@ fn boot(ctx: &Ctx, word: &str, policy: u8) -> Result<Boot> {
         .args(["-device", "virtconsole,chardev=output"])
         .arg("-append")
         .arg(format!(
-            "console=ttyS0 root=LABEL=mayexec rw panic=-1 no_timer_check {PATIENCE} \
-             systemd.getty_auto=no trace_event=mayexec:open_mayexec trace_buf_size=8M trial={word} sysctl.fs.open_mayexec_enforce={policy}"
+            "console=ttyS0 {} rw panic=-1 no_timer_check {PATIENCE} \
+             systemd.getty_auto=no trace_event=mayexec:open_mayexec trace_buf_size=8M trial={word} sysctl.fs.open_mayexec_enforce={policy}",
+            machine.words
         ));
     let mut lines: Vec<String> = Vec::new();
     let (mut cases, mut tries) = (0, 0);
     let status = Logged::new("the system", &log)
-        .limit(LIMIT)
+        .limit(machine.limit)
         .status(&mut qemu, |line| {
             let line = line.trim_end();
             if !line.is_empty() {
@@ -232,7 +308,9 @@ fn boot(ctx: &Ctx, word: &str, policy: u8) -> Result<Boot> {
     let (cases, trouble) = tap::program(&name, &lines.join("\n"));
     let mut trouble: Vec<String> = trouble.into_iter().collect();
     let text = fs::read(&console).with_context(|| format!("cannot read {}", console.display()))?;
-    trouble.extend(crate::guest::complaints(&String::from_utf8_lossy(&text)));
+    let text = String::from_utf8_lossy(&text);
+    trouble.extend(crate::guest::complaints(&text));
+    trouble.extend(left_on(&text));
     if !trouble.is_empty() {
         trouble.push(format!(
             "the console's end:\n{}",
@@ -247,21 +325,35 @@ fn boot(ctx: &Ctx, word: &str, policy: u8) -> Result<Boot> {
     })
 }
 
+impl Boot {
+    /// The boot's cases, with what the failed ones printed.
+    fn run(&self) -> Run {
+        let explained = |case: &Case| Case {
+            detail: match case.verdict {
+                Verdict::Fail => said_before(&self.lines, &case.name),
+                _ => case.detail.clone(),
+            },
+            ..case.clone()
+        };
+        Run {
+            cases: self.cases.iter().map(explained).collect(),
+            trouble: self.trouble.clone(),
+            log: self.log.clone(),
+        }
+    }
+}
+
 /// Reports a boot's cases, and that it came to its end.
 fn say(report: &mut Report, what: &str, boot: &Boot) {
-    let explained = |case: &Case| Case {
-        detail: match case.verdict {
-            Verdict::Fail => said_before(&boot.lines, &case.name),
-            _ => case.detail.clone(),
-        },
-        ..case.clone()
-    };
-    let run = Run {
-        cases: boot.cases.iter().map(explained).collect(),
-        trouble: boot.trouble.clone(),
-        log: boot.log.clone(),
-    };
-    report.run(&format!("{what}: "), what, &run);
+    report.run(&format!("{what}: "), what, &boot.run());
+}
+
+/// What is missing of a shutdown on the console.
+fn left_on(console: &str) -> Vec<String> {
+    let missing = SHUT_DOWN.iter().filter(|said| !console.contains(**said));
+    missing
+        .map(|said| format!("the system did not shut down: nobody said {said:?}"))
+        .collect()
 }
 
 /// The comment lines before the result of a case.
@@ -283,6 +375,12 @@ fn failed_units(lines: &[String]) -> BTreeSet<String> {
         .filter_map(|line| line.strip_prefix("failed: "))
         .map(str::to_owned)
         .collect()
+}
+
+/// The units that fail in the second boot and not in the first.
+fn broken_units(before: &[String], after: &[String]) -> Vec<String> {
+    let (before, after) = (failed_units(before), failed_units(after));
+    after.difference(&before).cloned().collect()
 }
 
 /// Ways that do not run even without a policy, so that their refusal would show nothing.
@@ -402,7 +500,20 @@ impl Tries {
         )
     }
 
-    fn problems(&self) -> Vec<String> {
+    /// The places of the short boot in which this attacker tried nothing that must be refused.
+    fn missed(&self, who: &str) -> Vec<String> {
+        let tried = |place: &&str| {
+            let places = self.places.get(who);
+            places.is_some_and(|places| places.contains(*place))
+        };
+        let missed = SHORT_PLACES.into_iter().filter(|place| !tried(place));
+        missed
+            .map(|place| format!("the attacker `{who}` tried nothing in {place}"))
+            .collect()
+    }
+
+    /// What is wrong; each of these attackers must have tried something.
+    fn problems(&self, attackers: &[&str]) -> Vec<String> {
         let mut problems = self.ran.clone();
         problems.extend(self.garbled.iter().map(|line| format!("garbled: {line}")));
         problems.extend(self.void.iter().cloned());
@@ -412,8 +523,8 @@ impl Tries {
                 .iter()
                 .map(|place| format!("writable and not noexec: {place}")),
         );
-        for who in ["user", "service", "container"] {
-            if !self.refusable.contains_key(who) {
+        for who in attackers {
+            if !self.refusable.contains_key(*who) {
                 problems.push(format!("the attacker `{who}` tried nothing"));
             }
         }
@@ -459,7 +570,7 @@ mod tests {
         );
         tried.push("try: container\town mount\texec\tdash\targument\trefuse\tran\tran".to_owned());
         let tries = Tries::of(&tried);
-        assert_eq!(tries.problems(), [""; 0]);
+        assert_eq!(tries.problems(&ATTACKERS), [""; 0]);
         assert_eq!(tries.summary(), "6 tries on noexec mounts, 0 ran");
         assert_eq!(tries.open.values().sum::<usize>(), 4);
         assert_eq!(
@@ -469,7 +580,7 @@ mod tests {
 
         tried.push("try: user\t/dev/shm\tnoexec\tdash\t`.`\trefuse\trefused\tran".to_owned());
         assert_eq!(
-            Tries::of(&tried).problems(),
+            Tries::of(&tried).problems(&ATTACKERS),
             ["user: dash, `.`, /dev/shm, 0755"]
         );
     }
@@ -485,7 +596,7 @@ mod tests {
         tried.push("try: user\t/tmp\tnoexec\tdash\t`.`\trefuse\trefused\tlate".to_owned());
         tried.push("escape: /tmp is exec now".to_owned());
         assert_eq!(
-            Tries::of(&tried).problems(),
+            Tries::of(&tried).problems(&ATTACKERS),
             [
                 "garbled: service\tcut",
                 "user: dash, stdin, /tmp, 0644: refused, which shows nothing",
@@ -511,6 +622,24 @@ mod tests {
             ["/tmp, noexec, dash, $ENV, refuse, ran, refused"]
         );
         assert_eq!(idle_ways(&[]), ["no way was tried"]);
+    }
+
+    #[test]
+    fn a_short_boot_needs_its_places_its_units_and_its_end() {
+        let tries = Tries::of(&lines(&TRIED));
+        assert_eq!(
+            tries.missed("user"),
+            [
+                "the attacker `user` tried nothing in /dev/shm",
+                "the attacker `user` tried nothing in /run/user/1000",
+            ]
+        );
+        let before = lines(&["failed: a.service"]);
+        let after = lines(&["ok 1 - x", "failed: a.service", "failed: b.service"]);
+        assert_eq!(broken_units(&before, &after), ["b.service"]);
+        let console = "systemd-shutdown[1]: All filesystems unmounted.\n";
+        assert_eq!(left_on(console).len(), 1);
+        assert_eq!(left_on(&format!("{console}reboot: Power down")), [""; 0]);
     }
 
     #[test]

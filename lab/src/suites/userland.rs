@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The library and the command `mayexec` on kernels with the flag and without, and three
-//! interpreters that open with it.
+//! The library and the command `mayexec` on kernels with the flag and without, three
+//! interpreters that open with it, and a short boot of a whole system with one of them.
 
 use std::fs;
 use std::path::Path;
@@ -19,6 +19,7 @@ use crate::projects;
 use crate::report::Report;
 use crate::selftests::is_failure;
 use crate::session::Session;
+use crate::system;
 use crate::tap::{self, Run, Verdict};
 
 /// The walk through a rollout starts interpreters and package managers by the dozen.
@@ -63,6 +64,9 @@ pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
     }
     header(session, report, bundle.path())?;
     projects::part(ctx, report, session.tip_kernel()?);
+    let disk = system::short_disk(ctx, &ctx.root)?;
+    let run = system::short(ctx, &consumers::kernel(session)?, disk)?;
+    report.run("a short boot: ", "of a short boot", &run);
     Ok(())
 }
 

@@ -7,6 +7,7 @@
 #   attack    the same with the attackers
 #   home      logins with a noexec /home
 #   observe   the day's work, and what FILE would have refused, by package
+#   short     what make test has time for, and a user who attacks
 # The shells that the trials start expand these.
 # shellcheck disable=SC2016
 set -u
@@ -157,7 +158,33 @@ day() {
 	ok "a service with DynamicUser= runs a script of the system" \
 		says "python says hello" as probe DynamicUser=yes -- /usr/bin/python3 "$lib/hello.py"
 	ok "cron starts a job" until_true 100 [ -e /run/trial-cron ]
+	failed_units
+}
+
+failed_units() {
 	systemctl list-units --failed --plain --no-legend | sed 's/^\([^ ]*\).*/failed: \1/'
+}
+
+# first: whether the policy was in force when the first process tried it.
+first() {
+	case $policy in
+	0) says ran cat /root/first ;;
+	*) says "Permission denied" cat /root/first ;;
+	esac
+}
+
+short() {
+	ok "multi-user.target is reached" systemctl is-active multi-user.target
+	ok "the policy is the one of the command line" \
+		says "open_mayexec_enforce=$policy" cat /proc/cmdline
+	ok "the policy is in force for the first process" first
+	ok "a timer starts a service of sh -c" until_true 60 [ -e /run/trial-timer ]
+	ok "sh -l reads ~/.profile" says "profile" as alice $session -- /bin/sh -lc 'echo $from_profile'
+	echo 'echo ran' >/dev/shm/drop.sh
+	ok "sh drop.sh" refuses sh /dev/shm/drop.sh
+	ok "sh <drop.sh" says ran sh -c 'exec sh </dev/shm/drop.sh'
+	rm /dev/shm/drop.sh
+	failed_units
 }
 
 # What is known to break, and what to write instead.
@@ -281,6 +308,12 @@ one_service() {
 		;;
 	home)
 		home
+		;;
+	short)
+		short
+		attacker=user
+		[ "$policy" != 0 ] || attacker=control
+		as alice $session -- "$lib/attack.sh" $attacker </dev/null 2>&1
 		;;
 	observe)
 		day
