@@ -170,7 +170,8 @@ assemble() {
 
 if [ "${1-}" = --assemble ]; then
 	shift
-	root=$out/root base=$1 image=$2 deb=$3
+	# systemctl --root= takes no path with a link in it, and `make breaks` links build/.
+	root=$(realpath "$out")/root base=$1 image=$2 deb=$3
 	shift 3
 	assemble "$@"
 	exit 0
