@@ -13,12 +13,12 @@
 mod noticed;
 mod own;
 
+use fs_err as fs;
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
 use self::noticed::{Noticed, apply, failed, first_line, judge, rows, stem};
 use self::own::Checkout;
@@ -124,8 +124,7 @@ const DROPPED: &str = "consumers-dropped";
 
 /// What a break does, in its first line, and its name.
 fn row(file: &Path) -> Result<String> {
-    let text =
-        fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let text = fs::read_to_string(file)?;
     let path = Path::new(Kind::of(file).dir()).join(stem(file));
     Ok(format!("{} (`{}`)", first_line(&text), path.display()))
 }
@@ -197,7 +196,7 @@ impl Kind {
 fn select(dir: &Path, names: &[String]) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     // A break in a directory of another name would never be run.
-    for entry in fs::read_dir(dir).with_context(|| format!("cannot list {}", dir.display()))? {
+    for entry in fs::read_dir(dir)? {
         let (entry, dirs) = (entry?, Kind::ALL.map(Kind::dir));
         if entry.path().is_dir() && !dirs.iter().any(|known| entry.file_name() == *known) {
             bail!("{}: no breaks of that kind", entry.path().display());

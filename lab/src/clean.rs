@@ -2,24 +2,14 @@
 
 //! Removing what the tools made.
 
-use std::fs;
+use fs_err as fs;
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
-use crate::ctx::Ctx;
+use crate::ctx::{Ctx, TEMPORARY};
 use crate::git::Git;
 use crate::{series, submit, tree};
-
-/// Prefixes of temporary names; what has one was left by a run that was ended.
-const TEMPORARY: [&str; 6] = [
-    ".part-",
-    ".am-",
-    ".export-",
-    ".share-",
-    ".new-",
-    ".userland-",
-];
 
 /// Directories of `build/` that cost a download or an installation to get back.
 const COSTLY: [&str; 5] = ["apt", "dl", "guest-tools", "tools", "venv"];
@@ -37,10 +27,7 @@ pub(crate) fn leftovers(ctx: &Ctx) {
     for dir in dirs {
         for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
             let name = entry.file_name();
-            if TEMPORARY
-                .iter()
-                .any(|prefix| name.to_string_lossy().starts_with(prefix))
-            {
+            if name.to_string_lossy().starts_with(TEMPORARY) {
                 // A leftover that stays costs space, nothing else.
                 let _ = fs::remove_dir_all(entry.path()).or_else(|_| fs::remove_file(entry.path()));
             }
@@ -74,9 +61,7 @@ pub(crate) fn clean(ctx: &Ctx, all: bool) -> Result<()> {
         }
         return remove(&ctx.slot);
     }
-    for entry in
-        fs::read_dir(&ctx.slot).with_context(|| format!("cannot list {}", ctx.slot.display()))?
-    {
+    for entry in fs::read_dir(&ctx.slot)? {
         let entry = entry?;
         let name = entry.file_name().to_string_lossy().into_owned();
         // Other bases and trees have their own unexported work and their own clean.
@@ -94,12 +79,10 @@ pub(crate) fn clean(ctx: &Ctx, all: bool) -> Result<()> {
 }
 
 fn remove(path: &Path) -> Result<()> {
-    let removed = if path.is_dir() {
-        fs::remove_dir_all(path)
-    } else {
-        fs::remove_file(path)
-    };
-    removed.with_context(|| format!("cannot remove {}", path.display()))
+    Ok(match path.is_dir() {
+        true => fs::remove_dir_all(path)?,
+        false => fs::remove_file(path)?,
+    })
 }
 
 #[cfg(test)]

@@ -2,15 +2,19 @@
 
 //! Where things are, and what the user asked for.
 
-use std::fs::{self, File};
+use fs_err::{self as fs, File};
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use sha2::{Digest, Sha256};
+use tempfile::TempDir;
 
 /// The kernel release that patches/ is made for.
 pub(crate) const DEFAULT_BASE: &str = "7.3";
+
+/// How the names of temporary files begin: what has such a name was left by a run that was ended.
+pub(crate) const TEMPORARY: &str = ".part-";
 
 /// The checkout, its build directory and the user's choices.
 #[derive(Debug)]
@@ -47,14 +51,12 @@ impl Ctx {
         }
         check_base(base)?;
         let build = root.join("build");
-        fs::create_dir_all(&build).with_context(|| format!("cannot create {}", build.display()))?;
-        let kdir = match kdir {
-            Some(dir) => Some(
-                fs::canonicalize(dir)
-                    .with_context(|| format!("KDIR={}: no such directory", dir.display()))?,
-            ),
-            None => None,
+        fs::create_dir_all(&build)?;
+        let absolute = |dir: &Path| {
+            fs::canonicalize(dir)
+                .with_context(|| format!("KDIR={}: no such directory", dir.display()))
         };
+        let kdir = kdir.map(absolute).transpose()?;
         let slot = match &kdir {
             Some(dir) => build.join(format!(
                 "kdir-{}-{base}",
@@ -105,10 +107,15 @@ impl Ctx {
     pub(crate) fn fresh_log(&self, name: &str) -> Result<PathBuf> {
         let log = self.log(name);
         if let Some(dir) = log.parent() {
-            fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
+            fs::create_dir_all(dir)?;
         }
-        File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
+        File::create(&log)?;
         Ok(log)
+    }
+
+    /// A directory on the disk of `build/`, which goes when it is dropped.
+    pub(crate) fn scratch(&self) -> Result<TempDir> {
+        scratch(&self.build)
     }
 
     /// `path` as seen from the checkout, for messages.
@@ -127,8 +134,7 @@ impl Ctx {
             .write(true)
             .create(true)
             .truncate(false)
-            .open(&path)
-            .with_context(|| format!("cannot write {}", path.display()))?;
+            .open(&path)?;
         if file.try_lock().is_err() {
             let mut owner = String::new();
             let _ = file.read_to_string(&mut owner);
@@ -171,15 +177,13 @@ pub(crate) fn hash(bytes: &[u8]) -> String {
 /// Writes a file so that a reader, or the next run, sees all of it or nothing.
 pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     let dir = path.parent().context("a file path without a directory")?;
-    fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
+    fs::create_dir_all(dir)?;
     let mut file = tempfile::Builder::new()
-        .prefix(".new-")
+        .prefix(TEMPORARY)
         .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
-        .tempfile_in(dir)
-        .with_context(|| format!("cannot write in {}", dir.display()))?;
+        .tempfile_in(dir)?;
     file.write_all(bytes)?;
-    file.persist(path)
-        .with_context(|| format!("cannot write {}", path.display()))?;
+    file.persist(path)?;
     Ok(())
 }
 
@@ -188,21 +192,25 @@ pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
 /// nothing of that name.
 pub(crate) fn make_whole(dir: &Path, make: impl FnOnce(&Path) -> Result<PathBuf>) -> Result<()> {
     let parent = dir.parent().context("a path without a directory")?;
-    fs::create_dir_all(parent).with_context(|| format!("cannot create {}", parent.display()))?;
-    let part = tempfile::Builder::new()
-        .prefix(".part-")
-        .tempdir_in(parent)?;
+    fs::create_dir_all(parent)?;
+    let part = scratch(parent)?;
     let made = make(part.path())?;
     if dir.exists() {
-        fs::remove_dir_all(dir).with_context(|| format!("cannot remove {}", dir.display()))?;
+        fs::remove_dir_all(dir)?;
     }
-    fs::rename(made, dir).with_context(|| format!("cannot create {}", dir.display()))
+    Ok(fs::rename(made, dir)?)
+}
+
+fn scratch(parent: &Path) -> Result<TempDir> {
+    Ok(tempfile::Builder::new()
+        .prefix(TEMPORARY)
+        .tempdir_in(parent)?)
 }
 
 /// The files of a directory with that extension, in the order of their names.
 pub(crate) fn with_extension(dir: &Path, wanted: &str) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
-    for entry in fs::read_dir(dir).with_context(|| format!("cannot list {}", dir.display()))? {
+    for entry in fs::read_dir(dir)? {
         let path = entry?.path();
         if path.extension().is_some_and(|ext| ext == wanted) {
             found.push(path);

@@ -2,9 +2,9 @@
 
 //! Debian 12's own kernel: older than `AT_EXECVE_CHECK`, and built by nobody here.
 
-use std::fs;
+use fs_err as fs;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use crate::ctx::{Ctx, hash};
 use crate::kernel::{Facts, Kernel};
@@ -23,7 +23,7 @@ pub(crate) fn kernel(ctx: &Ctx) -> Result<Kernel> {
     let mut inputs = Vec::new();
     for script in SCRIPTS {
         let path = ctx.root.join(script);
-        inputs.extend(fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?);
+        inputs.extend(fs::read(&path)?);
     }
     let name = format!("debian-{}", &hash(&inputs)[..16]);
     let dir = ctx.build.join("kernels").join(name);

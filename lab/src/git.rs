@@ -6,7 +6,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use crate::proc;
 
@@ -96,8 +96,7 @@ impl Git {
         let own = self
             .dir
             .join(self.run(["rev-parse", "--git-path", "index"])?);
-        std::fs::copy(&own, index.path())
-            .with_context(|| format!("cannot read {}", own.display()))?;
+        fs_err::copy(&own, index.path())?;
         let with_index = |args: &str| {
             proc::capture(
                 self.cmd(args.split(' '))
@@ -134,8 +133,7 @@ impl Git {
     pub(crate) fn remove_worktree(&self, dir: &Path) -> Result<()> {
         let removed = self.line("worktree remove --force", &[dir]);
         if removed.is_err() && dir.exists() {
-            std::fs::remove_dir_all(dir)
-                .with_context(|| format!("cannot remove {}", dir.display()))?;
+            fs_err::remove_dir_all(dir)?;
         }
         Ok(())
     }
@@ -144,7 +142,7 @@ impl Git {
     pub(crate) fn force_to(&self, commit: &str) -> Result<()> {
         // A run that was ended may have left its lock; nobody else works here.
         if let Ok(lock) = self.run(["rev-parse", "--git-path", "index.lock"]) {
-            let _ = std::fs::remove_file(self.dir.join(lock));
+            let _ = fs_err::remove_file(self.dir.join(lock));
         }
         self.run(["checkout", "--quiet", "--force", "--detach", commit])?;
         self.run(["clean", "-fdq"])?;
@@ -163,7 +161,7 @@ pub(crate) mod tests {
         git.run(["init", "-q", "-b", "main"]).unwrap();
         git.run(["config", "user.name", "T"]).unwrap();
         git.run(["config", "user.email", "t@localhost"]).unwrap();
-        std::fs::write(dir.path().join("f"), "1\n2\n3\n").unwrap();
+        fs_err::write(dir.path().join("f"), "1\n2\n3\n").unwrap();
         git.run(["add", "f"]).unwrap();
         git.run(["commit", "-q", "-m", "base"]).unwrap();
         git.run(["tag", "base"]).unwrap();
@@ -176,7 +174,7 @@ pub(crate) mod tests {
         assert_eq!(git.commit("base").unwrap(), git.commit("HEAD").unwrap());
         assert_eq!(git.commit("nowhere").unwrap(), None);
         assert_eq!(git.commit("--help").unwrap(), None);
-        std::fs::write(dir.path().join("new"), "").unwrap();
+        fs_err::write(dir.path().join("new"), "").unwrap();
         assert_eq!(git.dirt().unwrap(), ["?? new"]);
         let snapshot = git.snapshot().unwrap();
         assert_eq!(git.dirt().unwrap(), ["?? new"]);
@@ -198,10 +196,10 @@ pub(crate) mod tests {
         for work_tree in [&mine, &gone, &away] {
             git.line("worktree add -q --detach", &[work_tree]).unwrap();
         }
-        std::fs::write(mine.join("f"), "changed\n").unwrap();
-        std::fs::remove_dir_all(&gone).unwrap();
-        std::fs::rename(&away, place.path().join("elsewhere")).unwrap();
-        std::fs::create_dir(&stray).unwrap();
+        fs_err::write(mine.join("f"), "changed\n").unwrap();
+        fs_err::remove_dir_all(&gone).unwrap();
+        fs_err::rename(&away, place.path().join("elsewhere")).unwrap();
+        fs_err::create_dir(&stray).unwrap();
         for work_tree in [&mine, &gone, &stray] {
             git.remove_worktree(work_tree).unwrap();
             assert!(!work_tree.exists());

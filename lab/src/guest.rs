@@ -7,9 +7,9 @@
 //! root with busybox (see [`crate::root`]). There is no KVM: where it exists
 //! it may hang, and the tests must not depend on it.
 
+use fs_err::{self as fs, File};
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -188,17 +188,14 @@ impl<'a> Boot<'a> {
         let console_log = self.ctx.fresh_log(&format!("{base}-console"))?;
         let output_log = self.ctx.fresh_log(&format!("{base}-output"))?;
         let qemu_log = self.ctx.fresh_log(&format!("{base}-qemu"))?;
-        let share = tempfile::Builder::new()
-            .prefix(".share-")
-            .tempdir_in(&self.ctx.build)?;
+        let share = self.ctx.scratch()?;
         write_whole(
             &share.path().join(JOB_FILE),
             &serde_json::to_vec_pretty(&self.job)?,
         )?;
         if let Some(program) = &self.program {
             let name = program.file_name().context("a program without a name")?;
-            fs::copy(program, share.path().join(name))
-                .with_context(|| format!("cannot copy {}", program.display()))?;
+            fs::copy(program, share.path().join(name))?;
         }
 
         if let Some(tools) = &self.tools {
@@ -219,7 +216,7 @@ impl<'a> Boot<'a> {
             }
         };
         let mut cmd = self.qemu(&root, &init, share.path(), &console_log, &output_log);
-        let log = File::create(&qemu_log)?;
+        let log = std::fs::File::create(&qemu_log)?;
         writeln!(&log, "$ {}", crate::proc::render(&cmd))?;
         cmd.stdin(Stdio::null())
             .stdout(log.try_clone()?)
@@ -466,7 +463,7 @@ pub(crate) fn static_program(ctx: &Ctx, name: &str) -> Result<PathBuf> {
 }
 
 fn read_text(path: &Path) -> Result<String> {
-    let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let bytes = fs::read(path)?;
     Ok(String::from_utf8_lossy(&bytes).replace('\r', ""))
 }
 
@@ -479,7 +476,7 @@ struct Follow {
 impl Follow {
     fn new(path: &Path) -> Result<Self> {
         Ok(Self {
-            file: File::open(path).with_context(|| format!("cannot read {}", path.display()))?,
+            file: File::open(path)?,
             partial: Vec::new(),
         })
     }
@@ -501,8 +498,6 @@ impl Follow {
 
 /// Lines in which the kernel complains about itself.
 pub(crate) fn complaints(console: &str) -> Vec<String> {
-    // Cannot fail: the pattern is a constant, and a test uses it.
-    #[expect(clippy::unwrap_used, reason = "constant pattern")]
     let pattern = Regex::new(
         r"(?x) \bBUG:\s | \bkernel\ BUG\ at\b | \bWARNING: | \bOops\b | Kernel\ panic
          | general\ protection\ fault | VFS_(BUG|WARN)_ON | trying\ to\ register\ non-static\ key

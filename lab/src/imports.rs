@@ -2,8 +2,8 @@
 
 //! A check of this crate itself: no module imports, directly or through others, what imports it.
 
+use fs_err as fs;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::path::Path;
 use std::sync::LazyLock;
 

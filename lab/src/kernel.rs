@@ -2,8 +2,8 @@
 
 //! Configuring and building kernels, each only once.
 
+use fs_err as fs;
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -145,7 +145,7 @@ impl Builder<'_> {
 
     fn boot_policy(&self) -> Result<Vec<u8>> {
         let path = self.ctx.root.join("scripts/config").join(BOOT_POLICY);
-        fs::read(&path).with_context(|| format!("cannot read {}", path.display()))
+        Ok(fs::read(&path)?)
     }
 
     fn kept(&self, key: &str) -> Option<Kernel> {
@@ -216,15 +216,13 @@ impl Builder<'_> {
                 ("System.map", "System.map"),
             ] {
                 let from = self.obj.join(from);
-                fs::copy(&from, part.join(to))
-                    .with_context(|| format!("cannot keep {}", from.display()))?;
+                fs::copy(&from, part.join(to))?;
             }
             let own = self.obj.join(OBJECT);
             // Another configuration's object may still lie there.
             let config = fs::read_to_string(self.obj.join(".config"))?;
             if config.lines().any(|line| line == "CONFIG_OPEN_MAYEXEC=y") && own.is_file() {
-                fs::copy(&own, part.join("mayexec.o"))
-                    .with_context(|| format!("cannot keep {}", own.display()))?;
+                fs::copy(&own, part.join("mayexec.o"))?;
             }
             write_whole(
                 &part.join("facts.json"),
@@ -285,8 +283,7 @@ pub(crate) fn fragment<'a>(
     let mut text = String::new();
     for name in files {
         let path = ctx.root.join("scripts/config").join(name);
-        text += &fs::read_to_string(&path)
-            .with_context(|| format!("cannot read {}", path.display()))?;
+        text += &fs::read_to_string(&path)?;
     }
     for line in lines {
         text.push_str(line);
@@ -442,8 +439,6 @@ impl Warnings {
                 .iter()
                 .map(|dir| format!("{}/", dir.display()))
                 .collect(),
-            // Cannot fail: the pattern is a constant, and a test uses it.
-            #[expect(clippy::unwrap_used, reason = "constant pattern")]
             rust: Regex::new(r"^\s*--> (\S+?):\d+:\d+$").unwrap(),
             pending: None,
             found: BTreeSet::new(),

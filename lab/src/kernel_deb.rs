@@ -2,7 +2,7 @@
 
 //! Debian packages of the kernel with the series, by the kernel's own `bindeb-pkg`.
 
-use std::fs;
+use fs_err as fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -51,7 +51,7 @@ pub(crate) fn build(ctx: &Ctx, config: Option<&Path>) -> Result<PathBuf> {
     let tools = Toolchain::find(ctx)?;
     let dir = ctx.slot.join("kernel-deb");
     let (src, obj) = (ctx.linux(), dir.join("obj"));
-    fs::create_dir_all(&obj).with_context(|| format!("cannot create {}", obj.display()))?;
+    fs::create_dir_all(&obj)?;
     let log = ctx.fresh_log("kernel-deb")?;
     let stage = Stage::begin("build the kernel's packages", Some(&log));
     let text = match &own {
@@ -76,7 +76,7 @@ pub(crate) fn build(ctx: &Ctx, config: Option<&Path>) -> Result<PathBuf> {
     kernel::put_config(&obj, &text)?;
     let _ = fs::remove_file(&made);
     for old in with_extension(&dir, "deb")? {
-        fs::remove_file(&old).with_context(|| format!("cannot remove {}", old.display()))?;
+        fs::remove_file(&old)?;
     }
     let mut objects = 0_usize;
     let mut make = tools.make(&src, &obj);

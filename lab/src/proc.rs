@@ -6,8 +6,8 @@
 //! it started (make's compilers, qemu). A SIGINT or SIGTERM to this program ends
 //! every group that is alive before the program itself exits.
 
+use fs_err::{self as fs, File, OpenOptions};
 use std::collections::BTreeSet;
-use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -232,13 +232,12 @@ impl<'a> Logged<'a> {
         mut on_line: impl FnMut(&str),
     ) -> Result<ExitStatus> {
         if let Some(dir) = self.log.parent() {
-            fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
+            fs::create_dir_all(dir)?;
         }
         let mut log = OpenOptions::new()
             .create(true)
             .append(true)
-            .open(&self.log)
-            .with_context(|| format!("cannot write {}", self.log.display()))?;
+            .open(&self.log)?;
         writeln!(log, "$ {}", render(cmd))?;
 
         let (reader, writer) = std::io::pipe()?;

@@ -4,13 +4,13 @@
 //! runs their own suites; then each way that an interpreter has of running a file is tried on
 //! the kernel of the series, under each policy, and compared with what the policy means.
 
+use fs_err as fs;
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
 use crate::ctx::{Ctx, hash, with_extension};
 use crate::guest::{Boot, complaints};
@@ -74,7 +74,7 @@ type Answers = BTreeMap<(String, usize), String>;
 pub(crate) fn names(ctx: &Ctx) -> Result<Vec<String>> {
     let dir = ctx.patches().join("projects");
     let mut names = Vec::new();
-    for entry in fs::read_dir(&dir).with_context(|| format!("cannot list {}", dir.display()))? {
+    for entry in fs::read_dir(&dir)? {
         let entry = entry?;
         if entry.path().join("project").is_file() {
             names.push(entry.file_name().to_string_lossy().into_owned());
@@ -185,8 +185,7 @@ impl Project {
     fn read(ctx: &Ctx, name: &str) -> Result<Self> {
         let dir = ctx.patches().join("projects").join(name);
         let file = dir.join("project");
-        let text =
-            fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        let text = fs::read_to_string(&file)?;
         let mut state: String = text.lines().filter(|line| tries(line)).collect();
         for patch in with_extension(&dir, "patch")? {
             state += &fs::read_to_string(patch)?;
@@ -212,9 +211,7 @@ impl Project {
     /// Tries the ways in a guest, leaves the rows for the page, and returns what was not as
     /// the policy means it.
     fn tried(&self, ctx: &Ctx, kernel: &Kernel) -> Result<Vec<String>> {
-        let bundle = tempfile::Builder::new()
-            .prefix(".projects-")
-            .tempdir_in(&ctx.build)?;
+        let bundle = ctx.scratch()?;
         for script in ["projects-guest.sh", "projects-try.sh"] {
             fs::copy(
                 ctx.root.join("scripts").join(script),

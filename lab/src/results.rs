@@ -3,12 +3,12 @@
 //! docs/results.md and the other pages with results: the verbs leave rows below build/results,
 //! `make results` puts the rows into the pages. A page changes only when somebody asks for it.
 
+use fs_err as fs;
 use std::collections::BTreeMap;
-use std::fs;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use crate::ctx::{Ctx, hash, write_whole};
 use crate::git::Git;
@@ -199,7 +199,7 @@ fn on_machine(page: &str, machine: &str) -> String {
 /// The processors, the system and the tools.
 fn machine() -> Result<String> {
     let value = |file: &str, key: &str| -> Result<String> {
-        let text = fs::read_to_string(file).with_context(|| format!("cannot read {file}"))?;
+        let text = fs::read_to_string(file)?;
         let found = text.lines().find_map(|line| line.strip_prefix(key));
         Ok(found
             .unwrap_or_default()

@@ -3,11 +3,12 @@
 //! The root of guests in which the host's programs do not run: busybox, and a
 //! script as the first process.
 
-use std::fs;
+use fs_err as fs;
+use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use crate::ctx::Ctx;
 use crate::toolchain::Arch;
@@ -20,8 +21,8 @@ pub(crate) fn open(ctx: &Ctx, arch: Arch) -> Result<PathBuf> {
     ui::fetched(ctx, &["busybox", arch.debian()], &root)?;
     let script = ctx.root.join("scripts/guest-init.sh");
     let init = root.join("init");
-    fs::copy(&script, &init).with_context(|| format!("cannot copy {}", script.display()))?;
-    fs::set_permissions(&init, fs::Permissions::from_mode(0o755))?;
+    fs::copy(&script, &init)?;
+    fs::set_permissions(&init, Permissions::from_mode(0o755))?;
     Ok(root)
 }
 

@@ -62,7 +62,7 @@ pub(crate) fn made(name: &str, outcome: Result<Check>) -> Check {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
+    use fs_err as fs;
 
     use super::*;
 

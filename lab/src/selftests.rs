@@ -2,13 +2,13 @@
 
 //! The kernel's selftests: built on the host, run in the guest.
 
+use fs_err as fs;
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
 use crate::ctx::{Ctx, hash, make_whole, write_whole};
 use crate::git::Git;
@@ -126,8 +126,7 @@ pub(crate) fn program_of<'a>(own: &'a [String], what: &str) -> Option<&'a String
 /// The programs of the bundle, as `collection:test`.
 pub(crate) fn programs(bundle: &Path) -> Result<Vec<String>> {
     let path = bundle.join(LIST);
-    let text =
-        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let text = fs::read_to_string(&path)?;
     Ok(text.lines().map(str::to_owned).collect())
 }
 
@@ -242,8 +241,7 @@ pub(crate) fn build(
 /// Drops from the list of tests what is none: make's $(info) messages end up in it,
 /// and run_kselftest.sh would take each of their words for a test.
 fn clean_list(path: &Path) -> Result<()> {
-    let text =
-        fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let text = fs::read_to_string(path)?;
     let tests: Vec<&str> = text.lines().filter(|line| is_test(line)).collect();
     if tests.is_empty() {
         bail!("the installed selftests' list is empty: {}", path.display());

@@ -2,9 +2,9 @@
 
 //! patches/ and the tree's commits: applying, keeping in step, exporting.
 
+use fs_err as fs;
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -71,7 +71,7 @@ pub(crate) fn name(file: &Path) -> String {
 pub(crate) fn content_hash(files: &[PathBuf]) -> Result<String> {
     let mut all = String::new();
     for file in files {
-        let bytes = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+        let bytes = fs::read(file)?;
         all.push_str(&format!("{} {}\n", name(file), hash(&bytes)));
     }
     Ok(hash(all.as_bytes()))
@@ -95,9 +95,7 @@ fn read_record(ctx: &Ctx) -> Result<Option<Record>> {
     match fs::read(record_path(ctx)) {
         Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => {
-            Err(error).with_context(|| format!("cannot read {}", record_path(ctx).display()))
-        }
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -119,14 +117,12 @@ pub(crate) struct Applied {
 ///
 /// Only the files that the patches name are checked out.
 pub(crate) fn apply(ctx: &Ctx, tree: &Git, base: &str, files: &[PathBuf]) -> Result<Applied> {
-    let dir = tempfile::Builder::new()
-        .prefix(".am-")
-        .tempdir_in(&ctx.slot)?;
+    let dir = ctx.scratch()?;
     let git = Git::at(dir.path().join("linux"));
     tree.line("clone -q --shared --no-checkout .", &[git.dir()])?;
     let mut touched = BTreeSet::new();
     for file in files {
-        let bytes = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+        let bytes = fs::read(file)?;
         touched.extend(touched_paths(&String::from_utf8_lossy(&bytes)));
     }
     // One file is always there: git am refuses to work in an empty tree.
@@ -466,9 +462,7 @@ pub(crate) fn export(ctx: &Ctx) -> Result<()> {
         );
     }
 
-    let out = tempfile::Builder::new()
-        .prefix(".export-")
-        .tempdir_in(&ctx.slot)?;
+    let out = ctx.scratch()?;
     if tree.git.commits(&tree.base, "HEAD")?.is_empty() && !old.is_empty() && !ctx.force {
         bail!("the tree holds no commit on top of the base; FORCE=1 empties patches/");
     }
@@ -563,8 +557,7 @@ fn write_patches(dir: &Path, new: &[PathBuf]) -> Result<()> {
     }
     for patch in old {
         if !kept.contains(&patch) {
-            fs::remove_file(&patch)
-                .with_context(|| format!("cannot remove {}", patch.display()))?;
+            fs::remove_file(&patch)?;
         }
     }
     Ok(())

@@ -2,8 +2,8 @@
 
 //! The series as a branch of b4's, and the mails that b4 makes of it.
 
+use fs_err as fs;
 use std::collections::BTreeMap;
-use std::fs;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -164,8 +164,7 @@ struct Source {
 impl Source {
     fn read(ctx: &Ctx) -> Result<Self> {
         let path = ctx.patches().join("cover-letter.txt");
-        let text = fs::read_to_string(&path)
-            .with_context(|| format!("cannot read {}", ctx.show(&path)))?;
+        let text = fs::read_to_string(&path)?;
         Ok(Self {
             letter: Letter::parse(&text)?,
             files: series::patches(&ctx.patches())?,
@@ -472,9 +471,7 @@ impl<'a> Branch<'a> {
     /// Writes what `b4 send` would send into `dir`, and applies it as its receiver would.
     fn mails(&self, dir: &Path) -> Result<usize> {
         let stage = Stage::begin("write the mails and apply them", Some(&self.log));
-        let part = tempfile::Builder::new()
-            .prefix(".part-")
-            .tempdir_in(&self.ctx.build)?;
+        let part = self.ctx.scratch()?;
         let mut cmd = self.b4(&["--offline-mode", "send", "--no-sign", "-o"]);
         cmd.arg(part.path());
         self.identify(&mut cmd, &[NO_TRANSPORT]);
@@ -496,9 +493,9 @@ impl<'a> Branch<'a> {
         write_whole(&mailbox, all.as_bytes())?;
         self.receive(&mailbox)?;
         if dir.exists() {
-            fs::remove_dir_all(dir).with_context(|| format!("cannot empty {}", dir.display()))?;
+            fs::remove_dir_all(dir)?;
         }
-        fs::rename(part.path(), dir).with_context(|| format!("cannot write {}", dir.display()))?;
+        fs::rename(part.path(), dir)?;
         stage.done("");
         Ok(mails.len())
     }

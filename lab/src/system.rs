@@ -10,13 +10,13 @@
 
 mod image;
 
+use fs_err as fs;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
 use crate::ctx::Ctx;
 use crate::kernel::Kernel;
@@ -307,7 +307,7 @@ fn boot(ctx: &Ctx, machine: &Machine, word: &str, policy: u8) -> Result<Boot> {
     stage.done(&format!("{cases} cases, {tries} ways tried"));
     let (cases, trouble) = tap::program(&name, &lines.join("\n"));
     let mut trouble: Vec<String> = trouble.into_iter().collect();
-    let text = fs::read(&console).with_context(|| format!("cannot read {}", console.display()))?;
+    let text = fs::read(&console)?;
     let text = String::from_utf8_lossy(&text);
     trouble.extend(crate::guest::complaints(&text));
     trouble.extend(left_on(&text));

@@ -2,7 +2,7 @@
 
 //! The kernel tree: fetched as one base commit, or the user's own.
 
-use std::fs;
+use fs_err as fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
@@ -38,8 +38,7 @@ pub(crate) struct Tree {
 /// Opens the tree, creating it if it is not there.
 pub(crate) fn open(ctx: &Ctx) -> Result<Tree> {
     let made = !ctx.slot.exists();
-    fs::create_dir_all(&ctx.slot)
-        .with_context(|| format!("cannot create {}", ctx.slot.display()))?;
+    fs::create_dir_all(&ctx.slot)?;
     let tree = open_in_slot(ctx);
     if tree.is_err() && made {
         // Bad input leaves no empty directory; one with files in it stays.
@@ -61,8 +60,7 @@ pub(crate) fn repository(ctx: &Ctx) -> Result<Tree> {
         return open(ctx);
     };
     let tree = user_repository(ctx, kdir)?;
-    fs::create_dir_all(&ctx.slot)
-        .with_context(|| format!("cannot create {}", ctx.slot.display()))?;
+    fs::create_dir_all(&ctx.slot)?;
     Ok(tree)
 }
 
@@ -157,7 +155,7 @@ fn open_kdir(ctx: &Ctx, kdir: &Path) -> Result<Tree> {
     if linux.exists() && made_for.commit(KDIR_BASE)?.is_none() {
         // The ref is set before anybody sees the work tree: without it, a run was
         // ended while it checked the files out.
-        fs::remove_dir_all(&linux).with_context(|| format!("cannot remove {}", linux.display()))?;
+        fs::remove_dir_all(&linux)?;
     }
     if !linux.exists() {
         let log = ctx.fresh_log("worktree")?;

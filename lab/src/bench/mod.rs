@@ -7,8 +7,8 @@ mod figures;
 mod page;
 mod targets;
 
+use fs_err as fs;
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -122,7 +122,7 @@ fn code_figures(
 ) -> Result<Vec<(String, i64)>> {
     let read = |kernel: &Kernel| {
         let path = kernel.symbols();
-        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
+        fs::read_to_string(&path)
     };
     let (base, series) = (read(&pair.base)?, read(&pair.series)?);
     let bytes = code::text_bytes(&base)?;

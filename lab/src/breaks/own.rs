@@ -2,13 +2,13 @@
 
 //! Breaks of this repository's own tools: the library, the command, the interpreters.
 
+use fs_err as fs;
 use std::ffi::OsStr;
-use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use super::noticed::{Noticed, apply, judge, stem};
 use crate::ctx::Ctx;
@@ -135,8 +135,7 @@ impl<'a> Checkout<'a> {
 pub(super) fn policy_tests(ctx: &Ctx, policy: &Path) -> Result<Noticed> {
     let dir = ctx.build.join("breaks/checkout");
     copied(ctx, &dir)?;
-    fs::copy(policy, dir.join(POLICY))
-        .with_context(|| format!("cannot copy {}", policy.display()))?;
+    fs::copy(policy, dir.join(POLICY))?;
     let log = ctx.fresh_log("policy-tests")?;
     let args = "nextest run --no-fail-fast --color=never --package=policy --manifest-path";
     let mut cmd = Command::new("cargo");
@@ -152,7 +151,7 @@ pub(super) fn policy_tests(ctx: &Ctx, policy: &Path) -> Result<Noticed> {
 /// The copy is a repository of its own, so that only files that differ are written
 /// and cargo builds only what has changed.
 fn copied(ctx: &Ctx, dir: &Path) -> Result<(Git, String)> {
-    fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
+    fs::create_dir_all(dir)?;
     let git = Git::at(dir);
     git.run(["init", "--quiet"])?;
     let store = dir.join(".git");

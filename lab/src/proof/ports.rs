@@ -88,9 +88,9 @@ pub(crate) fn uml(session: &Session<'_>) -> Result<Check> {
     // A result of an earlier run is none of this one.
     let result = dir.join(TEST_LOG);
     if result.exists() {
-        std::fs::remove_file(&result)?;
+        fs_err::remove_file(&result)?;
     }
-    std::fs::create_dir_all(&dir)?;
+    fs_err::create_dir_all(&dir)?;
     let log = session.ctx.fresh_log("kunit-py")?;
     let mut cmd = kunit_py(tools, tree.dir(), &dir);
     let (status, text) = ui::attempt("run kunit.py", &log, 3600, &mut cmd)?;
@@ -102,7 +102,7 @@ pub(crate) fn uml(session: &Session<'_>) -> Result<Check> {
             proc::tail(&text, proc::TAIL)
         ));
     }
-    let output = std::fs::read(&result).unwrap_or_default();
+    let output = fs_err::read(&result).unwrap_or_default();
     let run = kunit::read(&String::from_utf8_lossy(&output), &log);
     let mut check = Check::new("kunit.py passes in user-mode Linux");
     add_kunit(&mut check, &run, problems);

@@ -2,8 +2,8 @@
 
 //! The objects that the series touches, in the configurations that people build.
 
+use fs_err as fs;
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 

@@ -2,8 +2,8 @@
 
 //! The documentation.
 
+use fs_err as fs;
 use std::collections::BTreeSet;
-use std::fs;
 use std::process::Command;
 
 use anyhow::{Result, bail};

@@ -2,8 +2,8 @@
 
 //! What a tool says about the base, and about the series.
 
+use fs_err as fs;
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -222,8 +222,6 @@ fn new_ones(base: &BTreeSet<String>, findings: &BTreeSet<String>) -> Vec<String>
 
 /// The findings without line numbers, which move, in front or among the words.
 fn without_places(findings: &BTreeSet<String>) -> Vec<String> {
-    // Cannot fail: the pattern is a constant, and a test uses it.
-    #[expect(clippy::unwrap_used, reason = "constant pattern")]
     let place = Regex::new(r"(\.[a-zA-Z]+):\d+(?::\d+)?(?:-\d+)?\b|\b(line) \d+\b").unwrap();
     findings
         .iter()

@@ -2,8 +2,8 @@
 
 //! What programs see: the UAPI headers.
 
+use fs_err as fs;
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::Path;
 use std::process::Command;
 

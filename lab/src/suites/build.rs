@@ -2,8 +2,8 @@
 
 //! Every patch builds without new warnings and boots; so does every configuration.
 
+use fs_err as fs;
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::Path;
 
 use anyhow::Result;

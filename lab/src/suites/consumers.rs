@@ -2,7 +2,7 @@
 
 //! The kernel's other subsystems as consumers of the flag, in one guest.
 
-use std::fs;
+use fs_err as fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};

@@ -3,7 +3,7 @@
 //! The flag on filesystems, local and remote ones, against an oracle: each filesystem is made,
 //! exported or served in one guest.
 
-use std::fs;
+use fs_err as fs;
 
 use anyhow::{Context, Result};
 

@@ -2,7 +2,7 @@
 
 //! The patch files themselves.
 
-use std::fs;
+use fs_err as fs;
 use std::path::Path;
 use std::process::Command;
 
@@ -118,8 +118,7 @@ fn example(session: &Session<'_>, log: &Path) -> Result<()> {
     let tree = walk.dir();
     let obj = session.builder(&Variant::PLAIN)?.obj;
     let page = tree.join("Documentation/userspace-api/mayexec.rst");
-    let text =
-        fs::read_to_string(&page).with_context(|| format!("cannot read {}", page.display()))?;
+    let text = fs::read_to_string(&page)?;
     let dir = tempfile::tempdir()?;
     let source = dir.path().join("example.c");
     fs::write(&source, code_block(&text)?)?;
@@ -148,9 +147,7 @@ fn code_block(page: &str) -> Result<String> {
 }
 
 fn exported(session: &Session<'_>) -> Result<Vec<String>> {
-    let out = tempfile::Builder::new()
-        .prefix(".export-")
-        .tempdir_in(&session.ctx.slot)?;
+    let out = session.ctx.scratch()?;
     series::exported(session.ctx, &session.tree, session.tip(), out.path())?;
     let mut diff = Command::new("diff");
     diff.args(["-rq", "-x*.txt", "-x*.md", "-xprojects", "-xseries-start"])
@@ -181,8 +178,6 @@ fn trailers(session: &Session<'_>) -> Result<Vec<String>> {
 
 /// Lines of a commit message that only the named person may write.
 fn vouching(message: &str) -> Vec<String> {
-    // Cannot fail: the pattern is a constant, and a test uses it.
-    #[expect(clippy::unwrap_used, reason = "constant pattern")]
     let person =
         Regex::new(r"(?i)^\s*(signed-off|reviewed|acked|tested|co-developed)-by:").unwrap();
     let lines = message.lines().filter(|line| person.is_match(line));
@@ -196,8 +191,7 @@ fn mainline(session: &Session<'_>) -> Result<Vec<String>> {
     plain.git.run(["config", "core.sparseCheckout", "true"])?;
     plain.git.run(["sparse-checkout", "add", "/fs/namei.c"])?;
     let namei = plain.git.dir().join("fs/namei.c");
-    let text =
-        fs::read_to_string(&namei).with_context(|| format!("cannot read {}", namei.display()))?;
+    let text = fs::read_to_string(&namei)?;
     let upstream = as_mainline(&text);
     if upstream != text {
         fs::write(&namei, &upstream)?;
@@ -236,8 +230,6 @@ fn parse_waivers(text: &str) -> Result<Vec<(&str, &str)>> {
 
 /// The type and the text of each line of `checkpatch --terse --show-types`.
 fn parse_findings(out: &str) -> Vec<(String, String)> {
-    // Cannot fail: the pattern is a constant, and a test uses it.
-    #[expect(clippy::unwrap_used, reason = "constant pattern")]
     let pattern = Regex::new(r"^\S*?:?(\d+): (ERROR|WARNING|CHECK):([A-Z0-9_]+): (.*)$").unwrap();
     out.lines()
         .filter_map(|line| pattern.captures(line))

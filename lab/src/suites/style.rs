@@ -2,11 +2,11 @@
 
 //! Formatting and lints.
 
-use std::fs;
+use fs_err as fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use super::host::cargo;
 use crate::ctx::Ctx;
@@ -97,7 +97,7 @@ fn step(report: &mut Report, log: &Path, name: &str, cmd: &mut Command) {
 /// Adds the source files below `dir` that have no SPDX line where the kernel wants it, in
 /// the first line or after the one that names the interpreter.
 fn without_licence(dir: &Path, found: &mut Vec<String>) -> Result<()> {
-    for entry in fs::read_dir(dir).with_context(|| format!("cannot list {}", dir.display()))? {
+    for entry in fs::read_dir(dir)? {
         let path = entry?.path();
         if path.is_dir() {
             without_licence(&path, found)?;
@@ -105,8 +105,7 @@ fn without_licence(dir: &Path, found: &mut Vec<String>) -> Result<()> {
             .extension()
             .is_some_and(|kind| ["c", "h", "rs", "sh"].iter().any(|known| kind == *known))
         {
-            let text = fs::read_to_string(&path)
-                .with_context(|| format!("cannot read {}", path.display()))?;
+            let text = fs::read_to_string(&path)?;
             if !text
                 .lines()
                 .take(2)

@@ -3,7 +3,7 @@
 //! The library and the command `mayexec` on kernels with the flag and without, three
 //! interpreters that open with it, and a short boot of a whole system with one of them.
 
-use std::fs;
+use fs_err as fs;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -108,9 +108,7 @@ fn cases(boot: Boot<'_>, group: &str) -> Result<Run> {
 /// The programs for the guests, and what they test: those in `programs`, built from the
 /// checkout at `root`.
 pub(crate) fn bundle(ctx: &Ctx, programs: &Path, root: &Path) -> Result<tempfile::TempDir> {
-    let bundle = tempfile::Builder::new()
-        .prefix(".userland-")
-        .tempdir_in(&ctx.build)?;
+    let bundle = ctx.scratch()?;
     for name in [
         "mayexec",
         "mayexec-guest",
@@ -120,8 +118,7 @@ pub(crate) fn bundle(ctx: &Ctx, programs: &Path, root: &Path) -> Result<tempfile
         "libmayexec_rtld.so",
     ] {
         let program = programs.join(name);
-        fs::copy(&program, bundle.path().join(name))
-            .with_context(|| format!("cannot copy {}", program.display()))?;
+        fs::copy(&program, bundle.path().join(name))?;
     }
     proc::capture(&mut host::open_code(ctx, root, "all"))?;
     fs::copy(
