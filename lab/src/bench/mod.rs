@@ -148,7 +148,11 @@ fn publish(ctx: &Ctx, results: &Results, grown: &[(String, i64)]) -> Result<Stri
     json.push('\n');
     write_whole(&dir.join("results.json"), json.as_bytes())?;
     for target in &targets {
-        println!("{}", target.line());
+        let met = if target.met { "ok    " } else { "MISSED" };
+        println!(
+            "{met} {}: {}, target: {}",
+            target.what, target.found, target.aim
+        );
     }
     println!("{}", ctx.show(&dir.join("README.md")));
     let met = targets.iter().filter(|target| target.met).count();

@@ -17,30 +17,20 @@ pub(crate) struct Target {
 }
 
 impl Target {
-    fn at_most(what: impl Into<String>, most: i64, found: Option<i64>, unit: &str) -> Self {
+    fn at_most(what: impl Into<String>, most: i64, found: Option<i64>) -> Self {
         Self {
             what: what.into(),
-            aim: format!("at most {most}{unit}"),
-            found: found.map_or("not measured".to_owned(), |found| format!("{found}{unit}")),
+            aim: format!("at most {most}"),
+            found: found.map_or("not measured".to_owned(), |found| found.to_string()),
             met: found.is_some_and(|found| found <= most),
         }
-    }
-
-    /// The target and what was found, for the terminal.
-    pub(super) fn line(&self) -> String {
-        format!(
-            "{} {}: {}, target: {}",
-            if self.met { "ok    " } else { "MISSED" },
-            self.what,
-            self.found,
-            self.aim
-        )
     }
 }
 
 /// The targets that the series has been given.
 pub(super) fn targets(results: &Results) -> Vec<Target> {
     let mut targets = Vec::new();
+    let difference = |name: &str| results.differences.get(name).copied();
     let below = |prefix: &str| -> Vec<i64> {
         let all = results.differences.iter();
         all.filter(|(name, _)| name.starts_with(prefix))
@@ -55,19 +45,11 @@ pub(super) fn targets(results: &Results) -> Vec<Target> {
             below(&format!("{config}/added/unflagged/"))
                 .into_iter()
                 .max(),
-            "",
         ));
-        let flag = |policy: &str| {
-            let name = format!("{config}/flag/flagged/{policy}/allowed");
-            results.differences.get(&name).copied()
-        };
+        let flag = |policy: &str| difference(&format!("{config}/flag/flagged/{policy}/allowed"));
         for (policy, most) in [("policy-0", 20), ("policy-1", 60), ("policy-3", both)] {
-            targets.push(Target::at_most(
-                format!("{config}: O_MAYEXEC under {policy}, over a plain open"),
-                most,
-                flag(policy),
-                "",
-            ));
+            let what = format!("{config}: O_MAYEXEC under {policy}, over a plain open");
+            targets.push(Target::at_most(what, most, flag(policy)));
         }
         let own = |name: &str| format!("{config}/series/{name}");
         let ratio = results
@@ -88,7 +70,6 @@ pub(super) fn targets(results: &Results) -> Vec<Target> {
             ),
             0,
             results.minus(&own("flagged/policy-3/allowed"), &own("today/access")),
-            "",
         ));
         for (what, of) in [
             ("depth", "the depth of the path"),
@@ -96,39 +77,29 @@ pub(super) fn targets(results: &Results) -> Vec<Target> {
             ("entries", "the entries of the directory"),
         ] {
             let costs = below(&format!("{config}/flag/growth/{what}/"));
-            targets.push(Target::at_most(
-                format!("{config}: growth of the flag's cost with {of}"),
-                0,
-                (costs.len() > 1).then(|| spread(&costs)),
-                "",
-            ));
+            let growth = (costs.len() > 1).then(|| spread(&costs));
+            let what = format!("{config}: growth of the flag's cost with {of}");
+            targets.push(Target::at_most(what, 0, growth));
         }
     }
-    for (what, name, most, unit) in [
-        (
-            "text that the first posting adds",
-            "code/text-first",
-            1792,
-            " bytes",
-        ),
-        (
-            "text that the series adds with CONFIG_OPEN_MAYEXEC=n",
-            "code/text-off",
+    let (first, off) = (results.get("code/text-first"), results.get("code/text-off"));
+    let (allocated, locked) = (
+        difference("tracing/allocations"),
+        difference("tracing/locks"),
+    );
+    targets.extend([
+        Target::at_most("text that the first posting adds, in bytes", 1792, first),
+        Target::at_most(
+            "text that the series adds with CONFIG_OPEN_MAYEXEC=n, in bytes",
             0,
-            " bytes",
+            off,
         ),
-    ] {
-        targets.push(Target::at_most(what, most, results.get(name), unit));
-    }
-    for (what, name) in [
-        (
+        Target::at_most(
             "allocations of a flagged open, over a plain one",
-            "allocations",
+            0,
+            allocated,
         ),
-        ("locks of a flagged open, over a plain one", "locks"),
-    ] {
-        let found = results.differences.get(&format!("tracing/{name}")).copied();
-        targets.push(Target::at_most(what, 0, found, ""));
-    }
+        Target::at_most("locks of a flagged open, over a plain one", 0, locked),
+    ]);
     targets
 }
