@@ -10,6 +10,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use regex::Regex;
 
 use crate::ctx::{Ctx, with_extension, write_whole};
 use crate::git::Git;
@@ -29,8 +30,6 @@ const NOBODY: (&str, &str) = ("The Submitter", "submitter@example.org");
 const REASONS: &str = "NOT-SENDABLE.txt";
 /// The mails as one mailbox.
 const MAILBOX: &str = "series.mbox";
-/// Without a transport, b4 would turn to a server even to write files; none is used.
-const NO_TRANSPORT: (&str, &str) = ("sendemail.smtpserver", "localhost");
 /// Asks about sign-offs alone; the commits follow.
 const CHECKPATCH: &str = "scripts/checkpatch.pl --terse --show-types --no-summary --color=never \
     --types MISSING_SIGN_OFF,NO_AUTHOR_SIGN_OFF,FROM_SIGN_OFF_MISMATCH,BAD_SIGN_OFF -g";
@@ -116,7 +115,9 @@ pub(crate) fn send(ctx: &Ctx) -> Result<bool> {
         eprint!("not sent:\n{}", indented(&problems));
         return Ok(false);
     }
-    Err(branch.b4(&["send"]).exec()).context("cannot start b4")
+    // The transport is the user's, which is the last setting.
+    let mut send = branch.b4(&["send"]);
+    Err(send.env("GIT_CONFIG_COUNT", "3").exec()).context("cannot start b4")
 }
 
 /// Has b4 show what changed since the version that was sent last.
@@ -156,18 +157,43 @@ pub(crate) fn unsaved(ctx: &Ctx) -> Result<Option<String>> {
 }
 
 /// The first posting in patches/ and its cover letter.
+#[derive(Debug)]
 struct Source {
     files: Vec<PathBuf>,
-    letter: Letter,
+    /// What the subject has in brackets besides PATCH and the numbers.
+    prefixes: Vec<String>,
+    /// The letter as b4 wants it edited.
+    letter: String,
 }
 
 impl Source {
     fn read(ctx: &Ctx) -> Result<Self> {
-        let path = ctx.patches().join("cover-letter.txt");
-        let text = fs::read_to_string(&path)?;
+        let letter = fs::read_to_string(ctx.patches().join("cover-letter.txt"))?;
+        Self::of(series::patches(&ctx.patches())?, &letter)
+    }
+
+    fn of(files: Vec<PathBuf>, text: &str) -> Result<Self> {
+        let (first, body) = text.split_once('\n').unwrap_or((text, ""));
+        let subject = first
+            .strip_prefix("Subject: ")
+            .context("the cover letter does not begin with `Subject: `")?;
+        let (bracket, subject) = subject
+            .strip_prefix('[')
+            .and_then(|rest| rest.split_once(']'))
+            .unwrap_or(("", subject));
+        let is_version = |word: &str| {
+            let number = word.strip_prefix('v').map(str::parse::<u32>);
+            number.is_some_and(|number| number.is_ok())
+        };
+        let mut prefixes: Vec<String> = bracket.split_whitespace().map(str::to_owned).collect();
+        prefixes.retain(|word| word != "PATCH" && !word.contains('/') && !is_version(word));
+        // b4 takes lines that begin with # for comments.
+        let body = format!("\n{}\n", body.trim()).replace("\n#", "\n>#");
+        let letter = format!("{}\n{body}", subject.trim());
         Ok(Self {
-            letter: Letter::parse(&text)?,
-            files: series::patches(&ctx.patches())?,
+            files,
+            prefixes,
+            letter,
         })
     }
 }
@@ -215,20 +241,6 @@ pub(crate) fn place(ctx: &Ctx) -> PathBuf {
     ctx.slot.join("prep")
 }
 
-/// The commit in which b4 keeps the cover letter.
-fn cover_commit(git: &Git) -> Result<String> {
-    let found = git.line(
-        "log -1 --format=%H --fixed-strings",
-        &[format!("--grep={MARK}"), format!("refs/heads/{BRANCH}")],
-    )?;
-    if found.is_empty() {
-        bail!(
-            "{BRANCH} has no cover letter of b4's: give that branch another name, then `make prep` makes one"
-        );
-    }
-    Ok(found)
-}
-
 /// The work tree that has the branch checked out, if one has.
 fn work_tree(git: &Git) -> Result<Option<PathBuf>> {
     let list = "for-each-ref --format=%(worktreepath)";
@@ -243,7 +255,6 @@ impl<'a> Branch<'a> {
         if tree.git.commit(&format!("refs/heads/{BRANCH}"))?.is_none() {
             return Ok(None);
         }
-        cover_commit(&tree.git)?;
         let found = work_tree(&tree.git)?;
         let dir = found.clone().unwrap_or_else(|| place(ctx));
         if dir.exists() {
@@ -264,11 +275,13 @@ impl<'a> Branch<'a> {
         } else {
             // A work tree that is gone still claims its path and the branch.
             tree.git.remove_worktree(&dir)?;
-            check_out(ctx, tree, &dir, &[BRANCH]).context(
+            check_out(ctx, tree, &[], &dir, BRANCH).context(
                 "is a rebase under way where the branch is checked out? Finish or abort it first",
             )?;
         }
-        Self::at(ctx, &dir).map(Some)
+        let branch = Self::at(ctx, &dir)?;
+        branch.cover_commit()?;
+        Ok(Some(branch))
     }
 
     /// b4's new branch on the base, in a work tree of its own.
@@ -282,9 +295,9 @@ impl<'a> Branch<'a> {
             }
         }
         tree.git.remove_worktree(&dir)?;
-        check_out(ctx, tree, &dir, &["-B", START, &tree.base])?;
+        check_out(ctx, tree, &["-B", START], &dir, &tree.base)?;
         let branch = Self::at(ctx, &dir)?;
-        let made = branch.run_b4(&["prep", "-n", NAME, "-f", &tree.base]);
+        let made = branch.run(&mut branch.b4(&["prep", "-n", NAME, "-f", &tree.base]));
         if made.is_err() {
             tree.git.remove_worktree(&dir)?;
         }
@@ -316,11 +329,9 @@ impl<'a> Branch<'a> {
         let cover = self.cover_commit()?;
         self.git.run(["checkout", "-q", "-B", BRANCH, base])?;
         let mut pick = self.git.cmd(["cherry-pick", "--allow-empty", &cover]);
-        self.identify(&mut pick, &[]);
-        proc::capture(&mut pick)?;
+        proc::capture(self.identify(&mut pick))?;
         let mut am = self.git.cmd(["am", "-q", "--3way"]);
-        self.identify(&mut am, &[]);
-        let (status, out, err) = proc::output(am.args(&source.files))?;
+        let (status, out, err) = proc::output(self.identify(&mut am).args(&source.files))?;
         if !status.success() {
             let _ = self.git.run(["am", "--abort"]);
             bail!(
@@ -329,15 +340,13 @@ impl<'a> Branch<'a> {
             );
         }
         self.write_cover(&source.letter, addresses)?;
-        let mut prefixes = vec!["prep", "--set-prefixes"];
-        prefixes.extend(source.letter.prefixes.iter().map(String::as_str));
-        if source.letter.prefixes.is_empty() {
-            prefixes.push("");
-        }
-        self.run_b4(&prefixes)?;
+        let prefixes = source.prefixes.iter().map(String::as_str);
+        let none = source.prefixes.is_empty().then_some("");
+        let mut set = self.b4(&["prep", "--set-prefixes"]);
+        self.run(set.args(prefixes.chain(none)))?;
         if addresses.is_empty() {
             stage.at("asking get_maintainer");
-            self.run_b4(&["prep", "--auto-to-cc"])?;
+            self.run(&mut self.b4(&["prep", "--auto-to-cc"]))?;
         }
         Ok(())
     }
@@ -346,43 +355,48 @@ impl<'a> Branch<'a> {
     fn b4(&self, args: &[&str]) -> Command {
         let mut cmd = Command::new(self.ctx.build.join("venv/bin/b4"));
         cmd.args(args).current_dir(self.git.dir());
-        self.identify(&mut cmd, &[]);
+        self.identify(&mut cmd);
         cmd
     }
 
-    /// The sender, and more settings, for a command that runs git.
-    fn identify(&self, cmd: &mut Command, more: &[(&str, &str)]) {
+    /// The sender and settings, for a command that runs git.
+    fn identify<'c>(&self, cmd: &'c mut Command) -> &'c mut Command {
         let (name, email) = &self.sender;
-        let mut settings = vec![
+        let settings = [
             ("user.name", name.as_str()),
             ("user.email", email.as_str()),
             // Where the cover letter is kept.
             ("b4.prep-cover-strategy", "commit"),
+            // Without a transport, b4 would turn to a server even to write files; none is used.
+            ("sendemail.smtpserver", "localhost"),
         ];
-        settings.extend(more);
-        cmd.env("GIT_COMMITTER_NAME", name)
-            .env("GIT_COMMITTER_EMAIL", email)
-            .env("GIT_CONFIG_COUNT", settings.len().to_string());
-        for (at, (key, value)) in settings.iter().enumerate() {
+        for (at, (key, value)) in settings.into_iter().enumerate() {
             cmd.env(format!("GIT_CONFIG_KEY_{at}"), key)
                 .env(format!("GIT_CONFIG_VALUE_{at}"), value);
         }
+        cmd.env("GIT_COMMITTER_NAME", name)
+            .env("GIT_COMMITTER_EMAIL", email)
+            .env("GIT_CONFIG_COUNT", "4")
     }
 
     /// Runs b4 to its end.
-    fn run_b4(&self, args: &[&str]) -> Result<()> {
-        self.finish(&mut self.b4(args))
-    }
-
-    fn finish(&self, cmd: &mut Command) -> Result<()> {
+    fn run(&self, cmd: &mut Command) -> Result<()> {
         Logged::new("b4", &self.log)
             .limit(Duration::from_secs(1800))
             .run(cmd, |_| {})
     }
 
-    /// As the function of this name, in this work tree.
+    /// The commit in which b4 keeps the cover letter.
     fn cover_commit(&self) -> Result<String> {
-        cover_commit(&self.git)
+        let words = "log -1 --format=%H --fixed-strings";
+        let of = [format!("--grep={MARK}"), format!("refs/heads/{BRANCH}")];
+        let found = self.git.line(words, &of)?;
+        if found.is_empty() {
+            bail!(
+                "{BRANCH} has no cover letter of b4's: give that branch another name, then `make prep` makes one"
+            );
+        }
+        Ok(found)
     }
 
     /// The commit that the branch starts from.
@@ -404,8 +418,8 @@ impl<'a> Branch<'a> {
         Ok(message.split(MARK).next().unwrap_or_default().to_owned())
     }
 
-    fn write_cover(&self, letter: &Letter, addresses: &[String]) -> Result<()> {
-        let mut text = letter.for_b4();
+    fn write_cover(&self, letter: &str, addresses: &[String]) -> Result<()> {
+        let mut text = letter.to_owned();
         if !addresses.is_empty() {
             text.push_str(&format!("\n{}\n", addresses.join("\n")));
         }
@@ -413,8 +427,7 @@ impl<'a> Branch<'a> {
         fs::write(file.path(), text)?;
         // b4 has the letter edited; to copy is to edit.
         let mut cmd = self.b4(&["prep", "--edit-cover"]);
-        cmd.env("GIT_EDITOR", format!("cp {}", file.path().display()));
-        self.finish(&mut cmd)
+        self.run(cmd.env("GIT_EDITOR", format!("cp {}", file.path().display())))
     }
 
     /// What keeps the branch from being sent.
@@ -472,10 +485,8 @@ impl<'a> Branch<'a> {
     fn mails(&self, dir: &Path) -> Result<usize> {
         let stage = Stage::begin("write the mails and apply them", Some(&self.log));
         let part = self.ctx.scratch()?;
-        let mut cmd = self.b4(&["--offline-mode", "send", "--no-sign", "-o"]);
-        cmd.arg(part.path());
-        self.identify(&mut cmd, &[NO_TRANSPORT]);
-        self.finish(&mut cmd)?;
+        let mut send = self.b4(&["--offline-mode", "send", "--no-sign", "-o"]);
+        self.run(send.arg(part.path()))?;
         let mails = with_extension(part.path(), "eml")?;
         let patches = self.commits()?.len();
         if mails.len() != patches + 1 {
@@ -504,8 +515,7 @@ impl<'a> Branch<'a> {
     fn receive(&self, mailbox: &Path) -> Result<()> {
         let out = tempfile::tempdir()?;
         let mut cmd = self.b4(&["-n", "--offline-mode", "am", "-m"]);
-        cmd.arg(mailbox).arg("-o").arg(out.path());
-        self.finish(&mut cmd)?;
+        self.run(cmd.arg(mailbox).arg("-o").arg(out.path()))?;
         let received = with_extension(out.path(), "mbx")?;
         if received.len() != 1 {
             bail!(
@@ -538,19 +548,12 @@ fn contents(git: &Git, commits: &[String]) -> Result<Vec<String>> {
     commits.iter().map(content).collect()
 }
 
-/// Checks `what` out in a new work tree.
-fn check_out(ctx: &Ctx, tree: &Tree, dir: &Path, what: &[&str]) -> Result<()> {
+/// Checks a commit out in a new work tree.
+fn check_out(ctx: &Ctx, tree: &Tree, options: &[&str], dir: &Path, commit: &str) -> Result<()> {
     let log = ctx.fresh_log("worktree")?;
     let mut cmd = tree.git.cmd(["worktree", "add"]);
-    // An option with its argument comes before the path, a commit after it.
-    let (options, commit) = what.split_at(what.len() - 1);
-    cmd.args(options).arg(dir).args(commit);
-    ui::step(
-        &format!("check the branch out in {}", ctx.show(dir)),
-        &log,
-        3600,
-        &mut cmd,
-    )
+    let name = format!("check the branch out in {}", ctx.show(dir));
+    ui::step(&name, &log, 3600, cmd.args(options).arg(dir).arg(commit))
 }
 
 /// What keeps the `commits` of a series from being sent by `sender`, and checkpatch does not see.
@@ -627,16 +630,10 @@ fn patches(which: &[usize], total: usize) -> String {
 
 /// A mail as part of a mailbox in the form mboxrd.
 fn in_mailbox(mail: &str) -> String {
-    let mut text = String::from("From mboxrd@z Thu Jan  1 00:00:00 1970\n");
-    for line in mail.lines() {
-        if line.trim_start_matches('>').starts_with("From ") {
-            text.push('>');
-        }
-        text.push_str(line);
-        text.push('\n');
-    }
-    text.push('\n');
-    text
+    let from = Regex::new("(?m)^>*From ").expect("a constant");
+    let mail = mail.replace("\r\n", "\n");
+    let mail = from.replace_all(mail.trim_end_matches('\n'), ">$0");
+    format!("From mboxrd@z Thu Jan  1 00:00:00 1970\n{mail}\n\n")
 }
 
 /// The lines with addressees of a cover letter.
@@ -655,56 +652,6 @@ fn indented(lines: &[String]) -> String {
     lines.iter().map(|line| format!("  {line}\n")).collect()
 }
 
-/// patches/cover-letter.txt.
-#[derive(Debug, PartialEq, Eq)]
-struct Letter {
-    /// What the subject has in brackets besides PATCH and the numbers.
-    prefixes: Vec<String>,
-    subject: String,
-    body: String,
-}
-
-impl Letter {
-    fn parse(text: &str) -> Result<Self> {
-        let (first, body) = text.split_once('\n').unwrap_or((text, ""));
-        let subject = first
-            .strip_prefix("Subject: ")
-            .context("the cover letter does not begin with `Subject: `")?;
-        let (bracket, subject) = subject
-            .strip_prefix('[')
-            .and_then(|rest| rest.split_once(']'))
-            .unwrap_or(("", subject));
-        let is_number = |word: &str| {
-            word.contains('/')
-                || word
-                    .strip_prefix('v')
-                    .is_some_and(|rest| rest.parse::<u32>().is_ok())
-        };
-        Ok(Self {
-            prefixes: bracket
-                .split_whitespace()
-                .filter(|word| *word != "PATCH" && !is_number(word))
-                .map(str::to_owned)
-                .collect(),
-            subject: subject.trim().to_owned(),
-            body: body.trim().to_owned(),
-        })
-    }
-
-    /// The letter as b4 wants it edited: it takes lines that begin with # for comments.
-    fn for_b4(&self) -> String {
-        let mut text = format!("{}\n\n", self.subject);
-        for line in self.body.lines() {
-            if line.starts_with('#') {
-                text.push('>');
-            }
-            text.push_str(line);
-            text.push('\n');
-        }
-        text
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -712,17 +659,12 @@ mod tests {
 
     #[test]
     fn the_letter_s_subject_is_taken_apart() {
-        let letter =
-            Letter::parse("Subject: [RFC PATCH v2 00/17] fs: x\n\nBody\n#1 line\n").unwrap();
-        assert_eq!(letter.prefixes, ["RFC"]);
-        assert_eq!(letter.for_b4(), "fs: x\n\nBody\n>#1 line\n");
-        assert!(
-            Letter::parse("Subject: fs: x\n")
-                .unwrap()
-                .prefixes
-                .is_empty()
-        );
-        assert!(Letter::parse("fs: x\n").is_err());
+        let of = |text: &str| Source::of(Vec::new(), text);
+        let source = of("Subject: [RFC PATCH v2 00/17] fs: x\n\nBody\n#1 line\n").unwrap();
+        assert_eq!(source.prefixes, ["RFC"]);
+        assert_eq!(source.letter, "fs: x\n\nBody\n>#1 line\n");
+        assert_eq!(of("Subject: fs: x\n").unwrap().prefixes, [""; 0]);
+        assert!(of("fs: x\n").is_err());
     }
 
     #[test]
@@ -739,60 +681,36 @@ mod tests {
     }
 
     #[test]
-    fn trailers_are_those_of_the_last_paragraph() {
-        let (_dir, git) = scratch();
-        let sender = "T <t@kernel.test>";
-        let signed = format!("Signed-off-by: {sender}");
-        let author = "--author=T <t@kernel.test>";
-        for message in [
-            format!("fs: x\n\nWhy.\n\n[other: changed y]\n{signed}"),
-            format!("fs: x\n\n{signed}\n\nMore text."),
-            format!("fs: x\n\nWhy.\n\n{signed}"),
-        ] {
-            git.run(["commit", "-q", "--allow-empty", author, "-m", &message])
-                .unwrap();
-        }
-        let commits = git.commits("base", "HEAD").unwrap();
-        assert_eq!(
-            patch_problems(&git, &commits, sender).unwrap(),
-            [format!(
-                "patch 2: {sender} sends, so that Signed-off-by must be the last one"
-            )]
-        );
-    }
-
-    #[test]
     fn the_sender_signs_off_last_and_is_no_placeholder() {
-        let (_dir, git) = scratch();
-        let sender = "A Sender <A@kernel.test>";
-        for (author, trailers) in [
-            (
-                "A <a@kernel.test>",
-                "Signed-off-by: A <a@kernel.test>\nReviewed-by: B <b@kernel.test>",
-            ),
-            (
-                "B <b@kernel.test>",
-                "Signed-off-by: A <a@kernel.test>\nSigned-off-by: B <b@kernel.test>",
-            ),
-            (
-                "D <d@example.org>",
-                "Signed-off-by: D <d@users.invalid>\nSigned-off-by: A <a@kernel.test>",
-            ),
-        ] {
-            let (author, message) = (
-                format!("--author={author}"),
-                format!("x\n\ny\n\n{trailers}"),
-            );
-            git.run(["commit", "-q", "--allow-empty", &author, "-m", &message])
+        let problems = |author: &str, message: &str| {
+            let (_dir, git) = scratch();
+            let author = format!("--author={author}");
+            git.run(["commit", "-q", "--allow-empty", &author, "-m", message])
                 .unwrap();
+            let commits = git.commits("base", "HEAD").unwrap();
+            let found = patch_problems(&git, &commits, "A Sender <A@kernel.test>").unwrap();
+            found.join("\n")
+        };
+        let [a, b] = ["A <a@kernel.test>", "B <b@kernel.test>"];
+        let [signed, unsigned] = [a, b].map(|who| format!("Signed-off-by: {who}"));
+        let last = "every patch: A Sender <A@kernel.test> sends, so that Signed-off-by must be the last one";
+        for (author, text, problem) in [
+            (
+                a,
+                format!("[other: changed y]\n{signed}\nReviewed-by: {b}"),
+                "",
+            ),
+            (b, format!("{unsigned}\n{signed}"), ""),
+            (b, format!("{signed}\n{unsigned}"), last),
+            // Trailers are those of the last paragraph.
+            (a, format!("{signed}\n\nMore text."), last),
+        ] {
+            assert_eq!(problems(author, &format!("x\n\ny\n\n{text}")), problem);
         }
-        let commits = git.commits("base", "HEAD").unwrap();
-        let problems = patch_problems(&git, &commits, sender).unwrap();
-        let begin: Vec<&str> = problems.iter().map(|text| &text[..15]).collect();
-        assert_eq!(
-            begin,
-            ["patch 2: A Send", "patch 3: a plac", "patch 3: a plac"]
-        );
+        let nowhere = format!("x\n\nSigned-off-by: D <d@users.invalid>\n{signed}");
+        let said = problems("D <d@example.org>", &nowhere);
+        assert_eq!(said.matches("every patch: a placeholder is").count(), 2);
+        assert_eq!(patches(&[1, 3], 3), "patch 1, 3");
         assert!(!is_nowhere("D <d@example.org.test>"));
     }
 
