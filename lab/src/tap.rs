@@ -10,6 +10,9 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::LazyLock;
+
+use regex::Regex;
 
 /// How one case ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,58 +104,49 @@ impl Run {
 }
 
 /// A result line: `ok 1 name # SKIP reason`.
-#[derive(Debug, PartialEq, Eq)]
 struct Line<'a> {
-    number: Option<usize>,
+    number: &'a str,
     name: &'a str,
     verdict: Verdict,
     reason: &'a str,
 }
 
+static RESULT: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"^(not )?ok(?: +(\d+))?(?: +(?:- )?([^#]*?))?\s*(?:#\s*(.*?))?\s*$")
+        .expect("a constant")
+});
+
 fn result(line: &str) -> Option<Line<'_>> {
-    let (ok, rest) = match line.strip_prefix("not ok") {
-        Some(rest) => (false, rest),
-        None => (true, line.strip_prefix("ok")?),
-    };
-    if !rest.is_empty() && !rest.starts_with(' ') {
-        return None;
-    }
-    let rest = rest.trim_start();
-    let digits = rest
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(rest.len());
-    let (number, rest) = if digits > 0 && rest[digits..].chars().next().is_none_or(|c| c == ' ') {
-        (rest[..digits].parse().ok(), rest[digits..].trim_start())
-    } else {
-        (None, rest)
-    };
-    let rest = rest.strip_prefix("- ").unwrap_or(rest);
-    let (name, directive) = match rest.split_once('#') {
-        Some((name, directive)) => (name.trim_end(), directive.trim()),
-        None => (rest.trim_end(), ""),
-    };
-    let word = directive.split([' ', ':']).next().unwrap_or_default();
-    let verdict = match (ok, word.to_ascii_uppercase().as_str()) {
+    let found = RESULT.captures(line)?;
+    let part = |at| found.get(at).map_or("", |part| part.as_str());
+    let reason = part(4);
+    let word = reason.split([' ', ':']).next().unwrap_or_default();
+    let verdict = match (part(1), word.to_ascii_uppercase().as_str()) {
         (_, "SKIP") => Verdict::Skip,
-        (_, "XFAIL") | (false, "TODO") => Verdict::Pass,
-        (true, _) => Verdict::Pass,
-        (false, _) => Verdict::Fail,
+        ("", _) | (_, "XFAIL" | "TODO") => Verdict::Pass,
+        _ => Verdict::Fail,
     };
     Some(Line {
-        number,
-        name,
+        number: part(2),
+        name: part(3),
         verdict,
-        reason: directive,
+        reason,
     })
 }
 
 /// `1..N`, or `1..0 # SKIP reason`.
 fn plan(line: &str) -> Option<usize> {
-    let rest = line.strip_prefix("1..")?;
-    let digits = rest
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(rest.len());
-    rest[..digits].parse().ok()
+    line.strip_prefix("1..")?.split(' ').next()?.parse().ok()
+}
+
+/// What is wrong with a stream that planned so many parts and reported so many.
+fn unreported(who: &str, planned: Option<usize>, reported: usize) -> Option<String> {
+    match planned {
+        None => Some(format!("{who} printed no plan: did it run?")),
+        Some(0) => Some(format!("{who} ran no test")),
+        Some(count) => (count != reported)
+            .then(|| format!("{who} planned {count} programs or suites and reported {reported}")),
+    }
 }
 
 /// The cases that one program printed.
@@ -168,80 +162,61 @@ impl Program {
         if let Some(planned) = plan(line) {
             self.plan = Some(self.plan.unwrap_or(0) + planned);
         } else if let Some(found) = result(line) {
-            let detail = match found.verdict {
-                Verdict::Fail => self.said.join("\n"),
-                _ => found.reason.to_owned(),
-            };
-            self.said.clear();
+            let said = std::mem::take(&mut self.said);
             self.cases.push(Case {
                 group: String::new(),
-                name: if found.name.is_empty() {
-                    format!("#{}", found.number.unwrap_or(self.cases.len() + 1))
-                } else {
-                    found.name.to_owned()
+                name: match found.name {
+                    "" => format!("#{}", found.number),
+                    name => name.to_owned(),
                 },
                 verdict: found.verdict,
-                detail,
+                detail: match found.verdict {
+                    Verdict::Fail => said.join("\n"),
+                    _ => found.reason.to_owned(),
+                },
             });
-        } else if !line.is_empty()
-            && !line.starts_with("TAP version")
-            && !line.starts_with("KTAP version")
-        {
+        } else if !line.is_empty() && !line.trim_start_matches('K').starts_with("TAP version") {
             self.said.push(line.to_owned());
         }
     }
 
     /// Ends the program with its own result.
     fn end(mut self, group: &str, verdict: Verdict, reason: &str) -> Vec<Case> {
-        let own = |name: &str, verdict, detail: String| Case {
-            group: group.to_owned(),
+        let said = self.said.join("\n");
+        let (count, planned) = (self.cases.len(), self.plan.unwrap_or(0));
+        let failed = self.cases.iter().any(|case| case.verdict == Verdict::Fail);
+        let own = match verdict {
+            Verdict::Fail if count == 0 => Some(("", verdict, format!("{reason}\n{said}"))),
+            // A program may find out after its plan that it can test nothing.
+            Verdict::Skip if count == 0 => Some(("", verdict, reason.to_owned())),
+            _ if planned > count => {
+                let detail = format!("{count} of {planned} cases reported\n{said}");
+                Some(("(plan)", Verdict::Fail, detail))
+            }
+            Verdict::Pass if count == 0 => Some(("", verdict, reason.to_owned())),
+            Verdict::Fail if !failed => {
+                let detail = format!("every case passed but the program failed: {reason}\n{said}");
+                Some(("(exit)", Verdict::Fail, detail))
+            }
+            _ => None,
+        };
+        self.cases.extend(own.map(|(name, verdict, detail)| Case {
+            group: String::new(),
             name: name.to_owned(),
             verdict,
             detail,
-        };
-        if self.cases.is_empty() {
-            let planned = self.plan.unwrap_or(0);
-            return vec![match verdict {
-                Verdict::Fail => {
-                    let detail = format!("{reason}\n{}", self.said.join("\n"));
-                    own("", verdict, detail)
-                }
-                Verdict::Pass if planned > 0 => {
-                    let detail = format!("0 of {planned} cases reported");
-                    own("(plan)", Verdict::Fail, detail)
-                }
-                _ => own("", verdict, reason.to_owned()),
-            }];
-        }
-        let failed = self.cases.iter().any(|case| case.verdict == Verdict::Fail);
+        }));
+        // Cases of the same name are told apart by their order.
+        let mut seen: BTreeMap<String, usize> = BTreeMap::new();
         for case in &mut self.cases {
             case.group = group.to_owned();
+            let count = seen.entry(case.name.clone()).or_default();
+            *count += 1;
+            if *count > 1 {
+                case.name = format!("{} ({count})", case.name);
+            }
         }
-        if let Some(planned) = self.plan.filter(|&planned| planned > self.cases.len()) {
-            let (count, said) = (self.cases.len(), self.said.join("\n"));
-            let detail = format!("{count} of {planned} cases reported\n{said}");
-            self.cases.push(own("(plan)", Verdict::Fail, detail));
-        } else if verdict == Verdict::Fail && !failed {
-            let detail = format!(
-                "every case passed but the program failed: {reason}\n{}",
-                self.said.join("\n")
-            );
-            self.cases.push(own("(exit)", Verdict::Fail, detail));
-        }
-        number_repeats(&mut self.cases);
         self.cases
-    }
-}
-
-/// Tells apart cases of the same name, in their order.
-fn number_repeats(cases: &mut [Case]) {
-    let mut seen: BTreeMap<String, usize> = BTreeMap::new();
-    for case in cases {
-        let count = seen.entry(case.name.clone()).or_default();
-        *count += 1;
-        if *count > 1 {
-            case.name = format!("{} ({count})", case.name);
-        }
     }
 }
 
@@ -268,11 +243,9 @@ pub(crate) fn kselftest(text: &str) -> (Vec<Case>, Option<String>) {
     let mut program = Program::default();
     let mut group = String::new();
     for line in text.lines() {
-        if let Some(inner) = line
-            .strip_prefix("# ")
-            .or_else(|| (line == "#").then_some(""))
-        {
-            if let Some(name) = inner.strip_prefix("selftests: ").and_then(program_name)
+        let inner = line.strip_prefix("# ").or((line == "#").then_some(""));
+        if let Some(inner) = inner {
+            if let Some(name) = program_name(inner)
                 && group.is_empty()
             {
                 group = name;
@@ -283,10 +256,7 @@ pub(crate) fn kselftest(text: &str) -> (Vec<Case>, Option<String>) {
         } else if let Some(count) = plan(line) {
             planned.get_or_insert(count);
         } else if let Some(found) = result(line)
-            && let Some(name) = found
-                .name
-                .strip_prefix("selftests: ")
-                .and_then(program_name)
+            && let Some(name) = program_name(found.name)
         {
             programs += 1;
             cases.extend(std::mem::take(&mut program).end(&name, found.verdict, found.reason));
@@ -296,49 +266,31 @@ pub(crate) fn kselftest(text: &str) -> (Vec<Case>, Option<String>) {
             program.said.push(line.to_owned());
         }
     }
-    let trouble = match planned {
-        None => Some("run_kselftest.sh printed no plan".to_owned()),
-        Some(0) => Some("run_kselftest.sh ran no test".to_owned()),
-        Some(count) if count != programs => Some(format!(
-            "run_kselftest.sh planned {count} programs and reported {programs}"
-        )),
-        Some(_) => None,
-    };
     if !group.is_empty() {
         cases.extend(program.end(&group, Verdict::Fail, "the program did not end"));
     }
-    (cases, trouble)
+    (cases, unreported("run_kselftest.sh", planned, programs))
 }
 
-/// `filesystems/openat2:openat2_test`, from `filesystems/openat2: openat2_test`.
-fn program_name(rest: &str) -> Option<String> {
-    let (dir, program) = rest.split_once(": ")?;
-    let program = program.split_whitespace().next()?;
-    Some(format!("{dir}:{program}"))
+/// `filesystems/openat2:openat2_test`, from `selftests: filesystems/openat2: openat2_test`.
+fn program_name(text: &str) -> Option<String> {
+    let (dir, program) = text.strip_prefix("selftests: ")?.split_once(": ")?;
+    Some(format!("{dir}:{}", program.split_whitespace().next()?))
 }
 
 /// Reads KUnit's results from the kernel's messages.
 ///
 /// Returns the cases, and what is wrong with the stream as a whole if anything is.
 pub(crate) fn kunit(console: &str) -> (Vec<Case>, Option<String>) {
-    let mut lines = console.lines().map(strip_stamp);
-    if !lines
-        .by_ref()
-        .any(|line| line.trim_start() == "KTAP version 1")
-    {
-        return (
-            Vec::new(),
-            Some("the kernel's messages hold no KTAP: did KUnit run?".to_owned()),
-        );
-    }
+    let lines = console.lines().map(strip_stamp);
+    let lines = lines.skip_while(|line| line.trim_start() != "KTAP version 1");
     let mut planned = None;
     let mut suites = 0;
     let mut cases = Vec::new();
     let mut open = Program::default();
-    for line in lines {
-        let indent = line.len() - line.trim_start_matches(' ').len();
-        let text = &line[indent..];
-        match (indent, plan(text), result(text)) {
+    for line in lines.skip(1) {
+        let text = line.trim_start_matches(' ');
+        match (line.len() - text.len(), plan(text), result(text)) {
             (0, Some(count), _) => {
                 planned.get_or_insert(count);
             }
@@ -351,18 +303,10 @@ pub(crate) fn kunit(console: &str) -> (Vec<Case>, Option<String>) {
             _ => open.said.push(text.to_owned()),
         }
     }
-    let trouble = match planned {
-        None => Some("KUnit printed no plan".to_owned()),
-        Some(count) if count != suites => Some(format!(
-            "KUnit planned {count} suites and reported {suites}"
-        )),
-        Some(_) if cases.is_empty() => Some("KUnit ran no case".to_owned()),
-        Some(_) => None,
-    };
     if !open.cases.is_empty() {
         cases.extend(open.end("(suite that did not end)", Verdict::Fail, ""));
     }
-    (cases, trouble)
+    (cases, unreported("KUnit", planned, suites))
 }
 
 /// A kernel message without its time stamp.
@@ -388,21 +332,16 @@ pub(crate) mod tests {
         }
     }
 
-    fn brief(cases: &[Case]) -> Vec<(String, Verdict)> {
-        cases
-            .iter()
-            .map(|case| (case.full_name(), case.verdict))
-            .collect()
+    fn brief(cases: &[Case]) -> Vec<String> {
+        let brief = |case: &Case| format!("{}: {:?}", case.full_name(), case.verdict);
+        cases.iter().map(brief).collect()
     }
 
     #[test]
     fn a_list_shorter_than_its_plan_is_trouble() {
-        let (cases, trouble) = program(
-            "g",
-            "TAP version 13\n1..3\nok 1 - a\nnot ok 2 - b\nok 3 - c # SKIP no flag\n",
-        );
-        let verdicts: Vec<Verdict> = cases.iter().map(|case| case.verdict).collect();
-        assert_eq!(verdicts, [Verdict::Pass, Verdict::Fail, Verdict::Skip]);
+        let text = "TAP version 13\n1..3\nok 1 - a\nnot ok 2 - b\nok 3 - c # SKIP no flag\n";
+        let (cases, trouble) = program("g", text);
+        assert_eq!(brief(&cases), ["g a: Pass", "g b: Fail", "g c: Skip"]);
         assert_eq!(trouble, None);
         for cut in ["", "1..2\nok 1 - a\n", "ok 1 - a\n", "1..0 # SKIP\n"] {
             assert!(program("g", cut).1.is_some(), "{cut}");
@@ -411,24 +350,29 @@ pub(crate) mod tests {
 
     #[test]
     fn result_lines() {
-        let found = result("ok 3 name of it # SKIP no such flag").unwrap();
-        assert_eq!(
-            (found.number, found.name, found.verdict),
-            (Some(3), "name of it", Verdict::Skip)
-        );
-        assert_eq!(result("not ok 1 - x").unwrap().name, "x");
-        assert_eq!(
-            result("not ok 1 x # XFAIL known").unwrap().verdict,
-            Verdict::Pass
-        );
-        assert_eq!(
-            result("not ok 2 x # exit=1").unwrap().verdict,
-            Verdict::Fail
-        );
-        assert_eq!(result("ok").unwrap().name, "");
-        assert!(result("okay 1 x").is_none());
-        assert!(result("# ok 1 x").is_none());
-        assert!(result("").is_none());
+        for (line, number, name, verdict) in [
+            (
+                "ok 3 name of it # SKIP no such flag",
+                "3",
+                "name of it",
+                Verdict::Skip,
+            ),
+            ("not ok 1 - x", "1", "x", Verdict::Fail),
+            ("not ok 1 x # XFAIL known", "1", "x", Verdict::Pass),
+            ("ok 1 # SKIP", "1", "", Verdict::Skip),
+            ("not ok 2 x # exit=1", "2", "x", Verdict::Fail),
+            ("ok 3d x", "", "3d x", Verdict::Pass),
+            ("ok", "", "", Verdict::Pass),
+        ] {
+            let found = result(line).unwrap();
+            assert_eq!(
+                (found.number, found.name, found.verdict),
+                (number, name, verdict)
+            );
+        }
+        for line in ["okay 1 x", "# ok 1 x", ""] {
+            assert!(result(line).is_none(), "{line}");
+        }
     }
 
     const RUN: &str = "\
@@ -462,71 +406,61 @@ ok 3 selftests: exec: skipped # SKIP
         assert_eq!(
             brief(&cases),
             [
-                (
-                    "filesystems/openat2:a_test global.one".to_owned(),
-                    Verdict::Pass
-                ),
-                (
-                    "filesystems/openat2:a_test global.two".to_owned(),
-                    Verdict::Fail
-                ),
-                ("exec:plain".to_owned(), Verdict::Pass),
-                ("exec:skipped".to_owned(), Verdict::Skip),
+                "filesystems/openat2:a_test global.one: Pass",
+                "filesystems/openat2:a_test global.two: Fail",
+                "exec:plain: Pass",
+                "exec:skipped: Skip",
             ]
         );
         assert!(cases[1].detail.contains("Expected 1 (1) == 2 (2)"));
     }
 
     #[test]
-    fn a_plan_without_a_case_is_no_success() {
-        let text =
-            "TAP version 13\n1..1\n# selftests: exec: empty\n# 1..5\nok 1 selftests: exec: empty\n";
-        let (cases, _) = kselftest(text);
-        assert_eq!(
-            brief(&cases),
-            [("exec:empty (plan)".to_owned(), Verdict::Fail)]
-        );
-        // A program may find out after its plan that it can test nothing.
-        let skipped = text.replace(
-            "ok 1 selftests: exec: empty",
-            "ok 1 selftests: exec: empty # SKIP",
-        );
-        assert_eq!(kselftest(&skipped).0[0].verdict, Verdict::Skip);
-    }
-
-    #[test]
     fn a_run_that_was_cut_is_no_success() {
         let cut = RUN.split("not ok 2").next().unwrap();
         let (cases, trouble) = kselftest(cut);
-        assert_eq!(
-            trouble.as_deref(),
-            Some("run_kselftest.sh planned 3 programs and reported 0")
-        );
+        let said = "run_kselftest.sh planned 3 programs or suites and reported 0";
+        assert_eq!(trouble.as_deref(), Some(said));
         assert_eq!(cases.last().unwrap().verdict, Verdict::Fail);
-        assert!(kselftest("").1.is_some());
-        assert!(kselftest("TAP version 13\n1..0\n").1.is_some());
-        assert!(kselftest("\u{0}\u{1}ok\n# #\nnot ok").1.is_some());
+        for text in ["", "TAP version 13\n1..0\n", "\u{0}\u{1}ok\n# #\nnot ok"] {
+            assert!(kselftest(text).1.is_some(), "{text}");
+        }
     }
 
     #[test]
-    fn a_program_that_dies_after_some_cases_fails() {
-        let text = "1..1\n# selftests: exec: t\n# 1..3\n# ok 1 a\nnot ok 1 selftests: exec: t # exit=139\n";
-        let (cases, _) = kselftest(text);
-        assert_eq!(
-            brief(&cases)[1],
-            ("exec:t (plan)".to_owned(), Verdict::Fail)
-        );
-        let text = "1..1\n# selftests: exec: t\n# 1..1\n# ok 1 a\nnot ok 1 selftests: exec: t # TIMEOUT 45 seconds\n";
-        assert_eq!(
-            brief(&kselftest(text).0)[1],
-            ("exec:t (exit)".to_owned(), Verdict::Fail)
-        );
-    }
-
-    #[test]
-    fn repeated_names_are_told_apart() {
-        let text = "1..1\n# selftests: exec: t\n# ok 1 a\n# ok 2 a\nok 1 selftests: exec: t\n";
-        assert_eq!(kselftest(text).0[1].name, "a (2)");
+    fn a_program_keeps_what_it_promised() {
+        for (inner, result, cases) in [
+            // A plan without a case is no success.
+            (
+                "# 1..5\n",
+                "ok 1 selftests: exec: t",
+                &["exec:t (plan): Fail"][..],
+            ),
+            // A program may find out after its plan that it can test nothing.
+            (
+                "# 1..5\n",
+                "ok 1 selftests: exec: t # SKIP",
+                &["exec:t: Skip"],
+            ),
+            (
+                "# 1..3\n# ok 1 a\n",
+                "not ok 1 selftests: exec: t # exit=139",
+                &["exec:t a: Pass", "exec:t (plan): Fail"],
+            ),
+            (
+                "# 1..1\n# ok 1 a\n",
+                "not ok 1 selftests: exec: t # TIMEOUT 45 seconds",
+                &["exec:t a: Pass", "exec:t (exit): Fail"],
+            ),
+            (
+                "# ok 1 a\n# ok 2 a\n",
+                "ok 1 selftests: exec: t",
+                &["exec:t a: Pass", "exec:t a (2): Pass"],
+            ),
+        ] {
+            let text = format!("1..1\n# selftests: exec: t\n{inner}{result}\n");
+            assert_eq!(brief(&kselftest(&text).0), cases);
+        }
     }
 
     const KUNIT: &str = "\
@@ -580,9 +514,9 @@ VFS: Mounted root
         assert_eq!(
             brief(&cases),
             [
-                ("mayexec_policy table".to_owned(), Verdict::Pass),
-                ("mayexec_policy errno".to_owned(), Verdict::Fail),
-                ("other one".to_owned(), Verdict::Skip),
+                "mayexec_policy table: Pass",
+                "mayexec_policy errno: Fail",
+                "other one: Skip"
             ]
         );
         assert!(cases[1].detail.contains("ASSERTION FAILED"));
@@ -592,7 +526,11 @@ VFS: Mounted root
     fn kunit_that_did_not_run_or_end() {
         assert!(kunit("Linux version\nVFS: Mounted root\n").1.is_some());
         let (cases, trouble) = kunit(KUNIT.split("[    0.5] not ok 1").next().unwrap());
-        assert!(trouble.unwrap().contains("planned 2 suites and reported 0"));
+        assert!(
+            trouble
+                .unwrap()
+                .contains("planned 2 programs or suites and reported 0")
+        );
         assert!(cases.iter().any(|case| case.verdict == Verdict::Fail));
         assert!(kunit("KTAP version 1\n1..0\n").1.is_some());
     }
