@@ -8,7 +8,7 @@ use anyhow::Result;
 
 use crate::ctx::{Ctx, hash};
 use crate::kernel::{Facts, Kernel};
-use crate::toolchain::Arch;
+use crate::toolchain::X86;
 use crate::ui;
 
 /// What makes it, and the first process of its initramfs.
@@ -31,6 +31,6 @@ pub(crate) fn kernel(ctx: &Ctx) -> Result<Kernel> {
     Ok(Kernel {
         dir,
         facts: Facts::default(),
-        arch: Arch::X86,
+        arch: X86,
     })
 }

@@ -10,7 +10,7 @@
 use fs_err::{self as fs, File};
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -23,8 +23,8 @@ use regex::Regex;
 
 use crate::ctx::{Ctx, write_whole};
 use crate::kernel::Kernel;
-use crate::proc::{Child, TAIL, file_tail};
-use crate::toolchain::Arch;
+use crate::proc::{self, Child, TAIL, file_tail};
+use crate::toolchain::X86;
 use crate::ui::{self, Stage};
 
 /// How long the kernel may take until its first process is ready.
@@ -38,14 +38,12 @@ pub(crate) const JOB_SCRIPT: &str = "job.sh";
 
 /// qemu's options for [`Boot::counted`]. The seed is that of the guest's random
 /// numbers, on which the order of the kernel's hash chains depends.
-const COUNTED: [&str; 6] = [
-    "-accel",
-    "tcg,thread=single",
-    "-icount",
-    "shift=0,sleep=off",
-    "-seed",
-    "1",
-];
+const COUNTED: &str = "-accel tcg,thread=single -icount shift=0,sleep=off -seed 1";
+
+/// The kernel's command line in every guest. A busy host delivers the timer's first ticks too
+/// late for x86's test of it.
+const CMDLINE: &str = "root=/dev/root rootfstype=9p \
+    rootflags=trans=virtio,version=9p2000.L,msize=512000,cache=loose ro panic=-1 no_timer_check";
 
 /// A boot to be made.
 pub(crate) struct Boot<'a> {
@@ -189,35 +187,29 @@ impl<'a> Boot<'a> {
         let output_log = self.ctx.fresh_log(&format!("{base}-output"))?;
         let qemu_log = self.ctx.fresh_log(&format!("{base}-qemu"))?;
         let share = self.ctx.scratch()?;
-        write_whole(
-            &share.path().join(JOB_FILE),
-            &serde_json::to_vec_pretty(&self.job)?,
-        )?;
+        let job = serde_json::to_vec_pretty(&self.job)?;
+        write_whole(&share.path().join(JOB_FILE), &job)?;
         if let Some(program) = &self.program {
             let name = program.file_name().context("a program without a name")?;
             fs::copy(program, share.path().join(name))?;
         }
-
         if let Some(tools) = &self.tools {
-            crate::proc::capture(
-                Command::new("cp")
-                    .arg("-a")
-                    .arg(tools)
-                    .arg(share.path().join(TOOLS)),
-            )?;
+            let mut copy = Command::new("cp");
+            copy.arg("-a").arg(tools).arg(share.path().join(TOOLS));
+            proc::capture(&mut copy)?;
         }
 
-        let (root, init) = match self.kernel.arch {
-            Arch::X86 => (PathBuf::from("/"), sibling("guest-init")?),
-            arch => {
-                // A shell cannot read the job's own form.
-                write_whole(&share.path().join(JOB_SCRIPT), self.script().as_bytes())?;
-                (crate::root::open(self.ctx, arch)?, PathBuf::from("/init"))
-            }
+        let arch = self.kernel.arch;
+        let (root, init) = if arch == X86 {
+            (PathBuf::from("/"), sibling("guest-init")?)
+        } else {
+            // A shell cannot read the job's own form.
+            write_whole(&share.path().join(JOB_SCRIPT), self.script().as_bytes())?;
+            (crate::root::open(self.ctx, arch)?, PathBuf::from("/init"))
         };
         let mut cmd = self.qemu(&root, &init, share.path(), &console_log, &output_log);
         let log = std::fs::File::create(&qemu_log)?;
-        writeln!(&log, "$ {}", crate::proc::render(&cmd))?;
+        writeln!(&log, "$ {}", proc::render(&cmd))?;
         cmd.stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log);
@@ -238,16 +230,17 @@ impl<'a> Boot<'a> {
                 file_tail(&output_log, 8)
             )
         };
+        let guilty = |why: &str| Ok(Err(failure(why)));
         let status = loop {
             let status = child.try_wait()?;
-            for line in output.lines()? {
+            while let Some(line) = output.line()? {
                 if !ready {
                     ready = line == READY;
                     continue;
                 }
                 if self.until.is_some_and(|decides| decides(&line)) {
                     child.end();
-                    return Ok(Err(failure(&format!("stopped at `{line}`"))));
+                    return guilty(&format!("stopped at `{line}`"));
                 }
                 if self.stream {
                     match &stage {
@@ -262,61 +255,43 @@ impl<'a> Boot<'a> {
             if let Some(status) = status {
                 break status;
             }
-            let limit = if ready { self.limit } else { BOOT_LIMIT };
+            let (limit, what) = match ready {
+                true => (self.limit, "the job did not end"),
+                false => (BOOT_LIMIT, "the guest did not come up"),
+            };
             if started.elapsed() > limit {
                 child.end();
-                return Ok(Err(failure(&format!(
-                    "{} after {} s, stopped",
-                    if ready {
-                        "the job did not end"
-                    } else {
-                        "the guest did not come up"
-                    },
-                    limit.as_secs()
-                ))));
+                return guilty(&format!("{what} after {} s, stopped", limit.as_secs()));
             }
             std::thread::sleep(Duration::from_millis(50));
         };
-        if self.stream
-            && let Some(rest) = output.rest()
-        {
-            println!("{rest}");
+        if self.stream && !output.partial.is_empty() {
+            println!("{}", String::from_utf8_lossy(&output.partial));
         }
         if let Some(stage) = &stage {
             stage.done("");
         }
         if !status.success() {
-            bail!(failure(&format!(
-                "qemu failed ({status}): {}",
-                file_tail(&qemu_log, 5)
-            )));
+            let said = file_tail(&qemu_log, 5);
+            bail!(failure(&format!("qemu failed ({status}): {said}")));
         }
         let console = read_text(&console_log)?;
         if let Some(line) = console.lines().find(|line| line.contains("Kernel panic")) {
-            return Ok(Err(failure(&format!(
-                "the guest's kernel panicked: {}",
-                line.trim()
-            ))));
+            return guilty(&format!("the guest's kernel panicked: {}", line.trim()));
         }
         let Ok(status) = fs::read(share.path().join(STATUS_FILE)) else {
-            return Ok(Err(failure(
-                "the guest turned itself off without saying how the job ended",
-            )));
+            return guilty("the guest turned itself off without saying how the job ended");
         };
         let status: Status = serde_json::from_slice(&status)?;
         let Some(code) = status.code else {
-            return Ok(Err(failure(
-                &status
-                    .trouble
-                    .unwrap_or_else(|| "the job did not exit".to_owned()),
-            )));
+            return guilty(status.trouble.as_deref().unwrap_or("the job did not exit"));
         };
         let output = read_text(&output_log)?;
+        let job = output.split_once(&format!("{READY}\n"));
+        let job = job.map_or(output.as_str(), |(_, job)| job).to_owned();
         let result = self.result.map(|name| fs::read(share.path().join(name)));
         Ok(Ok(Outcome {
-            output: output
-                .split_once(&format!("{READY}\n"))
-                .map_or(output.clone(), |(_, job)| job.to_owned()),
+            output: job,
             console,
             code,
             output_log,
@@ -331,7 +306,7 @@ impl<'a> Boot<'a> {
         cwd.arg(&self.job.cwd);
         let mut job = Command::new("exec");
         job.args(&self.job.argv);
-        let [cwd, job] = [cwd, job].map(|cmd| crate::proc::render(&cmd));
+        let [cwd, job] = [cwd, job].map(|cmd| proc::render(&cmd));
         format!("{cwd} && {job}\n")
     }
 
@@ -343,34 +318,19 @@ impl<'a> Boot<'a> {
         console: &Path,
         output: &Path,
     ) -> Command {
-        let (qemu, machine, cpu, tty) = match self.kernel.arch {
-            Arch::X86 => ("qemu-system-x86_64", "q35", "max", "ttyS0"),
-            // Without its own way to sign pointers, qemu spends its time on theirs.
-            Arch::Arm64 => (
-                "qemu-system-aarch64",
-                "virt",
-                "max,pauth-impdef=on",
-                "ttyAMA0",
-            ),
-            Arch::Riscv64 => ("qemu-system-riscv64", "virt", "rv64", "ttyS0"),
+        let arch = self.kernel.arch;
+        let (program, machine) = arch.qemu;
+        let accelerated = match self.counted {
+            true => COUNTED,
+            false => "-accel tcg,thread=multi",
         };
-        let mut cmd = Command::new(qemu);
-        cmd.args([
-            "-nodefaults",
-            "-no-user-config",
-            "-no-reboot",
-            "-display",
-            "none",
-        ])
-        .args(["-machine", machine, "-cpu", cpu, "-m", "2G"])
-        .args(if self.counted {
-            COUNTED.as_slice()
-        } else {
-            &["-accel", "tcg,thread=multi"]
-        })
-        .args(["-smp", &self.cpus.to_string()])
-        .arg("-kernel")
-        .arg(self.kernel.image());
+        let mut cmd = Command::new(program);
+        cmd.args("-nodefaults -no-user-config -no-reboot -display none -m 2G".split(' '))
+            .args(machine)
+            .args(accelerated.split(' '))
+            .args(["-smp", &self.cpus.to_string()])
+            .arg("-kernel")
+            .arg(self.kernel.image());
         if let Some(initrd) = self.kernel.initrd() {
             cmd.arg("-initrd").arg(initrd);
         }
@@ -396,22 +356,9 @@ impl<'a> Boot<'a> {
             .arg("-chardev")
             .arg(format!("file,id=output,path={}", path(output)))
             .args(["-device", "virtconsole,chardev=output"]);
-        let mut words = vec![
-            format!("console={tty}"),
-            match self.kernel.arch {
-                Arch::X86 => format!("earlyprintk={tty}"),
-                Arch::Arm64 | Arch::Riscv64 => "earlycon".to_owned(),
-            },
-            "root=/dev/root".to_owned(),
-            "rootfstype=9p".to_owned(),
-            "rootflags=trans=virtio,version=9p2000.L,msize=512000,cache=loose".to_owned(),
-            "ro".to_owned(),
-            "panic=-1".to_owned(),
-            // A busy host delivers the timer's first ticks too late for x86's test of it.
-            "no_timer_check".to_owned(),
-            format!("init={}", init.display()),
-        ];
-        words.extend(self.cmdline.iter().map(|&word| word.to_owned()));
+        let init = format!("init={}", init.display());
+        let mut words = vec![arch.console, CMDLINE, &init];
+        words.extend(&self.cmdline);
         cmd.arg("-append").arg(words.join(" "));
         cmd
     }
@@ -469,30 +416,25 @@ fn read_text(path: &Path) -> Result<String> {
 
 /// Reads a file that grows, line by line.
 struct Follow {
-    file: File,
+    file: BufReader<File>,
     partial: Vec<u8>,
 }
 
 impl Follow {
     fn new(path: &Path) -> Result<Self> {
         Ok(Self {
-            file: File::open(path)?,
+            file: BufReader::new(File::open(path)?),
             partial: Vec::new(),
         })
     }
 
-    fn lines(&mut self) -> Result<Vec<String>> {
-        self.file.read_to_end(&mut self.partial)?;
-        let mut lines = Vec::new();
-        while let Some(end) = self.partial.iter().position(|&byte| byte == b'\n') {
-            let line: Vec<u8> = self.partial.drain(..=end).collect();
-            lines.push(String::from_utf8_lossy(&line).trim_end().to_owned());
+    fn line(&mut self) -> Result<Option<String>> {
+        self.file.read_until(b'\n', &mut self.partial)?;
+        if !self.partial.ends_with(b"\n") {
+            return Ok(None);
         }
-        Ok(lines)
-    }
-
-    fn rest(&self) -> Option<String> {
-        (!self.partial.is_empty()).then(|| String::from_utf8_lossy(&self.partial).into_owned())
+        let line = std::mem::take(&mut self.partial);
+        Ok(Some(String::from_utf8_lossy(&line).trim_end().to_owned()))
     }
 }
 
@@ -564,9 +506,9 @@ mod tests {
         let mut writer = File::create(&path).unwrap();
         let mut follow = Follow::new(&path).unwrap();
         write!(writer, "one\ntw").unwrap();
-        assert_eq!(follow.lines().unwrap(), ["one"]);
+        let mut line = || follow.line().unwrap();
+        assert_eq!((line().as_deref(), line()), (Some("one"), None));
         writeln!(writer, "o\r").unwrap();
-        assert_eq!(follow.lines().unwrap(), ["two"]);
-        assert_eq!(follow.rest(), None);
+        assert_eq!((line().as_deref(), line()), (Some("two"), None));
     }
 }

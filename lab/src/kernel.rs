@@ -77,7 +77,7 @@ pub(crate) struct Kernel {
 impl Kernel {
     /// The image to boot.
     pub(crate) fn image(&self) -> PathBuf {
-        self.dir.join(self.arch.image())
+        self.dir.join(self.arch.image)
     }
 
     /// What it needs before it can mount its root, if it does.
@@ -139,7 +139,7 @@ impl Builder<'_> {
     }
 
     fn fragment(&self, variant: &Variant) -> Result<String> {
-        let files = [self.tools.arch.fragment(), "guest.config"].into_iter();
+        let files = [self.tools.arch.fragment, "guest.config"].into_iter();
         fragment(self.ctx, files.chain(variant.fragment), variant.lines)
     }
 
@@ -184,7 +184,7 @@ impl Builder<'_> {
         let mut objects = 0_usize;
         let mut make = self.tools.make(&self.src, &self.obj);
         // clippy-driver compiles as rustc does and lints on the way.
-        make.args(["CLIPPY=1", self.tools.arch.image()]);
+        make.args(["CLIPPY=1", self.tools.arch.image]);
         Logged::new(&format!("building {what}"), &log).run(&mut make, |line| {
             if is_object(line) {
                 objects += 1;
@@ -204,14 +204,14 @@ impl Builder<'_> {
 
     fn keep(&self, key: &str, inputs: String, warnings: BTreeSet<String>) -> Result<Kernel> {
         let arch = self.tools.arch;
-        let image = format!("arch/{}/boot/{}", arch.dir(), arch.image());
+        let image = format!("arch/{}/boot/{}", arch.dir, arch.image);
         let dir = self.ctx.build.join("kernels").join(&key[..16]);
         let facts = Facts { inputs, warnings };
         make_whole(&dir, |part| {
             let part = part.join("kernel");
             fs::create_dir(&part)?;
             for (from, to) in [
-                (image.as_str(), arch.image()),
+                (image.as_str(), arch.image),
                 (".config", "config"),
                 ("System.map", "System.map"),
             ] {

@@ -117,7 +117,7 @@ fn default(
     at: (&Path, &Path),
     logged: (&Path, &Stage),
 ) -> Result<String> {
-    let files = [tools.arch.fragment(), "guest.config", FRAGMENT];
+    let files = [tools.arch.fragment, "guest.config", FRAGMENT];
     let wanted = kernel::fragment(ctx, files, &[])?;
     let config = kernel::merged(tools, at, "tinyconfig", &wanted, logged)?;
     let missing = kernel::unmet(&wanted, &config);

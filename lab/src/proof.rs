@@ -21,7 +21,7 @@ use crate::selftests::{self, Plan};
 use crate::session::Session;
 use crate::suites::filesystems;
 use crate::tap::Verdict;
-use crate::toolchain::Arch;
+use crate::toolchain::{ARM64, RISCV64};
 use crate::variants::DEBUG;
 use fuzz::Extent;
 
@@ -103,13 +103,10 @@ const ROWS: [(&str, Make); 14] = [
     ("filesystems", Make::Other(filesystems::all)),
     ("uml", Make::Other(ports::uml)),
     ("i386", Make::Other(ports::compat)),
-    (
-        "arm64",
-        Make::Other(|session| ports::cross(session, Arch::Arm64)),
-    ),
+    ("arm64", Make::Other(|session| ports::cross(session, ARM64))),
     (
         "riscv64",
-        Make::Other(|session| ports::cross(session, Arch::Riscv64)),
+        Make::Other(|session| ports::cross(session, RISCV64)),
     ),
     ("gcc", Make::Other(ports::gcc)),
 ];

@@ -17,8 +17,8 @@ use crate::ui;
 /// The directory that a guest of this architecture has as its root, made unless it
 /// is there.
 pub(crate) fn open(ctx: &Ctx, arch: Arch) -> Result<PathBuf> {
-    let root = ctx.build.join(format!("root-{}", arch.debian()));
-    ui::fetched(ctx, &["busybox", arch.debian()], &root)?;
+    let root = ctx.build.join(format!("root-{}", arch.debian));
+    ui::fetched(ctx, &["busybox", arch.debian], &root)?;
     let script = ctx.root.join("scripts/guest-init.sh");
     let init = root.join("init");
     fs::copy(&script, &init)?;

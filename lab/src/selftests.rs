@@ -185,16 +185,14 @@ pub(crate) fn build(
     // Everything that the tests are built from; the rest of the tree is not.
     let mut inputs = format!(
         "5 {} {targets} {:?}\n{}",
-        tools.arch.name(),
-        flavour.options,
-        tools.versions
+        tools.arch.name, flavour.options, tools.versions
     );
     let id = tree.snapshot()?;
     for dir in [
         COLLECTIONS,
         "tools/include",
         "include/uapi",
-        &format!("arch/{}/include/uapi", tools.arch.dir()),
+        &format!("arch/{}/include/uapi", tools.arch.dir),
         "samples/check-exec",
         "scripts",
     ] {

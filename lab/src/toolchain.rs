@@ -17,79 +17,65 @@ pub(crate) const LLVM: &str = "-19";
 /// Where Debian's ccache puts compilers that go through it.
 const CCACHE_BIN: &str = "/usr/lib/ccache";
 
-/// What a kernel is built for.
+/// What a kernel is built for, and how its guests differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Arch {
-    /// The host's own.
-    X86,
-    /// Built by LLVM, which needs no other compiler for it.
-    Arm64,
-    /// Likewise.
-    Riscv64,
-}
-
-impl Arch {
+pub(crate) struct Arch {
     /// What the kernel's make calls it.
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::X86 => "x86_64",
-            Self::Arm64 => "arm64",
-            Self::Riscv64 => "riscv",
-        }
-    }
-
+    pub(crate) name: &'static str,
     /// Its directory below the kernel's `arch`.
-    pub(crate) const fn dir(self) -> &'static str {
-        match self {
-            Self::X86 => "x86",
-            Self::Arm64 => "arm64",
-            Self::Riscv64 => "riscv",
-        }
-    }
-
-    /// What Debian calls it.
-    pub(crate) const fn debian(self) -> &'static str {
-        match self {
-            Self::X86 => "amd64",
-            Self::Arm64 => "arm64",
-            Self::Riscv64 => "riscv64",
-        }
-    }
-
+    pub(crate) dir: &'static str,
+    pub(crate) debian: &'static str,
     /// How the names of GCC and binutils for it begin.
-    pub(crate) const fn gcc_prefix(self) -> &'static str {
-        match self {
-            Self::X86 => "",
-            Self::Arm64 => "aarch64-linux-gnu-",
-            Self::Riscv64 => "riscv64-linux-gnu-",
-        }
-    }
-
+    gcc_prefix: &'static str,
     /// The file below scripts/config with what guest.config leaves to the machine.
-    pub(crate) const fn fragment(self) -> &'static str {
-        match self {
-            Self::X86 => "x86.config",
-            Self::Arm64 => "arm64.config",
-            Self::Riscv64 => "riscv64.config",
-        }
-    }
-
-    /// The image that qemu boots: make's target, and a file in the architecture's
-    /// `boot`.
-    pub(crate) const fn image(self) -> &'static str {
-        match self {
-            Self::X86 => "bzImage",
-            Self::Arm64 | Self::Riscv64 => "Image",
-        }
-    }
+    pub(crate) fragment: &'static str,
+    /// The image that qemu boots: make's target, and a file in the architecture's `boot`.
+    pub(crate) image: &'static str,
+    /// qemu's name, and the options that choose the machine.
+    pub(crate) qemu: (&'static str, [&'static str; 4]),
+    /// The kernel's words for where its messages go.
+    pub(crate) console: &'static str,
 }
 
-/// What compiles the kernel's C.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Compiler {
-    Clang,
-    Gcc,
-}
+/// The host's own.
+pub(crate) const X86: Arch = Arch {
+    name: "x86_64",
+    dir: "x86",
+    debian: "amd64",
+    gcc_prefix: "",
+    fragment: "x86.config",
+    image: "bzImage",
+    qemu: ("qemu-system-x86_64", ["-machine", "q35", "-cpu", "max"]),
+    console: "console=ttyS0 earlyprintk=ttyS0",
+};
+
+/// Built by LLVM, which needs no other compiler for it.
+pub(crate) const ARM64: Arch = Arch {
+    name: "arm64",
+    dir: "arm64",
+    debian: "arm64",
+    gcc_prefix: "aarch64-linux-gnu-",
+    fragment: "arm64.config",
+    image: "Image",
+    // Without its own way to sign pointers, qemu spends its time on theirs.
+    qemu: (
+        "qemu-system-aarch64",
+        ["-machine", "virt", "-cpu", "max,pauth-impdef=on"],
+    ),
+    console: "console=ttyAMA0 earlycon",
+};
+
+/// Likewise.
+pub(crate) const RISCV64: Arch = Arch {
+    name: "riscv",
+    dir: "riscv",
+    debian: "riscv64",
+    gcc_prefix: "riscv64-linux-gnu-",
+    fragment: "riscv64.config",
+    image: "Image",
+    qemu: ("qemu-system-riscv64", ["-machine", "virt", "-cpu", "rv64"]),
+    console: "console=ttyS0 earlycon",
+};
 
 /// Compilers and settings that every kernel build uses.
 #[derive(Debug, Clone)]
@@ -98,7 +84,8 @@ pub(crate) struct Toolchain {
     pub(crate) versions: String,
     /// What is built for.
     pub(crate) arch: Arch,
-    compiler: Compiler,
+    /// Whether GCC and binutils compile the kernel's C, and not LLVM.
+    gcc: bool,
     path: String,
     rust_lib_src: Option<PathBuf>,
     root: PathBuf,
@@ -107,11 +94,7 @@ pub(crate) struct Toolchain {
 impl Toolchain {
     /// Finds the tools and Rust's library source.
     pub(crate) fn find(ctx: &Ctx) -> Result<Self> {
-        let mut path = CCACHE_BIN.to_owned();
-        if let Ok(inherited) = std::env::var("PATH") {
-            path.push(':');
-            path.push_str(&inherited);
-        }
+        let path = format!("{CCACHE_BIN}:{}", std::env::var("PATH")?);
         let clang = format!("clang{LLVM}");
         if !Path::new(CCACHE_BIN).join(&clang).exists() {
             bail!("{CCACHE_BIN}/{clang} is missing: scripts/setup.sh installs ccache and {clang}");
@@ -120,8 +103,8 @@ impl Toolchain {
         Ok(Self {
             rust_lib_src: rust_library(ctx)?,
             versions,
-            arch: Arch::X86,
-            compiler: Compiler::Clang,
+            arch: X86,
+            gcc: false,
             path,
             root: ctx.root.clone(),
         })
@@ -137,22 +120,19 @@ impl Toolchain {
 
     /// GCC and binutils instead of LLVM.
     pub(crate) fn gcc(&self, arch: Arch) -> Result<Self> {
-        let tools = ["gcc", "ld"].map(|tool| format!("{}{tool}", arch.gcc_prefix()));
+        let tools = ["gcc", "ld"].map(|tool| format!("{}{tool}", arch.gcc_prefix));
         let versions = versions(&self.path, [&tools[0], &tools[1]])?;
         Ok(Self {
             versions,
-            compiler: Compiler::Gcc,
+            gcc: true,
             arch,
             ..self.clone()
         })
     }
 
     /// The words on make's command line that choose the C compiler.
-    pub(crate) fn make_options(&self) -> Vec<String> {
-        match self.compiler {
-            Compiler::Clang => vec![format!("LLVM={LLVM}")],
-            Compiler::Gcc => Vec::new(),
-        }
+    pub(crate) fn make_options(&self) -> Option<String> {
+        (!self.gcc).then(|| format!("LLVM={LLVM}"))
     }
 
     /// `make`, for the tree `src` with its objects in `obj`.
@@ -168,7 +148,7 @@ impl Toolchain {
     pub(crate) fn environment(&self, cmd: &mut Command) {
         for (name, value) in [
             ("PATH", self.path.as_str()),
-            ("ARCH", self.arch.name()),
+            ("ARCH", self.arch.name),
             ("LC_ALL", "C.UTF-8"),
             // The same input gives the same kernel.
             ("KBUILD_BUILD_TIMESTAMP", "@0"),
@@ -190,11 +170,11 @@ impl Toolchain {
         for name in CALLERS.split(' ') {
             cmd.env_remove(name);
         }
-        match self.compiler {
-            Compiler::Clang => cmd.env("LLVM", LLVM),
-            Compiler::Gcc => cmd
+        match self.gcc {
+            false => cmd.env("LLVM", LLVM),
+            true => cmd
                 .env_remove("LLVM")
-                .env("CROSS_COMPILE", self.arch.gcc_prefix()),
+                .env("CROSS_COMPILE", self.arch.gcc_prefix),
         };
         for (name, _) in std::env::vars_os() {
             let name = name.to_string_lossy().into_owned();

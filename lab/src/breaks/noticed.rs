@@ -74,7 +74,7 @@ mod tests {
     use crate::ctx::tests::at;
     use crate::guest::Boot;
     use crate::kernel::{Facts, Kernel};
-    use crate::toolchain::Arch;
+    use crate::toolchain::X86;
 
     #[test]
     fn what_the_host_fails_at_is_no_notice() {
@@ -86,7 +86,7 @@ mod tests {
         let kernel = Kernel {
             dir: dir.path().to_owned(),
             facts: Facts::default(),
-            arch: Arch::X86,
+            arch: X86,
         };
         let host = Boot::new(&at(dir.path()), &kernel, "none", &[])
             .program(&dir.path().join("missing"))

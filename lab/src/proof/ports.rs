@@ -17,7 +17,7 @@ use crate::selftests::{self, Flavour, Plan, is_own};
 use crate::session::Session;
 use crate::suites::kunit;
 use crate::tap::{Run, Verdict};
-use crate::toolchain::{self, Arch, Toolchain};
+use crate::toolchain::{self, Arch, Toolchain, X86};
 use crate::ui;
 
 /// What kunit.py is told to test: where the series has its `.kunitconfig`.
@@ -35,7 +35,7 @@ const NOT_ON_NEW: [&str; 2] = ["legacy.creat_ignores_it", "legacy.open_ignores_i
 /// Cross-built by LLVM and booted: KUnit passes, and every selftest ends as on x86.
 pub(crate) fn cross(session: &Session<'_>, arch: Arch) -> Result<Check> {
     let tools = session.tools()?.cross(arch);
-    let name = arch.debian();
+    let name = arch.debian;
     let kernel = build(session, &tools, name)?;
     let bundle = selftests::build(
         session.ctx,
@@ -54,7 +54,7 @@ pub(crate) fn cross(session: &Session<'_>, arch: Arch) -> Result<Check> {
 /// Compiled by GCC, with Rust: no warning in what the series touches, KUnit passes,
 /// and every selftest ends as when LLVM compiled the kernel.
 pub(crate) fn gcc(session: &Session<'_>) -> Result<Check> {
-    let tools = session.tools()?.gcc(Arch::X86)?;
+    let tools = session.tools()?.gcc(X86)?;
     let kernel = build(session, &tools, "gcc")?;
     let bundle = session.selftests()?;
     let mut check = Check::new("the series works when GCC compiles the kernel");
@@ -116,7 +116,7 @@ fn kunit_py(tools: &Toolchain, tree: &Path, dir: &Path) -> Command {
         .args(["--kunitconfig", KUNITCONFIG])
         .arg(format!("--build_dir={}", dir.display()))
         .arg(format!("--jobs={}", toolchain::jobs()));
-    for option in tools.make_options() {
+    if let Some(option) = tools.make_options() {
         cmd.arg("--make_options").arg(option);
     }
     tools.environment(&mut cmd);

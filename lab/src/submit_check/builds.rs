@@ -15,7 +15,7 @@ use crate::proc;
 use crate::report::Check;
 use crate::selftests::Flavour;
 use crate::session::Session;
-use crate::toolchain::{Arch, LLVM, Toolchain};
+use crate::toolchain::{Arch, LLVM, Toolchain, X86};
 use crate::variants::CONSUMERS;
 
 /// A configuration, and what builds it.
@@ -40,7 +40,7 @@ pub(super) enum By {
 /// What every builder of the kernel's tree meets: a target for x86_64 as it is.
 pub(super) const fn small(target: &'static str, by: By) -> Config {
     Config {
-        arch: Arch::X86,
+        arch: X86,
         gcc: matches!(by, By::Gcc),
         target,
         fragments: &[],
@@ -95,7 +95,7 @@ impl Config {
         session
             .ctx
             .slot
-            .join(format!("walk/obj-check-{}-{compiler}", self.arch.name()))
+            .join(format!("walk/obj-check-{}-{compiler}", self.arch.name))
     }
 
     fn fragment(&self, session: &Session<'_>) -> Result<String> {
@@ -285,7 +285,7 @@ fn parse_kbuild(database: &str) -> Option<Kbuild> {
 
 /// The selftests compile with what W=1 means for the kernel, by both compilers.
 pub(super) fn selftests(session: &Session<'_>) -> Result<Check> {
-    let configs = [By::Llvm, By::Gcc].map(|by| usual(Arch::X86, by, NO_RUST));
+    let configs = [By::Llvm, By::Gcc].map(|by| usual(X86, by, NO_RUST));
     let mut inputs = SELFTEST_WARNINGS.to_owned();
     for config in &configs {
         inputs += &config.tools(session)?.versions;

@@ -22,7 +22,7 @@ use crate::report::{Check, Report};
 use crate::rows;
 use crate::session::Session;
 use crate::suites;
-use crate::toolchain::Arch::{Arm64, X86};
+use crate::toolchain::{ARM64, X86};
 
 /// How a row is made.
 enum Make {
@@ -50,11 +50,11 @@ const ROWS: [(&str, Make); 25] = [
     ("build: x86_64 tinyconfig GCC", Make::Build(small("tinyconfig", Gcc))),
     ("build: x86_64 defconfig LLVM RUST=n", Make::Build(usual(X86, Llvm, NO_RUST))),
     ("build: x86_64 defconfig GCC RUST=n", Make::Build(usual(X86, Gcc, NO_RUST))),
-    ("build: arm64 defconfig GCC RUST=n", Make::Build(usual(Arm64, Gcc, NO_RUST))),
+    ("build: arm64 defconfig GCC RUST=n", Make::Build(usual(ARM64, Gcc, NO_RUST))),
     ("build: x86_64 defconfig LLVM OPEN_MAYEXEC=y", Make::Build(usual(X86, Llvm, ON))),
     ("build: x86_64 defconfig LLVM OPEN_MAYEXEC=n", Make::Build(usual(X86, Llvm, OFF))),
     ("build: x86_64 defconfig GCC OPEN_MAYEXEC=y", Make::Build(usual(X86, Gcc, ON))),
-    ("build: arm64 defconfig LLVM OPEN_MAYEXEC=y", Make::Build(usual(Arm64, Llvm, ON))),
+    ("build: arm64 defconfig LLVM OPEN_MAYEXEC=y", Make::Build(usual(ARM64, Llvm, ON))),
     ("selftests", Make::Tool(builds::selftests)),
     ("rustdoc", Make::Tool(builds::rustdoc)),
     ("sparse", Make::Tool(lint::sparse)),
