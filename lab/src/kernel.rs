@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ctx::{Ctx, hash, make_whole, write_whole};
 use crate::git::Git;
-use crate::proc::Logged;
+use crate::proc;
 use crate::toolchain::{Arch, Toolchain};
 use crate::ui::Stage;
 
@@ -185,7 +185,7 @@ impl Builder<'_> {
         let mut make = self.tools.make(&self.src, &self.obj);
         // clippy-driver compiles as rustc does and lints on the way.
         make.args(["CLIPPY=1", self.tools.arch.image]);
-        Logged::new(&format!("building {what}"), &log).run(&mut make, |line| {
+        proc::run(&format!("building {what}"), &log, &mut make, |line| {
             if is_object(line) {
                 objects += 1;
             }
@@ -305,10 +305,10 @@ pub(crate) fn merged(
     let fresh = obj.join(".config.lab");
     let _ = fs::remove_file(&fresh);
     let step = |cmd: &mut Command| {
-        Logged::new("configuring the kernel", log)
-            .run(cmd.env("KCONFIG_CONFIG", ".config.lab"), |_| {
-                stage.at("configuring")
-            })
+        let cmd = cmd.env("KCONFIG_CONFIG", ".config.lab");
+        proc::run("configuring the kernel", log, cmd, |_| {
+            stage.at("configuring")
+        })
     };
     step(tools.make(src, obj).arg(target))?;
     let mut merge = Command::new(src.join("scripts/kconfig/merge_config.sh"));

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::ctx::{Ctx, hash, with_extension, write_whole};
 use crate::kernel;
-use crate::proc::Logged;
+use crate::proc;
 use crate::toolchain::Toolchain;
 use crate::ui::Stage;
 use crate::{series, tree};
@@ -84,7 +84,7 @@ pub(crate) fn build(ctx: &Ctx, config: Option<&Path>) -> Result<PathBuf> {
     // looked up nowhere.
     make.args(["LOCALVERSION=-mayexec", "KDEB_CHANGELOG_DIST=unstable"])
         .arg("bindeb-pkg");
-    Logged::new("building the kernel's packages", &log).run(&mut make, |line| {
+    proc::run("building the kernel's packages", &log, &mut make, |line| {
         objects += usize::from(kernel::is_object(line));
         stage.at(&format!("{objects} objects"));
     })?;
@@ -166,7 +166,9 @@ impl Own {
         let mut make = tools.make(src, obj);
         make.arg("olddefconfig")
             .env("KCONFIG_CONFIG", ".config.lab");
-        Logged::new("configuring the kernel", log).run(&mut make, |_| stage.at("configuring"))?;
+        proc::run("configuring the kernel", log, &mut make, |_| {
+            stage.at("configuring")
+        })?;
         let config = fs::read_to_string(&fresh)
             .with_context(|| format!("no configuration in {}", fresh.display()))?;
         let missing = kernel::unmet(&WANTED.join("\n"), &config);

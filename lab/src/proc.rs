@@ -10,7 +10,7 @@ use fs_err::{self as fs, File, OpenOptions};
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -200,103 +200,92 @@ fn read_lossy(pipe: Option<impl std::io::Read>) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// A command whose output goes to a log file.
-pub(crate) struct Logged<'a> {
-    what: &'a str,
-    log: PathBuf,
-    limit: Option<Duration>,
-}
-
-impl<'a> Logged<'a> {
-    /// `what` names the step in error messages; `log` is appended to.
-    pub(crate) fn new(what: &'a str, log: &Path) -> Self {
-        Self {
-            what,
-            log: log.to_owned(),
-            limit: None,
-        }
+/// Runs a command whose output goes to the end of a log file, for so many seconds at most, and
+/// hands each line of output to `on_line`; from time to time an empty one.
+///
+/// Returns the exit status and the output; not starting and running out of time are errors.
+pub(crate) fn logged(
+    what: &str,
+    log: &Path,
+    seconds: u64,
+    cmd: &mut Command,
+    mut on_line: impl FnMut(&str),
+) -> Result<(ExitStatus, String)> {
+    if let Some(dir) = log.parent() {
+        fs::create_dir_all(dir)?;
     }
+    let mut file = OpenOptions::new().create(true).append(true).open(log)?;
+    writeln!(file, "$ {}", render(cmd))?;
 
-    /// Ends the command when it takes longer than this.
-    pub(crate) fn limit(mut self, limit: Duration) -> Self {
-        self.limit = Some(limit);
-        self
-    }
+    let (reader, writer) = std::io::pipe()?;
+    let mut child = Child::spawn(
+        cmd.stdin(Stdio::null())
+            .stdout(writer.try_clone()?)
+            .stderr(writer),
+    )?;
+    // The command keeps its copies of the pipe: give them up, or no EOF comes.
+    cmd.stdout(Stdio::null()).stderr(Stdio::null());
 
-    /// Runs the command and hands each line of output to `on_line`.
-    ///
-    /// Returns the exit status; not starting and running out of time are errors.
-    pub(crate) fn status(
-        &self,
-        cmd: &mut Command,
-        mut on_line: impl FnMut(&str),
-    ) -> Result<ExitStatus> {
-        if let Some(dir) = self.log.parent() {
-            fs::create_dir_all(dir)?;
+    let (send, lines) = mpsc::channel();
+    std::thread::spawn(move || pump(reader, file, &send));
+    let started = Instant::now();
+    let mut ended = None;
+    let mut text = String::new();
+    loop {
+        match lines.recv_timeout(Duration::from_millis(100)) {
+            Ok(line) => {
+                on_line(&line);
+                text += &line;
+                text.push('\n');
+            }
+            Err(mpsc::RecvTimeoutError::Timeout) => on_line(""),
+            Err(mpsc::RecvTimeoutError::Disconnected) => break,
         }
-        let mut log = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&self.log)?;
-        writeln!(log, "$ {}", render(cmd))?;
-
-        let (reader, writer) = std::io::pipe()?;
-        let mut child = Child::spawn(
-            cmd.stdin(Stdio::null())
-                .stdout(writer.try_clone()?)
-                .stderr(writer),
-        )?;
-        // The command keeps its copies of the pipe: give them up, or no EOF comes.
-        cmd.stdout(Stdio::null()).stderr(Stdio::null());
-
-        let (send, lines) = mpsc::channel();
-        std::thread::spawn(move || pump(reader, log, &send));
-        let started = Instant::now();
-        let mut ended = None;
-        loop {
-            match lines.recv_timeout(Duration::from_millis(100)) {
-                Ok(line) => on_line(&line),
-                Err(mpsc::RecvTimeoutError::Timeout) => on_line(""),
-                Err(mpsc::RecvTimeoutError::Disconnected) => break,
-            }
-            if ended.is_none() {
-                ended = child.try_wait()?.map(|status| (status, Instant::now()));
-            }
-            // A daemon that inherited the pipe must not keep a finished step open.
-            if ended.is_some_and(|(_, at)| at.elapsed() > Duration::from_secs(5)) {
-                break;
-            }
-            if ended.is_none() && self.limit.is_some_and(|limit| started.elapsed() > limit) {
-                child.end();
-                bail!(
-                    "{}: no end after {} s, stopped\n  log: {}\n{}",
-                    self.what,
-                    started.elapsed().as_secs(),
-                    self.log.display(),
-                    file_tail(&self.log, TAIL)
-                );
-            }
+        if ended.is_none() {
+            ended = child.try_wait()?.map(|status| (status, Instant::now()));
         }
-        match ended {
-            Some((status, _)) => Ok(status),
-            None => child.wait(),
+        // A daemon that inherited the pipe must not keep a finished step open.
+        if ended.is_some_and(|(_, at)| at.elapsed() > Duration::from_secs(5)) {
+            break;
         }
-    }
-
-    /// As [`Logged::status`], but an exit status other than 0 is an error that
-    /// shows the end of the log.
-    pub(crate) fn run(&self, cmd: &mut Command, on_line: impl FnMut(&str)) -> Result<()> {
-        let status = self.status(cmd, on_line)?;
-        if !status.success() {
+        if ended.is_none() && started.elapsed() > Duration::from_secs(seconds) {
+            child.end();
             bail!(
-                "{} failed ({status})\n  log: {}\n{}",
-                self.what,
-                self.log.display(),
-                file_tail(&self.log, TAIL)
+                "{what}: no end after {seconds} s, stopped\n  log: {}\n{}",
+                log.display(),
+                file_tail(log, TAIL)
             );
         }
-        Ok(())
     }
+    let status = match ended {
+        Some((status, _)) => status,
+        None => child.wait()?,
+    };
+    Ok((status, text))
+}
+
+/// No command takes longer: a day.
+const LONG: u64 = 86_400;
+
+/// As [`logged`], but an exit status other than 0 is an error that shows the end of the log.
+pub(crate) fn run(
+    what: &str,
+    log: &Path,
+    cmd: &mut Command,
+    on_line: impl FnMut(&str),
+) -> Result<String> {
+    let (status, text) = logged(what, log, LONG, cmd, on_line)?;
+    succeeded(what, log, status)?;
+    Ok(text)
+}
+
+/// An error, with the end of the log, if a command has failed.
+pub(crate) fn succeeded(what: &str, log: &Path, status: ExitStatus) -> Result<()> {
+    if !status.success() {
+        let (shown, tail) = (log.display(), file_tail(log, TAIL));
+        bail!("{what} failed ({status})\n  log: {shown}\n{tail}");
+    }
+    Ok(())
 }
 
 fn pump(reader: std::io::PipeReader, mut log: File, send: &mpsc::Sender<String>) {
@@ -384,13 +373,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let log = dir.path().join("log");
         let started = Instant::now();
-        let error = Logged::new("sleeper", &log)
-            .limit(Duration::from_millis(300))
-            .run(
-                Command::new("sh").args(["-c", "echo begun; sleep 60 & wait"]),
-                |_| {},
-            )
-            .unwrap_err();
+        let mut sh = Command::new("sh");
+        sh.args(["-c", "echo begun; sleep 60 & wait"]);
+        let error = logged("sleeper", &log, 1, &mut sh, |_| {}).unwrap_err();
         assert!(started.elapsed() < Duration::from_secs(10));
         let text = error.to_string();
         assert!(text.contains("sleeper") && text.contains("begun"), "{text}");
@@ -401,16 +386,17 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let log = dir.path().join("sub/log");
         let mut seen = Vec::new();
-        Logged::new("echo", &log)
-            .run(
-                Command::new("sh").args(["-c", "echo a; echo b >&2"]),
-                |line| {
-                    if !line.is_empty() {
-                        seen.push(line.to_owned());
-                    }
-                },
-            )
-            .unwrap();
+        let mut sh = Command::new("sh");
+        let text = run(
+            "echo",
+            &log,
+            sh.args(["-c", "echo a; echo b >&2"]),
+            |line| {
+                seen.push(line.to_owned());
+            },
+        );
+        assert_eq!(text.unwrap(), "a\nb\n");
+        seen.retain(|line| !line.is_empty());
         assert_eq!(seen, ["a", "b"]);
         assert!(fs::read_to_string(log).unwrap().ends_with("a\nb\n"));
     }

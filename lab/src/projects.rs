@@ -15,7 +15,7 @@ use anyhow::{Result, bail};
 use crate::ctx::{Ctx, hash, with_extension};
 use crate::guest::{Boot, complaints};
 use crate::kernel::Kernel;
-use crate::proc::{self, Logged, file_tail};
+use crate::proc::{self, file_tail};
 use crate::report::Report;
 use crate::results::{self, Table};
 use crate::session::Session;
@@ -157,7 +157,7 @@ fn built(ctx: &Ctx, report: &mut Report, args: &[&str]) -> bool {
         let mut cmd = Command::new("scripts/projects.sh");
         let stage = Stage::begin(&format!("build and test {name}"), Some(&log));
         let says = |line: &str| stage.at(line);
-        Logged::new(name, &log).run(cmd.args(args).current_dir(&ctx.root), says)?;
+        proc::run(name, &log, cmd.args(args).current_dir(&ctx.root), says)?;
         stage.done(&file_tail(&log, 1));
         Ok(Vec::new())
     });

@@ -14,7 +14,7 @@ use crate::ctx::{Ctx, hash, make_whole, write_whole};
 use crate::git::Git;
 use crate::guest::{Boot, complaints};
 use crate::kernel::Kernel;
-use crate::proc::Logged;
+use crate::proc;
 use crate::tap::{self, Case, Run, Verdict};
 use crate::toolchain::Toolchain;
 use crate::ui::Stage;
@@ -153,7 +153,7 @@ impl Copied {
         // A run that was ended may have left it.
         copied.remove();
         let mut copy = Command::new("cp");
-        crate::proc::capture(copy.arg("-a").arg(&own).arg(&copied.0))?;
+        proc::capture(copy.arg("-a").arg(&own).arg(&copied.0))?;
         Ok(Some(copied))
     }
 
@@ -217,7 +217,7 @@ pub(crate) fn build(
     if !obj.join(".config").exists() {
         let mut make = tools.make(tree.dir(), obj);
         make.arg("tinyconfig");
-        Logged::new("make tinyconfig", &log).run(&mut make, |_| {})?;
+        proc::run("make tinyconfig", &log, &mut make, |_| {})?;
     }
     make_whole(&kept, |part| {
         let out = part.join("installed");
@@ -228,7 +228,7 @@ pub(crate) fn build(
             // A test that does not build must stop the run, not vanish from it.
             .arg("FORCE_TARGETS=1")
             .args(flavour.options);
-        Logged::new("building the selftests", &log).run(&mut make, |_| stage.at(""))?;
+        proc::run("building the selftests", &log, &mut make, |_| stage.at(""))?;
         clean_list(&out.join(LIST))?;
         Ok(out)
     })?;

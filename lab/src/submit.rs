@@ -7,14 +7,13 @@ use std::collections::BTreeMap;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use regex::Regex;
 
 use crate::ctx::{Ctx, with_extension, write_whole};
 use crate::git::Git;
-use crate::proc::{self, Logged};
+use crate::proc;
 use crate::series::{self, BRANCH};
 use crate::tree::{self, Tree};
 use crate::ui::{self, Stage};
@@ -381,9 +380,8 @@ impl<'a> Branch<'a> {
 
     /// Runs b4 to its end.
     fn run(&self, cmd: &mut Command) -> Result<()> {
-        Logged::new("b4", &self.log)
-            .limit(Duration::from_secs(1800))
-            .run(cmd, |_| {})
+        let (status, _) = proc::logged("b4", &self.log, 1800, cmd, |_| {})?;
+        proc::succeeded("b4", &self.log, status)
     }
 
     /// The commit in which b4 keeps the cover letter.

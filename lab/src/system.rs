@@ -14,14 +14,13 @@ use fs_err as fs;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use anyhow::{Result, bail};
 
 use crate::ctx::Ctx;
 use crate::kernel::Kernel;
 use crate::kernel_deb;
-use crate::proc::{self, Logged};
+use crate::proc;
 use crate::report::Report;
 use crate::results;
 use crate::tap::{self, Case, Run, Verdict};
@@ -78,10 +77,10 @@ const NO_UNIT: &str = "policy 1: no unit fails that does not fail without it";
 
 /// How long one boot may take, trials included: thousands of starts of programs on an
 /// emulated processor, on a machine that may be busy.
-const LIMIT: Duration = Duration::from_secs(6 * 3600);
+const LIMIT: u64 = 6 * 3600;
 
 /// The same of a short boot, which takes a minute.
-const SHORT_LIMIT: Duration = Duration::from_secs(3600);
+const SHORT_LIMIT: u64 = 3600;
 
 /// No unit is late because the machine is slow.
 const PATIENCE: &str =
@@ -94,7 +93,7 @@ struct Machine {
     disk: PathBuf,
     /// What the kernel's command line says of them.
     words: &'static str,
-    limit: Duration,
+    limit: u64,
 }
 
 /// What a boot printed.
@@ -200,14 +199,13 @@ pub(crate) fn run(ctx: &Ctx, as_image: bool) -> Result<bool> {
 fn disk_of(ctx: &Ctx, root: &Path, name: &str, args: &[&str]) -> Result<PathBuf> {
     let log = ctx.fresh_log("system-disk")?;
     let stage = Stage::begin("build the system's disk", Some(&log));
-    Logged::new("building the system's disk", &log).run(
-        Command::new(root.join("scripts/system.sh")).args(args),
-        |line| {
-            if !line.is_empty() {
-                stage.at(line);
-            }
-        },
-    )?;
+    let mut disk = Command::new(root.join("scripts/system.sh"));
+    disk.args(args);
+    proc::run("building the system's disk", &log, &mut disk, |line| {
+        if !line.is_empty() {
+            stage.at(line);
+        }
+    })?;
     stage.done("");
     Ok(ctx.build.join("system").join(name))
 }
@@ -290,17 +288,15 @@ fn boot(ctx: &Ctx, machine: &Machine, word: &str, policy: u8) -> Result<Boot> {
         ));
     let mut lines: Vec<String> = Vec::new();
     let (mut cases, mut tries) = (0, 0);
-    let status = Logged::new("the system", &log)
-        .limit(machine.limit)
-        .status(&mut qemu, |line| {
-            let line = line.trim_end();
-            if !line.is_empty() {
-                cases += usize::from(line.starts_with("ok ") || line.starts_with("not ok "));
-                tries += usize::from(line.starts_with("try: "));
-                lines.push(line.to_owned());
-            }
-            stage.at(&format!("{cases} cases, {tries} ways tried"));
-        })?;
+    let (status, _) = proc::logged("the system", &log, machine.limit, &mut qemu, |line| {
+        let line = line.trim_end();
+        if !line.is_empty() {
+            cases += usize::from(line.starts_with("ok ") || line.starts_with("not ok "));
+            tries += usize::from(line.starts_with("try: "));
+            lines.push(line.to_owned());
+        }
+        stage.at(&format!("{cases} cases, {tries} ways tried"));
+    })?;
     if !status.success() {
         bail!("qemu failed ({status}): {}", proc::file_tail(&log, 5));
     }

@@ -8,11 +8,11 @@ use std::path::Path;
 use std::process::{Command, ExitStatus};
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::ctx::Ctx;
-use crate::proc::{self, Logged};
+use crate::proc;
 
 /// Without a terminal, a step that is still running says so this often.
 const HEARTBEAT: Duration = Duration::from_secs(30);
@@ -102,15 +102,8 @@ impl Stage {
 
 /// Runs a command as a step of its own, for so many seconds at most.
 pub(crate) fn step(name: &str, log: &Path, seconds: u64, cmd: &mut Command) -> Result<()> {
-    let (status, text) = attempt(name, log, seconds, cmd)?;
-    if !status.success() {
-        bail!(
-            "{name} failed ({status})\n  log: {}\n{}",
-            log.display(),
-            proc::tail(&text, proc::TAIL)
-        );
-    }
-    Ok(())
+    let (status, _) = attempt(name, log, seconds, cmd)?;
+    proc::succeeded(name, log, status)
 }
 
 /// As [`step`], of a command that may fail: how it ended, and what it said.
@@ -121,17 +114,9 @@ pub(crate) fn attempt(
     cmd: &mut Command,
 ) -> Result<(ExitStatus, String)> {
     let stage = Stage::begin(name, Some(log));
-    let mut text = String::new();
-    let logged = Logged::new(name, log).limit(Duration::from_secs(seconds));
-    let status = logged.status(cmd, |line| {
-        if !line.is_empty() {
-            text += line;
-            text.push('\n');
-        }
-        stage.at(line);
-    })?;
+    let ended = proc::logged(name, log, seconds, cmd, |line| stage.at(line))?;
     stage.done("");
-    Ok((status, text))
+    Ok(ended)
 }
 
 impl Drop for Stage {

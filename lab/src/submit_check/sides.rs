@@ -6,7 +6,6 @@ use fs_err as fs;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use anyhow::{Result, bail};
 use regex::Regex;
@@ -14,7 +13,7 @@ use regex::Regex;
 use crate::ctx::{hash, write_whole};
 use crate::git::Git;
 use crate::kernel::log_name;
-use crate::proc::{self, Logged};
+use crate::proc;
 use crate::report::Check;
 use crate::session::Session;
 use crate::ui::Stage;
@@ -26,7 +25,7 @@ const RECIPE: &str = "1";
 pub(super) const UP: &str = "../linux/";
 
 /// No tool takes longer.
-const LIMIT: Duration = Duration::from_secs(3600);
+const LIMIT: u64 = 3600;
 
 /// A C file with a mistake for each tool that reads C, put beside the real ones.
 pub(super) const PROBE: &str = "fs/mayexec_probe.c";
@@ -248,14 +247,7 @@ pub(super) fn lines_with(text: &str, words: &[&str], roots: &[&Path]) -> BTreeSe
 
 /// Runs a command that may fail, and returns what it printed.
 pub(super) fn output(side: &Side<'_>, what: &str, cmd: &mut Command) -> Result<(bool, String)> {
-    let mut text = String::new();
-    let status = Logged::new(what, side.log)
-        .limit(LIMIT)
-        .status(cmd, |line| {
-            text.push_str(line);
-            text.push('\n');
-            side.stage.at(what);
-        })?;
+    let (status, text) = proc::logged(what, side.log, LIMIT, cmd, |_| side.stage.at(what))?;
     Ok((status.success(), text))
 }
 

@@ -11,7 +11,7 @@ use anyhow::Result;
 use crate::ctx::hash;
 use crate::guest::{Boot, complaints};
 use crate::kernel::{self, Kernel, Variant, Warnings};
-use crate::proc::Logged;
+use crate::proc;
 use crate::report::Report;
 use crate::session::Session;
 use crate::ui::Stage;
@@ -130,18 +130,16 @@ fn w1(session: &Session<'_>, commit: &str, sources: &[String]) -> Result<BTreeSe
         .map(|path| path.replace(".c", ".o"))
         .filter(|object| builder.obj.join(object).is_file() && has_source(&builder.src, object))
         .collect();
-    let mut warnings = Warnings::new(&builder.src, &builder.obj);
+    let mut warnings = BTreeSet::new();
     if !objects.is_empty() {
         let mut make = session.tools()?.make(&builder.src, &builder.obj);
         make.arg("W=1").args(&objects);
-        Logged::new("building with W=1", &log).run(&mut make, |line| {
-            warnings.line(line);
-            stage.at("");
-        })?;
+        let text = proc::run("building with W=1", &log, &mut make, |_| stage.at(""))?;
+        warnings = Warnings::of(&builder.src, &builder.obj, &text);
     }
     stage.done(&format!("{} objects", objects.len()));
-    crate::ctx::write_whole(&kept, &serde_json::to_vec(&warnings.found)?)?;
-    Ok(warnings.found)
+    crate::ctx::write_whole(&kept, &serde_json::to_vec(&warnings)?)?;
+    Ok(warnings)
 }
 
 fn has_source(src: &Path, object: &str) -> bool {

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use regex::Regex;
 
 use crate::kernel::Variant;
-use crate::proc::{self, Logged};
+use crate::proc;
 use crate::report::Report;
 use crate::series::{self, Mirror};
 use crate::session::Session;
@@ -124,13 +124,13 @@ fn example(session: &Session<'_>, log: &Path) -> Result<()> {
     fs::write(&source, code_block(&text)?)?;
     let mut headers = session.tools()?.make(tree, &obj);
     headers.arg("headers");
-    Logged::new("make headers", log).run(&mut headers, |_| {})?;
+    proc::run("make headers", log, &mut headers, |_| {})?;
     let mut compile = Command::new("gcc");
     compile
         .args(["-Wall", "-Wextra", "-Werror", "-fsyntax-only", "-isystem"])
         .arg(obj.join("usr/include"))
         .arg(&source);
-    Logged::new("gcc", log).run(&mut compile, |_| {})
+    proc::run("gcc", log, &mut compile, |_| {}).map(|_| ())
 }
 
 /// The only block of C code of a page.
@@ -264,11 +264,7 @@ fn checkpatch(session: &Session<'_>, report: &mut Report) -> Result<()> {
             .arg(file)
             .current_dir(&linux)
             .env("LC_ALL", "C.UTF-8");
-        let mut out = String::new();
-        let status = Logged::new("checkpatch", &log).status(&mut cmd, |line| {
-            out.push_str(line);
-            out.push('\n');
-        })?;
+        let (status, out) = proc::logged("checkpatch", &log, 600, &mut cmd, |_| {})?;
         let findings = parse_findings(&out);
         let mut problems = Vec::new();
         for (kind, text) in &findings {
@@ -307,8 +303,8 @@ fn generated_header(session: &Session<'_>, report: &mut Report) -> Result<()> {
     let tip = session.at(session.tip())?;
     let mut cmd = Command::new(&script);
     cmd.arg(tip.dir()).current_dir(&ctx.root);
-    let outcome = Logged::new("scripts/prototypes.sh", &log).run(&mut cmd, |_| {});
-    report.outcome(name, outcome.map(|()| Vec::new()), Some(&log));
+    let outcome = proc::run("scripts/prototypes.sh", &log, &mut cmd, |_| {});
+    report.outcome(name, outcome.map(|_| Vec::new()), Some(&log));
     Ok(())
 }
 

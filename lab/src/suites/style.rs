@@ -11,7 +11,7 @@ use anyhow::Result;
 use super::host::cargo;
 use crate::ctx::Ctx;
 use crate::git::Git;
-use crate::proc::Logged;
+use crate::proc;
 use crate::report::Report;
 use crate::session::Session;
 
@@ -90,8 +90,8 @@ pub(crate) fn rustfmt(session: &Session<'_>, report: &mut Report) -> Result<()> 
 }
 
 fn step(report: &mut Report, log: &Path, name: &str, cmd: &mut Command) {
-    let outcome = Logged::new(name, log).run(cmd, |_| {});
-    report.outcome(name, outcome.map(|()| Vec::new()), Some(log));
+    let outcome = proc::run(name, log, cmd, |_| {});
+    report.outcome(name, outcome.map(|_| Vec::new()), Some(log));
 }
 
 /// Adds the source files below `dir` that have no SPDX line where the kernel wants it, in
