@@ -121,11 +121,6 @@ impl Git {
         self.line("rev-parse", &[format!("{commit}^{{tree}}")])
     }
 
-    /// A commit's subject line.
-    pub(crate) fn subject(&self, commit: &str) -> Result<String> {
-        self.run(["log", "-1", "--format=%s", commit])
-    }
-
     /// Removes the work tree at `dir`, if it is there, with what it holds.
     ///
     /// `git worktree prune` would also forget the user's work trees on a disk that is
@@ -157,15 +152,26 @@ pub(crate) mod tests {
     /// A repository with one commit, tagged `base`.
     pub(crate) fn scratch() -> (tempfile::TempDir, Git) {
         let dir = tempfile::tempdir().unwrap();
-        let git = Git::at(dir.path());
-        git.run(["init", "-q", "-b", "main"]).unwrap();
-        git.run(["config", "user.name", "T"]).unwrap();
-        git.run(["config", "user.email", "t@localhost"]).unwrap();
-        fs_err::write(dir.path().join("f"), "1\n2\n3\n").unwrap();
-        git.run(["add", "f"]).unwrap();
-        git.run(["commit", "-q", "-m", "base"]).unwrap();
-        git.run(["tag", "base"]).unwrap();
+        let git = scratch_at(dir.path(), "f", "1\n2\n3\n");
         (dir, git)
+    }
+
+    /// The same in a directory, with a file.
+    pub(crate) fn scratch_at(dir: &Path, file: &str, text: &str) -> Git {
+        fs_err::create_dir_all(dir).unwrap();
+        fs_err::write(dir.join(file), text).unwrap();
+        let git = Git::at(dir);
+        for words in [
+            "init -q -b main",
+            "config user.name T",
+            "config user.email t@localhost",
+            "add .",
+            "commit -q -m base",
+            "tag base",
+        ] {
+            git.run(words.split(' ')).unwrap();
+        }
+        git
     }
 
     #[test]
@@ -182,7 +188,6 @@ pub(crate) mod tests {
         git.run(["commit", "-q", "-m", "more"]).unwrap();
         assert_eq!(git.run(["rev-parse", "HEAD^{tree}"]).unwrap(), snapshot);
         assert_eq!(git.commits("base", "HEAD").unwrap().len(), 1);
-        assert_eq!(git.subject("HEAD").unwrap(), "more");
         git.force_to("base").unwrap();
         assert!(!dir.path().join("new").exists());
     }

@@ -211,9 +211,6 @@ pub(crate) fn logged(
     cmd: &mut Command,
     mut on_line: impl FnMut(&str),
 ) -> Result<(ExitStatus, String)> {
-    if let Some(dir) = log.parent() {
-        fs::create_dir_all(dir)?;
-    }
     let mut file = OpenOptions::new().create(true).append(true).open(log)?;
     writeln!(file, "$ {}", render(cmd))?;
 
@@ -289,18 +286,10 @@ pub(crate) fn succeeded(what: &str, log: &Path, status: ExitStatus) -> Result<()
 }
 
 fn pump(reader: std::io::PipeReader, mut log: File, send: &mpsc::Sender<String>) {
-    let mut reader = BufReader::new(reader);
-    let mut bytes = Vec::new();
-    loop {
-        bytes.clear();
-        match reader.read_until(b'\n', &mut bytes) {
-            Ok(0) | Err(_) => return,
-            Ok(_) => {}
-        }
+    for line in BufReader::new(reader).split(b'\n').map_while(Result::ok) {
         // A full disk shows in the step's own failure; the child must not block.
-        let _ = log.write_all(&bytes);
-        let line = String::from_utf8_lossy(&bytes);
-        let _ = send.send(line.trim_end().to_owned());
+        let _ = log.write_all(&[&line[..], b"\n"].concat());
+        let _ = send.send(String::from_utf8_lossy(&line).trim_end().to_owned());
     }
 }
 
@@ -384,7 +373,7 @@ mod tests {
     #[test]
     fn lines_reach_the_callback_and_the_log() {
         let dir = tempfile::tempdir().unwrap();
-        let log = dir.path().join("sub/log");
+        let log = dir.path().join("log");
         let mut seen = Vec::new();
         let mut sh = Command::new("sh");
         let text = run(

@@ -4,7 +4,6 @@
 
 use fs_err as fs;
 use std::collections::BTreeSet;
-use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -91,12 +90,8 @@ fn record_path(ctx: &Ctx) -> PathBuf {
 /// What a record has instead of a hash while an export writes.
 const EXPORTING: &str = "exporting";
 
-fn read_record(ctx: &Ctx) -> Result<Option<Record>> {
-    match fs::read(record_path(ctx)) {
-        Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error.into()),
-    }
+fn read_record(ctx: &Ctx) -> Option<Record> {
+    serde_json::from_slice(&fs::read(record_path(ctx)).ok()?).ok()
 }
 
 fn write_record(ctx: &Ctx, record: &Record) -> Result<()> {
@@ -147,18 +142,12 @@ pub(crate) fn apply(ctx: &Ctx, tree: &Git, base: &str, files: &[PathBuf]) -> Res
 
 fn am(git: &Git, file: &Path) -> Result<()> {
     const AM: &str = "am -q --no-3way --whitespace=error-all --committer-date-is-author-date";
-    let mut cmd = git.cmd(AM.split(' '));
-    let (status, out, err) = proc::output(cmd.arg(file))?;
-    if !status.success() {
-        let _ = git.run(["am", "--abort"]);
-        bail!(
-            "{} does not apply:\n{}\n\
-             rebase it in the kernel tree and `make export`, or repair the file",
-            name(file),
-            proc::tail(&format!("{out}{err}"), proc::TAIL)
-        );
-    }
-    Ok(())
+    git.line(AM, &[file]).map(|_| ()).with_context(|| {
+        format!(
+            "{} does not apply: rebase it in the kernel tree and `make export`, or repair the file",
+            name(file)
+        )
+    })
 }
 
 /// The paths that a patch names, on either side.
@@ -180,7 +169,7 @@ pub(crate) fn sync(ctx: &Ctx, tree: &Tree) -> Result<String> {
     refuse_half_done(ctx, &tree.git)?;
     let head = tree.git.run(["rev-parse", "HEAD"])?;
     let dirt = tree.git.dirt()?;
-    let record = read_record(ctx)?.unwrap_or(Record {
+    let record = read_record(ctx).unwrap_or(Record {
         patches: content_hash(&[])?,
         head: tree.base.clone(),
     });
@@ -283,7 +272,7 @@ fn describe_work(tree: &Tree, since: &str, dirt: &[String]) -> Result<String> {
 pub(crate) fn unexported(ctx: &Ctx, tree: &Tree) -> Result<Option<String>> {
     let head = tree.git.run(["rev-parse", "HEAD"])?;
     let dirt = tree.git.dirt()?;
-    let record = read_record(ctx)?;
+    let record = read_record(ctx);
     let known = record
         .as_ref()
         .map_or(tree.base.as_str(), |record| record.head.as_str());
@@ -385,24 +374,17 @@ impl Mirror {
     }
 
     fn git(&self, words: &str, more: &[&str]) -> Result<String> {
-        let root = self.checkout.dir().as_os_str();
-        let at = [
-            "--git-dir".as_ref(),
-            self.store.as_ref(),
-            "--work-tree".as_ref(),
-            root,
-        ];
-        let words = words.split(' ').chain(more.iter().copied()).map(OsStr::new);
-        let mut cmd = self.checkout.cmd(at.into_iter().chain(words));
+        let mut cmd = self.checkout.cmd(["--git-dir", &self.store, "--work-tree"]);
+        cmd.arg(self.checkout.dir())
+            .args(words.split(' '))
+            .args(more);
         proc::capture(cmd.env("GIT_INDEX_FILE", self.index.path().join("index")))
     }
 
     /// How the checkout differs from the series; empty when the two agree.
     pub(crate) fn differences(&self) -> Result<Vec<String>> {
-        let changed = self.git(
-            "-c core.autocrlf=false diff --name-status --no-ext-diff",
-            &[],
-        )?;
+        let diff = "-c core.autocrlf=false diff --name-status --no-ext-diff";
+        let changed = self.git(diff, &[])?;
         let strays = self.git("ls-files --others --", &MIRROR)?;
         let changed = changed
             .lines()
@@ -451,7 +433,7 @@ pub(crate) fn export(ctx: &Ctx) -> Result<()> {
         );
     }
     let old = files(&ctx.patches())?;
-    if let Some(record) = read_record(ctx)?
+    if let Some(record) = read_record(ctx)
         && record.patches != EXPORTING
         && record.patches != content_hash(&old)?
         && !ctx.force
@@ -489,7 +471,7 @@ pub(crate) fn export(ctx: &Ctx) -> Result<()> {
 fn recorded(ctx: &Ctx, tree: &Tree, write: impl FnOnce() -> Result<()>) -> Result<()> {
     let mut record = Record {
         patches: EXPORTING.to_owned(),
-        head: read_record(ctx)?.map_or_else(|| tree.base.clone(), |record| record.head),
+        head: read_record(ctx).map_or_else(|| tree.base.clone(), |record| record.head),
     };
     write_record(ctx, &record)?;
     write()?;
@@ -501,21 +483,18 @@ fn recorded(ctx: &Ctx, tree: &Tree, write: impl FnOnce() -> Result<()>) -> Resul
 /// Writes `base..tip` into `out` as export writes it into patches/: the follow-up in a folder,
 /// numbered from 1 again.
 pub(crate) fn exported(ctx: &Ctx, tree: &Tree, tip: &str, out: &Path) -> Result<()> {
-    let commits = tree.git.commits(&tree.base, tip)?;
-    let later = later(ctx, &tree.git, &commits)?;
-    let last = match commits.len() - later {
-        0 => &tree.base,
-        first => &commits[first - 1],
-    };
-    format(&tree.git, &tree.base, last, out)?;
+    let later = later(ctx, tree, tip)?;
+    let last = tree.git.commit(&format!("{tip}~{later}"))?;
+    let last = last.context("the follow-up is longer than the history")?;
+    format(&tree.git, &tree.base, &last, out)?;
     if later != 0 {
-        format(&tree.git, last, tip, &follow_up(out))?;
+        format(&tree.git, &last, tip, &follow_up(out))?;
     }
     Ok(())
 }
 
-/// How many of the commits, which end the series, are the follow-up.
-fn later(ctx: &Ctx, git: &Git, commits: &[String]) -> Result<usize> {
+/// How many of the commits up to `tip`, at the end, are the follow-up.
+fn later(ctx: &Ctx, tree: &Tree, tip: &str) -> Result<usize> {
     let folder = follow_up(&ctx.patches());
     let path = folder.join(START);
     let shown = ctx.show(&path);
@@ -526,15 +505,14 @@ fn later(ctx: &Ctx, git: &Git, commits: &[String]) -> Result<usize> {
         return Ok(0);
     };
     let start = text.trim();
-    let mut found = Vec::new();
-    for (at, commit) in commits.iter().enumerate() {
-        if git.subject(commit)? == start {
-            found.push(commits.len() - at);
-        }
-    }
-    match found.as_slice() {
-        [later] => Ok(*later),
-        [] => bail!(
+    let range = format!("{}..{tip}", tree.base);
+    let subjects = tree.git.line("log --format=%s", &[range])?;
+    let mut found = (1..)
+        .zip(subjects.lines())
+        .filter(|(_, subject)| *subject == start);
+    match (found.next(), found.next()) {
+        (Some((later, _)), None) => Ok(later),
+        (None, _) => bail!(
             "no commit has the subject `{start}`, with which {shown} says that the follow-up begins:\n\
              write the new subject there, or remove the file and the folder's patches if there is no follow-up"
         ),
@@ -544,21 +522,12 @@ fn later(ctx: &Ctx, git: &Git, commits: &[String]) -> Result<usize> {
 
 /// Makes `new` the patches of a directory.
 fn write_patches(dir: &Path, new: &[PathBuf]) -> Result<()> {
-    let old = patches(dir)?;
-    let mut kept = BTreeSet::new();
+    for old in patches(dir)? {
+        fs::remove_file(old)?;
+    }
     for patch in new {
         let name = patch.file_name().context("a patch without a name")?;
-        let target = dir.join(name);
-        let bytes = fs::read(patch)?;
-        if fs::read(&target).ok().as_deref() != Some(&bytes) {
-            write_whole(&target, &bytes)?;
-        }
-        kept.insert(target);
-    }
-    for patch in old {
-        if !kept.contains(&patch) {
-            fs::remove_file(&patch)?;
-        }
+        write_whole(&dir.join(name), &fs::read(patch)?)?;
     }
     Ok(())
 }
@@ -567,24 +536,35 @@ fn write_patches(dir: &Path, new: &[PathBuf]) -> Result<()> {
 mod tests {
     use super::*;
     use crate::ctx::tests::at;
+    use crate::git::tests::scratch_at;
 
     /// A checkout with a tree in build/linux whose base has one file.
     fn checkout() -> (tempfile::TempDir, Ctx, Tree) {
         let dir = tempfile::tempdir().unwrap();
         let ctx = at(dir.path());
-        let linux = ctx.linux();
-        fs::create_dir_all(&linux).unwrap();
-        let git = Git::at(&linux);
-        git.run(["init", "-q", "-b", "mayexec"]).unwrap();
-        for (key, value) in [("user.name", "T"), ("user.email", "t@localhost")] {
-            git.run(["config", key, value]).unwrap();
-        }
-        fs::write(linux.join("Kbuild"), "obj-y += fs/\n").unwrap();
-        git.run(["add", "."]).unwrap();
-        git.run(["commit", "-q", "-m", "base"]).unwrap();
-        git.run(["tag", "base"]).unwrap();
+        let git = scratch_at(&ctx.linux(), "Kbuild", "obj-y += fs/\n");
         let base = git.commit("base").unwrap().unwrap();
         (dir, ctx, Tree { git, base })
+    }
+
+    /// The same, with a commit that is exported.
+    fn with_one() -> (tempfile::TempDir, Ctx, Tree) {
+        let (dir, ctx, tree) = checkout();
+        commit(&tree, "Kbuild", "1\n", "one");
+        export(&ctx).unwrap();
+        (dir, ctx, tree)
+    }
+
+    /// Changes the patch that [`with_one`] has exported.
+    fn change(ctx: &Ctx, from: &str, to: &str) -> (PathBuf, String) {
+        let patch = patches(&ctx.patches()).unwrap().remove(0);
+        let text = fs::read_to_string(&patch).unwrap().replace(from, to);
+        fs::write(&patch, &text).unwrap();
+        (patch, text)
+    }
+
+    fn refusal<T: std::fmt::Debug>(made: Result<T>) -> String {
+        format!("{:#}", made.unwrap_err())
     }
 
     fn commit(tree: &Tree, path: &str, text: &str, subject: &str) {
@@ -605,12 +585,10 @@ mod tests {
             fs::read_to_string(ctx.root.join("fs/new.rs")).unwrap(),
             "fn a() {}\n"
         );
-        let first = content_hash(&patches(&ctx.patches()).unwrap()).unwrap();
+        let hash = || content_hash(&patches(&ctx.patches()).unwrap()).unwrap();
+        let first = hash();
         export(&ctx).unwrap();
-        assert_eq!(
-            first,
-            content_hash(&patches(&ctx.patches()).unwrap()).unwrap()
-        );
+        assert_eq!(first, hash());
 
         let head = tree.git.tree("HEAD").unwrap();
         let files = patches(&ctx.patches()).unwrap();
@@ -638,25 +616,21 @@ mod tests {
 
     #[test]
     fn unexported_work_is_never_overwritten() {
-        let (_dir, ctx, tree) = checkout();
-        commit(&tree, "Kbuild", "1\n", "one");
-        export(&ctx).unwrap();
+        let (_dir, ctx, tree) = with_one();
         // Work in the tree alone: it is built as it is.
         commit(&tree, "Kbuild", "2\n", "two");
         assert!(sync(&ctx, &tree).unwrap().contains("1 new commits"));
         assert!(unexported(&ctx, &tree).unwrap().unwrap().contains("two"));
         // patches/ changes as well: refuse, and keep both.
-        let patch = patches(&ctx.patches()).unwrap().remove(0);
-        let text = fs::read_to_string(&patch).unwrap().replace("+1", "+3");
-        fs::write(&patch, &text).unwrap();
-        let head = tree.git.run(["rev-parse", "HEAD"]).unwrap();
-        let error = sync(&ctx, &tree).unwrap_err().to_string();
+        let (patch, text) = change(&ctx, "+1", "+3");
+        let head = tree.git.commit("HEAD").unwrap();
+        let error = refusal(sync(&ctx, &tree));
         assert!(
             error.contains("two") && error.contains("my-work"),
             "{error}"
         );
-        assert_eq!(tree.git.run(["rev-parse", "HEAD"]).unwrap(), head);
-        assert!(export(&ctx).unwrap_err().to_string().contains("FORCE=1"));
+        assert_eq!(tree.git.commit("HEAD").unwrap(), head);
+        assert!(refusal(export(&ctx)).contains("FORCE=1"));
         assert_eq!(fs::read_to_string(&patch).unwrap(), text);
         // Without the work, patches/ is applied.
         tree.git.run(["reset", "-q", "--hard", "HEAD~1"]).unwrap();
@@ -670,9 +644,7 @@ mod tests {
 
     #[test]
     fn branches_and_stashes_are_work() {
-        let (_dir, ctx, tree) = checkout();
-        commit(&tree, "Kbuild", "1\n", "one");
-        export(&ctx).unwrap();
+        let (_dir, ctx, tree) = with_one();
         assert_eq!(at_risk(&ctx, &tree).unwrap(), None);
         // What sync() advises when both sides have changed.
         commit(&tree, "Kbuild", "2\n", "two");
@@ -690,19 +662,12 @@ mod tests {
 
     #[test]
     fn an_export_that_was_ended_is_done_again() {
-        let (_dir, ctx, tree) = checkout();
-        commit(&tree, "Kbuild", "1\n", "one");
-        export(&ctx).unwrap();
-        let before = read_record(&ctx).unwrap().unwrap();
+        let (_dir, ctx, tree) = with_one();
+        let before = read_record(&ctx).unwrap();
         commit(&tree, "fs/new.rs", "fn a() {}\n", "two");
         assert!(recorded(&ctx, &tree, || bail!("ended")).is_err());
-        assert!(
-            sync(&ctx, &tree)
-                .unwrap_err()
-                .to_string()
-                .contains("`make export` again")
-        );
-        assert_eq!(read_record(&ctx).unwrap().unwrap().head, before.head);
+        assert!(refusal(sync(&ctx, &tree)).contains("`make export` again"));
+        assert_eq!(read_record(&ctx).unwrap().head, before.head);
         assert!(unexported(&ctx, &tree).unwrap().unwrap().contains("two"));
         export(&ctx).unwrap();
         assert_eq!(patches(&ctx.patches()).unwrap().len(), 2);
@@ -711,18 +676,12 @@ mod tests {
 
     #[test]
     fn a_patch_that_does_not_apply_is_named_and_nothing_moves() {
-        let (_dir, ctx, tree) = checkout();
-        commit(&tree, "Kbuild", "1\n", "one");
-        export(&ctx).unwrap();
-        let patch = patches(&ctx.patches()).unwrap().remove(0);
-        let text = fs::read_to_string(&patch)
-            .unwrap()
-            .replace("-obj-y", "-obj-n");
-        fs::write(&patch, text).unwrap();
-        let head = tree.git.run(["rev-parse", "HEAD"]).unwrap();
-        let error = sync(&ctx, &tree).unwrap_err().to_string();
+        let (_dir, ctx, tree) = with_one();
+        change(&ctx, "-obj-y", "-obj-n");
+        let head = tree.git.commit("HEAD").unwrap();
+        let error = refusal(sync(&ctx, &tree));
         assert!(error.contains("0001-one.patch does not apply"), "{error}");
-        assert_eq!(tree.git.run(["rev-parse", "HEAD"]).unwrap(), head);
+        assert_eq!(tree.git.commit("HEAD").unwrap(), head);
     }
 
     #[test]
@@ -738,20 +697,10 @@ mod tests {
     fn export_refuses_dirt_and_strays() {
         let (_dir, ctx, tree) = checkout();
         fs::write(tree.git.dir().join("note"), "").unwrap();
-        assert!(
-            export(&ctx)
-                .unwrap_err()
-                .to_string()
-                .contains("uncommitted")
-        );
+        assert!(refusal(export(&ctx)).contains("uncommitted"));
         tree.git.run(["add", "-A"]).unwrap();
         tree.git.run(["commit", "-q", "-m", "x"]).unwrap();
-        assert!(
-            export(&ctx)
-                .unwrap_err()
-                .to_string()
-                .contains("outside the mirrored")
-        );
+        assert!(refusal(export(&ctx)).contains("outside the mirrored"));
     }
 
     /// A checkout with an exported series: two commits in the first posting, two after it.
@@ -806,7 +755,7 @@ mod tests {
         let (_dir, ctx, tree) = with_follow_up();
         let before = exported_names(&ctx);
         let refused = |why: &str| {
-            let error = export(&ctx).unwrap_err().to_string();
+            let error = refusal(export(&ctx));
             assert!(error.contains(why), "{error}");
             assert_eq!(exported_names(&ctx), before);
         };
