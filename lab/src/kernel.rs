@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use regex::Regex;
 use serde::{Deserialize, Serialize};
 
@@ -179,25 +179,20 @@ impl Builder<'_> {
         if warned.exists() {
             fs::remove_dir_all(&self.obj)?;
         }
-        self.configure(&log, &stage, variant)?;
-        let mut warnings = Warnings::new(&self.src, &self.obj);
+        self.configure(&stage, variant)?;
         let mut objects = 0_usize;
         let mut make = self.tools.make(&self.src, &self.obj);
         // clippy-driver compiles as rustc does and lints on the way.
         make.args(["CLIPPY=1", self.tools.arch.image]);
-        proc::run(&format!("building {what}"), &log, &mut make, |line| {
-            if is_object(line) {
-                objects += 1;
-            }
-            let seen = warnings.found.len();
-            warnings.line(line);
-            if seen == 0 && !warnings.found.is_empty() {
+        let text = proc::run(&format!("building {what}"), &log, &mut make, |line| {
+            objects += usize::from(is_object(line));
+            if line.contains("warning: ") {
                 let _ = fs::write(&warned, "");
             }
             stage.at(&format!("{objects} objects"));
         })?;
         let _ = fs::remove_file(&warned);
-        let kernel = self.keep(&key, inputs, warnings.found)?;
+        let kernel = self.keep(&key, inputs, warnings(&self.src, &self.obj, &text))?;
         stage.done(&format!("{objects} objects"));
         Ok(kernel)
     }
@@ -234,7 +229,7 @@ impl Builder<'_> {
     }
 
     /// Writes the configuration, and leaves it alone if it is the same already.
-    pub(crate) fn configure(&self, log: &Path, stage: &Stage, variant: &Variant) -> Result<()> {
+    pub(crate) fn configure(&self, stage: &Stage, variant: &Variant) -> Result<()> {
         fs::create_dir_all(&self.obj)?;
         // make looks for it where the objects are.
         let (policy, wanted) = (self.obj.join(BOOT_POLICY), self.boot_policy()?);
@@ -243,7 +238,7 @@ impl Builder<'_> {
         }
         let text = self.fragment(variant)?;
         let at = (self.src.as_path(), self.obj.as_path());
-        let config = merged(self.tools, at, "tinyconfig", &text, (log, stage))?;
+        let config = merged(self.tools, at, "tinyconfig", &text, stage)?;
         let missing: Vec<String> = unmet(&text, &config)
             .into_iter()
             .filter(|line| self.whole || !(in_series_section(&text, line) && self.lacks(line)))
@@ -251,9 +246,8 @@ impl Builder<'_> {
         if !missing.is_empty() {
             bail!(
                 "the kernel's configuration does not take these lines of scripts/config:\n  {}\n\
-                 a dependency is missing or the option is gone; log: {}",
-                missing.join("\n  "),
-                log.display()
+                 a dependency is missing or the option is gone",
+                missing.join("\n  ")
             );
         }
         put_config(&self.obj, &config)
@@ -261,11 +255,8 @@ impl Builder<'_> {
 
     /// Whether no Kconfig file of the tree defines the option that `line` sets.
     fn lacks(&self, line: &str) -> bool {
-        let Some(symbol) = line
-            .split('=')
-            .next()
-            .and_then(|name| name.strip_prefix("CONFIG_"))
-        else {
+        let name = line.split('=').next().unwrap_or_default();
+        let Some(symbol) = name.strip_prefix("CONFIG_") else {
             return false;
         };
         let pattern = format!("^(menu)?config {symbol}$");
@@ -298,29 +289,21 @@ pub(crate) fn merged(
     (src, obj): (&Path, &Path),
     target: &str,
     text: &str,
-    (log, stage): (&Path, &Stage),
+    stage: &Stage,
 ) -> Result<String> {
     let fragment = obj.join("lab.fragment");
     write_whole(&fragment, text.as_bytes())?;
     let fresh = obj.join(".config.lab");
     let _ = fs::remove_file(&fresh);
-    let step = |cmd: &mut Command| {
-        let cmd = cmd.env("KCONFIG_CONFIG", ".config.lab");
-        proc::run("configuring the kernel", log, cmd, |_| {
-            stage.at("configuring")
-        })
-    };
+    let step =
+        |cmd: &mut Command| stage.run("configuring", cmd.env("KCONFIG_CONFIG", ".config.lab"));
     step(tools.make(src, obj).arg(target))?;
     let mut merge = Command::new(src.join("scripts/kconfig/merge_config.sh"));
-    merge
-        .args(["-m", "-O", "."])
-        .arg(&fresh)
-        .arg(&fragment)
-        .current_dir(obj);
+    merge.args(["-m", "-O", "."]).arg(&fresh).arg(&fragment);
     tools.environment(&mut merge);
-    step(&mut merge)?;
+    step(merge.current_dir(obj))?;
     step(tools.make(src, obj).arg("olddefconfig"))?;
-    fs::read_to_string(&fresh).with_context(|| format!("no configuration in {}", fresh.display()))
+    Ok(fs::read_to_string(&fresh)?)
 }
 
 /// Makes it the configuration of `obj`, which stays alone if it is the same already.
@@ -402,18 +385,15 @@ pub(crate) fn dirty_tree_key(git: &Git) -> Result<String> {
 
 /// A name for a log file.
 pub(crate) fn log_name(verb: &str, what: &str) -> String {
-    let mut name = verb.to_owned();
-    for word in what
-        .split(|c: char| !c.is_ascii_alphanumeric())
-        .filter(|word| !word.is_empty())
-    {
-        name.push('-');
-        name.push_str(&word.to_lowercase());
-    }
+    let words = what.split(|c: char| !c.is_ascii_alphanumeric());
+    let words = words.filter(|word| !word.is_empty());
+    let mut name = Vec::from_iter([verb].into_iter().chain(words)).join("-");
+    name.make_ascii_lowercase();
     name.truncate(80);
     name
 }
 
+/// Whether a line of make's output says that an object is made.
 pub(crate) fn is_object(line: &str) -> bool {
     let mut words = line.split_whitespace();
     matches!(
@@ -422,72 +402,35 @@ pub(crate) fn is_object(line: &str) -> bool {
     )
 }
 
-/// Collects compiler warnings from the output of make.
-pub(crate) struct Warnings {
-    roots: Vec<String>,
-    rust: Regex,
-    pending: Option<String>,
-    /// The warnings so far.
-    pub(crate) found: BTreeSet<String>,
-}
-
-impl Warnings {
-    /// `src` and `obj` are cut from the paths in the warnings.
-    pub(crate) fn new(src: &Path, obj: &Path) -> Self {
-        Self {
-            roots: [src, obj]
-                .iter()
-                .map(|dir| format!("{}/", dir.display()))
-                .collect(),
-            rust: Regex::new(r"^\s*--> (\S+?):\d+:\d+$").unwrap(),
-            pending: None,
-            found: BTreeSet::new(),
-        }
+/// Compiler warnings in the output of make, without their lines and columns. `src` and `obj` are cut
+/// from the paths.
+pub(crate) fn warnings(src: &Path, obj: &Path, text: &str) -> BTreeSet<String> {
+    let mut text = console::strip_ansi_codes(text).into_owned();
+    for root in [src, obj] {
+        text = text.replace(&format!("{}/", root.display()), "");
     }
-
-    /// Those in a whole output.
-    pub(crate) fn of(src: &Path, obj: &Path, text: &str) -> BTreeSet<String> {
-        let mut warnings = Self::new(src, obj);
-        text.lines().for_each(|line| warnings.line(line));
-        warnings.found
-    }
-
-    /// Takes one line of output.
-    pub(crate) fn line(&mut self, line: &str) {
-        let mut line = console::strip_ansi_codes(line).into_owned();
-        for root in &self.roots {
-            line = line.replace(root.as_str(), "");
-        }
-        let line = line.trim_end();
-        // rustc: the message comes first, the place in one of the next lines.
-        if let Some(message) = self.pending.take() {
-            if let Some(place) = self.rust.captures(line) {
-                self.found
-                    .insert(format!("{}: warning: {message}", &place[1]));
-                return;
-            }
-            if line.trim_start().starts_with('=')
-                || line.trim().is_empty()
-                || line.starts_with("warning")
-            {
-                self.found.insert(format!("warning: {message}"));
-            } else {
-                self.pending = Some(message);
-                return;
-            }
-        }
+    let place = Regex::new(r"^\s*--> (\S+?):\d+:\d+$").expect("a constant");
+    let ends = |line: &str| {
+        line.trim_start().starts_with('=') || line.is_empty() || line.starts_with("warning")
+    };
+    let mut found = BTreeSet::new();
+    let mut lines = text.lines().map(str::trim_end);
+    while let Some(line) = lines.next() {
         if let Some(message) = line.strip_prefix("warning: ") {
+            // rustc: the message comes first, the place in one of the next lines.
+            let mut next = lines.clone().take_while(|line| !ends(line));
+            let file = next.find_map(|line| Some(place.captures(line)?[1].to_owned() + ": "));
             // "N warnings emitted" is a sum, no warning.
             if !message.ends_with("emitted") {
-                self.pending = Some(message.to_owned());
+                found.insert(format!("{}warning: {message}", file.unwrap_or_default()));
             }
         } else if let Some((place, message)) = line.split_once("warning: ")
             && let Some(file) = place.split(':').next().filter(|file| !file.is_empty())
         {
-            self.found
-                .insert(format!("{}: warning: {message}", file.trim()));
+            found.insert(format!("{}: warning: {message}", file.trim()));
         }
     }
+    found
 }
 
 #[cfg(test)]
@@ -524,8 +467,7 @@ mod tests {
 
     #[test]
     fn warnings_of_clang_and_rustc() {
-        let mut warnings = Warnings::new(Path::new("/w/linux"), Path::new("/w/obj"));
-        for line in [
+        let text = [
             "  CC      fs/namei.o",
             "/w/linux/fs/namei.c:12:3: \u{1b}[0;35mwarning: \u{1b}[0munused variable 'x' [-Wunused-variable]",
             "warning: this argument is passed by value",
@@ -537,10 +479,9 @@ mod tests {
             "warning: 2 warnings emitted",
             "warning: lint group is deprecated",
             "",
-        ] {
-            warnings.line(line);
-        }
-        let found: Vec<&str> = warnings.found.iter().map(String::as_str).collect();
+        ];
+        let found = warnings(Path::new("/w/linux"), Path::new("/w/obj"), &text.join("\n"));
+        let found: Vec<String> = found.into_iter().collect();
         assert_eq!(
             found,
             [

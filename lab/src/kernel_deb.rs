@@ -55,8 +55,8 @@ pub(crate) fn build(ctx: &Ctx, config: Option<&Path>) -> Result<PathBuf> {
     let log = ctx.fresh_log("kernel-deb")?;
     let stage = Stage::begin("build the kernel's packages", Some(&log));
     let text = match &own {
-        Some(own) => own.complete(&tools, (&src, &obj), (&log, &stage))?,
-        None => default(ctx, &tools, (&src, &obj), (&log, &stage))?,
+        Some(own) => own.complete(&tools, (&src, &obj), &stage)?,
+        None => default(ctx, &tools, (&src, &obj), &stage)?,
     };
     let inputs = format!(
         "{}\n{}\n{}",
@@ -111,15 +111,10 @@ fn image(dir: &Path) -> Result<PathBuf> {
 }
 
 /// The guests' configuration with [`FRAGMENT`] over it.
-fn default(
-    ctx: &Ctx,
-    tools: &Toolchain,
-    at: (&Path, &Path),
-    logged: (&Path, &Stage),
-) -> Result<String> {
+fn default(ctx: &Ctx, tools: &Toolchain, at: (&Path, &Path), stage: &Stage) -> Result<String> {
     let files = [tools.arch.fragment, "guest.config", FRAGMENT];
     let wanted = kernel::fragment(ctx, files, &[])?;
-    let config = kernel::merged(tools, at, "tinyconfig", &wanted, logged)?;
+    let config = kernel::merged(tools, at, "tinyconfig", &wanted, stage)?;
     let missing = kernel::unmet(&wanted, &config);
     if !missing.is_empty() {
         bail!(
@@ -159,16 +154,14 @@ impl Own {
         &self,
         tools: &Toolchain,
         (src, obj): (&Path, &Path),
-        (log, stage): (&Path, &Stage),
+        stage: &Stage,
     ) -> Result<String> {
         let fresh = obj.join(".config.lab");
         write_whole(&fresh, self.text.as_bytes())?;
         let mut make = tools.make(src, obj);
         make.arg("olddefconfig")
             .env("KCONFIG_CONFIG", ".config.lab");
-        proc::run("configuring the kernel", log, &mut make, |_| {
-            stage.at("configuring")
-        })?;
+        stage.run("configuring", &mut make)?;
         let config = fs::read_to_string(&fresh)
             .with_context(|| format!("no configuration in {}", fresh.display()))?;
         let missing = kernel::unmet(&WANTED.join("\n"), &config);

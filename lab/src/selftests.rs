@@ -217,7 +217,7 @@ pub(crate) fn build(
     if !obj.join(".config").exists() {
         let mut make = tools.make(tree.dir(), obj);
         make.arg("tinyconfig");
-        proc::run("make tinyconfig", &log, &mut make, |_| {})?;
+        stage.run("make tinyconfig", &mut make)?;
     }
     make_whole(&kept, |part| {
         let out = part.join("installed");
@@ -228,7 +228,7 @@ pub(crate) fn build(
             // A test that does not build must stop the run, not vanish from it.
             .arg("FORCE_TARGETS=1")
             .args(flavour.options);
-        proc::run("building the selftests", &log, &mut make, |_| stage.at(""))?;
+        stage.run("building the selftests", &mut make)?;
         clean_list(&out.join(LIST))?;
         Ok(out)
     })?;

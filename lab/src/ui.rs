@@ -4,7 +4,7 @@
 
 use std::cell::Cell;
 use std::io::IsTerminal;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::time::{Duration, Instant};
 
@@ -23,6 +23,7 @@ const HEARTBEAT: Duration = Duration::from_secs(30);
 /// when it begins, one every 30 seconds, and one when it ends.
 pub(crate) struct Stage {
     name: String,
+    log: PathBuf,
     started: Instant,
     bar: Option<ProgressBar>,
     spoke: Cell<Instant>,
@@ -54,6 +55,7 @@ impl Stage {
         }
         Self {
             name: name.to_owned(),
+            log: log.map_or_else(PathBuf::new, Path::to_owned),
             started: Instant::now(),
             bar,
             spoke: Cell::new(Instant::now()),
@@ -75,6 +77,21 @@ impl Stage {
             }
             None => {}
         }
+    }
+
+    /// Runs a command of the step, whose output goes to the step's log; what it printed.
+    pub(crate) fn run(&self, what: &str, cmd: &mut Command) -> Result<String> {
+        proc::run(what, &self.log, cmd, |_| self.at(what))
+    }
+
+    /// As [`Stage::run`], of a command that may fail, and ends within so many seconds.
+    pub(crate) fn attempt(
+        &self,
+        what: &str,
+        seconds: u64,
+        cmd: &mut Command,
+    ) -> Result<(ExitStatus, String)> {
+        proc::logged(what, &self.log, seconds, cmd, |_| self.at(what))
     }
 
     /// Runs `print` without the moving line in its way.

@@ -10,7 +10,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use super::sides::{self, Found, PROBE, Side, UP, must};
-use crate::kernel::{self, Warnings};
+use crate::kernel::{self, warnings};
 use crate::proc;
 use crate::report::Check;
 use crate::selftests::Flavour;
@@ -118,8 +118,8 @@ impl Config {
         let (tools, obj) = (self.tools(session)?, self.obj(session));
         fs::create_dir_all(&obj)?;
         let text = self.fragment(session)?;
-        let (src, shown) = (side.tree.dir(), (side.log, side.stage));
-        let config = kernel::merged(&tools, (src, &obj), self.target, &text, shown)?;
+        let src = side.tree.dir();
+        let config = kernel::merged(&tools, (src, &obj), self.target, &text, side.stage)?;
         let missing = kernel::unmet(&text, &config);
         if side.tip && !missing.is_empty() {
             bail!("the configuration does not take {}", missing.join(", "));
@@ -178,7 +178,7 @@ pub(super) fn compile(
         .args(objects)
         .arg(&probe);
     let text = must(side, "make W=1", &mut make)?;
-    Ok(Warnings::of(src, obj, &text)
+    Ok(warnings(src, obj, &text)
         .iter()
         .map(|warning| warning.replace(UP, ""))
         // The host's programs are built once, and tell only then.
@@ -304,7 +304,7 @@ pub(super) fn selftests(session: &Session<'_>) -> Result<Check> {
                 .arg(format!("BPF_CLANG=clang{LLVM}"))
                 .args(Flavour::SERIES.options());
             let text = must(side, "make kselftest-all", &mut make)?;
-            findings.extend(Warnings::of(side.tree.dir(), &obj, &text));
+            findings.extend(warnings(side.tree.dir(), &obj, &text));
         }
         Ok(Found {
             tried: format!("{targets}, 2 compilers"),
@@ -324,7 +324,7 @@ pub(super) fn rustdoc(session: &Session<'_>) -> Result<Check> {
         let text = must(side, "make rustdoc", &mut make)?;
         Ok(Found {
             tried: format!("{} files", side.ending(&[".rs"]).len()),
-            findings: Warnings::of(side.tree.dir(), &obj, &text),
+            findings: warnings(side.tree.dir(), &obj, &text),
         })
     })
 }
@@ -336,7 +336,7 @@ pub(super) fn consumers<'a>(
     side: &Side<'_>,
 ) -> Result<(&'a Toolchain, PathBuf)> {
     let builder = session.builder(&CONSUMERS)?;
-    builder.configure(side.log, side.stage, &CONSUMERS)?;
+    builder.configure(side.stage, &CONSUMERS)?;
     let mut make = builder.tools.make(&builder.src, &builder.obj);
     must(side, "make syncconfig", make.arg("syncconfig"))?;
     Ok((builder.tools, builder.obj))

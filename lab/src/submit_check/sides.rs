@@ -49,9 +49,7 @@ int mayexec_probe(int __user *from, void *memory)
 pub(super) struct Side<'a> {
     /// The tree, with the commit checked out.
     pub(super) tree: &'a Git,
-    /// Where the output goes.
-    pub(super) log: &'a Path,
-    /// What the user sees meanwhile.
+    /// What the user sees meanwhile, with the log.
     pub(super) stage: &'a Stage,
     /// The files that the series touches and the commit has.
     pub(super) files: Vec<String>,
@@ -155,7 +153,6 @@ pub(super) fn row(
             .collect();
         let found = find(&Side {
             tree: &walk,
-            log: &log,
             stage: &stage,
             files,
             tip,
@@ -247,7 +244,7 @@ pub(super) fn lines_with(text: &str, words: &[&str], roots: &[&Path]) -> BTreeSe
 
 /// Runs a command that may fail, and returns what it printed.
 pub(super) fn output(side: &Side<'_>, what: &str, cmd: &mut Command) -> Result<(bool, String)> {
-    let (status, text) = proc::logged(what, side.log, LIMIT, cmd, |_| side.stage.at(what))?;
+    let (status, text) = side.stage.attempt(what, LIMIT, cmd)?;
     Ok((status.success(), text))
 }
 

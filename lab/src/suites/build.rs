@@ -10,8 +10,7 @@ use anyhow::Result;
 
 use crate::ctx::hash;
 use crate::guest::{Boot, complaints};
-use crate::kernel::{self, Kernel, Variant, Warnings};
-use crate::proc;
+use crate::kernel::{self, Kernel, Variant};
 use crate::report::Report;
 use crate::session::Session;
 use crate::ui::Stage;
@@ -124,7 +123,7 @@ fn w1(session: &Session<'_>, commit: &str, sources: &[String]) -> Result<BTreeSe
     let log = session.ctx.fresh_log("w1")?;
     let stage = Stage::begin("build the touched files with W=1", Some(&log));
     session.walk()?.force_to(commit)?;
-    builder.configure(&log, &stage, &Variant::PLAIN)?;
+    builder.configure(&stage, &Variant::PLAIN)?;
     let objects: Vec<String> = sources
         .iter()
         .map(|path| path.replace(".c", ".o"))
@@ -134,8 +133,8 @@ fn w1(session: &Session<'_>, commit: &str, sources: &[String]) -> Result<BTreeSe
     if !objects.is_empty() {
         let mut make = session.tools()?.make(&builder.src, &builder.obj);
         make.arg("W=1").args(&objects);
-        let text = proc::run("building with W=1", &log, &mut make, |_| stage.at(""))?;
-        warnings = Warnings::of(&builder.src, &builder.obj, &text);
+        let text = stage.run("building with W=1", &mut make)?;
+        warnings = kernel::warnings(&builder.src, &builder.obj, &text);
     }
     stage.done(&format!("{} objects", objects.len()));
     crate::ctx::write_whole(&kept, &serde_json::to_vec(&warnings)?)?;
