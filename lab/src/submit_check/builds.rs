@@ -9,7 +9,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use super::sides::{self, Found, PROBE, Side, UP, must};
+use super::sides::{self, PROBE, Side, UP, found, must};
 use crate::kernel::{self, warnings};
 use crate::proc;
 use crate::report::Check;
@@ -18,10 +18,17 @@ use crate::session::Session;
 use crate::toolchain::{Arch, LLVM, Toolchain, X86};
 use crate::variants::CONSUMERS;
 
+/// A compiler of the kernel's C.
+#[derive(Clone, Copy)]
+pub(super) enum By {
+    Llvm,
+    Gcc,
+}
+
 /// A configuration, and what builds it.
 pub(super) struct Config {
     arch: Arch,
-    gcc: bool,
+    by: By,
     /// make's target.
     target: &'static str,
     /// Files below scripts/config that are merged over it.
@@ -30,18 +37,11 @@ pub(super) struct Config {
     lines: &'static [&'static str],
 }
 
-/// A compiler of the kernel's C.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum By {
-    Llvm,
-    Gcc,
-}
-
 /// What every builder of the kernel's tree meets: a target for x86_64 as it is.
 pub(super) const fn small(target: &'static str, by: By) -> Config {
     Config {
         arch: X86,
-        gcc: matches!(by, By::Gcc),
+        by,
         target,
         fragments: &[],
         lines: &[],
@@ -79,163 +79,167 @@ const SELFTEST_WARNINGS: &str = "USERCFLAGS=-Wall -Wextra -Wunused -Wmissing-pro
      -Wno-sign-compare -Wno-missing-field-initializers";
 
 impl Config {
-    /// The compilers.
-    pub(super) fn tools(&self, session: &Session<'_>) -> Result<Toolchain> {
+    fn tools(&self, session: &Session<'_>) -> Result<Toolchain> {
         let tools = session.tools()?;
-        Ok(if self.gcc {
-            tools.gcc(self.arch)?
-        } else {
-            tools.cross(self.arch)
-        })
-    }
-
-    /// Where the objects are: configurations of one compiler share what they can.
-    pub(super) fn obj(&self, session: &Session<'_>) -> PathBuf {
-        let compiler = if self.gcc { "gcc" } else { "llvm" };
-        session
-            .ctx
-            .slot
-            .join(format!("walk/obj-check-{}-{compiler}", self.arch.name))
+        match self.by {
+            By::Gcc => tools.gcc(self.arch),
+            By::Llvm => Ok(tools.cross(self.arch)),
+        }
     }
 
     fn fragment(&self, session: &Session<'_>) -> Result<String> {
         kernel::fragment(session.ctx, self.fragments.iter().copied(), self.lines)
     }
 
-    /// What the findings depend on, besides the commit.
-    pub(super) fn inputs(&self, session: &Session<'_>) -> Result<String> {
-        let versions = self.tools(session)?.versions;
-        let fragment = self.fragment(session)?;
-        Ok(format!("{}\n{fragment}\n{versions}", self.target))
-    }
-
-    /// Configures the objects' directory, and returns the compilers and it.
-    pub(super) fn prepare(
-        &self,
-        session: &Session<'_>,
-        side: &Side<'_>,
-    ) -> Result<(Toolchain, PathBuf)> {
-        let (tools, obj) = (self.tools(session)?, self.obj(session));
-        fs::create_dir_all(&obj)?;
+    /// Configures the objects' directory. Configurations of one compiler share it.
+    fn prepare<'a>(&self, session: &Session<'_>, side: &'a Side<'a>) -> Result<Objects<'a>> {
+        let compiler = match self.by {
+            By::Gcc => "gcc",
+            By::Llvm => "llvm",
+        };
+        let obj = format!("walk/obj-check-{}-{compiler}", self.arch.name);
+        let (tools, dir) = (self.tools(session)?, session.ctx.slot.join(obj));
+        fs::create_dir_all(&dir)?;
         let text = self.fragment(session)?;
         let src = side.tree.dir();
-        let config = kernel::merged(&tools, (src, &obj), self.target, &text, side.stage)?;
+        let config = kernel::merged(&tools, (src, &dir), self.target, &text, side.stage)?;
         let missing = kernel::unmet(&text, &config);
         if side.tip && !missing.is_empty() {
             bail!("the configuration does not take {}", missing.join(", "));
         }
-        kernel::put_config(&obj, &config)?;
-        must(
-            side,
-            "make syncconfig",
-            tools.make(src, &obj).arg("syncconfig"),
-        )?;
-        Ok((tools, obj))
+        kernel::put_config(&dir, &config)?;
+        let objects = Objects { side, tools, dir };
+        objects.make("make syncconfig", &["syncconfig"])?;
+        Ok(objects)
     }
 }
 
 /// The touched objects build, with W=1 and clippy, without a warning that the base has not.
 pub(super) fn row(session: &Session<'_>, name: &str, config: &Config) -> Result<Check> {
     let claim = format!("no new warnings, W=1: {name}");
-    let inputs = config.inputs(session)?;
+    let (versions, fragment) = (config.tools(session)?.versions, config.fragment(session)?);
+    let inputs = format!("{}\n{fragment}\n{versions}", config.target);
     sides::row(session, (name, &claim, &inputs), &|side| {
-        let (tools, obj) = config.prepare(session, side)?;
-        let objects = objects(&tools, side, &obj)?;
+        let all = config.prepare(session, side)?;
+        let objects = all.touched()?;
         let probe = side.c_probe()?;
-        let findings = probe.found(
-            compile(&tools, side, &obj, &objects, &[])?,
-            "no previous prototype",
-        )?;
-        Ok(Found {
-            tried: format!("{} objects", objects.len()),
-            findings,
-        })
+        let findings = probe.found(all.compile(&objects)?, "no previous prototype")?;
+        Ok(found(format!("{} objects", objects.len()), findings))
     })
-}
-
-/// Compiles the objects and the probe again, and returns the warnings.
-pub(super) fn compile(
-    tools: &Toolchain,
-    side: &Side<'_>,
-    obj: &Path,
-    objects: &[String],
-    options: &[&str],
-) -> Result<BTreeSet<String>> {
-    let probe = PROBE.replace(".c", ".o");
-    // What is there already would be silent.
-    for object in objects
-        .iter()
-        .chain([&probe])
-        .map(String::as_str)
-        .chain(RUST)
-    {
-        let _ = fs::remove_file(obj.join(object));
-    }
-    let src = side.tree.dir();
-    let mut make = tools.make(src, obj);
-    make.args(["W=1", "CLIPPY=1"])
-        .args(options)
-        .args(objects)
-        .arg(&probe);
-    let text = must(side, "make W=1", &mut make)?;
-    Ok(warnings(src, obj, &text)
-        .iter()
-        .map(|warning| warning.replace(UP, ""))
-        // The host's programs are built once, and tell only then.
-        .filter(|warning| {
-            !["scripts/", "tools/"]
-                .iter()
-                .any(|dir| warning.starts_with(dir))
-        })
-        .collect())
 }
 
 /// What is made of the series' Rust outside its own directory.
 const RUST: [&str; 2] = ["rust/kernel.o", "rust/libkernel.rmeta"];
 
-/// The objects that this configuration has of the touched sources. A header that is not in
-/// include/ stands for the objects beside it.
-pub(super) fn objects(tools: &Toolchain, side: &Side<'_>, obj: &Path) -> Result<Vec<String>> {
-    let mut objects = BTreeSet::new();
-    for file in side.ending(&[".c", ".h", ".rs"]) {
-        let Some((dir, _)) = file.rsplit_once('/') else {
-            continue;
+/// Where the sources are of which objects of the kernel are made.
+const SOURCES: [&str; 5] = ["fs", "security", "kernel", "mm", "lib"];
+
+/// The objects of one commit, configured.
+pub(super) struct Objects<'a> {
+    side: &'a Side<'a>,
+    tools: Toolchain,
+    pub(super) dir: PathBuf,
+}
+
+impl<'a> Objects<'a> {
+    /// Those of the kernel with all consumers, which `make test` builds too.
+    pub(super) fn of_consumers(session: &Session<'_>, side: &'a Side<'a>) -> Result<Self> {
+        let builder = session.builder(&CONSUMERS)?;
+        builder.configure(side.stage, &CONSUMERS)?;
+        let objects = Self {
+            side,
+            tools: builder.tools.clone(),
+            dir: builder.obj,
         };
-        if !["fs", "security", "kernel", "mm", "lib"]
-            .contains(&file.split('/').next().unwrap_or_default())
-        {
-            continue;
+        objects.make("make syncconfig", &["syncconfig"])?;
+        Ok(objects)
+    }
+
+    /// Runs make with these words, which must not fail; what it printed.
+    pub(super) fn make(&self, what: &str, words: &[&str]) -> Result<String> {
+        let mut make = self.tools.make(self.side.tree.dir(), &self.dir);
+        must(self.side, what, make.args(words))
+    }
+
+    fn warnings(&self, text: &str) -> BTreeSet<String> {
+        warnings(self.side.tree.dir(), &self.dir, text)
+    }
+
+    /// Compiles the objects and the probe again, and returns the warnings.
+    fn compile(&self, objects: &[String]) -> Result<BTreeSet<String>> {
+        let probe = PROBE.replace(".c", ".o");
+        let again: Vec<&str> = objects.iter().chain([&probe]).map(String::as_str).collect();
+        // What is there already would be silent.
+        for object in again.iter().copied().chain(RUST) {
+            let _ = fs::remove_file(self.dir.join(object));
         }
-        if !is_built(tools, side, obj, dir)? {
-            continue;
-        }
-        let own = Path::new(&file).with_extension("o");
-        for object in kbuild(tools, side, obj, dir)?.objects {
-            if file.ends_with(".h") || Path::new(&object) == own {
-                objects.insert(object);
+        let text = self.make("make W=1", &[&["W=1", "CLIPPY=1"], &again[..]].concat())?;
+        let warnings = self.warnings(&text).into_iter();
+        let warnings = warnings.map(|warning| warning.replace(UP, ""));
+        // The host's programs are built once, and tell only then.
+        let of_host = |warning: &String| ["scripts/", "tools/"].map(|dir| warning.starts_with(dir));
+        Ok(warnings
+            .filter(|warning| of_host(warning) == [false; 2])
+            .collect())
+    }
+
+    /// The objects that this configuration has of the touched sources. A header that is not in
+    /// include/ stands for the objects beside it.
+    fn touched(&self) -> Result<Vec<String>> {
+        let mut objects = BTreeSet::new();
+        for file in self.side.ending(&[".c", ".h", ".rs"]) {
+            let Some((dir, _)) = file.rsplit_once('/') else {
+                continue;
+            };
+            let top = dir.split('/').next().unwrap_or_default();
+            if !SOURCES.contains(&top) || !self.is_built(dir)? {
+                continue;
             }
+            let own = Path::new(&file).with_extension("o");
+            let mut found = self.kbuild(dir)?.objects;
+            found.retain(|object| file.ends_with(".h") || Path::new(object) == own);
+            objects.extend(found);
         }
+        if objects.is_empty() {
+            bail!("no object is made of what the series touches");
+        }
+        Ok(objects.into_iter().collect())
     }
-    if objects.is_empty() {
-        bail!("no object is made of what the series touches");
+
+    /// The objects that are made of a touched C file.
+    pub(super) fn of_c(&self) -> Result<Vec<String>> {
+        let sources = self.side.ending(&[".c"]);
+        let mut objects = self.touched()?;
+        objects.retain(|object| sources.contains(&object.replace(".o", ".c")));
+        Ok(objects)
     }
-    Ok(objects.into_iter().collect())
-}
 
-/// Those of [`objects`] that are made of a touched C file.
-pub(super) fn c_objects(tools: &Toolchain, side: &Side<'_>, obj: &Path) -> Result<Vec<String>> {
-    let sources = side.ending(&[".c"]);
-    let mut objects = objects(tools, side, obj)?;
-    objects.retain(|object| sources.contains(&object.replace(".o", ".c")));
-    Ok(objects)
-}
+    /// Whether the build comes to a directory.
+    fn is_built(&self, dir: &str) -> Result<bool> {
+        let Some((parent, _)) = dir.rsplit_once('/') else {
+            return Ok(true);
+        };
+        Ok(self.is_built(parent)? && self.kbuild(parent)?.dirs.contains(dir))
+    }
 
-/// Whether the build comes to a directory.
-fn is_built(tools: &Toolchain, side: &Side<'_>, obj: &Path, dir: &str) -> Result<bool> {
-    let Some((parent, _)) = dir.rsplit_once('/') else {
-        return Ok(true);
-    };
-    Ok(is_built(tools, side, obj, parent)? && kbuild(tools, side, obj, parent)?.dirs.contains(dir))
+    /// Asks Kbuild what it would make in a directory.
+    fn kbuild(&self, dir: &str) -> Result<Kbuild> {
+        let src = self.side.tree.dir();
+        let mut make = Command::new("make");
+        // The database that make prints has the variables after all evaluation.
+        make.args(["-rRpnq", "-C"])
+            .arg(&self.dir)
+            .arg("-f")
+            .arg(src.join("scripts/Makefile.build"))
+            .arg(format!("obj={dir}"))
+            .args(["objtree=.", "need-builtin=1"]);
+        for root in ["srctree", "srcroot"] {
+            make.arg(format!("{root}={}", src.display()));
+        }
+        self.tools.environment(&mut make);
+        let (_, text, _) = proc::output(&mut make)?;
+        parse_kbuild(&text).with_context(|| format!("Kbuild does not say what it makes in {dir}"))
+    }
 }
 
 /// What Kbuild makes in a directory.
@@ -245,37 +249,20 @@ struct Kbuild {
     dirs: BTreeSet<String>,
 }
 
-/// Asks Kbuild what it would make in a directory.
-fn kbuild(tools: &Toolchain, side: &Side<'_>, obj: &Path, dir: &str) -> Result<Kbuild> {
-    let src = side.tree.dir();
-    let mut make = Command::new("make");
-    // The database that make prints has the variables after all evaluation.
-    make.args(["-rRpnq", "-C"])
-        .arg(obj)
-        .arg("-f")
-        .arg(src.join("scripts/Makefile.build"))
-        .arg(format!("obj={dir}"))
-        .args(["objtree=.", "need-builtin=1"]);
-    for root in ["srctree", "srcroot"] {
-        make.arg(format!("{root}={}", src.display()));
-    }
-    tools.environment(&mut make);
-    let (_, text, _) = proc::output(&mut make)?;
-    parse_kbuild(&text).with_context(|| format!("Kbuild does not say what it makes in {dir}"))
-}
-
 fn parse_kbuild(database: &str) -> Option<Kbuild> {
-    let mut found = None;
+    let mut found: Option<Kbuild> = None;
     for line in database.lines() {
         let Some((name, words)) = line.split_once(" := ").or(line.split_once(" :=")) else {
             continue;
         };
         let words = words.split_whitespace().map(str::to_owned);
         match name {
-            "real-obj-y" | "real-obj-m" => found
-                .get_or_insert_with(Kbuild::default)
-                .objects
-                .extend(words.filter(|word| word.ends_with(".o"))),
+            "real-obj-y" | "real-obj-m" => {
+                let found = found.get_or_insert_with(Kbuild::default);
+                found
+                    .objects
+                    .extend(words.filter(|word| word.ends_with(".o")));
+            }
             "subdir-ym" => found.get_or_insert_with(Kbuild::default).dirs.extend(words),
             _ => {}
         }
@@ -295,21 +282,24 @@ pub(super) fn selftests(session: &Session<'_>) -> Result<Check> {
         let mut findings = BTreeSet::new();
         let targets = Flavour::SERIES.targets(side.tree.dir());
         for config in &configs {
-            let (tools, obj) = config.prepare(session, side)?;
-            let _ = fs::remove_dir_all(obj.join("kselftest"));
-            let mut make = tools.make(side.tree.dir(), &obj);
-            make.args(["kselftest-all", "FORCE_TARGETS=1", SELFTEST_WARNINGS])
-                .arg(format!("TARGETS={targets}"))
-                // Where GCC compiles the rest, the kernel's own name for it has no version.
-                .arg(format!("BPF_CLANG=clang{LLVM}"))
-                .args(Flavour::SERIES.options());
-            let text = must(side, "make kselftest-all", &mut make)?;
-            findings.extend(warnings(side.tree.dir(), &obj, &text));
+            let all = config.prepare(session, side)?;
+            let _ = fs::remove_dir_all(all.dir.join("kselftest"));
+            let (targets, bpf) = (
+                format!("TARGETS={targets}"),
+                format!("BPF_CLANG=clang{LLVM}"),
+            );
+            // Where GCC compiles the rest, the kernel's own name for BPF's has no version.
+            let words = [
+                "kselftest-all",
+                "FORCE_TARGETS=1",
+                SELFTEST_WARNINGS,
+                &targets,
+                &bpf,
+            ];
+            let words = [&words, Flavour::SERIES.options()].concat();
+            findings.extend(all.warnings(&all.make("make kselftest-all", &words)?));
         }
-        Ok(Found {
-            tried: format!("{targets}, 2 compilers"),
-            findings,
-        })
+        Ok(found(format!("{targets}, 2 compilers"), findings))
     })
 }
 
@@ -318,28 +308,11 @@ pub(super) fn rustdoc(session: &Session<'_>) -> Result<Check> {
     let claim = "make rustdoc: no new warnings";
     let inputs = consumers_inputs(session)?;
     sides::row(session, ("rustdoc", claim, &inputs), &|side| {
-        let (tools, obj) = consumers(session, side)?;
-        let mut make = tools.make(side.tree.dir(), &obj);
-        make.arg("rustdoc");
-        let text = must(side, "make rustdoc", &mut make)?;
-        Ok(Found {
-            tried: format!("{} files", side.ending(&[".rs"]).len()),
-            findings: warnings(side.tree.dir(), &obj, &text),
-        })
+        let all = Objects::of_consumers(session, side)?;
+        let findings = all.warnings(&all.make("make rustdoc", &["rustdoc"])?);
+        let files = side.ending(&[".rs"]).len();
+        Ok(found(format!("{files} files"), findings))
     })
-}
-
-/// The kernel with all consumers, which `make test` builds too: its compilers, and its
-/// objects, configured.
-pub(super) fn consumers<'a>(
-    session: &'a Session<'_>,
-    side: &Side<'_>,
-) -> Result<(&'a Toolchain, PathBuf)> {
-    let builder = session.builder(&CONSUMERS)?;
-    builder.configure(side.stage, &CONSUMERS)?;
-    let mut make = builder.tools.make(&builder.src, &builder.obj);
-    must(side, "make syncconfig", make.arg("syncconfig"))?;
-    Ok((builder.tools, builder.obj))
 }
 
 /// What findings in that kernel depend on, besides the commit.

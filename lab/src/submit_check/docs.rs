@@ -8,7 +8,7 @@ use std::process::Command;
 
 use anyhow::{Result, bail};
 
-use super::sides::{self, Found, lines_with, must};
+use super::sides::{self, found, lines_with, must};
 use crate::proc;
 use crate::report::Check;
 use crate::session::Session;
@@ -45,10 +45,8 @@ pub(super) fn sysctl(session: &Session<'_>) -> Result<Check> {
         if !findings.remove(&format!("No implementation for {NOWHERE}")) {
             bail!("the script is silent about a sysctl that only the page has");
         }
-        Ok(Found {
-            tried: format!("{own} sysctls of the touched files"),
-            findings,
-        })
+        let tried = format!("{own} sysctls of the touched files");
+        Ok(found(tried, findings))
     })
 }
 
@@ -100,10 +98,11 @@ pub(super) fn html(session: &Session<'_>) -> Result<Check> {
         let text = must(side, "make htmldocs", &mut make)?;
         let roots = [side.tree.dir(), obj.as_path()];
         let findings = lines_with(&text, &["warning:", "error:"], &roots);
-        Ok(Found {
-            tried: format!("{} pages", side.ending(&[".rst"]).len()),
-            findings: probe.found(findings, "mayexec_probe_nowhere")?,
-        })
+        let tried = format!("{} pages", side.ending(&[".rst"]).len());
+        Ok(found(
+            tried,
+            probe.found(findings, "mayexec_probe_nowhere")?,
+        ))
     })
 }
 

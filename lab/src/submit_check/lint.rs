@@ -7,8 +7,8 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use super::builds;
-use super::sides::{self, Found, lines_with, must, output};
+use super::builds::{self, Objects};
+use super::sides::{self, found, lines_with, must, output};
 use crate::proc;
 use crate::report::Check;
 use crate::session::Session;
@@ -34,10 +34,7 @@ pub(super) fn maintainers(session: &Session<'_>) -> Result<Check> {
                 findings.insert(format!("{file}: no maintainer"));
             }
         }
-        Ok(Found {
-            tried: format!("{} files", side.files.len()),
-            findings,
-        })
+        Ok(found(format!("{} files", side.files.len()), findings))
     })
 }
 
@@ -64,10 +61,8 @@ pub(super) fn kernel_doc(session: &Session<'_>) -> Result<Check> {
             .current_dir(side.tree.dir());
         let (_, text) = output(side, "kernel-doc", &mut cmd)?;
         let findings = lines_with(&text, &["warning:", "error:"], &[side.tree.dir()]);
-        Ok(Found {
-            tried: format!("{} files", files.len()),
-            findings: probe.found(findings, "not described")?,
-        })
+        let tried = format!("{} files", files.len());
+        Ok(found(tried, probe.found(findings, "not described")?))
     })
 }
 
@@ -89,10 +84,8 @@ pub(super) fn coccicheck(session: &Session<'_>) -> Result<Check> {
             .envs([("C", "2"), ("MODE", "report"), ("LC_ALL", "C.UTF-8")]);
         let text = must(side, "coccicheck", &mut cmd)?;
         let findings = lines_with(&text, &[".c:", ".h:"], &[side.tree.dir()]);
-        Ok(Found {
-            tried: format!("{} files", files.len()),
-            findings: probe.found(findings, "NULL check")?,
-        })
+        let tried = format!("{} files", files.len());
+        Ok(found(tried, probe.found(findings, "NULL check")?))
     })
 }
 
@@ -105,20 +98,21 @@ pub(super) fn sparse(session: &Session<'_>) -> Result<Check> {
     let claim = "sparse (C=2): nothing new in the touched files";
     let inputs = format!("{}\n{version}", builds::consumers_inputs(session)?);
     sides::row(session, ("sparse", claim, &inputs), &|side| {
-        let (tools, obj) = builds::consumers(session, side)?;
-        let objects = builds::c_objects(tools, side, &obj)?;
+        let all = Objects::of_consumers(session, side)?;
+        let objects = all.of_c()?;
         let probe = side.c_probe()?;
-        let mut make = tools.make(side.tree.dir(), &obj);
-        make.arg("C=2")
-            .arg(format!("CHECK={}", program.display()))
-            .args(&objects)
-            .arg(sides::PROBE.replace(".c", ".o"));
-        let text = must(side, "make C=2", &mut make)?;
-        let findings = lines_with(&text, &["warning:", "error:"], &[side.tree.dir(), &obj]);
-        Ok(Found {
-            tried: format!("{} files", objects.len()),
-            findings: probe.found(findings, "dereference of noderef")?,
-        })
+        let check = format!("CHECK={}", program.display());
+        let own = sides::PROBE.replace(".c", ".o");
+        let words = ["C=2", &check, &own].into_iter();
+        let words = words.chain(objects.iter().map(String::as_str));
+        let text = all.make("make C=2", &Vec::from_iter(words))?;
+        let roots = [side.tree.dir(), &all.dir];
+        let findings = lines_with(&text, &["warning:", "error:"], &roots);
+        let tried = format!("{} files", objects.len());
+        Ok(found(
+            tried,
+            probe.found(findings, "dereference of noderef")?,
+        ))
     })
 }
 

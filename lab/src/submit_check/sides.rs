@@ -181,13 +181,18 @@ pub(super) fn row(
     })
 }
 
+/// What a tool looked at, and what it complained about.
+pub(super) fn found(tried: String, findings: BTreeSet<String>) -> Found {
+    Found { tried, findings }
+}
+
 /// What a tool said about one commit.
 #[derive(Debug, serde::Serialize, serde::Deserialize)]
 pub(super) struct Found {
     /// What it looked at: "12 files".
-    pub(super) tried: String,
+    tried: String,
     /// What it complained about.
-    pub(super) findings: BTreeSet<String>,
+    findings: BTreeSet<String>,
 }
 
 /// The files that the series changes or adds.

@@ -9,7 +9,7 @@ use std::process::Command;
 
 use anyhow::{Result, bail};
 
-use super::sides::{self, Found, Side, lines_with, must, output};
+use super::sides::{self, Side, found, lines_with, must, output};
 use crate::proc;
 use crate::report::Check;
 use crate::session::Session;
@@ -44,10 +44,7 @@ pub(super) fn compatible(session: &Session<'_>) -> Result<Check> {
     let base = session.tree.base.as_str();
     sides::row(session, ("check-uapi", claim, &version), &|side| {
         if !side.tip {
-            return Ok(Found {
-                tried: String::new(),
-                findings: BTreeSet::new(),
-            });
+            return Ok(found(String::new(), BTreeSet::new()));
         }
         let mut cmd = Command::new("scripts/check-uapi.sh");
         cmd.args(["-b", session.tip(), "-p", base])
@@ -64,14 +61,11 @@ pub(super) fn compatible(session: &Session<'_>) -> Result<Check> {
                 proc::tail(&text, proc::TAIL)
             );
         };
-        Ok(Found {
-            tried: verdict.trim().to_owned(),
-            findings: if fine {
-                BTreeSet::new()
-            } else {
-                lines_with(&text, &["error - ", "===="], &[])
-            },
-        })
+        let findings = match fine {
+            true => BTreeSet::new(),
+            false => lines_with(&text, &["error - ", "===="], &[]),
+        };
+        Ok(found(verdict.trim().to_owned(), findings))
     })
 }
 
@@ -109,14 +103,9 @@ pub(super) fn programs(session: &Session<'_>) -> Result<Check> {
                 findings.extend(include(side, &include_dir, header, language)?);
             }
         }
-        Ok(Found {
-            tried: format!(
-                "{} headers, {} compilers and languages",
-                headers.len(),
-                LANGUAGES.len()
-            ),
-            findings,
-        })
+        let (headers, languages) = (headers.len(), LANGUAGES.len());
+        let tried = format!("{headers} headers, {languages} compilers and languages");
+        Ok(found(tried, findings))
     })
 }
 
