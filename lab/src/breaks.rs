@@ -129,7 +129,6 @@ fn row(file: &Path) -> Result<String> {
     Ok(format!("{} (`{}`)", first_line(&text), path.display()))
 }
 
-/// The names of the rows of all breaks.
 pub(crate) fn names(ctx: &Ctx) -> Result<Vec<String>> {
     let files = select(&ctx.root.join("lab/breaks"), &[])?;
     files.iter().map(|file| row(file)).collect()
@@ -182,7 +181,6 @@ impl Kind {
         self.place().1
     }
 
-    /// The kind of a break in a file.
     fn of(file: &Path) -> Self {
         let dir = file.parent().and_then(Path::file_name);
         Self::ALL
@@ -192,7 +190,6 @@ impl Kind {
     }
 }
 
-/// The named breaks, or all.
 fn select(dir: &Path, names: &[String]) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     // A break in a directory of another name would never be run.
@@ -283,7 +280,6 @@ impl<'a> Subjects<'a> {
         Ok(noticed)
     }
 
-    /// Takes the breaks back.
     fn restore(&self) -> Result<()> {
         if let Some(kernels) = self.kernels.get() {
             kernels.walk.force_to(self.session.tip())?;

@@ -19,7 +19,6 @@ pub(crate) const TEMPORARY: &str = ".part-";
 /// The checkout, its build directory and the user's choices.
 #[derive(Debug)]
 pub(crate) struct Ctx {
-    /// The checkout of this repository.
     pub(crate) root: PathBuf,
     /// `build/`: everything that the tools write, downloads included.
     pub(crate) build: PathBuf,
@@ -93,12 +92,10 @@ impl Ctx {
         self.slot.join("walk/linux")
     }
 
-    /// The series.
     pub(crate) fn patches(&self) -> PathBuf {
         self.root.join("patches")
     }
 
-    /// A log file.
     pub(crate) fn log(&self, name: &str) -> PathBuf {
         self.build.join("logs").join(format!("{name}.log"))
     }
@@ -163,7 +160,6 @@ fn check_base(base: &str) -> Result<()> {
     Ok(())
 }
 
-/// SHA-256, in hexadecimal.
 pub(crate) fn hash(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
     Sha256::digest(bytes)
@@ -224,7 +220,6 @@ pub(crate) fn with_extension(dir: &Path, wanted: &str) -> Result<Vec<PathBuf>> {
 pub(crate) mod tests {
     use super::*;
 
-    /// A checkout in `dir`.
     pub(crate) fn at(dir: &Path) -> Ctx {
         Ctx {
             root: dir.to_owned(),
@@ -236,7 +231,6 @@ pub(crate) mod tests {
         }
     }
 
-    /// What a directory holds, by name.
     pub(crate) fn names(dir: &Path) -> Vec<String> {
         let mut names: Vec<String> = fs::read_dir(dir)
             .unwrap()

@@ -17,12 +17,10 @@ pub(crate) struct Git {
 }
 
 impl Git {
-    /// Addresses the repository that `dir` is in.
     pub(crate) fn at(dir: impl Into<PathBuf>) -> Self {
         Self { dir: dir.into() }
     }
 
-    /// The directory that commands run in.
     pub(crate) fn dir(&self) -> &Path {
         &self.dir
     }
@@ -116,7 +114,6 @@ impl Git {
         Ok(commits.lines().map(str::to_owned).collect())
     }
 
-    /// The tree of a commit.
     pub(crate) fn tree(&self, commit: &str) -> Result<String> {
         self.line("rev-parse", &[format!("{commit}^{{tree}}")])
     }

@@ -45,25 +45,16 @@ const COUNTED: &str = "-accel tcg,thread=single -icount shift=0,sleep=off -seed 
 const CMDLINE: &str = "root=/dev/root rootfstype=9p \
     rootflags=trans=virtio,version=9p2000.L,msize=512000,cache=loose ro panic=-1 no_timer_check";
 
-/// A boot to be made.
 pub(crate) struct Boot<'a> {
-    /// The checkout.
     pub(crate) ctx: &'a Ctx,
-    /// What is booted.
     pub(crate) kernel: &'a Kernel,
-    /// A name, for logs.
     pub(crate) name: String,
-    /// What runs in the guest.
     pub(crate) job: Job,
-    /// A directory in the guest's memory, see [`Boot::bundle`].
     pub(crate) bundle: Option<PathBuf>,
-    /// A program in the shared directory, see [`Boot::program`].
     pub(crate) program: Option<PathBuf>,
-    /// Packages in the shared directory, see [`Boot::tools`].
     pub(crate) tools: Option<PathBuf>,
     /// The kernel's own command line; KUnit does not run unless this says so.
     pub(crate) cmdline: Vec<&'a str>,
-    /// How long the job may take.
     pub(crate) limit: Duration,
     /// Whether to print the job's output as it comes.
     pub(crate) stream: bool,
@@ -72,7 +63,6 @@ pub(crate) struct Boot<'a> {
     /// Stops the guest when the job prints a line that this is true of: nobody needs the rest.
     /// The run is an error then, which has that line in its first.
     pub(crate) until: Option<fn(&str) -> bool>,
-    /// How many CPUs the guest has.
     pub(crate) cpus: usize,
     /// The file of the shared directory that is read when the job has ended.
     pub(crate) result: Option<&'a str>,
@@ -80,18 +70,13 @@ pub(crate) struct Boot<'a> {
     pub(crate) counted: bool,
 }
 
-/// What a boot left behind.
 #[derive(Debug)]
 pub(crate) struct Outcome {
-    /// The job's output.
     pub(crate) output: String,
     /// The kernel's messages.
     pub(crate) console: String,
-    /// The job's exit code.
     pub(crate) code: i32,
-    /// The file that holds the job's output.
     pub(crate) output_log: PathBuf,
-    /// The file that holds the kernel's messages.
     pub(crate) console_log: PathBuf,
     /// What the job left in the file that [`Boot::result`] names.
     pub(crate) result: Option<Vec<u8>>,
@@ -109,7 +94,6 @@ impl fmt::Display for HostFault {
 }
 
 impl<'a> Boot<'a> {
-    /// A boot of `kernel` that runs `argv`.
     pub(crate) fn new(ctx: &'a Ctx, kernel: &'a Kernel, name: &str, argv: &[&str]) -> Self {
         Self {
             ctx,

@@ -46,7 +46,6 @@ const NOT_BUILT: [&str; 6] = [
 /// its machine.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Variant {
-    /// A short name, for logs.
     pub(crate) name: &'static str,
     /// A file under scripts/config that is merged over it, and needs objects of its own.
     pub(crate) fragment: Option<&'static str>,
@@ -66,16 +65,12 @@ impl Variant {
 /// A kernel that was built, and what its build said.
 #[derive(Debug, Clone)]
 pub(crate) struct Kernel {
-    /// The directory that keeps it.
     pub(crate) dir: PathBuf,
-    /// What is known about it.
     pub(crate) facts: Facts,
-    /// What it runs on.
     pub(crate) arch: Arch,
 }
 
 impl Kernel {
-    /// The image to boot.
     pub(crate) fn image(&self) -> PathBuf {
         self.dir.join(self.arch.image)
     }
@@ -85,7 +80,6 @@ impl Kernel {
         Some(self.dir.join(INITRD)).filter(|path| path.is_file())
     }
 
-    /// Where its symbols are.
     pub(crate) fn symbols(&self) -> PathBuf {
         self.dir.join("System.map")
     }
@@ -99,7 +93,6 @@ impl Kernel {
 /// What is kept beside an image.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Facts {
-    /// What the image was made from.
     pub(crate) inputs: String,
     /// Compiler warnings, with line numbers and paths normalised.
     pub(crate) warnings: BTreeSet<String>,
@@ -107,13 +100,9 @@ pub(crate) struct Facts {
 
 /// Builds kernels of one tree in one object directory.
 pub(crate) struct Builder<'a> {
-    /// The checkout.
     pub(crate) ctx: &'a Ctx,
-    /// The compilers.
     pub(crate) tools: &'a Toolchain,
-    /// The tree.
     pub(crate) src: PathBuf,
-    /// Its objects.
     pub(crate) obj: PathBuf,
     /// Part of the key: what one builder's log has shown, another's has not.
     pub(crate) name: &'static str,
@@ -383,7 +372,6 @@ pub(crate) fn dirty_tree_key(git: &Git) -> Result<String> {
     tree_key(git, &git.snapshot()?)
 }
 
-/// A name for a log file.
 pub(crate) fn log_name(verb: &str, what: &str) -> String {
     let words = what.split(|c: char| !c.is_ascii_alphanumeric());
     let words = words.filter(|word| !word.is_empty());
@@ -393,7 +381,6 @@ pub(crate) fn log_name(verb: &str, what: &str) -> String {
     name
 }
 
-/// Whether a line of make's output says that an object is made.
 pub(crate) fn is_object(line: &str) -> bool {
     let mut words = line.split_whitespace();
     matches!(

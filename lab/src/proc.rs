@@ -97,7 +97,6 @@ impl Child {
         Ok((child, input, output))
     }
 
-    /// The exit status, if the child has ended.
     pub(crate) fn try_wait(&mut self) -> Result<Option<ExitStatus>> {
         let status = self.inner.try_wait()?;
         if status.is_some() {
@@ -106,7 +105,6 @@ impl Child {
         Ok(status)
     }
 
-    /// Waits for the child to end.
     pub(crate) fn wait(&mut self) -> Result<ExitStatus> {
         let status = self.inner.wait()?;
         self.forget();

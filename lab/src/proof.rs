@@ -36,7 +36,6 @@ pub(crate) fn verify(ctx: &Ctx, names: &[String]) -> Result<bool> {
     })
 }
 
-/// The names of all rows.
 pub(crate) fn names() -> Vec<String> {
     rows::names(&ROWS)
 }

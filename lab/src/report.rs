@@ -16,18 +16,15 @@ const DETAIL: usize = 25;
 /// One claim and what came of trying to refute it.
 #[derive(Debug, Default)]
 pub(crate) struct Check {
-    /// The claim.
     pub(crate) name: String,
     /// What was tried, with its count: "1000000 calls, seed 7".
     pub(crate) tried: String,
     /// What refutes the claim; a check that could not be made has its reason here.
     pub(crate) problems: Vec<String>,
-    /// Where to read on.
     pub(crate) log: Option<PathBuf>,
 }
 
 impl Check {
-    /// A claim that nothing was tried against yet.
     pub(crate) fn new(name: &str) -> Self {
         Self {
             name: name.to_owned(),
@@ -48,7 +45,6 @@ impl Check {
     }
 }
 
-/// The results of a run so far.
 #[derive(Debug)]
 pub(crate) struct Report {
     passed: usize,
@@ -59,7 +55,6 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    /// A report without results.
     pub(crate) fn new() -> Self {
         Self {
             passed: 0,
@@ -86,7 +81,6 @@ impl Report {
         self.last = Instant::now();
     }
 
-    /// A check that found nothing wrong.
     pub(crate) fn pass(&mut self, name: &str) {
         self.passed += 1;
         self.line("ok", name, "");
@@ -98,7 +92,6 @@ impl Report {
         self.line("ok", name, &format!("{count} cases"));
     }
 
-    /// A check that found something wrong.
     pub(crate) fn fail(&mut self, name: &str, detail: &str, log: Option<&Path>) {
         self.failed += 1;
         self.failures.push(name.to_owned());
@@ -117,7 +110,6 @@ impl Report {
         self.line("skip", name, reason);
     }
 
-    /// A check that passes when `problems` is empty.
     pub(crate) fn check(&mut self, name: &str, problems: &[String], log: Option<&Path>) {
         if problems.is_empty() {
             self.pass(name);
@@ -126,7 +118,6 @@ impl Report {
         }
     }
 
-    /// A check that says what was tried.
     pub(crate) fn add(&mut self, check: &Check) {
         let name = format!("{} ({})", check.name, check.tried);
         self.check(&name, &check.problems, check.log.as_deref());
@@ -206,17 +197,14 @@ impl Report {
         );
     }
 
-    /// The names of the checks that failed.
     pub(crate) fn failures(&self) -> &[String] {
         &self.failures
     }
 
-    /// How many checks failed.
     pub(crate) fn failed(&self) -> usize {
         self.failed
     }
 
-    /// How many checks passed, failed and were skipped.
     pub(crate) fn counts(&self) -> [usize; 3] {
         [self.passed, self.failed, self.skipped]
     }

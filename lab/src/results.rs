@@ -16,7 +16,6 @@ use crate::proc;
 use crate::svg;
 use crate::ui::clock;
 
-/// The page of most results.
 pub(crate) const PAGE: &str = "docs/results.md";
 
 /// What that page says before its tables.
@@ -33,28 +32,22 @@ const SCENE: &str = "demo.txt";
 
 /// A table of a page. Its rows begin with one of the names.
 pub(crate) struct Table {
-    /// The page, seen from the checkout.
     pub(crate) page: &'static str,
     /// The verb that makes the rows, and the directory in which it leaves them.
     pub(crate) verb: &'static str,
-    /// The section's title.
     pub(crate) title: &'static str,
-    /// The names of the columns.
     pub(crate) columns: &'static str,
-    /// The names of the rows, in order.
     pub(crate) names: Vec<String>,
     /// The other cells of a row that nobody has made yet; without, it is left out.
     pub(crate) missing: Option<&'static str>,
 }
 
-/// What something takes.
 pub(crate) struct Clock {
     started: Instant,
     cpu: Duration,
 }
 
 impl Clock {
-    /// Counts from here.
     pub(crate) fn start() -> Self {
         Self {
             started: Instant::now(),
@@ -133,7 +126,6 @@ fn exploit(output: &str) -> Vec<&str> {
     ["$ make demo", "..."].into_iter().chain(scene).collect()
 }
 
-/// The first cell of a table's line.
 fn first_cell(line: &str) -> Option<&str> {
     Some(line.strip_prefix("| ")?.split_once(" | ")?.0)
 }

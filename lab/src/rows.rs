@@ -24,7 +24,6 @@ pub(crate) fn named<'a, M>(
     Ok(rows.iter().filter(|(name, _)| wanted(name)).collect())
 }
 
-/// The names of the rows.
 pub(crate) fn names<M>(rows: &[(&'static str, M)]) -> Vec<String> {
     rows.iter().map(|(name, _)| (*name).to_owned()).collect()
 }

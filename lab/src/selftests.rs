@@ -43,7 +43,6 @@ const COLLECTIONS: &str = "tools/testing/selftests";
 /// Which selftests are built, and how.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Flavour {
-    /// The collections of the kernel.
     kernel: &'static str,
     /// Added to make's command line.
     options: &'static [&'static str],
@@ -253,20 +252,15 @@ fn is_test(line: &str) -> bool {
         && !line.contains(char::is_whitespace)
 }
 
-/// A run of the selftests to be made.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Plan<'a> {
-    /// A name, for logs.
     pub(crate) name: &'a str,
-    /// The installed selftests.
     pub(crate) bundle: &'a Path,
-    /// Added to the kernel's command line.
     pub(crate) cmdline: &'a [&'a str],
     /// The programs to run, as `collection:test`; all if there is none.
     pub(crate) only: &'a [String],
     /// Programs that tests need and the host may not have.
     pub(crate) tools: Option<&'a Path>,
-    /// Whether to show no progress.
     pub(crate) quiet: bool,
     /// How long the programs may take together.
     pub(crate) limit: Duration,
@@ -275,7 +269,6 @@ pub(crate) struct Plan<'a> {
 }
 
 impl<'a> Plan<'a> {
-    /// Everything in the bundle.
     pub(crate) fn all(name: &'a str, bundle: &'a Path) -> Self {
         Self {
             name,
@@ -295,7 +288,6 @@ pub(crate) fn is_failure(line: &str) -> bool {
     line.trim_start_matches("# ").starts_with("not ok ")
 }
 
-/// Runs selftests in a guest.
 pub(crate) fn run(ctx: &Ctx, kernel: &Kernel, plan: Plan<'_>) -> Result<Run> {
     // Emulated, a test that takes a second may take half a minute.
     let mut argv = vec!["./run_kselftest.sh", "-f", "-o", "300"];

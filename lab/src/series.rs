@@ -50,7 +50,6 @@ pub(crate) fn files(dir: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// The follow-up's folder.
 pub(crate) fn follow_up(dir: &Path) -> PathBuf {
     dir.join(FOLLOW_UP)
 }
@@ -100,11 +99,9 @@ fn write_record(ctx: &Ctx, record: &Record) -> Result<()> {
 
 /// The series, applied in a repository of its own.
 pub(crate) struct Applied {
-    /// Removes the repository when dropped.
     _dir: tempfile::TempDir,
     /// The repository; its objects include the tree's.
     pub(crate) git: Git,
-    /// The last commit.
     pub(crate) head: String,
 }
 
@@ -339,7 +336,6 @@ pub(crate) struct Mirror {
     /// The repository with the files' contents.
     store: String,
     index: tempfile::TempDir,
-    /// How many files there are.
     pub(crate) files: usize,
 }
 
@@ -406,7 +402,6 @@ impl Mirror {
     }
 }
 
-/// Writes patches/ and the mirror from the tree's commits.
 pub(crate) fn export(ctx: &Ctx) -> Result<()> {
     let Some(tree) = crate::tree::existing(ctx)? else {
         bail!(

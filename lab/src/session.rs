@@ -26,7 +26,6 @@ pub(crate) fn once<T>(cell: &OnceCell<T>, make: impl FnOnce() -> Result<T>) -> R
 
 /// The series as patches/ has it, applied to the base, and its kernels.
 pub(crate) struct Session<'a> {
-    /// The checkout.
     pub(crate) ctx: &'a Ctx,
     /// The developers' tree; only its objects and its base are used.
     pub(crate) tree: Tree,
@@ -86,26 +85,22 @@ impl<'a> Session<'a> {
         })
     }
 
-    /// The last commit.
     pub(crate) fn tip(&self) -> &str {
         self.commits
             .last()
             .map_or(self.tree.base.as_str(), String::as_str)
     }
 
-    /// The last commit of the first posting.
     pub(crate) fn first_posting(&self) -> &str {
         self.commits
             .get(self.first - 1)
             .map_or(self.tip(), String::as_str)
     }
 
-    /// The patch files of the first posting.
     pub(crate) fn first_files(&self) -> &[PathBuf] {
         &self.files[..self.first]
     }
 
-    /// The compilers.
     pub(crate) fn tools(&self) -> Result<&Toolchain> {
         once(&self.tools, || Toolchain::find(self.ctx))
     }
@@ -123,7 +118,6 @@ impl<'a> Session<'a> {
         Ok(git)
     }
 
-    /// A builder in [`Session::walk`].
     pub(crate) fn builder(&self, variant: &Variant) -> Result<Builder<'_>> {
         // Few objects are the same under another fragment.
         let obj = match variant.fragment {
@@ -152,14 +146,12 @@ impl<'a> Session<'a> {
         builder.build(what, &key, variant)
     }
 
-    /// The kernel without the series.
     pub(crate) fn base_kernel(&self) -> Result<&Kernel> {
         once(&self.base_kernel, || {
             self.kernel("the base kernel", &self.tree.base, &Variant::PLAIN)
         })
     }
 
-    /// The kernel with the whole series.
     pub(crate) fn tip_kernel(&self) -> Result<&Kernel> {
         once(&self.tip_kernel, || {
             self.kernel("the series' kernel", self.tip(), &Variant::PLAIN)
@@ -187,7 +179,6 @@ impl<'a> Session<'a> {
         Ok(walk)
     }
 
-    /// The name of a patch file, for messages.
     pub(crate) fn patch_name(&self, index: usize) -> String {
         self.files
             .get(index)

@@ -27,7 +27,6 @@ const MARK: &str = "--- b4-submit-tracking ---";
 const NOBODY: (&str, &str) = ("The Submitter", "submitter@example.org");
 /// The file beside the mails that says why they may not be sent.
 const REASONS: &str = "NOT-SENDABLE.txt";
-/// The mails as one mailbox.
 const MAILBOX: &str = "series.mbox";
 /// Asks about sign-offs alone; the commits follow.
 const CHECKPATCH: &str = "scripts/checkpatch.pl --terse --show-types --no-summary --color=never \
@@ -378,7 +377,6 @@ impl<'a> Branch<'a> {
             .env("GIT_CONFIG_COUNT", "4")
     }
 
-    /// Runs b4 to its end.
     fn run(&self, cmd: &mut Command) -> Result<()> {
         let (status, _) = proc::logged("b4", &self.log, 1800, cmd, |_| {})?;
         proc::succeeded("b4", &self.log, status)
@@ -397,13 +395,11 @@ impl<'a> Branch<'a> {
         Ok(found)
     }
 
-    /// The commit that the branch starts from.
     fn base(&self) -> Result<String> {
         self.git
             .run(["rev-parse", &format!("{}^", self.cover_commit()?)])
     }
 
-    /// The patches, as commits.
     fn commits(&self) -> Result<Vec<String>> {
         self.git.commits(&self.cover_commit()?, "HEAD")
     }
@@ -546,7 +542,6 @@ fn contents(git: &Git, commits: &[String]) -> Result<Vec<String>> {
     commits.iter().map(content).collect()
 }
 
-/// Checks a commit out in a new work tree.
 fn check_out(ctx: &Ctx, tree: &Tree, options: &[&str], dir: &Path, commit: &str) -> Result<()> {
     let log = ctx.fresh_log("worktree")?;
     let mut cmd = tree.git.cmd(["worktree", "add"]);

@@ -4,7 +4,6 @@
 
 use std::fmt::Write as _;
 
-/// Text as SVG takes it.
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")

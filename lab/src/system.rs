@@ -60,7 +60,6 @@ const ROWS: [&str; 8] = [
     "FILE would refuse",
 ];
 
-/// The names of the rows.
 pub(crate) fn names() -> Vec<String> {
     ROWS.into_iter()
         .chain([image::ROW])

@@ -14,12 +14,10 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-/// How one case ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// As expected, expected failures included.
     Pass,
-    /// Not as expected.
     Fail,
     /// Not run, for a stated reason.
     Skip,
@@ -32,14 +30,12 @@ pub(crate) struct Case {
     pub(crate) group: String,
     /// The case's own name; empty for a program without cases.
     pub(crate) name: String,
-    /// How it ended.
     pub(crate) verdict: Verdict,
     /// The reason for a skip, or what a failure printed.
     pub(crate) detail: String,
 }
 
 impl Case {
-    /// The group and the name.
     pub(crate) fn full_name(&self) -> String {
         if self.name.is_empty() {
             self.group.clone()
@@ -56,7 +52,6 @@ pub(crate) struct Run {
     pub(crate) cases: Vec<Case>,
     /// What is wrong with the run as a whole: its end is missing, the kernel complained.
     pub(crate) trouble: Vec<String>,
-    /// The tests' output.
     pub(crate) log: PathBuf,
 }
 
@@ -149,7 +144,6 @@ fn unreported(who: &str, planned: Option<usize>, reported: usize) -> Option<Stri
     }
 }
 
-/// The cases that one program printed.
 #[derive(Default)]
 struct Program {
     cases: Vec<Case>,
@@ -322,7 +316,6 @@ fn strip_stamp(line: &str) -> &str {
 pub(crate) mod tests {
     use super::*;
 
-    /// A case that said nothing.
     pub(crate) fn case(group: &str, name: &str, verdict: Verdict) -> Case {
         Case {
             group: group.to_owned(),

@@ -82,7 +82,6 @@ pub(crate) const RISCV64: Arch = Arch {
 pub(crate) struct Toolchain {
     /// Versions of everything that takes part, one a line.
     pub(crate) versions: String,
-    /// What is built for.
     pub(crate) arch: Arch,
     /// Whether GCC and binutils compile the kernel's C, and not LLVM.
     gcc: bool,
@@ -92,7 +91,6 @@ pub(crate) struct Toolchain {
 }
 
 impl Toolchain {
-    /// Finds the tools and Rust's library source.
     pub(crate) fn find(ctx: &Ctx) -> Result<Self> {
         let path = format!("{CCACHE_BIN}:{}", std::env::var("PATH")?);
         let clang = format!("clang{LLVM}");
@@ -110,7 +108,6 @@ impl Toolchain {
         })
     }
 
-    /// The same compilers, for another architecture.
     pub(crate) fn cross(&self, arch: Arch) -> Self {
         Self {
             arch,
@@ -185,7 +182,6 @@ impl Toolchain {
     }
 }
 
-/// How many compilers run at once.
 pub(crate) fn jobs() -> usize {
     std::thread::available_parallelism().map_or(2, std::num::NonZero::get)
 }

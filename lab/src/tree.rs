@@ -29,9 +29,7 @@ const KDIR_BASE: &str = "refs/worktree/mayexec-base";
 /// The developers' tree and the commit that the series starts from.
 #[derive(Debug)]
 pub(crate) struct Tree {
-    /// The tree that developers edit.
     pub(crate) git: Git,
-    /// The commit before the series.
     pub(crate) base: String,
 }
 
@@ -64,7 +62,6 @@ pub(crate) fn repository(ctx: &Ctx) -> Result<Tree> {
     Ok(tree)
 }
 
-/// Opens the tree only if it exists.
 pub(crate) fn existing(ctx: &Ctx) -> Result<Option<Tree>> {
     let git = Git::at(ctx.linux());
     if !ctx.linux().join("Kbuild").is_file() {

@@ -31,7 +31,6 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    /// Begins a step.
     pub(crate) fn begin(name: &str, log: Option<&Path>) -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::new_spinner();
@@ -63,7 +62,6 @@ impl Stage {
         }
     }
 
-    /// Says how far the step is.
     pub(crate) fn at(&self, message: &str) {
         match &self.bar {
             Some(bar) => bar.set_message(message.to_owned()),

@@ -19,7 +19,6 @@ const SLACK: i64 = 2;
 /// By which part of itself a figure may differ from boot to boot.
 const VARIES: i64 = 200;
 
-/// Everything that a run has found.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Results {
     /// What the figures depend on and the repository does not have: compilers, qemu,
@@ -35,14 +34,12 @@ pub(crate) struct Results {
     pub(crate) functions: Vec<String>,
 }
 
-/// What a comparison with earlier figures has found.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Comparison {
     /// Figures that are worse, or gone.
     pub(crate) worse: Vec<String>,
     /// Figures that are better by as much.
     pub(crate) better: Vec<String>,
-    /// Versions that differ.
     pub(crate) versions: Vec<String>,
 }
 
@@ -53,7 +50,6 @@ pub(crate) fn median(numbers: &[i64]) -> Option<i64> {
     sorted.get(sorted.len().checked_sub(1)? / 2).copied()
 }
 
-/// The difference between the largest and the smallest.
 pub(crate) fn spread(numbers: &[i64]) -> i64 {
     match (numbers.iter().max(), numbers.iter().min()) {
         (Some(max), Some(min)) => max - min,
@@ -62,12 +58,10 @@ pub(crate) fn spread(numbers: &[i64]) -> i64 {
 }
 
 impl Results {
-    /// A figure, if it was measured.
     pub(crate) fn get(&self, name: &str) -> Option<i64> {
         median(self.figures.get(name)?)
     }
 
-    /// One figure less another, if both were measured.
     pub(crate) fn minus(&self, more: &str, less: &str) -> Option<i64> {
         Some(self.get(more)? - self.get(less)?)
     }
@@ -89,7 +83,6 @@ impl Results {
             .map_or(SLACK, |whole| SLACK.max(2 * whole / VARIES))
     }
 
-    /// How these differ from earlier ones.
     pub(crate) fn compare(&self, old: &Self) -> Comparison {
         let mut found = Comparison::default();
         for (name, runs) in &old.figures {

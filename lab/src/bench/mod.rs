@@ -29,7 +29,6 @@ use crate::session::Session;
 use crate::suites::consumers;
 use crate::variants::{REALISTIC, REALISTIC_OFF};
 
-/// Where the figures are kept.
 const DIR: &str = "docs/bench";
 
 /// The kernel's command line: no address is random.

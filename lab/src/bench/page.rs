@@ -8,7 +8,6 @@ use super::figures::{CONFIGS, Results, median, spread};
 use super::targets::Target;
 use crate::svg;
 
-/// How many functions are named that have grown.
 const GROWN: usize = 20;
 
 /// The page, with names in braces: of parts, or of figures as [`cell`] takes them.
@@ -46,7 +45,6 @@ fn figure(results: &Results, name: &str) -> String {
     }
 }
 
-/// A number with its thousands apart.
 fn grouped(value: i64) -> String {
     let digits = value.unsigned_abs().to_string();
     let mut text = String::from(if value < 0 { "-" } else { "" });
@@ -59,7 +57,6 @@ fn grouped(value: i64) -> String {
     text
 }
 
-/// The whole page: the template with everything in its place.
 pub(crate) fn page(results: &Results, targets: &[Target], grown: &[(String, i64)]) -> String {
     fn lines(lines: impl Iterator<Item = String>) -> String {
         lines.fold(String::new(), |text, line| text + &line + "\n")
@@ -97,7 +94,6 @@ pub(crate) fn page(results: &Results, targets: &[Target], grown: &[(String, i64)
     place.replace_all(TEMPLATE, part).into_owned()
 }
 
-/// The colours of [`CONFIGS`].
 const COLOURS: [&str; 2] = ["#2e5e96", "#d6782c"];
 
 /// What the plot shows: a label, and the figure's name.
@@ -109,7 +105,6 @@ const BARS: [(&str, &str); 5] = [
     ("openat2, AT_EXECVE_CHECK", "today/execve-check"),
 ];
 
-/// The plot's text.
 pub(crate) fn plot(results: &Results) -> String {
     let series: Vec<(&str, &str)> = CONFIGS.into_iter().zip(COLOURS).collect();
     let rows = BARS.map(|(label, name)| {

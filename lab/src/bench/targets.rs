@@ -4,15 +4,11 @@
 
 use super::figures::{CONFIGS, Results, spread};
 
-/// What a figure should be.
 pub(crate) struct Target {
-    /// Of what.
     pub(crate) what: String,
     /// What it should be at most, or at least.
     pub(crate) aim: String,
-    /// What it is.
     pub(crate) found: String,
-    /// Whether that is good enough.
     pub(crate) met: bool,
 }
 

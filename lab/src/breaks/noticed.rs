@@ -21,7 +21,6 @@ pub(super) fn stem(file: &Path) -> String {
         .into_owned()
 }
 
-/// Applies a break.
 pub(super) fn apply(git: &Git, file: &Path) -> Result<()> {
     git.line("apply --index", &[file])
         .with_context(|| format!("{} does not apply any more: write it anew", stem(file)))?;
@@ -43,7 +42,6 @@ pub(super) fn rows(
         .collect()
 }
 
-/// Why a run is red, if it is.
 pub(super) fn judge(run: Result<Run>) -> Result<Noticed> {
     Ok(match run {
         Ok(run) => {

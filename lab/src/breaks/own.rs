@@ -39,7 +39,6 @@ pub(super) struct Checkout<'a> {
 }
 
 impl<'a> Checkout<'a> {
-    /// Copies the checkout.
     pub(super) fn of(session: &'a Session<'a>) -> Result<Self> {
         let dir = session.ctx.build.join("breaks/checkout");
         let (git, commit) = copied(session.ctx, &dir)?;
@@ -51,7 +50,6 @@ impl<'a> Checkout<'a> {
         })
     }
 
-    /// Takes the break back.
     pub(super) fn restore(&self) -> Result<()> {
         self.git.force_to(&self.commit)
     }
@@ -117,7 +115,6 @@ impl<'a> Checkout<'a> {
         })
     }
 
-    /// cargo for the copy.
     fn cargo(&self, words: &str) -> Command {
         let mut cmd = Command::new("cargo");
         cmd.args(words.split(' '))

@@ -12,7 +12,6 @@ use crate::guest::{Boot, Outcome, beside, complaints, sibling};
 use crate::kernel::Kernel;
 use crate::report::Check;
 
-/// How much is tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Extent {
     /// Minutes, as part of `make test`.
@@ -23,9 +22,7 @@ pub(crate) enum Extent {
 
 /// What the calls are made from, unless the environment's `SEED` says otherwise.
 const SEED: u64 = 20_261_125;
-/// The result file of every run.
 const OUT: &str = "fuzz.out";
-/// How long a guest may take.
 const LIMIT: Duration = Duration::from_secs(3600);
 /// How many of the blocks that differ are looked at.
 const LOOKED_AT: usize = 3;

@@ -18,7 +18,6 @@ use crate::session::Session;
 use crate::toolchain::{Arch, LLVM, Toolchain, X86};
 use crate::variants::CONSUMERS;
 
-/// A compiler of the kernel's C.
 #[derive(Clone, Copy)]
 pub(super) enum By {
     Llvm,
@@ -29,7 +28,6 @@ pub(super) enum By {
 pub(super) struct Config {
     arch: Arch,
     by: By,
-    /// make's target.
     target: &'static str,
     /// Files below scripts/config that are merged over it.
     fragments: &'static [&'static str],
@@ -206,7 +204,6 @@ impl<'a> Objects<'a> {
         Ok(objects.into_iter().collect())
     }
 
-    /// The objects that are made of a touched C file.
     pub(super) fn of_c(&self) -> Result<Vec<String>> {
         let sources = self.side.ending(&[".c"]);
         let mut objects = self.touched()?;
@@ -214,7 +211,6 @@ impl<'a> Objects<'a> {
         Ok(objects)
     }
 
-    /// Whether the build comes to a directory.
     fn is_built(&self, dir: &str) -> Result<bool> {
         let Some((parent, _)) = dir.rsplit_once('/') else {
             return Ok(true);
@@ -242,7 +238,6 @@ impl<'a> Objects<'a> {
     }
 }
 
-/// What Kbuild makes in a directory.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Kbuild {
     objects: BTreeSet<String>,

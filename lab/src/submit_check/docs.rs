@@ -13,7 +13,6 @@ use crate::proc;
 use crate::report::Check;
 use crate::session::Session;
 
-/// The page of the sysctls below fs.
 const FS: &str = "Documentation/admin-guide/sysctl/fs.rst";
 
 /// A page with a mistake, put beside the real ones.
@@ -50,7 +49,6 @@ pub(super) fn sysctl(session: &Session<'_>) -> Result<Check> {
     })
 }
 
-/// A sysctl that no kernel has.
 const NOWHERE: &str = "mayexec_probe_nowhere";
 
 /// The page with its titles underlined as the script knows them, which sees none of

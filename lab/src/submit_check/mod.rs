@@ -24,7 +24,6 @@ use crate::session::Session;
 use crate::suites;
 use crate::toolchain::{ARM64, X86};
 
-/// How a row is made.
 enum Make {
     /// By a tool.
     Tool(fn(&Session<'_>) -> Result<Check>),
@@ -75,7 +74,6 @@ pub(crate) fn run(ctx: &Ctx, names: &[String]) -> Result<bool> {
     })
 }
 
-/// The names of all rows.
 pub(crate) fn names() -> Vec<String> {
     rows::names(&ROWS)
 }

@@ -24,7 +24,6 @@ const RECIPE: &str = "1";
 /// How compilers name the tree from the objects' directory beside it.
 pub(super) const UP: &str = "../linux/";
 
-/// No tool takes longer.
 const LIMIT: u64 = 3600;
 
 /// A C file with a mistake for each tool that reads C, put beside the real ones.
@@ -45,7 +44,6 @@ int mayexec_probe(int __user *from, void *memory)
 }
 ";
 
-/// A run of a tool on one commit.
 pub(super) struct Side<'a> {
     /// The tree, with the commit checked out.
     pub(super) tree: &'a Git,
@@ -53,12 +51,10 @@ pub(super) struct Side<'a> {
     pub(super) stage: &'a Stage,
     /// The files that the series touches and the commit has.
     pub(super) files: Vec<String>,
-    /// Whether this is the series.
     pub(super) tip: bool,
 }
 
 impl Side<'_> {
-    /// The touched files that end in one of these.
     pub(super) fn ending(&self, ends: &[&str]) -> Vec<String> {
         self.files
             .iter()
@@ -82,7 +78,6 @@ impl Side<'_> {
         })
     }
 
-    /// As [`Side::probe`], the file in C.
     pub(super) fn c_probe(&self) -> Result<Probe> {
         self.probe(PROBE, PROBE_TEXT)
     }
@@ -195,7 +190,6 @@ pub(super) struct Found {
     findings: BTreeSet<String>,
 }
 
-/// The files that the series changes or adds.
 pub(super) fn touched(session: &Session<'_>) -> Result<Vec<String>> {
     let changed = session.touched(&[])?;
     if changed.is_empty() {

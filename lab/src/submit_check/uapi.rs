@@ -15,7 +15,6 @@ use crate::report::Check;
 use crate::session::Session;
 use crate::ui;
 
-/// Where the UAPI headers are.
 const DIR: &str = "include/uapi/";
 
 /// Languages in which a program may include them, with the compilers' options.

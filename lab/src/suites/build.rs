@@ -99,7 +99,6 @@ fn judge(
     Ok(())
 }
 
-/// The kernel's C files that the series touches.
 fn touched_sources(session: &Session<'_>) -> Result<Vec<String>> {
     let mut touched = session.touched(&["*.c"])?;
     touched.retain(|path| !path.starts_with("tools/") && !path.starts_with("samples/"));

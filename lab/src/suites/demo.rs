@@ -8,7 +8,6 @@ use crate::kernel::Kernel;
 use crate::report::Report;
 use crate::results;
 
-/// Plays the scene in a guest and prints it as it happens.
 pub(crate) fn demo(ctx: &Ctx, kernel: &Kernel, report: &mut Report) {
     let name = "the scene shows what the semantics table says";
     let outcome = sibling("demo").and_then(|program| {

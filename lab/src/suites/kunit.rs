@@ -23,7 +23,6 @@ pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// Boots a kernel with KUnit on.
 pub(crate) fn boot(ctx: &Ctx, kernel: &Kernel, name: &str) -> Result<Run> {
     let boot = Boot {
         cmdline: Vec::new(),

@@ -25,7 +25,6 @@ use crate::report::Report;
 use crate::results::{self, Clock};
 use crate::session::Session;
 
-/// A group of checks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub(crate) enum Suite {
     /// The patches: they apply, agree with the mirror, and pass checkpatch
@@ -63,7 +62,6 @@ impl Suite {
     }
 }
 
-/// The names of all suites.
 pub(crate) fn names() -> Vec<String> {
     let suites = Suite::value_variants().iter();
     suites.map(|suite| suite.name()).collect()

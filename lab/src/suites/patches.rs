@@ -21,7 +21,6 @@ const DEBIAN_LINES: [&str; 2] = [
     "static int sysctl_protected_hardlinks __read_mostly = 1;",
 ];
 
-/// Checks the patches of the session.
 pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
     let Session {
         ctx,
@@ -107,7 +106,6 @@ fn sizes(session: &Session<'_>) -> Result<(String, Vec<String>)> {
     Ok((name, problems))
 }
 
-/// The complaint that there are more than `most`.
 fn too_many(count: usize, most: usize, what: &str) -> Vec<String> {
     Vec::from_iter((count > most).then(|| format!("{count} {what}, at most {most}")))
 }

@@ -74,7 +74,6 @@ pub(crate) fn run(ctx: &Ctx, session: Option<&Session<'_>>, report: &mut Report)
 /// The name of the one check that is about the series.
 const RUSTFMT: &str = "rustfmt of the series, with the kernel's settings";
 
-/// Checks the Rust files that the series touches.
 pub(crate) fn rustfmt(session: &Session<'_>, report: &mut Report) -> Result<()> {
     let changed = session.touched(&["*.rs"])?;
     let tip = session.at(session.tip())?;

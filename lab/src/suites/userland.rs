@@ -51,7 +51,6 @@ pub(crate) fn turns(session: &Session<'_>) -> Result<[Turn; 6]> {
     ])
 }
 
-/// Runs the tests.
 pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
     let ctx = session.ctx;
     let program = sibling("mayexec")?;
