@@ -43,16 +43,19 @@ pub(crate) fn run(ctx: &Ctx, names: &[String]) -> Result<bool> {
     let files = select(&ctx.root.join("lab/breaks"), names)?;
     let session = Session::open(ctx)?;
     let dropped = names.is_empty() || names.iter().any(|name| name == DROPPED);
-    let followed_up = if dropped {
-        consumers::followed_up(&session)?
-    } else {
-        Vec::new()
+    let followed_up = match dropped {
+        true => consumers::followed_up(&session)?,
+        false => Vec::new(),
     };
-    let subjects = Subjects::of(&session);
+    let subjects = Subjects {
+        session: &session,
+        checkout: OnceCell::new(),
+        kernels: OnceCell::new(),
+    };
 
     // A suite that is red without a break would catch everything.
-    let has = |kind| files.iter().any(|file| Kind::of(file) == kind);
-    for kind in Kind::ALL {
+    let has = |kind| files.iter().any(|(of, _)| *of == kind);
+    for (kind, ..) in KINDS {
         // Proof asks what Plain asks, of the same kernel, and more.
         if has(kind) && !(kind == Kind::Plain && has(Kind::Proof)) {
             for (suite, noticed) in subjects.ask(kind, None)? {
@@ -63,53 +66,44 @@ pub(crate) fn run(ctx: &Ctx, names: &[String]) -> Result<bool> {
         }
     }
 
-    let mut survivors = Vec::new();
-    for file in &files {
-        let name = stem(file);
-        let asked = subjects.ask(Kind::of(file), Some(file))?;
-        let caught = asked
-            .into_iter()
-            .filter_map(|(suite, noticed)| noticed.map(|why| (suite, why)));
-        let caught: BTreeMap<&str, String> = caught.collect();
-        if caught.is_empty() {
+    let mut survive = 0;
+    let mut say = |name: &str, why: &str| match why {
+        "" => {
             println!("SURVIVES  {name}");
-            survivors.push(name.clone());
-        } else {
-            let suites: Vec<String> = caught
-                .iter()
-                .map(|(suite, why)| format!("{suite} ({why})"))
-                .collect();
-            println!("caught    {name}: {}", suites.join("; "));
+            survive += 1;
         }
-        let suites: Vec<&str> = caught.into_keys().collect();
-        let noticed = match suites.as_slice() {
-            [] => "**nothing**".to_owned(),
-            suites => suites.join(", "),
+        why => println!("caught    {name}: {why}"),
+    };
+    for (kind, file) in &files {
+        let asked = subjects.ask(*kind, Some(file))?.into_iter();
+        let caught: BTreeMap<&str, String> = asked
+            .filter_map(|(suite, why)| Some((suite, why?)))
+            .collect();
+        let suites = caught.iter().map(|(suite, why)| format!("{suite} ({why})"));
+        say(&stem(file), &Vec::from_iter(suites).join("; "));
+        let noticed = match caught.is_empty() {
+            true => "**nothing**".to_owned(),
+            false => Vec::from_iter(caught.into_keys()).join(", "),
         };
-        results::record(ctx, "breaks", &row(file)?, &[noticed])?;
+        results::record(ctx, "breaks", &row(*kind, file)?, &[noticed])?;
     }
     for (name, noticed) in subjects.without_follow_up(followed_up)? {
-        match noticed {
-            Some(why) => println!("caught    {name} without the follow-up: {why}"),
-            None => {
-                println!("SURVIVES  {name} without the follow-up");
-                survivors.push(name.to_owned());
-            }
-        }
+        let name = format!("{name} without the follow-up");
+        say(&name, &noticed.unwrap_or_default());
     }
     subjects.restore()?;
-    println!("\n{} breaks, {} survive", files.len(), survivors.len());
-    Ok(survivors.is_empty())
+    println!("\n{} breaks, {survive} survive", files.len());
+    Ok(survive == 0)
 }
 
 /// The breaks that do not apply to what they break: git's words.
 pub(crate) fn stale(session: &Session<'_>) -> Result<Vec<String>> {
     let root = &session.ctx.root;
-    let series = session.at(session.tip())?;
+    let (own, series) = (Git::at(root), session.at(session.tip())?);
     let mut problems = Vec::new();
-    for file in select(&root.join("lab/breaks"), &[])? {
-        let git = match Kind::of(&file) {
-            Kind::Userspace => &Git::at(root),
+    for (kind, file) in select(&root.join("lab/breaks"), &[])? {
+        let git = match kind {
+            Kind::Userspace => &own,
             _ => &series,
         };
         if let Err(error) = git.line("apply --check", &[&file]) {
@@ -123,15 +117,15 @@ pub(crate) fn stale(session: &Session<'_>) -> Result<Vec<String>> {
 const DROPPED: &str = "consumers-dropped";
 
 /// What a break does, in its first line, and its name.
-fn row(file: &Path) -> Result<String> {
+fn row(kind: Kind, file: &Path) -> Result<String> {
     let text = fs::read_to_string(file)?;
-    let path = Path::new(Kind::of(file).dir()).join(stem(file));
+    let path = Path::new(kind.place().0).join(stem(file));
     Ok(format!("{} (`{}`)", first_line(&text), path.display()))
 }
 
 pub(crate) fn names(ctx: &Ctx) -> Result<Vec<String>> {
     let files = select(&ctx.root.join("lab/breaks"), &[])?;
-    files.iter().map(|file| row(file)).collect()
+    files.iter().map(|(kind, file)| row(*kind, file)).collect()
 }
 
 /// What a break is for: a kernel, or this repository.
@@ -147,76 +141,55 @@ enum Kind {
     Userspace,
 }
 
+/// The directories below lab/breaks, and the kernels on which their breaks show.
+const KINDS: [(Kind, &str, Variant); 8] = [
+    (Kind::Plain, "", Variant::PLAIN),
+    (Kind::Consumers, "consumers", CONSUMERS),
+    (Kind::Filesystems, "filesystems", CONSUMERS),
+    (Kind::Static, "static", STATIC),
+    (Kind::Off, "off", OFF),
+    (Kind::Proof, "proof", Variant::PLAIN),
+    (Kind::Debug, "debug", DEBUG),
+    (Kind::Userspace, "userspace", Variant::PLAIN),
+];
+
 impl Kind {
-    const ALL: [Self; 8] = [
-        Self::Plain,
-        Self::Consumers,
-        Self::Filesystems,
-        Self::Static,
-        Self::Off,
-        Self::Proof,
-        Self::Debug,
-        Self::Userspace,
-    ];
-
-    /// The directory below lab/breaks, and the kernel on which it shows.
     fn place(self) -> (&'static str, Variant) {
-        match self {
-            Self::Plain => ("", Variant::PLAIN),
-            Self::Consumers => ("consumers", CONSUMERS),
-            Self::Filesystems => ("filesystems", CONSUMERS),
-            Self::Static => ("static", STATIC),
-            Self::Off => ("off", OFF),
-            Self::Proof => ("proof", Variant::PLAIN),
-            Self::Debug => ("debug", DEBUG),
-            Self::Userspace => ("userspace", Variant::PLAIN),
-        }
-    }
-
-    fn dir(self) -> &'static str {
-        self.place().0
-    }
-
-    fn variant(self) -> Variant {
-        self.place().1
-    }
-
-    fn of(file: &Path) -> Self {
-        let dir = file.parent().and_then(Path::file_name);
-        Self::ALL
-            .into_iter()
-            .find(|kind| dir.is_some_and(|dir| dir == kind.dir()))
-            .unwrap_or(Self::Plain)
+        let place = KINDS.into_iter().find(|(kind, ..)| *kind == self);
+        place.map_or(("", Variant::PLAIN), |(_, dir, variant)| (dir, variant))
     }
 }
 
-fn select(dir: &Path, names: &[String]) -> Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
+fn select(dir: &Path, names: &[String]) -> Result<Vec<(Kind, PathBuf)>> {
     // A break in a directory of another name would never be run.
     for entry in fs::read_dir(dir)? {
-        let (entry, dirs) = (entry?, Kind::ALL.map(Kind::dir));
-        if entry.path().is_dir() && !dirs.iter().any(|known| entry.file_name() == *known) {
+        let entry = entry?;
+        let known = KINDS
+            .iter()
+            .any(|(_, known, _)| entry.file_name() == **known);
+        if entry.path().is_dir() && !known {
             bail!("{}: no breaks of that kind", entry.path().display());
         }
     }
-    for kind in Kind::ALL {
-        let below = dir.join(kind.dir());
+    let mut files = Vec::new();
+    for (kind, below, _) in KINDS {
+        let below = dir.join(below);
         if below.is_dir() {
-            files.extend(with_extension(&below, "diff")?);
+            let diffs = with_extension(&below, "diff")?.into_iter();
+            files.extend(diffs.map(|file| (kind, file)));
         }
     }
     for name in names.iter().filter(|name| *name != DROPPED) {
-        if !files.iter().any(|file| stem(file) == *name) {
-            let known: Vec<String> = files.iter().map(|file| stem(file)).collect();
+        let mut known = files.iter().map(|(_, file)| stem(file));
+        if !known.clone().any(|known| known == *name) {
+            let known: Vec<String> = known.by_ref().collect();
             bail!("no break is called {name}; there are: {}", known.join(" "));
         }
     }
-    if !names.is_empty() {
-        files.retain(|file| names.contains(&stem(file)));
-    }
-    if files.is_empty() && names.is_empty() {
+    if files.is_empty() {
         bail!("{} holds no break", dir.display());
     }
+    files.retain(|(_, file)| names.is_empty() || names.contains(&stem(file)));
     Ok(files)
 }
 
@@ -234,14 +207,6 @@ struct Kernels {
 }
 
 impl<'a> Subjects<'a> {
-    fn of(session: &'a Session<'a>) -> Self {
-        Self {
-            session,
-            checkout: OnceCell::new(),
-            kernels: OnceCell::new(),
-        }
-    }
-
     fn kernels(&self) -> Result<&Kernels> {
         once(&self.kernels, || {
             let walk = self.session.walk()?;
@@ -258,7 +223,7 @@ impl<'a> Subjects<'a> {
             return once(&self.checkout, || Checkout::of(session))?.ask(file);
         }
         let walk = &self.kernels()?.walk;
-        let variant = kind.variant();
+        let (_, variant) = kind.place();
         let Some(file) = file else {
             let what = format!("the unbroken kernel {}", variant.name);
             let kernel = session.kernel(what.trim_end(), session.tip(), &variant)?;
@@ -298,17 +263,17 @@ impl<'a> Subjects<'a> {
         let (session, bundle) = (self.session, &self.kernels()?.bundle);
         let ctx = session.ctx;
         let own = selftests::own(bundle)?;
-        let selftests = || {
-            selftests::run(
-                ctx,
-                kernel,
-                Plan {
-                    only: &own,
-                    first_failure: true,
-                    ..Plan::all(&format!("selftests {name}"), bundle)
-                },
-            )
+        let what = match kind {
+            Kind::Consumers => "consumers",
+            Kind::Filesystems => "filesystems",
+            _ => "selftests",
         };
+        let label = format!("{what} {name}");
+        let plan = Plan {
+            first_failure: true,
+            ..Plan::all(&label, bundle)
+        };
+        let selftests = || selftests::run(ctx, kernel, Plan { only: &own, ..plan });
         Ok(match kind {
             Kind::Plain | Kind::Proof | Kind::Userspace => {
                 let kunit = kunit::boot(ctx, kernel, &format!("kunit {name}"));
@@ -318,47 +283,25 @@ impl<'a> Subjects<'a> {
                 }
                 noticed
             }
-            Kind::Consumers => vec![(
-                "consumers",
-                judge(consumers::all_tests(
-                    session,
-                    kernel,
-                    Plan {
-                        first_failure: true,
-                        ..Plan::all(&format!("consumers {name}"), bundle)
-                    },
-                ))?,
-            )],
-            Kind::Filesystems => vec![(
-                "filesystems",
-                judge(filesystems::tests(
-                    session,
-                    kernel,
-                    Plan {
-                        first_failure: true,
-                        ..Plan::all(&format!("filesystems {name}"), bundle)
-                    },
-                ))?,
-            )],
+            Kind::Consumers => vec![(what, judge(consumers::all_tests(session, kernel, plan))?)],
+            Kind::Filesystems => vec![(what, judge(filesystems::tests(session, kernel, plan))?)],
             Kind::Static => {
                 let value = sysctl_value(ctx, kernel, &format!("sysctl {name}"), &[]);
-                vec![(
-                    "guest",
-                    match value {
-                        Ok((value, _)) if value == STATIC_VALUE => judge(selftests())?,
-                        Ok((value, _)) => Some(format!("the sysctl is {value}")),
-                        Err(error) => failed(error)?,
-                    },
-                )]
+                let noticed = match value {
+                    Ok((value, _)) if value == STATIC_VALUE => judge(selftests())?,
+                    Ok((value, _)) => Some(format!("the sysctl is {value}")),
+                    Err(error) => failed(error)?,
+                };
+                vec![("guest", noticed)]
             }
             Kind::Debug => rows([proof::notice_faults(session, kernel)])?,
-            Kind::Off => vec![(
-                "guest",
-                match selftests() {
+            Kind::Off => {
+                let noticed = match selftests() {
                     Ok(run) => not_without_the_flag(Verdict::Pass, &run).into_iter().next(),
                     Err(error) => failed(error)?,
-                },
-            )],
+                };
+                vec![("guest", noticed)]
+            }
         })
     }
 
@@ -369,11 +312,8 @@ impl<'a> Subjects<'a> {
             return Ok(Vec::new());
         }
         let (session, bundle) = (self.session, &self.kernels()?.bundle);
-        let kernel = session.kernel(
-            "the kernel without the follow-up",
-            session.first_posting(),
-            &CONSUMERS,
-        )?;
+        let (what, commit) = ("the kernel without the follow-up", session.first_posting());
+        let kernel = session.kernel(what, commit, &CONSUMERS)?;
         let run = consumers::tests(session, &kernel, Plan::all(DROPPED, bundle))?;
         let own = selftests::own(bundle)?;
         let judged = names.into_iter().map(|name| {
@@ -396,18 +336,14 @@ mod tests {
     #[test]
     fn breaks_are_named_by_file() {
         let dir = tempfile::tempdir().unwrap();
-        let consumers = dir.path().join(Kind::Consumers.dir());
-        fs::create_dir(&consumers).unwrap();
+        let put = |file: &str| fs::write(dir.path().join(file), "").unwrap();
+        fs::create_dir(dir.path().join("consumers")).unwrap();
         assert!(select(dir.path(), &[]).is_err());
-        fs::write(dir.path().join("b.diff"), "").unwrap();
-        fs::write(dir.path().join("a.diff"), "").unwrap();
-        fs::write(dir.path().join("README"), "").unwrap();
-        fs::write(consumers.join("c.diff"), "").unwrap();
-        let kinds: Vec<Kind> = select(dir.path(), &[])
-            .unwrap()
-            .iter()
-            .map(|file| Kind::of(file))
-            .collect();
+        for file in ["b.diff", "a.diff", "README", "consumers/c.diff"] {
+            put(file);
+        }
+        let files = select(dir.path(), &[]).unwrap();
+        let kinds: Vec<Kind> = files.into_iter().map(|(kind, _)| kind).collect();
         assert_eq!(kinds, [Kind::Plain, Kind::Plain, Kind::Consumers]);
         assert_eq!(select(dir.path(), &["b".to_owned()]).unwrap().len(), 1);
         let error = select(dir.path(), &["d".to_owned()]).unwrap_err();

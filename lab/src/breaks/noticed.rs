@@ -15,10 +15,8 @@ use crate::tap::{Run, Verdict};
 pub(super) type Noticed = Option<String>;
 
 pub(super) fn stem(file: &Path) -> String {
-    file.file_stem()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned()
+    let stem = file.file_stem().unwrap_or_default();
+    stem.to_string_lossy().into_owned()
 }
 
 pub(super) fn apply(git: &Git, file: &Path) -> Result<()> {
@@ -31,25 +29,24 @@ pub(super) fn apply(git: &Git, file: &Path) -> Result<()> {
 pub(super) fn rows(
     made: impl IntoIterator<Item = (&'static str, Result<Check>)>,
 ) -> Result<Vec<(&'static str, Noticed)>> {
-    made.into_iter()
-        .map(|(name, row)| {
-            let noticed = match row {
-                Ok(row) => row.problems.first().map(|why| first_line(why)),
-                Err(error) => failed(error)?,
-            };
-            Ok((name, noticed))
-        })
-        .collect()
+    let noticed = |(name, row): (&'static str, Result<Check>)| {
+        let noticed = match row {
+            Ok(row) => row.problems.first().map(|why| first_line(why)),
+            Err(error) => failed(error)?,
+        };
+        Ok((name, noticed))
+    };
+    made.into_iter().map(noticed).collect()
 }
 
 pub(super) fn judge(run: Result<Run>) -> Result<Noticed> {
-    Ok(match run {
+    match run {
         Ok(run) => {
             let problems = run.problems(&[Verdict::Pass, Verdict::Skip]);
-            problems.first().map(|why| first_line(why))
+            Ok(problems.first().map(|why| first_line(why)))
         }
-        Err(error) => failed(error)?,
-    })
+        Err(error) => failed(error),
+    }
 }
 
 /// That a step failed is a notice too, unless it is the host's fault.

@@ -3,7 +3,6 @@
 //! Breaks of this repository's own tools: the library, the command, the interpreters.
 
 use fs_err as fs;
-use std::ffi::OsStr;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -91,17 +90,10 @@ impl<'a> Checkout<'a> {
 
     /// Builds the programs. A break that does not compile shows nothing.
     fn build(&self, name: &str) -> Result<()> {
-        let log = self
-            .session
-            .ctx
-            .fresh_log(&format!("breaks-build-{name}"))?;
-        let mut cmd = self.cargo("build --package guest");
-        ui::step(
-            &format!("build the tools with {name}"),
-            &log,
-            3600,
-            &mut cmd,
-        )
+        let ctx = self.session.ctx;
+        let log = ctx.fresh_log(&format!("breaks-build-{name}"))?;
+        let what = format!("build the tools with {name}");
+        ui::step(&what, &log, 3600, &mut self.cargo("build --package guest"))
     }
 
     /// Why the tests on the host fail, if they do.
@@ -109,10 +101,8 @@ impl<'a> Checkout<'a> {
         let log = self.session.ctx.fresh_log(&format!("breaks-host-{name}"))?;
         let what = format!("tests on the host with {name}");
         let mut cmd = self.cargo("nextest run --no-fail-fast --color=never");
-        Ok(match nextest(&what, &log, &mut cmd)? {
-            Ok(_) => None,
-            Err(failures) => Some(failures.join(", ")),
-        })
+        let tested = nextest(&what, &log, &mut cmd)?;
+        Ok(tested.err().map(|failures| failures.join(", ")))
     }
 
     fn cargo(&self, words: &str) -> Command {
@@ -154,10 +144,8 @@ fn copied(ctx: &Ctx, dir: &Path) -> Result<(Git, String)> {
     let store = dir.join(".git");
     let checkout = Git::at(&ctx.root);
     let index = |args: &[&str]| {
-        let at = ["--git-dir".as_ref(), store.as_os_str()]
-            .into_iter()
-            .chain(["--work-tree".as_ref(), ctx.root.as_os_str()]);
-        let mut cmd = checkout.cmd(at.chain(args.iter().map(OsStr::new)));
+        let mut cmd = checkout.cmd(["--work-tree".as_ref(), ctx.root.as_os_str()]);
+        cmd.arg("--git-dir").arg(&store).args(args);
         proc::capture(cmd.env("GIT_INDEX_FILE", store.join("checkout-index")))
     };
     index(&["add", "--all"])?;
