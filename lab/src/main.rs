@@ -176,7 +176,7 @@ fn run(args: &Args) -> Result<bool> {
             let (_, kernel) = build_tip(&ctx)?;
             let mut report = Report::new();
             suites::demo::demo(&ctx, &kernel, &mut report);
-            Ok(report.failed() == 0)
+            Ok(report.failures().is_empty())
         }
         Verb::Kernel => {
             let (_, kernel) = build_tip(&ctx)?;

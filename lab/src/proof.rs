@@ -31,7 +31,10 @@ pub(crate) fn verify(ctx: &Ctx, names: &[String]) -> Result<bool> {
     let session = Session::open(ctx)?;
     rows::print((ctx, "verify"), &wanted, &|_, make| match make {
         Make::Series(make) => make(&session, session.tip_kernel()?, Extent::Long),
-        Make::Debug(make) => make(&session, &debug_kernel(&session)?),
+        Make::Debug(make) => {
+            let kernel = session.kernel("the debug kernel", session.tip(), &DEBUG)?;
+            make(&session, &kernel)
+        }
         Make::Other(make) => make(&session),
     })
 }
@@ -142,20 +145,13 @@ pub(crate) fn notice_faults(
     (FAULTS, stress::faults(session.ctx, kernel))
 }
 
-/// The kernel of the rows that look for its own mistakes.
-fn debug_kernel(session: &Session<'_>) -> Result<Kernel> {
-    session.kernel("the debug kernel", session.tip(), &DEBUG)
-}
-
 /// The selftests that attack: what they get hold of without the flag, and not with it.
 fn attacks(session: &Session<'_>, kernel: &Kernel) -> Result<Check> {
     let bundle = session.selftests()?;
     let own = selftests::own(&bundle)?;
     let attack = selftests::program_of(&own, "attack").context("no program attacks")?;
-    let plan = Plan {
-        only: std::slice::from_ref(attack),
-        ..Plan::all("attacks", &bundle)
-    };
+    let only = std::slice::from_ref(attack);
+    let plan = Plan::all("attacks", &bundle).only(only);
     let run = selftests::run(session.ctx, kernel, plan)?;
     let mut check = Check::new("the attacks of the catalogue fail");
     check.also(&run.counted(), run.problems(&[Verdict::Pass]), &run.log);
@@ -170,11 +166,10 @@ fn debugged(session: &Session<'_>, kernel: &Kernel) -> Result<Check> {
     let half = |name, from, quiet| {
         let only: Vec<String> = own.iter().skip(from).step_by(2).cloned().collect();
         let plan = Plan {
-            only: &only,
             quiet,
             // Sanitizers take half an hour on a machine that does something else meanwhile.
             limit: Duration::from_secs(3600),
-            ..Plan::all(name, &bundle)
+            ..Plan::all(name, &bundle).only(&only)
         };
         selftests::run(session.ctx, kernel, plan)
     };

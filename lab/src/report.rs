@@ -3,9 +3,9 @@
 //! The checks of a test run: printed as they finish, counted for the closing line.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use anyhow::Error;
+use anyhow::Result;
 
 use crate::proc::tail;
 use crate::tap::{Case, Run, Verdict};
@@ -48,7 +48,6 @@ impl Check {
 #[derive(Debug)]
 pub(crate) struct Report {
     passed: usize,
-    failed: usize,
     skipped: usize,
     failures: Vec<String>,
     last: Instant,
@@ -58,7 +57,6 @@ impl Report {
     pub(crate) fn new() -> Self {
         Self {
             passed: 0,
-            failed: 0,
             skipped: 0,
             failures: Vec::new(),
             last: Instant::now(),
@@ -66,14 +64,17 @@ impl Report {
     }
 
     fn line(&mut self, word: &str, name: &str, note: &str) {
-        let time = self.last.elapsed();
-        self.last = Instant::now();
-        let note = if note.is_empty() {
-            String::new()
-        } else {
-            format!(" ({note})")
+        let time = self.last.elapsed().as_secs_f64();
+        self.start();
+        let note = match note {
+            "" => String::new(),
+            note => format!(" ({note})"),
         };
-        println!("{word:<4} {name}{note}{}", took(time));
+        let time = match time < 1.0 {
+            true => String::new(),
+            false => format!(" [{time:.1} s]"),
+        };
+        println!("{word:<4} {name}{note}{time}");
     }
 
     /// Counts time from here for the next check.
@@ -93,7 +94,6 @@ impl Report {
     }
 
     pub(crate) fn fail(&mut self, name: &str, detail: &str, log: Option<&Path>) {
-        self.failed += 1;
         self.failures.push(name.to_owned());
         self.line("FAIL", name, "");
         if !detail.trim().is_empty() {
@@ -123,23 +123,20 @@ impl Report {
         self.check(&name, &check.problems, check.log.as_deref());
     }
 
+    /// A check that is a step; an error counts as a failure.
+    pub(crate) fn step<T>(&mut self, name: &str, outcome: Result<T>, log: &Path) {
+        self.outcome(name, outcome.map(|_| Vec::new()), Some(log));
+    }
+
     /// The cases of a run, and the run as a whole.
     pub(crate) fn run(&mut self, prefix: &str, what: &str, run: &Run) {
         self.cases(prefix, &run.cases, &run.log);
-        self.check(
-            &format!("the run {what} is complete and the kernel did not complain"),
-            &run.trouble,
-            Some(&run.log),
-        );
+        let name = format!("the run {what} is complete and the kernel did not complain");
+        self.check(&name, &run.trouble, Some(&run.log));
     }
 
     /// A check that was computed; an error counts as a failure.
-    pub(crate) fn outcome(
-        &mut self,
-        name: &str,
-        outcome: Result<Vec<String>, Error>,
-        log: Option<&Path>,
-    ) {
+    pub(crate) fn outcome(&mut self, name: &str, outcome: Result<Vec<String>>, log: Option<&Path>) {
         match outcome {
             Ok(problems) => self.check(name, &problems, log),
             Err(error) => self.fail(name, &format!("{error:#}"), log),
@@ -148,65 +145,41 @@ impl Report {
 
     /// The cases of a TAP stream: one line per program or suite, one per failure.
     fn cases(&mut self, prefix: &str, cases: &[Case], log: &Path) {
-        let mut at = 0;
-        while at < cases.len() {
-            let group = &cases[at].group;
-            let end = cases[at..]
-                .iter()
-                .position(|case| case.group != *group)
-                .map_or(cases.len(), |len| at + len);
-            self.group(prefix, &cases[at..end], log);
-            at = end;
+        for group in cases.chunk_by(|one, next| one.group == next.group) {
+            self.group(&format!("{prefix}{}", group[0].group), prefix, group, log);
         }
     }
 
-    fn group(&mut self, prefix: &str, cases: &[Case], log: &Path) {
-        let count = |verdict| cases.iter().filter(|case| case.verdict == verdict).count();
-        let (passed, failed, skipped) = (
-            count(Verdict::Pass),
-            count(Verdict::Fail),
-            count(Verdict::Skip),
-        );
-        let name = format!("{prefix}{}", cases.first().map_or("", |case| &case.group));
+    fn group(&mut self, name: &str, prefix: &str, cases: &[Case], log: &Path) {
+        let of = |verdict| cases.iter().filter(move |case| case.verdict == verdict);
+        let (passed, skipped) = (of(Verdict::Pass).count(), of(Verdict::Skip).count());
         self.passed += passed;
         self.skipped += skipped;
-        let reason = cases
-            .iter()
-            .find(|case| case.verdict == Verdict::Skip && !case.detail.is_empty())
-            .map_or(String::new(), |case| format!(", e.g. {}", case.detail));
-        let skips = if skipped == 0 {
-            String::new()
-        } else {
-            format!(", {skipped} skipped{reason}")
+        let reason = of(Verdict::Skip).find(|case| !case.detail.is_empty());
+        let reason = reason.map_or(String::new(), |case| format!(", e.g. {}", case.detail));
+        let skips = match skipped {
+            0 => String::new(),
+            _ => format!(", {skipped} skipped{reason}"),
         };
-        if failed == 0 {
+        let count = cases.len();
+        if passed + skipped == count {
             let word = if passed == 0 { "skip" } else { "ok" };
-            self.line(word, &name, &format!("{} cases{skips}", cases.len()));
+            self.line(word, name, &format!("{count} cases{skips}"));
             return;
         }
-        for case in cases.iter().filter(|case| case.verdict == Verdict::Fail) {
-            self.fail(
-                &format!("{prefix}{}", case.full_name()),
-                &case.detail,
-                Some(log),
-            );
+        for case in of(Verdict::Fail) {
+            let name = format!("{prefix}{}", case.full_name());
+            self.fail(&name, &case.detail, Some(log));
         }
-        println!(
-            "     {name}: {passed} of {} cases passed{skips}",
-            cases.len()
-        );
+        println!("     {name}: {passed} of {count} cases passed{skips}");
     }
 
     pub(crate) fn failures(&self) -> &[String] {
         &self.failures
     }
 
-    pub(crate) fn failed(&self) -> usize {
-        self.failed
-    }
-
     pub(crate) fn counts(&self) -> [usize; 3] {
-        [self.passed, self.failed, self.skipped]
+        [self.passed, self.failures.len(), self.skipped]
     }
 
     /// Prints what failed and the closing line; whether everything passed.
@@ -219,23 +192,13 @@ impl Report {
         }
         println!("\n{}", self.closing_line());
         // A run that checked nothing has shown nothing.
-        self.failed == 0 && self.passed > 0
+        self.failures.is_empty() && self.passed > 0
     }
 
     /// `3 passed, 0 failed, 1 skipped`.
     pub(crate) fn closing_line(&self) -> String {
-        format!(
-            "{} passed, {} failed, {} skipped",
-            self.passed, self.failed, self.skipped
-        )
-    }
-}
-
-fn took(time: Duration) -> String {
-    if time < Duration::from_millis(1000) {
-        String::new()
-    } else {
-        format!(" [{:.1} s]", time.as_secs_f64())
+        let [passed, failed, skipped] = self.counts();
+        format!("{passed} passed, {failed} failed, {skipped} skipped")
     }
 }
 

@@ -45,7 +45,7 @@ const COLLECTIONS: &str = "tools/testing/selftests";
 pub(crate) struct Flavour {
     kernel: &'static str,
     /// Added to make's command line.
-    options: &'static [&'static str],
+    pub(crate) options: &'static [&'static str],
     /// Whether this repository's own tests are copied into the tree for the time of the build.
     more: bool,
 }
@@ -89,18 +89,11 @@ impl Flavour {
 
     /// The collections that a tree has.
     pub(crate) fn targets(self, tree: &Path) -> String {
-        let mut targets = self.kernel.to_owned();
-        for own in OWN {
-            if tree.join(COLLECTIONS).join(own).is_dir() {
-                targets.push_str(&format!(" {own}"));
-            }
-        }
-        targets
-    }
-
-    /// What is added to make's command line.
-    pub(crate) fn options(self) -> &'static [&'static str] {
-        self.options
+        let there = |own: &&str| tree.join(COLLECTIONS).join(own).is_dir();
+        let targets = [self.kernel]
+            .into_iter()
+            .chain(OWN.into_iter().filter(there));
+        Vec::from_iter(targets).join(" ")
     }
 }
 
@@ -124,8 +117,7 @@ pub(crate) fn program_of<'a>(own: &'a [String], what: &str) -> Option<&'a String
 
 /// The programs of the bundle, as `collection:test`.
 pub(crate) fn programs(bundle: &Path) -> Result<Vec<String>> {
-    let path = bundle.join(LIST);
-    let text = fs::read_to_string(&path)?;
+    let text = fs::read_to_string(bundle.join(LIST))?;
     Ok(text.lines().map(str::to_owned).collect())
 }
 
@@ -187,21 +179,14 @@ pub(crate) fn build(
         tools.arch.name, flavour.options, tools.versions
     );
     let id = tree.snapshot()?;
-    for dir in [
-        COLLECTIONS,
-        "tools/include",
-        "include/uapi",
-        &format!("arch/{}/include/uapi", tools.arch.dir),
-        "samples/check-exec",
-        "scripts",
-    ] {
-        inputs.push_str(&tree.run(["rev-parse", &format!("{id}:{dir}")])?);
+    let dirs = "tools/include include/uapi samples/check-exec scripts".split(' ');
+    let arch = format!("arch/{}/include/uapi", tools.arch.dir);
+    for dir in dirs.chain([COLLECTIONS, &arch]) {
+        inputs += &tree.run(["rev-parse", &format!("{id}:{dir}")])?;
         inputs.push('\n');
     }
-    let kept = ctx
-        .build
-        .join("selftests")
-        .join(&hash(inputs.as_bytes())[..16]);
+    let key = &hash(inputs.as_bytes())[..16];
+    let kept = ctx.build.join("selftests").join(key);
     if kept.join(LIST).is_file() {
         return Ok(kept);
     }
@@ -214,9 +199,10 @@ pub(crate) fn build(
     }
     // The kernel's rules want a configuration, whichever: nothing of it is installed.
     if !obj.join(".config").exists() {
-        let mut make = tools.make(tree.dir(), obj);
-        make.arg("tinyconfig");
-        stage.run("make tinyconfig", &mut make)?;
+        stage.run(
+            "make tinyconfig",
+            tools.make(tree.dir(), obj).arg("tinyconfig"),
+        )?;
     }
     make_whole(&kept, |part| {
         let out = part.join("installed");
@@ -281,6 +267,17 @@ impl<'a> Plan<'a> {
             first_failure: false,
         }
     }
+
+    pub(crate) fn only(self, only: &'a [String]) -> Self {
+        Self { only, ..self }
+    }
+
+    pub(crate) fn quiet(self) -> Self {
+        Self {
+            quiet: true,
+            ..self
+        }
+    }
 }
 
 /// Whether a line of the kernel's runner is the failure of a case.
@@ -309,12 +306,11 @@ pub(crate) fn run(ctx: &Ctx, kernel: &Kernel, plan: Plan<'_>) -> Result<Run> {
     if trouble.is_none() && outcome.code != 0 {
         trouble = Some(format!("run_kselftest.sh exited with {}", outcome.code));
     }
+    let mut trouble = Vec::from_iter(trouble);
+    trouble.extend(complaints(&outcome.console));
     Ok(Run {
         cases,
-        trouble: trouble
-            .into_iter()
-            .chain(complaints(&outcome.console))
-            .collect(),
+        trouble,
         log: outcome.output_log,
     })
 }
@@ -323,10 +319,8 @@ pub(crate) fn run(ctx: &Ctx, kernel: &Kernel, plan: Plan<'_>) -> Result<Run> {
 /// comes with where it was made.
 pub(crate) fn unequal(left: (&[Case], &str), right: (&[Case], &str)) -> Vec<String> {
     let map = |cases: &[Case]| -> BTreeMap<String, Verdict> {
-        cases
-            .iter()
-            .map(|case| (case.full_name(), case.verdict))
-            .collect()
+        let each = cases.iter().map(|case| (case.full_name(), case.verdict));
+        each.collect()
     };
     let (here, there) = (left.1, right.1);
     let (left, right) = (map(left.0), map(right.0));
@@ -340,9 +334,8 @@ pub(crate) fn unequal(left: (&[Case], &str), right: (&[Case], &str)) -> Vec<Stri
             None => differences.push(format!("{name}: {before:?} {here}, not run {there}")),
         }
     }
-    for name in right.keys().filter(|name| !left.contains_key(*name)) {
-        differences.push(format!("{name}: not run {here}"));
-    }
+    let new = right.keys().filter(|name| !left.contains_key(*name));
+    differences.extend(new.map(|name| format!("{name}: not run {here}")));
     differences
 }
 

@@ -35,45 +35,49 @@ const NOT_ON_NEW: [&str; 2] = ["legacy.creat_ignores_it", "legacy.open_ignores_i
 /// Cross-built by LLVM and booted: KUnit passes, and every selftest ends as on x86.
 pub(crate) fn cross(session: &Session<'_>, arch: Arch) -> Result<Check> {
     let tools = session.tools()?.cross(arch);
-    let name = arch.debian;
+    let (name, walk) = (arch.debian, session.at(session.tip())?);
     let kernel = build(session, &tools, name)?;
-    let bundle = selftests::build(
-        session.ctx,
-        &tools,
-        &session.at(session.tip())?,
-        &obj(session, name),
-        Flavour::STATIC,
-    )?;
-    let mut check = Check::new(&format!("the series works on {name}"));
-    warnings(&mut check, session, &kernel)?;
-    kunit(&mut check, session, &kernel, name)?;
-    selftests(&mut check, session, &kernel, (&bundle, name), &NOT_ON_NEW)?;
-    Ok(check)
+    let obj = obj(session, name);
+    let bundle = selftests::build(session.ctx, &tools, &walk, &obj, Flavour::STATIC)?;
+    let claim = format!("the series works on {name}");
+    compiled(session, &claim, (&kernel, name), &bundle, &NOT_ON_NEW)
 }
 
-/// Compiled by GCC, with Rust: no warning in what the series touches, KUnit passes,
-/// and every selftest ends as when LLVM compiled the kernel.
+/// Compiled by GCC, with Rust.
 pub(crate) fn gcc(session: &Session<'_>) -> Result<Check> {
     let tools = session.tools()?.gcc(X86)?;
+    let claim = "the series works when GCC compiles the kernel";
     let kernel = build(session, &tools, "gcc")?;
-    let bundle = session.selftests()?;
-    let mut check = Check::new("the series works when GCC compiles the kernel");
-    warnings(&mut check, session, &kernel)?;
-    kunit(&mut check, session, &kernel, "gcc")?;
-    selftests(&mut check, session, &kernel, (&bundle, "gcc"), &[])?;
+    compiled(session, claim, (&kernel, "gcc"), &session.selftests()?, &[])
+}
+
+/// No warning in what the series touches, KUnit passes, and every selftest ends as on the known
+/// kernel.
+fn compiled(
+    session: &Session<'_>,
+    claim: &str,
+    (kernel, name): (&Kernel, &str),
+    bundle: &Path,
+    absent: &[&str],
+) -> Result<Check> {
+    let mut check = Check::new(claim);
+    // Warnings about other files are the base's, which nobody builds this way.
+    let found = warnings_in(&kernel.facts.warnings, &session.touched(&[])?);
+    check.also("a build", found, &kernel.dir.join("facts.json"));
+    let run = kunit::boot(session.ctx, kernel, &format!("kunit {name}"))?;
+    add_kunit(&mut check, &run, Vec::new());
+    selftests(&mut check, session, kernel, (bundle, name), absent)?;
     Ok(check)
 }
 
 /// i386 programs on the x86_64 kernel: every selftest ends as a 64-bit one.
 pub(crate) fn compat(session: &Session<'_>) -> Result<Check> {
-    let kernel = session.tip_kernel()?;
-    let bundle = selftests::build(
-        session.ctx,
-        session.tools()?,
-        &session.at(session.tip())?,
-        &session.builder(&Variant::PLAIN)?.obj,
-        Flavour::COMPAT,
-    )?;
+    let (kernel, tools) = (session.tip_kernel()?, session.tools()?);
+    let (walk, obj) = (
+        session.at(session.tip())?,
+        session.builder(&Variant::PLAIN)?.obj,
+    );
+    let bundle = selftests::build(session.ctx, tools, &walk, &obj, Flavour::COMPAT)?;
     let mut check = Check::new("32-bit programs meet what 64-bit ones do");
     selftests(&mut check, session, kernel, (&bundle, "i386"), &[])?;
     Ok(check)
@@ -93,15 +97,9 @@ pub(crate) fn uml(session: &Session<'_>) -> Result<Check> {
     fs_err::create_dir_all(&dir)?;
     let log = session.ctx.fresh_log("kunit-py")?;
     let mut cmd = kunit_py(tools, tree.dir(), &dir);
-    let (status, text) = ui::attempt("run kunit.py", &log, 3600, &mut cmd)?;
-    let mut problems = Vec::new();
-    if !status.success() {
-        problems.push(format!(
-            "`{}` failed ({status})\n{}",
-            proc::render(&cmd),
-            proc::tail(&text, proc::TAIL)
-        ));
-    }
+    let (status, _) = ui::attempt("run kunit.py", &log, 3600, &mut cmd)?;
+    let failed = proc::succeeded(&proc::render(&cmd), &log, status).err();
+    let problems = Vec::from_iter(failed.map(|error| error.to_string()));
     let output = fs_err::read(&result).unwrap_or_default();
     let run = kunit::read(&String::from_utf8_lossy(&output), &log);
     let mut check = Check::new("kunit.py passes in user-mode Linux");
@@ -116,9 +114,8 @@ fn kunit_py(tools: &Toolchain, tree: &Path, dir: &Path) -> Command {
         .args(["--kunitconfig", KUNITCONFIG])
         .arg(format!("--build_dir={}", dir.display()))
         .arg(format!("--jobs={}", toolchain::jobs()));
-    if let Some(option) = tools.make_options() {
-        cmd.arg("--make_options").arg(option);
-    }
+    let options = tools.make_options().into_iter();
+    cmd.args(options.flat_map(|option| ["--make_options".to_owned(), option]));
     tools.environment(&mut cmd);
     cmd.current_dir(tree);
     cmd
@@ -141,19 +138,8 @@ fn build(session: &Session<'_>, tools: &Toolchain, name: &'static str) -> Result
     };
     let key = kernel::tree_key(&session.tree.git, session.tip())?;
     session.at(session.tip())?;
-    builder.build(
-        &format!("the series' kernel ({name})"),
-        &key,
-        &Variant::PLAIN,
-    )
-}
-
-/// Adds the warnings about files that the series touches. Those of other files are the
-/// base's, which nobody builds this way.
-fn warnings(check: &mut Check, session: &Session<'_>, kernel: &Kernel) -> Result<()> {
-    let found = warnings_in(&kernel.facts.warnings, &session.touched(&[])?);
-    check.also("a build", found, &kernel.dir.join("facts.json"));
-    Ok(())
+    let what = format!("the series' kernel ({name})");
+    builder.build(&what, &key, &Variant::PLAIN)
 }
 
 /// The warnings about one of the files, or about the object made from it.
@@ -168,13 +154,6 @@ fn warnings_in(warnings: &BTreeSet<String>, files: &[String]) -> Vec<String> {
         })
         .cloned()
         .collect()
-}
-
-/// Adds a boot with KUnit on.
-fn kunit(check: &mut Check, session: &Session<'_>, kernel: &Kernel, name: &str) -> Result<()> {
-    let run = kunit::boot(session.ctx, kernel, &format!("kunit {name}"))?;
-    add_kunit(check, &run, Vec::new());
-    Ok(())
 }
 
 /// Adds what KUnit gave, and further problems.
@@ -196,18 +175,11 @@ fn selftests(
     only.retain(|program| program != RACE);
     let known = session.selftests()?;
     let known_kernel = session.tip_kernel()?;
-    let plan = |name, bundle, quiet| Plan {
-        quiet,
-        only: &only,
-        ..Plan::all(name, bundle)
-    };
-    let (label, known_label) = (
-        format!("selftests {name}"),
-        format!("selftests beside {name}"),
-    );
+    let labels = ["selftests beside", "selftests"].map(|what| format!("{what} {name}"));
+    let [beside_it, there] = [Plan::all(&labels[0], &known), Plan::all(&labels[1], bundle)];
     let (mut known, run) = beside(
-        || selftests::run(session.ctx, known_kernel, plan(&known_label, &known, true)),
-        || selftests::run(session.ctx, kernel, plan(&label, bundle, false)),
+        || selftests::run(session.ctx, known_kernel, beside_it.only(&only).quiet()),
+        || selftests::run(session.ctx, kernel, there.only(&only)),
     )?;
     known
         .cases
@@ -222,10 +194,8 @@ fn compared(known: &Run, run: &Run, name: &str) -> Vec<String> {
     // What fails in both says something about the guest, unless it is the series'.
     let mut problems = run.of(is_own).problems(&[Verdict::Pass, Verdict::Skip]);
     problems.extend_from_slice(&known.trouble);
-    problems.extend(selftests::unequal(
-        (&known.cases, "on the known kernel"),
-        (&run.cases, name),
-    ));
+    let known = (&known.cases[..], "on the known kernel");
+    problems.extend(selftests::unequal(known, (&run.cases, name)));
     problems
 }
 

@@ -291,7 +291,7 @@ pub(super) fn selftests(session: &Session<'_>) -> Result<Check> {
                 &targets,
                 &bpf,
             ];
-            let words = [&words, Flavour::SERIES.options()].concat();
+            let words = [&words, Flavour::SERIES.options].concat();
             findings.extend(all.warnings(&all.make("make kselftest-all", &words)?));
         }
         Ok(found(format!("{targets}, 2 compilers"), findings))

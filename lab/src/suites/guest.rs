@@ -22,24 +22,17 @@ pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
     let tip_kernel = session.tip_kernel()?;
     let bundle = session.selftests()?;
 
+    let all = |name| Plan::all(name, &bundle);
     report.start();
     let (base, tip) = beside(
-        || {
-            let plan = Plan {
-                quiet: true,
-                ..Plan::all("selftests on the base", &bundle)
-            };
-            selftests::run(ctx, base_kernel, plan)
-        },
-        || selftests::run(ctx, tip_kernel, Plan::all("selftests", &bundle)),
+        || selftests::run(ctx, base_kernel, all("selftests on the base").quiet()),
+        || selftests::run(ctx, tip_kernel, all("selftests")),
     )?;
-    report.check(
-        "the run on the base is complete and the kernel did not complain",
-        &base.trouble,
-        Some(&base.log),
-    );
+    let name = "the run on the base is complete and the kernel did not complain";
+    report.check(name, &base.trouble, Some(&base.log));
+    let cases = excuse(&tip.cases, &base.cases);
     let excused = Run {
-        cases: excuse(&tip.cases, &base.cases),
+        cases,
         ..tip.clone()
     };
     report.run("", "with the series", &excused);
@@ -50,11 +43,8 @@ pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
     if compared == 0 {
         differing.push("no test ran on the base".to_owned());
     }
-    report.check(
-        &format!("{compared} cases of the kernel's own tests end as on the base"),
-        &differing,
-        Some(&base.log),
-    );
+    let name = format!("{compared} cases of the kernel's own tests end as on the base");
+    report.check(&name, &differing, Some(&base.log));
     let own = selftests::own(&bundle)?;
     // Its kernel has no fanotify.
     let name = "the series' tests skip on the base";
@@ -63,17 +53,16 @@ pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
     for (fixed, value) in [(STATIC, STATIC_VALUE), (STATIC_MOUNT, STATIC_MOUNT_VALUE)] {
         let how = format!("CONFIG_OPEN_MAYEXEC_STATIC=y, value {value}");
         let kernel = session.kernel(&how, session.tip(), &fixed)?;
-        let (boot, name) = (
-            format!("{} sysctl", fixed.name),
-            format!("{how}: the sysctl says so"),
-        );
-        sysctl((session, report), &kernel, (&boot, &name), (&[], value))?;
-        let boot = format!("selftests {}", fixed.name);
-        let plan = Plan {
-            only: &own,
-            ..Plan::all(&boot, &bundle)
-        };
-        variant(session, report, &kernel, &how, plan)?;
+        let names = ["sysctl", "selftests"].map(|what| format!("{what} {}", fixed.name));
+        let name = format!("{how}: the sysctl says so");
+        sysctl((session, report), &kernel, (&names[0], &name), (&[], value))?;
+        variant(
+            session,
+            report,
+            &kernel,
+            &how,
+            Plan::all(&names[1], &bundle).only(&own),
+        )?;
     }
 
     let parameter = ["sysctl.fs.open_mayexec_enforce=2"];
@@ -81,8 +70,7 @@ pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
     sysctl((session, report), tip_kernel, names, (&parameter, "2"))?;
     let plan = Plan {
         cmdline: &parameter,
-        only: &own,
-        ..Plan::all("selftests boot parameter", &bundle)
+        ..all("selftests boot parameter").only(&own)
     };
     let how = "booted with the sysctl at 2";
     variant(session, report, tip_kernel, how, plan)?;
@@ -93,21 +81,14 @@ pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
         let kernel = session.kernel(how, first, &Variant::PLAIN)?;
         let bundle = session.selftests_at(first, Flavour::SERIES)?;
         let own = selftests::own(&bundle)?;
-        let plan = Plan {
-            only: &own,
-            ..Plan::all("selftests first posting", &bundle)
-        };
+        let plan = Plan::all("selftests first posting", &bundle).only(&own);
         variant(session, report, &kernel, how, plan)?;
     }
 
     for (how, without) in [("CONFIG_OPEN_MAYEXEC=n", OFF), ("CONFIG_RUST=n", NO_RUST)] {
         let kernel = session.kernel(how, session.tip(), &without)?;
         let boot = format!("selftests {}", without.name);
-        let plan = Plan {
-            only: &own,
-            ..Plan::all(&boot, &bundle)
-        };
-        let run = selftests::run(ctx, &kernel, plan)?;
+        let run = selftests::run(ctx, &kernel, Plan::all(&boot, &bundle).only(&own))?;
         let name = format!("{how}: the series' tests skip, and execve(2) raises its events");
         without_the_flag(report, &name, Verdict::Pass, &run);
     }
@@ -145,19 +126,18 @@ fn sysctl(
 /// they say something about the guest, not about the series.
 fn excuse(tip: &[Case], base: &[Case]) -> Vec<Case> {
     let fails_on_base = |case: &Case| {
-        base.iter()
-            .any(|old| old.full_name() == case.full_name() && old.verdict == Verdict::Fail)
+        let same = |old: &Case| old.full_name() == case.full_name();
+        let mut failed = base.iter().filter(|old| old.verdict == Verdict::Fail);
+        !is_own(&case.group) && failed.any(same)
     };
-    tip.iter()
-        .cloned()
-        .map(|mut case| {
-            if case.verdict == Verdict::Fail && !is_own(&case.group) && fails_on_base(&case) {
-                case.verdict = Verdict::Skip;
-                case.detail = "fails on the base as well".to_owned();
-            }
-            case
-        })
-        .collect()
+    let mut cases = tip.to_vec();
+    for case in &mut cases {
+        if case.verdict == Verdict::Fail && fails_on_base(case) {
+            case.verdict = Verdict::Skip;
+            case.detail = "fails on the base as well".to_owned();
+        }
+    }
+    cases
 }
 
 /// The series' tests on another kernel or after another boot.
@@ -171,11 +151,8 @@ fn variant(
     let run = selftests::run(session.ctx, kernel, plan)?;
     report.run(&format!("{how}: "), how, &run);
     if !run.cases.iter().any(|case| case.verdict == Verdict::Pass) {
-        report.fail(
-            &format!("{how}: some case passes"),
-            "none did",
-            Some(&run.log),
-        );
+        let name = format!("{how}: some case passes");
+        report.fail(&name, "none did", Some(&run.log));
     }
     Ok(())
 }

@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail};
 use regex::Regex;
 
 use crate::ctx::Ctx;
+use crate::proc;
 use crate::report::Report;
 use crate::tap::{self, Run, Verdict};
 use crate::ui;
@@ -52,27 +53,23 @@ fn header(ctx: &Ctx, report: &mut Report) -> Result<()> {
     let (cases, trouble) = tap::program(HEADER, &text);
     let mut trouble = Vec::from_iter(trouble);
     if !status.success() && cases.iter().all(|case| case.verdict != Verdict::Fail) {
-        trouble.push(crate::proc::tail(&text, 20));
+        trouble.push(proc::tail(&text, 20));
     }
-    report.run(
-        "",
-        &format!("of {HEADER}'s tests"),
-        &Run {
-            cases,
-            trouble,
-            log,
-        },
-    );
+    let run = Run {
+        cases,
+        trouble,
+        log,
+    };
+    report.run("", &format!("of {HEADER}'s tests"), &run);
     Ok(())
 }
 
-/// cargo with a command for the workspace of the tools.
-pub(crate) fn cargo(ctx: &Ctx, command: &[&str]) -> Command {
+/// cargo for the workspace of the tools.
+pub(crate) fn cargo(ctx: &Ctx, words: &str) -> Command {
     let mut cargo = Command::new("cargo");
     cargo
-        .args(command)
-        .arg("--manifest-path")
-        .arg(ctx.root.join("Cargo.toml"))
+        .args(words.split(' '))
+        .current_dir(&ctx.root)
         .env("CARGO_TARGET_DIR", ctx.build.join("cargo"));
     cargo
 }
@@ -80,9 +77,8 @@ pub(crate) fn cargo(ctx: &Ctx, command: &[&str]) -> Command {
 fn tests(ctx: &Ctx, report: &mut Report) -> Result<()> {
     let log = ctx.fresh_log("nextest")?;
     let name = "cargo nextest";
-    let args = "nextest run --locked --workspace --no-fail-fast --color=never";
-    let args: Vec<&str> = args.split(' ').collect();
-    match nextest("tests on the host", &log, &mut cargo(ctx, &args)) {
+    let words = "nextest run --locked --workspace --no-fail-fast --color=never";
+    match nextest("tests on the host", &log, &mut cargo(ctx, words)) {
         Ok(Ok(passed)) => report.pass_many(name, passed),
         Ok(Err(failures)) => {
             for failure in &failures {
@@ -98,14 +94,13 @@ fn tests(ctx: &Ctx, report: &mut Report) -> Result<()> {
 fn examples(ctx: &Ctx, report: &mut Report) -> Result<()> {
     let log = ctx.fresh_log("doctests")?;
     let name = "cargo test --doc: the examples of the documentation";
-    let mut test = cargo(ctx, &["test", "--doc", "--locked", "--workspace"]);
+    let mut test = cargo(ctx, "test --doc --locked --workspace");
     let (status, text) = ui::attempt("examples of the documentation", &log, 600, &mut test)?;
-    let ran = text
-        .lines()
-        .any(|line| line.starts_with("test ") && line.ends_with("... ok"));
+    let passed = |line: &str| line.starts_with("test ") && line.ends_with("... ok");
+    let ran = text.lines().any(passed);
     match status.success() && ran {
         true => report.pass(name),
-        false => report.fail(name, &crate::proc::tail(&text, 20), Some(&log)),
+        false => report.fail(name, &proc::tail(&text, 20), Some(&log)),
     }
     Ok(())
 }
@@ -120,11 +115,10 @@ pub(crate) fn nextest(
     match summary(&text) {
         Some((passed, _)) if status.success() && passed > 0 => Ok(Ok(passed)),
         Some((_, failures)) if !failures.is_empty() => Ok(Err(failures)),
-        _ => bail!(
-            "{what}: {status}\n  log: {}\n{}",
-            log.display(),
-            crate::proc::file_tail(log, 20)
-        ),
+        _ => {
+            proc::succeeded(what, log, status)?;
+            bail!("{what}: no test ran\n  log: {}", log.display())
+        }
     }
 }
 
@@ -164,12 +158,10 @@ fn mutants(ctx: &Ctx, report: &mut Report) -> Result<()> {
         .env("CARGO_TARGET_DIR", target);
     ui::attempt("mutate policy.rs", &log, 1800, &mut mutants)?;
     let list = |name: &str| -> Result<Vec<String>> {
-        let text = fs::read_to_string(out.join("mutants.out").join(name)).with_context(|| {
-            format!(
-                "cargo mutants left no {name}; log: {}\n{}",
-                log.display(),
-                crate::proc::file_tail(&log, 20)
-            )
+        let text = fs::read_to_string(out.join("mutants.out").join(name));
+        let text = text.with_context(|| {
+            let (log, tail) = (log.display(), proc::file_tail(&log, 20));
+            format!("cargo mutants left no {name}; log: {log}\n{tail}")
         })?;
         Ok(text.lines().map(str::to_owned).collect())
     };

@@ -20,11 +20,8 @@ pub(crate) fn run(ctx: &Ctx, report: &mut Report) -> Result<()> {
         let mut cmd = Command::new("scripts/projects.sh");
         cmd.arg(name).current_dir(&ctx.root);
         let outcome = ui::step(&format!("the patches for {name}"), &log, 1800, &mut cmd);
-        report.outcome(
-            &format!("the patches for {name} apply, and do there what they say"),
-            outcome.map(|()| Vec::new()),
-            Some(&log),
-        );
+        let claim = format!("the patches for {name} apply, and do there what they say");
+        report.step(&claim, outcome, &log);
     }
     report.skip(
         "syzkaller compiles the description",

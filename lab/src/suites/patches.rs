@@ -37,35 +37,20 @@ pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
     let (patches, commits) = (files.len(), commits.len());
     let differ = (patches != commits).then(|| format!("{patches} patches, {commits} commits"));
     report.check("one commit a patch", &Vec::from_iter(differ), None);
-    report.outcome(
-        "patches are what `make export` writes",
-        exported(session),
-        None,
-    );
+    let differ = exported(session);
+    report.outcome("patches are what `make export` writes", differ, None);
     let (counts, problems) = sizes(session)?;
     report.check(&counts, &problems, None);
-    report.outcome(
-        "the mirror agrees with the patches",
-        Mirror::of(&tree.git, &tree.base, session.tip(), &ctx.root)
-            .and_then(|mirror| mirror.differences()),
-        None,
-    );
-    report.outcome(
-        "no one signs or vouches in the patches",
-        trailers(session),
-        None,
-    );
-    report.outcome(
-        "git am applies the series to mainline's fs/namei.c",
-        mainline(session),
-        None,
-    );
+    let mirror = Mirror::of(&tree.git, &tree.base, session.tip(), &ctx.root);
+    let differ = mirror.and_then(|mirror| mirror.differences());
+    report.outcome("the mirror agrees with the patches", differ, None);
+    let signed = trailers(session);
+    report.outcome("no one signs or vouches in the patches", signed, None);
+    let name = "git am applies the series to mainline's fs/namei.c";
+    report.outcome(name, mainline(session), None);
     let log = session.ctx.fresh_log("example")?;
-    report.outcome(
-        "the documentation's example compiles",
-        example(session, &log).map(|()| Vec::new()),
-        Some(&log),
-    );
+    let compiled = example(session, &log);
+    report.step("the documentation's example compiles", compiled, &log);
     checkpatch(session, report)?;
     generated_header(session, report)
 }
@@ -111,7 +96,7 @@ fn too_many(count: usize, most: usize, what: &str) -> Vec<String> {
 }
 
 /// Compiles the C code that the documentation shows, with the headers of the series.
-fn example(session: &Session<'_>, log: &Path) -> Result<()> {
+fn example(session: &Session<'_>, log: &Path) -> Result<String> {
     let walk = session.at(session.tip())?;
     let tree = walk.dir();
     let obj = session.builder(&Variant::PLAIN)?.obj;
@@ -128,7 +113,7 @@ fn example(session: &Session<'_>, log: &Path) -> Result<()> {
         .args(["-Wall", "-Wextra", "-Werror", "-fsyntax-only", "-isystem"])
         .arg(obj.join("usr/include"))
         .arg(&source);
-    proc::run("gcc", log, &mut compile, |_| {}).map(|_| ())
+    proc::run("gcc", log, &mut compile, |_| {})
 }
 
 /// The only block of C code of a page.
@@ -165,11 +150,9 @@ fn trailers(session: &Session<'_>) -> Result<Vec<String>> {
     let mut problems = Vec::new();
     for (index, commit) in session.commits.iter().enumerate() {
         let message = session.tree.git.run(["log", "-1", "--format=%B", commit])?;
-        problems.extend(
-            vouching(&message)
-                .into_iter()
-                .map(|line| format!("{}: {line}", session.patch_name(index))),
-        );
+        let name = session.patch_name(index);
+        let lines = vouching(&message).into_iter();
+        problems.extend(lines.map(|line| format!("{name}: {line}")));
     }
     Ok(problems)
 }
@@ -193,9 +176,8 @@ fn mainline(session: &Session<'_>) -> Result<Vec<String>> {
     let upstream = as_mainline(&text);
     if upstream != text {
         fs::write(&namei, &upstream)?;
-        plain
-            .git
-            .run(["commit", "-q", "-a", "-m", "fs/namei.c as in mainline"])?;
+        let message = "fs/namei.c as in mainline";
+        plain.git.run(["commit", "-q", "-a", "-m", message])?;
     } else if ctx.kdir.is_none() {
         bail!(
             "the base's fs/namei.c has none of Debian's lines: this check must be looked at again"
@@ -232,11 +214,11 @@ fn parse_findings(out: &str) -> Vec<(String, String)> {
     out.lines()
         .filter_map(|line| pattern.captures(line))
         .map(|found| {
-            let text = format!(
-                "line {}: {} {}: {}",
-                &found[1], &found[2], &found[3], &found[4]
-            );
-            (found[3].to_owned(), text)
+            let (_, [line, level, kind, text]) = found.extract();
+            (
+                kind.to_owned(),
+                format!("line {line}: {level} {kind}: {text}"),
+            )
         })
         .collect()
 }
@@ -302,7 +284,7 @@ fn generated_header(session: &Session<'_>, report: &mut Report) -> Result<()> {
     let mut cmd = Command::new(&script);
     cmd.arg(tip.dir()).current_dir(&ctx.root);
     let outcome = proc::run("scripts/prototypes.sh", &log, &mut cmd, |_| {});
-    report.outcome(name, outcome.map(|_| Vec::new()), Some(&log));
+    report.step(name, outcome, &log);
     Ok(())
 }
 

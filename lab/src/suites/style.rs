@@ -3,6 +3,7 @@
 //! Formatting and lints.
 
 use fs_err as fs;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -19,56 +20,32 @@ use crate::session::Session;
 pub(crate) fn run(ctx: &Ctx, session: Option<&Session<'_>>, report: &mut Report) -> Result<()> {
     let log = ctx.fresh_log("style")?;
     let scripts = scripts(&ctx.root)?;
-    step(
-        report,
-        &log,
-        "shellcheck",
-        Command::new("shellcheck").args(&scripts),
-    );
-    step(
-        report,
-        &log,
-        "shfmt",
-        Command::new("shfmt").arg("-d").args(&scripts),
-    );
     let mut unlicensed = Vec::new();
     for dir in ["lab", "scripts", "userspace"] {
         without_licence(&ctx.root.join(dir), &mut unlicensed)?;
     }
     report.check("each source file names its licence", &unlicensed, None);
-    step(
-        report,
-        &log,
-        "rustfmt of the tools",
-        cargo(ctx, &["fmt", "--all"]).args(["--", "--check"]),
-    );
-    step(
-        report,
-        &log,
-        "clippy of the tools",
-        cargo(
-            ctx,
-            &[
-                "clippy",
-                "--quiet",
-                "--locked",
-                "--workspace",
-                "--all-targets",
-            ],
-        )
-        .args(["--", "-D", "warnings"]),
-    );
-    match session {
-        Some(session) => rustfmt(session, report),
-        None => {
-            report.fail(
-                RUSTFMT,
-                "the series is not applied, see the series suite",
-                None,
-            );
-            Ok(())
-        }
+    let clippy = "clippy --quiet --locked --workspace --all-targets -- -D warnings";
+    for (name, cmd) in [
+        ("shellcheck", Command::new("shellcheck").args(&scripts)),
+        ("shfmt", Command::new("shfmt").arg("-d").args(&scripts)),
+        (
+            "rustfmt of the tools",
+            &mut cargo(ctx, "fmt --all -- --check"),
+        ),
+        ("clippy of the tools", &mut cargo(ctx, clippy)),
+    ] {
+        step(report, &log, name, cmd);
     }
+    match session {
+        Some(session) => rustfmt(session, report)?,
+        None => report.fail(
+            RUSTFMT,
+            "the series is not applied, see the series suite",
+            None,
+        ),
+    }
+    Ok(())
 }
 
 /// The name of the one check that is about the series.
@@ -90,7 +67,7 @@ pub(crate) fn rustfmt(session: &Session<'_>, report: &mut Report) -> Result<()> 
 
 fn step(report: &mut Report, log: &Path, name: &str, cmd: &mut Command) {
     let outcome = proc::run(name, log, cmd, |_| {});
-    report.outcome(name, outcome.map(|_| Vec::new()), Some(log));
+    report.step(name, outcome, log);
 }
 
 /// Adds the source files below `dir` that have no SPDX line where the kernel wants it, in
@@ -98,18 +75,13 @@ fn step(report: &mut Report, log: &Path, name: &str, cmd: &mut Command) {
 fn without_licence(dir: &Path, found: &mut Vec<String>) -> Result<()> {
     for entry in fs::read_dir(dir)? {
         let path = entry?.path();
+        let kind = path.extension().and_then(OsStr::to_str);
         if path.is_dir() {
             without_licence(&path, found)?;
-        } else if path
-            .extension()
-            .is_some_and(|kind| ["c", "h", "rs", "sh"].iter().any(|known| kind == *known))
-        {
+        } else if matches!(kind, Some("c" | "h" | "rs" | "sh")) {
             let text = fs::read_to_string(&path)?;
-            if !text
-                .lines()
-                .take(2)
-                .any(|line| line.contains("SPDX-License-Identifier: "))
-            {
+            let mut head = text.lines().take(2);
+            if !head.any(|line| line.contains("SPDX-License-Identifier: ")) {
                 found.push(path.display().to_string());
             }
         }
@@ -139,7 +111,7 @@ mod tests {
         put("c.md", "text\n");
         put(
             "src/d.rs",
-            "fn main() {}\n\n// SPDX-License-Identifier: GPL-2.0\n",
+            "fn f() {}\n\n// SPDX-License-Identifier: GPL-2.0\n",
         );
         let mut found = Vec::new();
         without_licence(dir.path(), &mut found).unwrap();
@@ -151,10 +123,14 @@ mod tests {
         let (dir, _git) = crate::git::tests::scratch();
         let scripts_dir = dir.path().join("scripts");
         fs::create_dir(&scripts_dir).unwrap();
-        fs::write(scripts_dir.join("a.sh"), "#!/bin/sh\n").unwrap();
-        fs::write(scripts_dir.join("b"), "#!/usr/bin/env bash\n").unwrap();
-        fs::write(scripts_dir.join("c"), "#!/usr/bin/python3\n").unwrap();
-        fs::write(scripts_dir.join("d"), "text\n").unwrap();
+        for (name, text) in [
+            ("a.sh", "#!/bin/sh\n"),
+            ("b", "#!/usr/bin/env bash\n"),
+            ("c", "#!/usr/bin/python3\n"),
+            ("d", "text\n"),
+        ] {
+            fs::write(scripts_dir.join(name), text).unwrap();
+        }
         assert_eq!(scripts(dir.path()).unwrap().len(), 2);
     }
 }
