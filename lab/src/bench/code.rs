@@ -8,15 +8,12 @@ use anyhow::{Context, Result};
 
 /// Bytes of the kernel's text, by System.map.
 pub(crate) fn text_bytes(map: &str) -> Result<i64> {
-    let symbols: BTreeMap<&str, i64> = symbols(map)
-        .filter(|(_, _, name)| ["_stext", "_etext"].contains(name))
-        .map(|(address, _, name)| (name, address))
-        .collect();
-    let at = |name| {
-        symbols
-            .get(name)
-            .copied()
-            .with_context(|| format!("System.map has no {name}"))
+    let at = |wanted| {
+        let mut found = symbols(map).filter(|(_, name)| *name == wanted);
+        let found = found
+            .next()
+            .with_context(|| format!("System.map has no {wanted}"));
+        found.map(|(address, _)| address)
     };
     Ok(at("_etext")? - at("_stext")?)
 }
@@ -35,13 +32,13 @@ pub(crate) fn grown(base: &str, tip: &str) -> Vec<(String, i64)> {
     grown
 }
 
-/// Address, type and name of each symbol.
-fn symbols(map: &str) -> impl Iterator<Item = (i64, &str, &str)> {
+/// Address and name of each symbol.
+fn symbols(map: &str) -> impl Iterator<Item = (i64, &str)> {
     map.lines().filter_map(|line| {
         let mut words = line.split_whitespace();
         // Kernel addresses are negative; differences are all that counts.
         let address = u64::from_str_radix(words.next()?, 16).ok()?.cast_signed();
-        Some((address, words.next()?, words.next()?))
+        Some((address, words.nth(1)?))
     })
 }
 
@@ -49,7 +46,7 @@ fn symbols(map: &str) -> impl Iterator<Item = (i64, &str, &str)> {
 fn functions(map: &str) -> BTreeMap<String, i64> {
     let mut text: Vec<(i64, &str)> = Vec::new();
     let mut end = None;
-    for (address, _, name) in symbols(map) {
+    for (address, name) in symbols(map) {
         match name {
             "_stext" => text.clear(),
             "_etext" => {
@@ -159,13 +156,8 @@ mod tests {
                     \x20   14b0:      \tpushq\t%rbx\n    14b1:      \tsubq\t$0x10, %rsp\n\
                     \x20   14b5:      \tlock\t\torl\t$1, (%rax)\n    14b9:      \txchgq\t%rax, (%rbx)\n\
                     \x20   14bb:      \txchgq\t%rax, %rbx\n    14f1:      \tretq\n\n0020 <next>:\n  20: pushq %rax\n";
-        assert_eq!(
-            disassembly(text, "mayexec_permission"),
-            Some(Function {
-                stack: 32,
-                locked: 2
-            })
-        );
+        let found = disassembly(text, "mayexec_permission").unwrap();
+        assert_eq!((found.stack, found.locked), (32, 2));
         assert_eq!(disassembly(text, "missing"), None);
     }
 }

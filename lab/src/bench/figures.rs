@@ -2,7 +2,7 @@
 
 //! The figures of a run, kept in docs/bench/results.json, and how two runs differ.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -79,8 +79,8 @@ impl Results {
             }
             _ => return SLACK,
         };
-        self.get(&of)
-            .map_or(SLACK, |whole| SLACK.max(2 * whole / VARIES))
+        let whole = self.get(&of).unwrap_or_default();
+        SLACK.max(2 * whole / VARIES)
     }
 
     pub(crate) fn compare(&self, old: &Self) -> Comparison {
@@ -95,15 +95,12 @@ impl Results {
             let now = self.differences.get(name).copied();
             found.figure(name, was, now, self.slack(name));
         }
-        let names: std::collections::BTreeSet<&String> =
-            self.versions.keys().chain(old.versions.keys()).collect();
+        let names: BTreeSet<&String> = self.versions.keys().chain(old.versions.keys()).collect();
         for name in names {
             let (was, now) = (old.versions.get(name), self.versions.get(name));
             if was != now {
-                let say = |what: Option<&String>| what.map_or("none", String::as_str).to_owned();
-                found
-                    .versions
-                    .push(format!("{name}: {}, was {}", say(now), say(was)));
+                let [now, was] = [now, was].map(|what| what.map_or("none", String::as_str));
+                found.versions.push(format!("{name}: {now}, was {was}"));
             }
         }
         found
@@ -113,9 +110,8 @@ impl Results {
 impl Comparison {
     fn figure(&mut self, name: &str, was: i64, now: Option<i64>, noise: i64) {
         let Some(now) = now else {
-            self.worse
-                .push(format!("{name}: no longer measured, was {was}"));
-            return;
+            let line = format!("{name}: no longer measured, was {was}");
+            return self.worse.push(line);
         };
         // More than a hundredth, so that a figure of 0 has no room.
         let room = noise.max(was.abs() / TOLERATED);
@@ -140,15 +136,15 @@ mod tests {
     use super::*;
 
     fn results(figures: &[(&str, &[i64])], differences: &[(&str, i64)]) -> Results {
+        let figures = figures
+            .iter()
+            .map(|(name, runs)| ((*name).to_owned(), runs.to_vec()));
+        let differences = differences
+            .iter()
+            .map(|(name, by)| ((*name).to_owned(), *by));
         Results {
-            figures: figures
-                .iter()
-                .map(|(name, runs)| ((*name).to_owned(), runs.to_vec()))
-                .collect(),
-            differences: differences
-                .iter()
-                .map(|(name, value)| ((*name).to_owned(), *value))
-                .collect(),
+            figures: figures.collect(),
+            differences: differences.collect(),
             ..Results::default()
         }
     }
@@ -156,48 +152,30 @@ mod tests {
     #[test]
     fn more_than_a_hundredth_is_worse() {
         let old = results(&[("open", &[4000, 4000, 4001])], &[]);
-        for (now, worse) in [(4000, false), (4040, false), (4041, true), (3000, false)] {
-            let new = results(&[("open", &[now; 3])], &[]);
-            assert_eq!(!new.compare(&old).worse.is_empty(), worse, "{now}");
+        let found = |now| results(&[("open", &[now; 3])], &[]).compare(&old);
+        for now in [4000, 4040, 3000] {
+            assert_eq!(found(now).worse, [""; 0]);
         }
-        let new = results(&[("open", &[4100; 3])], &[]);
-        assert_eq!(new.compare(&old).worse, ["open: 4100, was 4000 (+2.5%)"]);
-        assert_eq!(
-            results(&[("open", &[3900; 3])], &[]).compare(&old).better,
-            ["open: 3900, was 4000 (-2.5%)"]
-        );
+        assert_eq!(found(4041).worse.len(), 1);
+        assert_eq!(found(4100).worse, ["open: 4100, was 4000 (+2.5%)"]);
+        assert_eq!(found(3900).better, ["open: 3900, was 4000 (-2.5%)"]);
     }
 
     #[test]
     fn what_the_repeats_differ_by_is_not_worse() {
         let old = results(&[("git", &[1000, 1100, 1200])], &[]);
-        assert!(
-            results(&[("git", &[1300; 3])], &[])
-                .compare(&old)
-                .worse
-                .is_empty()
-        );
-        assert_eq!(
-            results(&[("git", &[1301; 3])], &[])
-                .compare(&old)
-                .worse
-                .len(),
-            1
-        );
+        for (now, worse) in [(1300, 0), (1301, 1)] {
+            let found = results(&[("git", &[now; 3])], &[]).compare(&old);
+            assert_eq!(found.worse.len(), worse);
+        }
     }
 
     #[test]
     fn nothing_may_become_something_or_vanish() {
         let old = results(&[("locks", &[0])], &[("unflagged", 0), ("flag", 100)]);
         let new = results(&[("locks", &[1])], &[("unflagged", 3)]);
-        assert_eq!(
-            new.compare(&old).worse,
-            [
-                "locks: 1, was 0",
-                "flag: no longer measured, was 100",
-                "unflagged: 3, was 0"
-            ]
-        );
+        let worse = "locks: 1, was 0\nflag: no longer measured, was 100\nunflagged: 3, was 0";
+        assert_eq!(new.compare(&old).worse.join("\n"), worse);
         let new = results(&[("locks", &[0])], &[("unflagged", 2), ("flag", 102)]);
         assert_eq!(new.compare(&old), Comparison::default());
     }

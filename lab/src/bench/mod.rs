@@ -9,7 +9,6 @@ mod targets;
 
 use fs_err as fs;
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -104,12 +103,9 @@ pub(crate) fn run(ctx: &Ctx) -> Result<bool> {
     let grown = code_figures(&mut results, &realistic, (&first, &off))?;
     let met = publish(ctx, &results, &grown)?;
     let found = compare(ctx, &results)?;
-    let cells = [
-        met,
-        found.worse.len().to_string(),
-        found.better.len().to_string(),
-    ];
-    results::record(ctx, "bench", NAME, &[&cells[..], &clock.cells()].concat())?;
+    let [worse, better] = [&found.worse, &found.better].map(|lines| lines.len().to_string());
+    let cells = [&[met, worse, better][..], &clock.cells()].concat();
+    results::record(ctx, "bench", NAME, &cells)?;
     Ok(found.worse.is_empty())
 }
 
@@ -119,20 +115,26 @@ fn code_figures(
     pair: &Pair,
     (first, off): (&Kernel, &Kernel),
 ) -> Result<Vec<(String, i64)>> {
-    let read = |kernel: &Kernel| {
-        let path = kernel.symbols();
-        fs::read_to_string(&path)
-    };
+    let read = |kernel: &Kernel| fs::read_to_string(kernel.symbols());
     let (base, series) = (read(&pair.base)?, read(&pair.series)?);
     let bytes = code::text_bytes(&base)?;
-    let (first, off) = (read(first)?, read(off)?);
-    for (name, map) in [("enabled", &series), ("first", &first), ("off", &off)] {
-        let added = code::text_bytes(map)? - bytes;
-        results
-            .figures
-            .insert(format!("code/text-{name}"), vec![added]);
-    }
-    entry_point(results, &pair.series)?;
+    let mut keep = |name: &str, value| {
+        results.figures.insert(format!("code/{name}"), vec![value]);
+    };
+    keep("text-enabled", code::text_bytes(&series)? - bytes);
+    keep("text-first", code::text_bytes(&read(first)?)? - bytes);
+    keep("text-off", code::text_bytes(&read(off)?)? - bytes);
+    let object = pair.series.policy_object();
+    let mut objdump = Command::new(format!("llvm-objdump{}", crate::toolchain::LLVM));
+    objdump
+        .args(["--disassemble", "--no-show-raw-insn"])
+        .arg(&object);
+    let text = proc::capture(&mut objdump)?;
+    // The policy's entry point.
+    let entry = code::disassembly(&text, "mayexec_permission")
+        .with_context(|| format!("{} has no mayexec_permission", object.display()))?;
+    keep("stack", entry.stack);
+    keep("locked", entry.locked);
     Ok(code::grown(&base, &series))
 }
 
@@ -169,14 +171,15 @@ fn compare(ctx: &Ctx, results: &Results) -> Result<Comparison> {
     let old: Results = serde_json::from_str(&git.run(["show", &committed])?)
         .context("the committed figures cannot be read")?;
     let found = results.compare(&old);
-    for line in &found.versions {
-        println!("not the same tools as for the committed figures: {line}");
-    }
-    for line in &found.better {
-        println!("better: {line}");
-    }
-    for line in &found.worse {
-        println!("WORSE: {line}");
+    for (what, lines) in [
+        (
+            "not the same tools as for the committed figures",
+            &found.versions,
+        ),
+        ("better", &found.better),
+        ("WORSE", &found.worse),
+    ] {
+        lines.iter().for_each(|line| println!("{what}: {line}"));
     }
     println!(
         "{} figures compared with the committed ones: {} worse by more than 1%, {} better",
@@ -190,16 +193,14 @@ fn compare(ctx: &Ctx, results: &Results) -> Result<Comparison> {
 /// What the figures depend on.
 fn versions(compilers: &str) -> Result<BTreeMap<String, String>> {
     let qemu = proc::capture(Command::new("qemu-system-x86_64").arg("--version"))?;
-    let compilers: Vec<&str> = compilers
-        .lines()
-        .filter(|line| line.contains("clang") || line.contains("LLD") || line.starts_with("rustc"))
-        .collect();
-    Ok([
-        ("compilers", compilers.join(", ")),
-        ("qemu", qemu.lines().next().unwrap_or_default().to_owned()),
-    ]
-    .map(|(name, version)| (name.to_owned(), version))
-    .into())
+    let known =
+        |line: &&str| line.contains("clang") || line.contains("LLD") || line.starts_with("rustc");
+    let compilers = Vec::from_iter(compilers.lines().filter(known)).join(", ");
+    let qemu = qemu.lines().next().unwrap_or_default().to_owned();
+    let versions = [("compilers", compilers), ("qemu", qemu)];
+    Ok(versions
+        .map(|(name, version)| (name.to_owned(), version))
+        .into())
 }
 
 /// Runs the program in a guest; what it says.
@@ -211,11 +212,13 @@ fn boot(boot: Boot<'_>) -> Result<Vec<Line>> {
     };
     let outcome = boot.run()?;
     if outcome.code != 0 {
-        bail!(
-            "the bench program failed ({}):\n{}\n  log: {}",
-            outcome.code,
+        let (said, log) = (
             proc::tail(&outcome.output, 10),
-            outcome.output_log.display()
+            outcome.output_log.display(),
+        );
+        bail!(
+            "the bench program failed ({}):\n{said}\n  log: {log}",
+            outcome.code
         );
     }
     lines(&outcome.output)
@@ -235,11 +238,9 @@ fn counts(results: &mut Results, config: &str, side: &str, lines: Vec<Line>) -> 
     for line in lines {
         match line {
             Line::Count(count) => {
-                let runs = count.runs.into_iter().map(i64::try_from);
-                results.figures.insert(
-                    format!("{config}/{side}/{}", count.name),
-                    runs.collect::<Result<_, _>>()?,
-                );
+                let name = format!("{config}/{side}/{}", count.name);
+                let runs: Result<_, _> = count.runs.into_iter().map(i64::try_from).collect();
+                results.figures.insert(name, runs?);
             }
             Line::Fact(name, value) if name == "has the flag" => {
                 if value != (side == "series").to_string() {
@@ -285,41 +286,33 @@ fn differences(results: &mut Results, config: &str) {
 /// What a flagged open calls and allocates more than a plain one.
 fn tracing(results: &mut Results, lines: &[Line]) -> Result<()> {
     let find = |wanted: &str| -> Result<&Trace> {
-        lines
-            .iter()
-            .find_map(|line| match line {
-                Line::Trace(trace) if trace.name == wanted => Some(trace),
-                _ => None,
-            })
+        let mut found = lines.iter().filter_map(|line| match line {
+            Line::Trace(trace) if trace.name == wanted => Some(trace),
+            _ => None,
+        });
+        found
+            .next()
             .with_context(|| format!("the guest has traced no {wanted} open"))
     };
     let (plain, flagged) = (find("plain")?, find("flagged")?);
     let lock = Regex::new(r"(^|_)(try)?lock(_|$)|^lockref_|^down_(read|write)|^contention_begin")?;
-    let locks = |trace: &Trace| {
-        let taken = trace.functions.iter().filter(|name| {
-            lock.is_match(name) && !name.contains("rcu_read") && !name.contains("unlock")
-        });
-        taken.count()
+    let is_lock = |name: &&String| {
+        lock.is_match(name) && !name.contains("rcu_read") && !name.contains("unlock")
     };
-    for (name, of_plain, of_flagged) in [
-        (
-            "allocations",
-            plain.allocations.len(),
-            flagged.allocations.len(),
-        ),
-        ("locks", locks(plain), locks(flagged)),
+    let locks = |trace: &Trace| trace.functions.iter().filter(is_lock).count();
+    let allocations = |trace: &Trace| trace.allocations.len();
+    for (name, of) in [
+        ("allocations", &allocations as &dyn Fn(&Trace) -> usize),
+        ("locks", &locks),
     ] {
-        let (of_plain, of_flagged) = (i64::try_from(of_plain)?, i64::try_from(of_flagged)?);
-        let mut keep = |side: &str, value| {
-            results
-                .figures
-                .insert(format!("tracing/{side}/{name}"), vec![value]);
-        };
-        keep("plain", of_plain);
-        keep("flagged", of_flagged);
+        let (without, with) = (i64::try_from(of(plain))?, i64::try_from(of(flagged))?);
+        for (side, value) in [("plain", without), ("flagged", with)] {
+            let name = format!("tracing/{side}/{name}");
+            results.figures.insert(name, vec![value]);
+        }
         results
             .differences
-            .insert(format!("tracing/{name}"), of_flagged - of_plain);
+            .insert(format!("tracing/{name}"), with - without);
     }
     results.functions = more(&plain.functions, &flagged.functions);
     if results.functions.is_empty() {
@@ -330,41 +323,13 @@ fn tracing(results: &mut Results, lines: &[Line]) -> Result<()> {
 
 /// What `longer` holds more often than `shorter`, in its order.
 fn more(shorter: &[String], longer: &[String]) -> Vec<String> {
-    let mut left: BTreeMap<&String, usize> = BTreeMap::new();
-    for name in shorter {
-        *left.entry(name).or_default() += 1;
-    }
-    longer
-        .iter()
-        .filter(|name| match left.get_mut(name) {
-            Some(count) if *count > 0 => {
-                *count -= 1;
-                false
-            }
-            _ => true,
-        })
-        .cloned()
-        .collect()
-}
-
-/// The stack that the policy's entry point takes.
-fn entry_point(results: &mut Results, kernel: &Kernel) -> Result<()> {
-    let object = kernel.policy_object();
-    let text = disassemble(&object)?;
-    let entry = code::disassembly(&text, "mayexec_permission")
-        .with_context(|| format!("{} has no mayexec_permission", object.display()))?;
-    for (name, value) in [("stack", entry.stack), ("locked", entry.locked)] {
-        results.figures.insert(format!("code/{name}"), vec![value]);
-    }
-    Ok(())
-}
-
-fn disassemble(object: &Path) -> Result<String> {
-    proc::capture(
-        Command::new(format!("llvm-objdump{}", crate::toolchain::LLVM))
-            .args(["--disassemble", "--no-show-raw-insn"])
-            .arg(object),
-    )
+    let mut left = shorter.to_vec();
+    let mut more = longer.to_vec();
+    more.retain(|name| {
+        let at = left.iter().position(|old| old == name);
+        at.map(|at| left.swap_remove(at)).is_none()
+    });
+    more
 }
 
 #[cfg(test)]
@@ -401,10 +366,8 @@ mod tests {
     #[test]
     fn output_is_read_between_other_lines() {
         let text = "noise\n{\"fact\":[\"git\",\"2\"]}\n";
-        assert_eq!(
-            lines(text).unwrap(),
-            [Line::Fact("git".to_owned(), "2".to_owned())]
-        );
+        let fact = Line::Fact("git".to_owned(), "2".to_owned());
+        assert_eq!(lines(text).unwrap(), [fact]);
         assert!(lines("{\"unknown\":1}\n").is_err());
     }
 
@@ -434,8 +397,8 @@ mod tests {
     fn targets_are_met_or_missed() {
         let met = |results: &Results, what: &str| {
             let targets = targets(results);
-            let target = targets.iter().find(|target| target.what.contains(what));
-            target.unwrap().met
+            let mut named = targets.iter().filter(|target| target.what.contains(what));
+            named.next().unwrap().met
         };
         let fine = measured(4021);
         assert!(met(&fine, "minimal: an open without"));
@@ -452,40 +415,23 @@ mod tests {
 
     #[test]
     fn a_trace_shows_what_is_more() {
-        let trace = |name: &str, functions: &[&str], allocations: &[&str]| {
-            let owned = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
+        let trace = |name: &str, functions: &str, allocations: &str| {
+            let owned = |words: &str| words.split(' ').map(str::to_owned).collect();
             Line::Trace(Trace {
                 name: name.to_owned(),
                 functions: owned(functions),
                 allocations: owned(allocations),
             })
         };
-        let plain = trace("plain", &["do_open", "_raw_spin_lock"], &["a"]);
-        let flagged = trace(
-            "flagged",
-            &[
-                "do_open",
-                "mayexec_permission",
-                "__rcu_read_lock",
-                "_raw_spin_unlock",
-                "_raw_spin_lock",
-                "_raw_spin_lock",
-            ],
-            &["a", "b"],
-        );
+        let plain = trace("plain", "do_open _raw_spin_lock", "a");
+        let functions = "do_open mayexec_permission __rcu_read_lock _raw_spin_unlock _raw_spin_lock _raw_spin_lock";
+        let flagged = trace("flagged", functions, "a b");
         let mut results = Results::default();
         tracing(&mut results, &[plain.clone(), flagged]).unwrap();
         assert_eq!(results.differences["tracing/locks"], 1);
         assert_eq!(results.differences["tracing/allocations"], 1);
-        assert_eq!(
-            results.functions,
-            [
-                "mayexec_permission",
-                "__rcu_read_lock",
-                "_raw_spin_unlock",
-                "_raw_spin_lock"
-            ]
-        );
+        let own = "mayexec_permission __rcu_read_lock _raw_spin_unlock _raw_spin_lock";
+        assert_eq!(results.functions.join(" "), own);
         assert!(tracing(&mut results, std::slice::from_ref(&plain)).is_err());
     }
 }
