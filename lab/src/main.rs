@@ -157,17 +157,7 @@ fn main() -> ExitCode {
 
 /// Carries out the verb; whether everything was as it should be.
 fn run(args: &Args) -> Result<bool> {
-    // An empty variable (`make KDIR=`) is one that is not set.
-    let kdir = args
-        .kdir
-        .as_deref()
-        .filter(|dir| !dir.as_os_str().is_empty());
-    let base = if args.base.is_empty() {
-        ctx::DEFAULT_BASE
-    } else {
-        &args.base
-    };
-    let ctx = Ctx::new(base, kdir, args.force)?;
+    let ctx = Ctx::new(&args.base, args.kdir.as_deref(), args.force)?;
     proc::install_signal_handler()?;
     let lock = ctx.lock()?;
     clean::leftovers(&ctx);
@@ -288,23 +278,13 @@ fn build_tip(ctx: &Ctx) -> Result<(Tree, Kernel)> {
 
 /// Replaces this process by virtme-ng's shell.
 fn shell(ctx: &Ctx, kernel: &Kernel) -> Result<()> {
-    let vng = ctx.build.join("venv/bin/vng");
-    if !vng.is_file() {
-        bail!(
-            "{} is missing: scripts/setup.sh shell installs virtme-ng",
-            ctx.show(&vng)
-        );
-    }
+    let programs = ctx.build.join("venv/bin");
     // vng starts the other programs of its package by name.
-    let path = format!(
-        "{}:{}",
-        ctx.build.join("venv/bin").display(),
-        std::env::var("PATH").unwrap_or_default()
-    );
-    let error = Command::new(&vng)
+    let path = format!("{}:{}", programs.display(), std::env::var("PATH")?);
+    let error = Command::new(programs.join("vng"))
         .env("PATH", path)
         .args("--disable-kvm --memory 2G --cpus 2 --append kunit.enable=0 --run".split(' '))
         .arg(kernel.image())
         .exec();
-    Err(error).with_context(|| format!("cannot start {}", vng.display()))
+    Err(error).context("cannot start vng, which scripts/setup.sh shell installs")
 }

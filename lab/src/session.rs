@@ -45,10 +45,8 @@ impl<'a> Session<'a> {
     /// there are any.
     pub(crate) fn touched(&self, patterns: &[&str]) -> Result<Vec<String>> {
         let range = [&[self.tree.base.as_str(), self.tip(), "--"], patterns].concat();
-        let changed = self
-            .tree
-            .git
-            .line("diff --name-only --diff-filter=AM", &range)?;
+        let words = "diff --name-only --diff-filter=AM";
+        let changed = self.tree.git.line(words, &range)?;
         Ok(changed.lines().map(str::to_owned).collect())
     }
 
@@ -61,9 +59,9 @@ impl<'a> Session<'a> {
             bail!("patches/ holds no patch");
         }
         if let Some(work) = series::unexported(ctx, &tree)? {
+            let linux = ctx.show(&ctx.linux());
             println!(
-                "note: tested is patches/; {} also holds work that is not in it:\n{work}",
-                ctx.show(&ctx.linux())
+                "note: tested is patches/; {linux} also holds work that is not in it:\n{work}"
             );
         }
         let applied = series::apply(ctx, &tree.git, &tree.base, &files)?;
@@ -71,8 +69,8 @@ impl<'a> Session<'a> {
         // Their objects are needed after the scratch repository is gone. The ref is
         // one of the work tree, so a user's repository shows nothing of it.
         let to = "+HEAD:refs/worktree/mayexec-tested".as_ref();
-        tree.git
-            .line("fetch -q --no-tags", &[applied.git.dir(), to])?;
+        let from = [applied.git.dir(), to];
+        tree.git.line("fetch -q --no-tags", &from)?;
         Ok(Self {
             ctx,
             tree,
@@ -86,9 +84,7 @@ impl<'a> Session<'a> {
     }
 
     pub(crate) fn tip(&self) -> &str {
-        self.commits
-            .last()
-            .map_or(self.tree.base.as_str(), String::as_str)
+        self.commits.last().unwrap_or(&self.tree.base)
     }
 
     pub(crate) fn first_posting(&self) -> &str {
@@ -180,8 +176,7 @@ impl<'a> Session<'a> {
     }
 
     pub(crate) fn patch_name(&self, index: usize) -> String {
-        self.files
-            .get(index)
-            .map_or(String::new(), |file| series::name(&file.with_extension("")))
+        let file = self.files.get(index);
+        file.map_or(String::new(), |file| series::name(&file.with_extension("")))
     }
 }

@@ -69,10 +69,8 @@ pub(crate) fn prep(ctx: &Ctx) -> Result<()> {
     let branch = make(ctx, &tree, &source, old)?;
     let dir = ctx.show(branch.git.dir());
     println!("{BRANCH} is checked out in {dir}");
-    println!(
-        "what keeps it from being sent:\n{}",
-        indented(&branch.problems(&source)?)
-    );
+    let problems = indented(&branch.problems(&source)?);
+    println!("what keeps it from being sent:\n{problems}");
     println!(
         "to make yourself the author and sign off, once you have read what CONTRIBUTING names below \"A new version for the lists\":\n  \
          git -C {dir} rebase --signoff --exec 'git commit -q --amend --no-edit --reset-author' {}",
@@ -85,10 +83,8 @@ pub(crate) fn prep(ctx: &Ctx) -> Result<()> {
 pub(crate) fn dry_run(ctx: &Ctx) -> Result<bool> {
     let tree = tree::repository(ctx)?;
     let source = Source::read(ctx)?;
-    let branch = match Branch::find(ctx, &tree)? {
-        None => make(ctx, &tree, &source, None)?,
-        Some(branch) => branch,
-    };
+    let found = Branch::find(ctx, &tree)?;
+    let branch = found.map_or_else(|| make(ctx, &tree, &source, None), Ok)?;
     let mails = ctx.build.join("mails");
     let count = branch.mails(&mails)?;
     println!("{}: {count} mails, which apply", ctx.show(&mails));
@@ -123,10 +119,8 @@ pub(crate) fn range_diff(ctx: &Ctx) -> Result<()> {
     let tree = tree::repository(ctx)?;
     let list = "for-each-ref --sort=-version:refname --format=%(refname:short)";
     let sent = tree.git.line(list, &[format!("refs/tags/sent/*{NAME}*")])?;
-    let tag = sent
-        .lines()
-        .next()
-        .context("no version to compare with: b4 has sent none (it tags sent/*)")?;
+    let tag = sent.lines().next();
+    let tag = tag.context("no version to compare with: b4 has sent none (it tags sent/*)")?;
     let branch = Branch::find(ctx, &tree)?
         .with_context(|| format!("{tag} was sent, but {BRANCH} is gone: `make prep`"))?;
     Err(branch.b4(&["prep", "--compare-to", tag]).exec()).context("cannot start b4")
@@ -204,14 +198,9 @@ fn make<'a>(
     old: Option<Branch<'a>>,
 ) -> Result<Branch<'a>> {
     let stage = Stage::begin(&format!("make {BRANCH}"), None);
-    let before = match &old {
-        Some(branch) => Some(branch.git.run(["rev-parse", "HEAD"])?),
-        None => None,
-    };
-    let branch = match old {
-        Some(branch) => branch,
-        None => Branch::create(ctx, tree)?,
-    };
+    let head = |branch: &Branch<'_>| branch.git.run(["rev-parse", "HEAD"]);
+    let before = old.as_ref().map(head).transpose()?;
+    let branch = old.map_or_else(|| Branch::create(ctx, tree), Ok)?;
     // A list that the user may have trimmed stays.
     let addresses = match &before {
         Some(_) => addressees(&branch.cover()?),
@@ -219,9 +208,7 @@ fn make<'a>(
     };
     if let Err(error) = branch.fill(&tree.base, source, &addresses, &stage) {
         match &before {
-            Some(head) => branch
-                .git
-                .run(["checkout", "-q", "-f", "-B", BRANCH, head])?,
+            Some(head) => branch.git.line("checkout -q -f -B", &[BRANCH, head])?,
             None => {
                 tree.git.remove_worktree(branch.git.dir())?;
                 tree.git.run(["branch", "-q", "-D", BRANCH])?
@@ -259,16 +246,14 @@ impl<'a> Branch<'a> {
             let git = Git::at(&dir);
             series::refuse_half_done(ctx, &git)?;
             if found.is_none() {
+                let dir = ctx.show(&dir);
                 bail!(
-                    "{dir} has something else than {BRANCH} checked out: `git -C {dir} switch {BRANCH}`",
-                    dir = ctx.show(&dir)
+                    "{dir} has something else than {BRANCH} checked out: `git -C {dir} switch {BRANCH}`"
                 );
             }
             if !git.run(["status", "--porcelain", "-uno"])?.is_empty() {
-                bail!(
-                    "{}: uncommitted changes; commit or stash them first",
-                    ctx.show(&dir)
-                );
+                let dir = ctx.show(&dir);
+                bail!("{dir}: uncommitted changes; commit or stash them first");
             }
         } else {
             // A work tree that is gone still claims its path and the branch.
@@ -310,10 +295,10 @@ impl<'a> Branch<'a> {
                 .ok()
                 .filter(|value| !value.is_empty())
         };
-        let sender = match (known("user.name"), known("user.email")) {
-            (Some(name), Some(email)) => (name, email),
-            _ => (NOBODY.0.to_owned(), NOBODY.1.to_owned()),
-        };
+        let nobody = || (NOBODY.0.to_owned(), NOBODY.1.to_owned());
+        let sender = known("user.name")
+            .zip(known("user.email"))
+            .unwrap_or_else(nobody);
         Ok(Self {
             ctx,
             git,
@@ -332,10 +317,8 @@ impl<'a> Branch<'a> {
         let (status, out, err) = proc::output(self.identify(&mut am).args(&source.files))?;
         if !status.success() {
             let _ = self.git.run(["am", "--abort"]);
-            bail!(
-                "the series does not apply to {base}:\n{}",
-                proc::tail(&format!("{out}{err}"), proc::TAIL)
-            );
+            let said = proc::tail(&format!("{out}{err}"), proc::TAIL);
+            bail!("the series does not apply to {base}:\n{said}");
         }
         self.write_cover(&source.letter, addresses)?;
         let prefixes = source.prefixes.iter().map(String::as_str);
@@ -396,8 +379,8 @@ impl<'a> Branch<'a> {
     }
 
     fn base(&self) -> Result<String> {
-        self.git
-            .run(["rev-parse", &format!("{}^", self.cover_commit()?)])
+        let parent = format!("{}^", self.cover_commit()?);
+        self.git.run(["rev-parse", &parent])
     }
 
     fn commits(&self) -> Result<Vec<String>> {
@@ -406,9 +389,8 @@ impl<'a> Branch<'a> {
 
     /// The cover letter as b4 has it, without what it notes for itself.
     fn cover(&self) -> Result<String> {
-        let message = self
-            .git
-            .run(["log", "-1", "--format=%B", &self.cover_commit()?])?;
+        let commit = self.cover_commit()?;
+        let message = self.git.run(["log", "-1", "--format=%B", &commit])?;
         Ok(message.split(MARK).next().unwrap_or_default().to_owned())
     }
 
@@ -452,10 +434,10 @@ impl<'a> Branch<'a> {
         problems.extend(patch_problems(&self.git, &self.commits()?, &sender)?);
         problems.extend(self.checkpatch()?);
         let revision = proc::capture(&mut self.b4(&["prep", "--show-info", "revision"]))?;
+        let revision = revision.trim();
         let revision = revision
-            .trim()
             .parse()
-            .with_context(|| format!("b4's revision of {BRANCH} is `{}`", revision.trim()))?;
+            .with_context(|| format!("b4's revision of {BRANCH} is `{revision}`"))?;
         problems.extend(cover_problems(&self.cover()?, revision));
         Ok(problems)
     }
@@ -467,8 +449,9 @@ impl<'a> Branch<'a> {
             .arg(format!("{}..HEAD", self.cover_commit()?))
             .current_dir(self.git.dir());
         let (status, out, err) = proc::output(&mut cmd)?;
-        let mut said: Vec<String> = out.lines().map(str::to_owned).collect();
-        said.retain(|line| line.contains(": ERROR:") || line.contains(": WARNING:"));
+        let is_finding = |line: &&str| line.contains(": ERROR:") || line.contains(": WARNING:");
+        let said = out.lines().filter(is_finding).map(str::to_owned);
+        let mut said: Vec<String> = said.collect();
         if !status.success() && said.is_empty() {
             said.push(format!("checkpatch: {status}\n{}", proc::tail(&err, 5)));
         }
@@ -484,11 +467,8 @@ impl<'a> Branch<'a> {
         let mails = with_extension(part.path(), "eml")?;
         let patches = self.commits()?.len();
         if mails.len() != patches + 1 {
-            bail!(
-                "b4 wrote {} mails for {patches} patches; log: {}",
-                mails.len(),
-                self.ctx.show(&self.log)
-            );
+            let (count, log) = (mails.len(), self.ctx.show(&self.log));
+            bail!("b4 wrote {count} mails for {patches} patches; log: {log}");
         }
         let mut all = String::new();
         for mail in &mails {
@@ -512,11 +492,8 @@ impl<'a> Branch<'a> {
         self.run(cmd.arg(mailbox).arg("-o").arg(out.path()))?;
         let received = with_extension(out.path(), "mbx")?;
         if received.len() != 1 {
-            bail!(
-                "`b4 am` made {} mailboxes of the mails; log: {}",
-                received.len(),
-                self.ctx.show(&self.log)
-            );
+            let (count, log) = (received.len(), self.ctx.show(&self.log));
+            bail!("`b4 am` made {count} mailboxes of the mails; log: {log}");
         }
         let applied = series::apply(self.ctx, &self.git, &self.base()?, &received)
             .context("what `b4 am` makes of the mails")?;
@@ -531,12 +508,9 @@ impl<'a> Branch<'a> {
 fn contents(git: &Git, commits: &[String]) -> Result<Vec<String>> {
     let content = |commit: &String| {
         let show = |what: &str| git.run(["log", "-1", &format!("--format={what}"), commit]);
-        let trailers = show("%(trailers:only=true)")?;
-        let message = show("%B")?;
-        let own = message
-            .lines()
-            .filter(|line| !trailers.lines().any(|trailer| trailer == *line));
-        let own: Vec<&str> = own.collect();
+        let (trailers, message) = (show("%(trailers:only=true)")?, show("%B")?);
+        let is_own = |line: &&str| !trailers.lines().any(|trailer| trailer == *line);
+        let own: Vec<&str> = message.lines().filter(is_own).collect();
         Ok(format!("{}\n{}", show("%T")?, own.join("\n").trim()))
     };
     commits.iter().map(content).collect()
@@ -561,17 +535,17 @@ fn patch_problems(git: &Git, commits: &[String], sender: &str) -> Result<Vec<Str
             .map(|who| format!("a placeholder is the author or has signed off: {who}"))
             .collect();
         if people.lines().skip(1).last().map(address) != Some(address(sender)) {
-            problems.push(format!(
-                "{sender} sends, so that Signed-off-by must be the last one"
-            ));
+            let last = "sends, so that Signed-off-by must be the last one";
+            problems.push(format!("{sender} {last}"));
         }
         for problem in problems {
             found.entry(problem).or_default().push(at + 1);
         }
     }
-    Ok(found
-        .into_iter()
-        .map(|(problem, which)| format!("{}: {problem}", patches(&which, commits.len())))
+    let all = commits.len();
+    let said = found.into_iter();
+    Ok(said
+        .map(|(problem, of)| format!("{}: {problem}", patches(&of, all)))
         .collect())
 }
 
@@ -587,10 +561,8 @@ fn cover_problems(cover: &str, revision: u32) -> Vec<String> {
         problems.push("the cover letter is empty".to_owned());
     }
     let heading = format!("changes in v{revision}:");
-    let says_what_changed = cover
-        .lines()
-        .any(|line| line.to_ascii_lowercase().starts_with(&heading));
-    if revision > 1 && !says_what_changed {
+    let mut lines = cover.lines().map(str::to_ascii_lowercase);
+    if revision > 1 && !lines.any(|line| line.starts_with(&heading)) {
         problems.push(format!(
             "the cover letter has no line `Changes in v{revision}:`"
         ));
@@ -631,11 +603,8 @@ fn in_mailbox(mail: &str) -> String {
 
 /// The lines with addressees of a cover letter.
 fn addressees(cover: &str) -> Vec<String> {
-    cover
-        .lines()
-        .filter(|line| line.starts_with("To: ") || line.starts_with("Cc: "))
-        .map(str::to_owned)
-        .collect()
+    let is_one = |line: &&str| line.starts_with("To: ") || line.starts_with("Cc: ");
+    cover.lines().filter(is_one).map(str::to_owned).collect()
 }
 
 fn indented(lines: &[String]) -> String {
@@ -727,18 +696,15 @@ mod tests {
     #[test]
     fn a_sign_off_leaves_a_patch_what_it_was() {
         let (_dir, git) = scratch();
-        let amended = |message: &str| {
-            git.run(["commit", "-q", "--allow-empty", "-m", message])
-                .unwrap();
-            let head = git.run(["rev-parse", "HEAD"]).unwrap();
-            contents(&git, &[head]).unwrap()
+        let made = |message: &str| {
+            let words = ["commit", "-q", "--allow-empty", "-m", message];
+            git.run(words).unwrap();
+            contents(&git, &[git.commit("HEAD").unwrap().unwrap()]).unwrap()
         };
-        let plain = amended("fs: x\n\nWhy.");
-        assert_eq!(
-            amended("fs: x\n\nWhy.\n\nSigned-off-by: T <t@k.test>"),
-            plain
-        );
-        assert_ne!(amended("fs: x\n\nBecause."), plain);
+        let plain = made("fs: x\n\nWhy.");
+        let signed = made("fs: x\n\nWhy.\n\nSigned-off-by: T <t@k.test>");
+        assert_eq!(signed, plain);
+        assert_ne!(made("fs: x\n\nBecause."), plain);
     }
 
     #[test]
