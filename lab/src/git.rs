@@ -41,13 +41,8 @@ impl Git {
             .env("GIT_PAGER", "cat")
             .env("GIT_EDITOR", "true")
             .env("LC_ALL", "C");
-        for name in [
-            "GIT_DIR",
-            "GIT_WORK_TREE",
-            "GIT_INDEX_FILE",
-            "GIT_OBJECT_DIRECTORY",
-        ] {
-            cmd.env_remove(name);
+        for name in ["DIR", "WORK_TREE", "INDEX_FILE", "OBJECT_DIRECTORY"] {
+            cmd.env_remove(format!("GIT_{name}"));
         }
         cmd.env("GIT_COMMITTER_NAME", "mayexec developers")
             .env("GIT_COMMITTER_EMAIL", "mayexec@localhost");
@@ -78,28 +73,25 @@ impl Git {
         Ok(status.success().then(|| out.trim().to_owned()))
     }
 
+    pub(crate) fn head(&self) -> Result<String> {
+        self.run(["rev-parse", "HEAD"])
+    }
+
     /// Files with changes that no commit has, as `git status` lists them.
     pub(crate) fn dirt(&self) -> Result<Vec<String>> {
-        Ok(self
-            .run(["status", "--porcelain"])?
-            .lines()
-            .map(str::to_owned)
-            .collect())
+        let status = self.run(["status", "--porcelain"])?;
+        Ok(status.lines().map(str::to_owned).collect())
     }
 
     /// The tree of what is checked out, changes that no commit has included.
     pub(crate) fn snapshot(&self) -> Result<String> {
         // A temporary index holds the work tree without disturbing the user's own.
         let index = tempfile::NamedTempFile::new()?;
-        let own = self
-            .dir
-            .join(self.run(["rev-parse", "--git-path", "index"])?);
-        fs_err::copy(&own, index.path())?;
+        let own = self.run(["rev-parse", "--git-path", "index"])?;
+        fs_err::copy(self.dir.join(own), index.path())?;
         let with_index = |args: &str| {
-            proc::capture(
-                self.cmd(args.split(' '))
-                    .env("GIT_INDEX_FILE", index.path()),
-            )
+            let mut cmd = self.cmd(args.split(' '));
+            proc::capture(cmd.env("GIT_INDEX_FILE", index.path()))
         };
         with_index("add -A")?;
         Ok(with_index("write-tree")?.trim().to_owned())
@@ -107,10 +99,8 @@ impl Git {
 
     /// The commits after `base`, oldest first.
     pub(crate) fn commits(&self, base: &str, tip: &str) -> Result<Vec<String>> {
-        let commits = self.line(
-            "rev-list --reverse --topo-order",
-            &[format!("{base}..{tip}")],
-        )?;
+        let range = format!("{base}..{tip}");
+        let commits = self.line("rev-list --reverse --topo-order", &[range])?;
         Ok(commits.lines().map(str::to_owned).collect())
     }
 
@@ -207,13 +197,9 @@ pub(crate) mod tests {
             assert!(!work_tree.exists());
         }
         let known = git.run(["worktree", "list", "--porcelain"]).unwrap();
-        let known: Vec<&str> = known
+        let known = known
             .lines()
-            .filter_map(|line| line.strip_prefix("worktree "))
-            .collect();
-        assert_eq!(
-            known,
-            [dir.path(), &away].map(|path| path.to_str().unwrap())
-        );
+            .filter_map(|line| line.strip_prefix("worktree "));
+        assert_eq!(Vec::from_iter(known.map(Path::new)), [dir.path(), &away]);
     }
 }

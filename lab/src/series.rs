@@ -37,10 +37,10 @@ const START: &str = "series-start";
 
 /// The patches of a directory, in the order in which they apply.
 pub(crate) fn patches(dir: &Path) -> Result<Vec<PathBuf>> {
-    if !dir.is_dir() {
-        return Ok(Vec::new());
+    match dir.is_dir() {
+        true => with_extension(dir, "patch"),
+        false => Ok(Vec::new()),
     }
-    with_extension(dir, "patch")
 }
 
 /// The whole series in a directory: the first posting, then the follow-up.
@@ -58,10 +58,9 @@ pub(crate) fn follow_up(dir: &Path) -> PathBuf {
 pub(crate) fn name(file: &Path) -> String {
     let name = file.file_name().unwrap_or_default().to_string_lossy();
     let folder = file.parent().and_then(Path::file_name);
-    if folder.is_some_and(|folder| folder == FOLLOW_UP) {
-        format!("{FOLLOW_UP}/{name}")
-    } else {
-        name.into_owned()
+    match folder.is_some_and(|folder| folder == FOLLOW_UP) {
+        true => format!("{FOLLOW_UP}/{name}"),
+        false => name.into_owned(),
     }
 }
 
@@ -121,30 +120,24 @@ pub(crate) fn apply(ctx: &Ctx, tree: &Git, base: &str, files: &[PathBuf]) -> Res
     touched.insert("Kbuild".to_owned());
     git.run(["config", "core.sparseCheckout", "true"])?;
     let sparse: String = touched.iter().map(|path| format!("/{path}\n")).collect();
-    write_whole(
-        &git.dir().join(".git/info/sparse-checkout"),
-        sparse.as_bytes(),
-    )?;
+    let list = git.dir().join(".git/info/sparse-checkout");
+    write_whole(&list, sparse.as_bytes())?;
     git.run(["checkout", "-q", "--detach", base])?;
     for file in files {
         am(&git, file)?;
     }
-    let head = git.run(["rev-parse", "HEAD"])?;
-    Ok(Applied {
-        _dir: dir,
-        git,
-        head,
-    })
+    let head = git.head()?;
+    let _dir = dir;
+    Ok(Applied { _dir, git, head })
 }
 
 fn am(git: &Git, file: &Path) -> Result<()> {
     const AM: &str = "am -q --no-3way --whitespace=error-all --committer-date-is-author-date";
-    git.line(AM, &[file]).map(|_| ()).with_context(|| {
-        format!(
-            "{} does not apply: rebase it in the kernel tree and `make export`, or repair the file",
-            name(file)
-        )
-    })
+    let applied = git.line(AM, &[file]).with_context(|| {
+        let advice = "rebase it in the kernel tree and `make export`, or repair the file";
+        format!("{} does not apply: {advice}", name(file))
+    });
+    applied.map(|_| ())
 }
 
 /// The paths that a patch names, on either side.
@@ -164,16 +157,16 @@ pub(crate) fn sync(ctx: &Ctx, tree: &Tree) -> Result<String> {
     let files = files(&ctx.patches())?;
     let wanted = content_hash(&files)?;
     refuse_half_done(ctx, &tree.git)?;
-    let head = tree.git.run(["rev-parse", "HEAD"])?;
+    let head = tree.git.head()?;
     let dirt = tree.git.dirt()?;
     let record = read_record(ctx).unwrap_or(Record {
         patches: content_hash(&[])?,
         head: tree.base.clone(),
     });
+    let linux = ctx.show(&ctx.linux());
     if record.patches == EXPORTING {
         bail!(
-            "an export was ended while it wrote patches/: `make export` again (from {} as it is)",
-            ctx.show(&ctx.linux())
+            "an export was ended while it wrote patches/: `make export` again (from {linux} as it is)"
         );
     }
     let pristine = dirt.is_empty() && head == record.head;
@@ -181,15 +174,11 @@ pub(crate) fn sync(ctx: &Ctx, tree: &Tree) -> Result<String> {
         if pristine {
             return Ok(format!("{} patches applied", files.len()));
         }
-        let ahead = tree
-            .git
-            .commits(&record.head, &head)
-            .map_or(0, |new| new.len());
+        let ahead = tree.git.commits(&record.head, &head).unwrap_or_default();
+        let (ahead, dirty) = (ahead.len(), dirt.len());
         return Ok(format!(
-            "building {} as it is, with work that patches/ does not have ({ahead} new commits, {} uncommitted files); \
-             `make export` writes commits to patches/",
-            ctx.show(&ctx.linux()),
-            dirt.len()
+            "building {linux} as it is, with work that patches/ does not have ({ahead} new commits, {dirty} uncommitted files); \
+             `make export` writes commits to patches/"
         ));
     }
 
@@ -205,7 +194,6 @@ pub(crate) fn sync(ctx: &Ctx, tree: &Tree) -> Result<String> {
              and run the command again",
             describe_work(tree, &record.head, &dirt)?,
             record.head,
-            linux = ctx.show(&ctx.linux()),
         );
     }
     let from = [applied.git.dir(), "HEAD".as_ref()];
@@ -216,13 +204,8 @@ pub(crate) fn sync(ctx: &Ctx, tree: &Tree) -> Result<String> {
         None => "checkout -q -B mayexec",
     };
     tree.git.line(how, &[&applied.head])?;
-    write_record(
-        ctx,
-        &Record {
-            patches: wanted,
-            head: applied.head.clone(),
-        },
-    )?;
+    let (patches, head) = (wanted, applied.head);
+    write_record(ctx, &Record { patches, head })?;
     stage.done(&format!("{} patches", files.len()));
     Ok(format!("{} patches applied", files.len()))
 }
@@ -237,10 +220,8 @@ pub(crate) fn refuse_half_done(ctx: &Ctx, git: &Git) -> Result<()> {
     ] {
         let path = git.run(["rev-parse", "--git-path", name])?;
         if git.dir().join(path).exists() {
-            bail!(
-                "{what} is under way in {}: finish or abort it first",
-                ctx.show(git.dir())
-            );
+            let dir = ctx.show(git.dir());
+            bail!("{what} is under way in {dir}: finish or abort it first");
         }
     }
     Ok(())
@@ -250,16 +231,16 @@ fn describe_work(tree: &Tree, since: &str, dirt: &[String]) -> Result<String> {
     let list = "log -10 --format=%h%x20%s --abbrev=12";
     let commits = tree.git.line(list, &[format!("{since}..HEAD")]);
     let commits = commits.unwrap_or_default();
-    let mut lines: Vec<String> = commits
-        .lines()
-        .map(|commit| format!("  commit {commit}"))
-        .collect();
-    let dirt = dirt.iter().take(10);
-    lines.extend(dirt.map(|line| format!("  uncommitted {line}")));
+    let commits = commits.lines().map(|commit| format!("  commit {commit}"));
+    let dirt = dirt
+        .iter()
+        .take(10)
+        .map(|line| format!("  uncommitted {line}"));
+    let mut lines: Vec<String> = commits.chain(dirt).collect();
     if lines.is_empty() {
+        let since = &since[..12.min(since.len())];
         lines.push(format!(
-            "  HEAD is not the commit that was applied ({})",
-            &since[..12.min(since.len())]
+            "  HEAD is not the commit that was applied ({since})"
         ));
     }
     Ok(lines.join("\n"))
@@ -267,16 +248,13 @@ fn describe_work(tree: &Tree, since: &str, dirt: &[String]) -> Result<String> {
 
 /// Work in the tree that patches/ does not have, described; nothing if there is none.
 pub(crate) fn unexported(ctx: &Ctx, tree: &Tree) -> Result<Option<String>> {
-    let head = tree.git.run(["rev-parse", "HEAD"])?;
+    let head = tree.git.head()?;
     let dirt = tree.git.dirt()?;
-    let record = read_record(ctx);
-    let known = record
-        .as_ref()
-        .map_or(tree.base.as_str(), |record| record.head.as_str());
+    let known = read_record(ctx).map_or_else(|| tree.base.clone(), |record| record.head);
     if dirt.is_empty() && head == known {
         return Ok(None);
     }
-    describe_work(tree, known, &dirt).map(Some)
+    describe_work(tree, &known, &dirt).map(Some)
 }
 
 /// What goes with the tree and is nowhere else, described; nothing if there is nothing.
@@ -311,14 +289,12 @@ const FORMAT: &str = "\
 ///
 /// The same commits give the same bytes, whatever the user's git configuration.
 pub(crate) fn format(git: &Git, base: &str, tip: &str, out: &Path) -> Result<Vec<PathBuf>> {
-    if !git
-        .run(["rev-list", "--merges", &format!("{base}..{tip}")])?
-        .is_empty()
-    {
+    let range = format!("{base}..{tip}");
+    if !git.run(["rev-list", "--merges", &range])?.is_empty() {
         bail!("the series holds a merge; a patch series is linear: rebase it onto {base}");
     }
     let mut cmd = git.cmd(FORMAT.split(' '));
-    cmd.arg("-o").arg(out).arg(format!("{base}..{tip}"));
+    cmd.arg("-o").arg(out).arg(range);
     // format.* settings of the user must not reach the files; safe.directory must.
     cmd.env("GIT_CONFIG_GLOBAL", "/dev/null")
         .env("GIT_CONFIG_NOSYSTEM", "1")
@@ -351,10 +327,8 @@ impl Mirror {
                 bail!("git diff --raw printed `{meta}`");
             };
             if !MIRROR.iter().any(|dir| Path::new(path).starts_with(dir)) {
-                bail!(
-                    "the series adds {path}, outside the mirrored directories ({})",
-                    MIRROR.join(", ")
-                );
+                let dirs = MIRROR.join(", ");
+                bail!("the series adds {path}, outside the mirrored directories ({dirs})");
             }
             entries.extend(["--cacheinfo".to_owned(), format!("{mode},{blob},{path}")]);
         }
@@ -403,29 +377,20 @@ impl Mirror {
 }
 
 pub(crate) fn export(ctx: &Ctx) -> Result<()> {
-    let Some(tree) = crate::tree::existing(ctx)? else {
-        bail!(
-            "no kernel tree yet: `make kernel` prepares {}",
-            ctx.show(&ctx.linux())
-        );
-    };
+    let linux = ctx.show(&ctx.linux());
+    let tree = crate::tree::existing(ctx)?
+        .with_context(|| format!("no kernel tree yet: `make kernel` prepares {linux}"))?;
     refuse_half_done(ctx, &tree.git)?;
     let dirt = tree.git.dirt()?;
     if !dirt.is_empty() {
+        let dirt = dirt[..dirt.len().min(10)].join("\n  ");
         bail!(
-            "uncommitted changes in {}, which no patch would contain:\n  {}\ncommit them first",
-            ctx.show(&ctx.linux()),
-            dirt[..dirt.len().min(10)].join("\n  ")
+            "uncommitted changes in {linux}, which no patch would contain:\n  {dirt}\ncommit them first"
         );
     }
-    if !tree
-        .git
-        .ok(["merge-base", "--is-ancestor", &tree.base, "HEAD"])?
-    {
-        bail!(
-            "the tree's HEAD does not descend from the base {}: rebase it there first",
-            tree.base
-        );
+    let base = &tree.base;
+    if !tree.git.ok(["merge-base", "--is-ancestor", base, "HEAD"])? {
+        bail!("the tree's HEAD does not descend from the base {base}: rebase it there first");
     }
     let old = files(&ctx.patches())?;
     if let Some(record) = read_record(ctx)
@@ -452,13 +417,9 @@ pub(crate) fn export(ctx: &Ctx) -> Result<()> {
         write_patches(&follow_up(&ctx.patches()), &later)?;
         mirror.write()
     })?;
-    println!(
-        "{}/: {} patches, {} in {FOLLOW_UP}/; mirror: {} files",
-        ctx.show(&ctx.patches()),
-        new.len(),
-        later.len(),
-        mirror.files
-    );
+    let (dir, new, later) = (ctx.show(&ctx.patches()), new.len(), later.len());
+    let files = mirror.files;
+    println!("{dir}/: {new} patches, {later} in {FOLLOW_UP}/; mirror: {files} files");
     Ok(())
 }
 
@@ -471,7 +432,7 @@ fn recorded(ctx: &Ctx, tree: &Tree, write: impl FnOnce() -> Result<()>) -> Resul
     write_record(ctx, &record)?;
     write()?;
     record.patches = content_hash(&files(&ctx.patches())?)?;
-    record.head = tree.git.run(["rev-parse", "HEAD"])?;
+    record.head = tree.git.head()?;
     write_record(ctx, &record)
 }
 
@@ -767,9 +728,6 @@ mod tests {
     fn paths_of_a_patch() {
         let text =
             "diff --git a/fs/x.c b/fs/x.c\n--- a/fs/x.c\ndiff --git a/a b/b\nrename from a\n";
-        assert_eq!(
-            touched_paths(text).into_iter().collect::<Vec<_>>(),
-            ["a", "b", "fs/x.c"]
-        );
+        assert_eq!(Vec::from_iter(touched_paths(text)), ["a", "b", "fs/x.c"]);
     }
 }

@@ -198,7 +198,7 @@ fn make<'a>(
     old: Option<Branch<'a>>,
 ) -> Result<Branch<'a>> {
     let stage = Stage::begin(&format!("make {BRANCH}"), None);
-    let head = |branch: &Branch<'_>| branch.git.run(["rev-parse", "HEAD"]);
+    let head = |branch: &Branch<'_>| branch.git.head();
     let before = old.as_ref().map(head).transpose()?;
     let branch = old.map_or_else(|| Branch::create(ctx, tree), Ok)?;
     // A list that the user may have trimmed stays.

@@ -67,10 +67,7 @@ pub(crate) fn existing(ctx: &Ctx) -> Result<Option<Tree>> {
     if !ctx.linux().join("Kbuild").is_file() {
         return Ok(None);
     }
-    let base = match &ctx.kdir {
-        Some(_) => git.commit(KDIR_BASE)?,
-        None => git.commit("base")?,
-    };
+    let base = git.commit(ctx.kdir.as_ref().map_or("base", |_| KDIR_BASE))?;
     Ok(base.map(|base| Tree { git, base }))
 }
 
@@ -87,11 +84,12 @@ fn open_debian(ctx: &Ctx) -> Result<Tree> {
     let git = Git::at(&linux);
     match git.commit("refs/tags/base")? {
         Some(base) if linux.join("Kbuild").is_file() => Ok(Tree { git, base }),
-        _ => bail!(
-            "{} is not a tree that `make kernel` prepared (no tag `base`)\n\
-             move it away and run the command again",
-            ctx.show(&linux)
-        ),
+        _ => {
+            let linux = ctx.show(&linux);
+            bail!(
+                "{linux} is not a tree that `make kernel` prepared (no tag `base`)\nmove it away and run the command again"
+            )
+        }
     }
 }
 
@@ -114,13 +112,10 @@ fn user_repository(ctx: &Ctx, kdir: &Path) -> Result<Tree> {
             kdir.display()
         );
     }
-    let mut base = None;
-    for rev in [ctx.base.clone(), format!("v{}", ctx.base)] {
-        if let Some(commit) = user.commit(&rev)? {
-            base = Some(commit);
-            break;
-        }
-    }
+    let base = match user.commit(&ctx.base)? {
+        Some(base) => Some(base),
+        None => user.commit(&format!("v{}", ctx.base))?,
+    };
     let Some(base) = base else {
         bail!(
             "KDIR={}: no revision {base} nor v{base}\n\
@@ -134,11 +129,8 @@ fn user_repository(ctx: &Ctx, kdir: &Path) -> Result<Tree> {
 
 fn open_kdir(ctx: &Ctx, kdir: &Path) -> Result<Tree> {
     let Tree { git: user, base } = user_repository(ctx, kdir)?;
-    let dirt: Vec<String> = user
-        .dirt()?
-        .into_iter()
-        .filter(|line| !line.starts_with("??"))
-        .collect();
+    let mut dirt = user.dirt()?;
+    dirt.retain(|line| !line.starts_with("??"));
     if !dirt.is_empty() {
         bail!(
             "KDIR={}: uncommitted changes, which the build would not contain:\n  {}\n\
@@ -156,11 +148,8 @@ fn open_kdir(ctx: &Ctx, kdir: &Path) -> Result<Tree> {
     }
     if !linux.exists() {
         let log = ctx.fresh_log("worktree")?;
-        let what = format!(
-            "check out {base} of {} in {}",
-            kdir.display(),
-            ctx.show(&linux)
-        );
+        let (of, dir) = (kdir.display(), ctx.show(&linux));
+        let what = format!("check out {base} of {of} in {dir}");
         // One whose directory was removed by hand still claims its path.
         let mut cmd = user.cmd(["worktree", "add", "--detach", "--force"]);
         ui::step(&what, &log, 3600, cmd.arg(&linux).arg(&base))?;
@@ -197,11 +186,8 @@ mod tests {
     #[test]
     fn little_room_is_said_before_it_is_used() {
         assert_eq!(short_of_room(ROOM << 30), None);
-        assert!(
-            short_of_room((ROOM << 30) - 1)
-                .unwrap()
-                .starts_with("8 GiB ")
-        );
+        let said = short_of_room((ROOM << 30) - 1).unwrap();
+        assert!(said.starts_with("8 GiB "));
     }
 
     #[test]
@@ -211,8 +197,7 @@ mod tests {
         assert!(
             error
                 .to_string()
-                .contains("KDIR=x: not a Linux source tree"),
-            "{error}"
+                .contains("KDIR=x: not a Linux source tree")
         );
     }
 }

@@ -183,7 +183,7 @@ fn mainline(session: &Session<'_>) -> Result<Vec<String>> {
             "the base's fs/namei.c has none of Debian's lines: this check must be looked at again"
         );
     }
-    let base = plain.git.run(["rev-parse", "HEAD"])?;
+    let base = plain.git.head()?;
     series::apply(ctx, &plain.git, &base, &session.files)?;
     Ok(Vec::new())
 }
