@@ -7,6 +7,7 @@ use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use serde::{Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
@@ -42,10 +43,9 @@ impl Ctx {
             .context("run this inside a checkout of the O_MAYEXEC repository")?
             .to_owned();
         if root.to_string_lossy().contains([' ', ':', '\t', '\n']) {
+            let root = root.display();
             bail!(
-                "the kernel's build cannot work below a path with spaces or colons: {}\n\
-                 clone the repository to another place",
-                root.display()
+                "the kernel's build cannot work below a path with spaces or colons: {root}\nclone the repository to another place"
             );
         }
         check_base(base)?;
@@ -57,10 +57,10 @@ impl Ctx {
         };
         let kdir = kdir.map(absolute).transpose()?;
         let slot = match &kdir {
-            Some(dir) => build.join(format!(
-                "kdir-{}-{base}",
-                &hash(dir.to_string_lossy().as_bytes())[..8]
-            )),
+            Some(dir) => {
+                let dir = hash(dir.to_string_lossy().as_bytes());
+                build.join(format!("kdir-{}-{base}", &dir[..8]))
+            }
             None if base == DEFAULT_BASE => build.clone(),
             None => build.join(format!("base-{base}")),
         };
@@ -103,9 +103,7 @@ impl Ctx {
     /// An empty log file; the previous run's content is dropped.
     pub(crate) fn fresh_log(&self, name: &str) -> Result<PathBuf> {
         let log = self.log(name);
-        if let Some(dir) = log.parent() {
-            fs::create_dir_all(dir)?;
-        }
+        fs::create_dir_all(self.build.join("logs"))?;
         File::create(&log)?;
         Ok(log)
     }
@@ -117,10 +115,8 @@ impl Ctx {
 
     /// `path` as seen from the checkout, for messages.
     pub(crate) fn show(&self, path: &Path) -> String {
-        path.strip_prefix(&self.root)
-            .unwrap_or(path)
-            .display()
-            .to_string()
+        let path = path.strip_prefix(&self.root).unwrap_or(path);
+        path.display().to_string()
     }
 
     /// Keeps a second run of these tools out of the same build directory.
@@ -135,9 +131,9 @@ impl Ctx {
         if file.try_lock().is_err() {
             let mut owner = String::new();
             let _ = file.read_to_string(&mut owner);
+            let owner = owner.trim();
             bail!(
-                "another command of this checkout is running (process {}); wait for it or stop it",
-                owner.trim()
+                "another command of this checkout is running (process {owner}); wait for it or stop it"
             );
         }
         file.set_len(0)?;
@@ -149,25 +145,17 @@ impl Ctx {
 
 /// A base becomes part of package and directory names and of git revisions.
 fn check_base(base: &str) -> Result<()> {
-    let fine = base.starts_with(|c: char| c.is_ascii_alphanumeric())
-        && base
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
-        && !base.contains("..");
-    if !fine {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    let begins = base.starts_with(|c: char| c.is_ascii_alphanumeric());
+    if !begins || !base.chars().all(plain) || base.contains("..") {
         bail!("BASE={base}: not a kernel release (7.3) nor a plain tag or commit name (v7.3-rc2)");
     }
     Ok(())
 }
 
 pub(crate) fn hash(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    Sha256::digest(bytes)
-        .iter()
-        .fold(String::new(), |mut hex, byte| {
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        })
+    let digest = Sha256::digest(bytes);
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Writes a file so that a reader, or the next run, sees all of it or nothing.
@@ -181,6 +169,28 @@ pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     file.write_all(bytes)?;
     file.persist(path)?;
     Ok(())
+}
+
+/// What a file keeps of an earlier run, or what is made now, which it keeps then.
+pub(crate) fn kept_as<T: Serialize + DeserializeOwned>(
+    file: &Path,
+    make: impl FnOnce() -> Result<T>,
+) -> Result<T> {
+    let kept = fs::read(file).ok();
+    if let Some(kept) = kept.and_then(|bytes| serde_json::from_slice(&bytes).ok()) {
+        return Ok(kept);
+    }
+    let made = make()?;
+    write_whole(file, &serde_json::to_vec_pretty(&made)?)?;
+    Ok(made)
+}
+
+/// Writes a file if it does not hold these bytes already.
+pub(crate) fn put(path: &Path, bytes: &[u8]) -> Result<()> {
+    match fs::read(path).is_ok_and(|old| old == bytes) {
+        true => Ok(()),
+        false => write_whole(path, bytes),
+    }
 }
 
 /// Makes a directory, in place of the one that may be there: `make` is given a directory for what it
@@ -218,6 +228,8 @@ pub(crate) fn with_extension(dir: &Path, wanted: &str) -> Result<Vec<PathBuf>> {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     pub(crate) fn at(dir: &Path) -> Ctx {
@@ -232,12 +244,9 @@ pub(crate) mod tests {
     }
 
     pub(crate) fn names(dir: &Path) -> Vec<String> {
-        let mut names: Vec<String> = fs::read_dir(dir)
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .collect();
-        names.sort();
-        names
+        let entries = fs::read_dir(dir).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        Vec::from_iter(BTreeSet::from_iter(names))
     }
 
     #[test]
@@ -251,7 +260,7 @@ pub(crate) mod tests {
             "../x",
             "-rf",
             "a..b",
-            "v7.3^{commit}",
+            "v7^{commit}",
             "7.3;id",
             "HEAD~1",
         ] {
@@ -263,10 +272,17 @@ pub(crate) mod tests {
     fn a_file_is_replaced_whole() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a/b");
-        write_whole(&path, b"one").unwrap();
-        write_whole(&path, b"two").unwrap();
-        assert_eq!(fs::read(&path).unwrap(), b"two");
-        assert_eq!(fs::read_dir(dir.path().join("a")).unwrap().count(), 1);
+        for text in ["\"one\"", "\"two\""] {
+            write_whole(&path, text.as_bytes()).unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), text);
+        }
+        assert_eq!(names(&dir.path().join("a")), ["b"]);
+        // What is kept is not made again.
+        let kept: String = kept_as(&path, || bail!("made")).unwrap();
+        assert_eq!(kept, "two");
+        let other = dir.path().join("c");
+        assert_eq!(kept_as(&other, || Ok(3)).unwrap(), 3);
+        assert_eq!(fs::read_to_string(other).unwrap(), "3");
     }
 
     #[test]

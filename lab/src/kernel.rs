@@ -11,7 +11,7 @@ use anyhow::{Result, bail};
 use regex::Regex;
 use serde::{Deserialize, Serialize};
 
-use crate::ctx::{Ctx, hash, make_whole, write_whole};
+use crate::ctx::{Ctx, hash, make_whole, put, write_whole};
 use crate::git::Git;
 use crate::proc;
 use crate::toolchain::{Arch, Toolchain};
@@ -208,10 +208,8 @@ impl Builder<'_> {
             if config.lines().any(|line| line == "CONFIG_OPEN_MAYEXEC=y") && own.is_file() {
                 fs::copy(&own, part.join("mayexec.o"))?;
             }
-            write_whole(
-                &part.join("facts.json"),
-                &serde_json::to_vec_pretty(&facts)?,
-            )?;
+            let facts = serde_json::to_vec_pretty(&facts)?;
+            write_whole(&part.join("facts.json"), &facts)?;
             Ok(part)
         })?;
         Ok(Kernel { dir, facts, arch })
@@ -221,17 +219,12 @@ impl Builder<'_> {
     pub(crate) fn configure(&self, stage: &Stage, variant: &Variant) -> Result<()> {
         fs::create_dir_all(&self.obj)?;
         // make looks for it where the objects are.
-        let (policy, wanted) = (self.obj.join(BOOT_POLICY), self.boot_policy()?);
-        if fs::read(&policy).ok().as_ref() != Some(&wanted) {
-            write_whole(&policy, &wanted)?;
-        }
+        put(&self.obj.join(BOOT_POLICY), &self.boot_policy()?)?;
         let text = self.fragment(variant)?;
         let at = (self.src.as_path(), self.obj.as_path());
         let config = merged(self.tools, at, "tinyconfig", &text, stage)?;
-        let missing: Vec<String> = unmet(&text, &config)
-            .into_iter()
-            .filter(|line| self.whole || !(in_series_section(&text, line) && self.lacks(line)))
-            .collect();
+        let mut missing = unmet(&text, &config);
+        missing.retain(|line| self.whole || !(in_series_section(&text, line) && self.lacks(line)));
         if !missing.is_empty() {
             bail!(
                 "the kernel's configuration does not take these lines of scripts/config:\n  {}\n\
@@ -265,10 +258,7 @@ pub(crate) fn fragment<'a>(
         let path = ctx.root.join("scripts/config").join(name);
         text += &fs::read_to_string(&path)?;
     }
-    for line in lines {
-        text.push_str(line);
-        text.push('\n');
-    }
+    lines.iter().for_each(|line| text += &format!("{line}\n"));
     Ok(text)
 }
 
@@ -297,19 +287,14 @@ pub(crate) fn merged(
 
 /// Makes it the configuration of `obj`, which stays alone if it is the same already.
 pub(crate) fn put_config(obj: &Path, config: &str) -> Result<()> {
-    let current = obj.join(".config");
-    if fs::read_to_string(&current).ok().as_deref() != Some(config) {
-        write_whole(&current, config.as_bytes())?;
-    }
-    Ok(())
+    put(&obj.join(".config"), config.as_bytes())
 }
 
 /// Whether a line of the fragment sets an option that the series adds, which the
 /// base and the series' first patches do not have yet.
 fn in_series_section(fragment: &str, line: &str) -> bool {
-    fragment
-        .split_once(SERIES_SECTION)
-        .is_some_and(|(_, section)| section.lines().any(|own| own == line))
+    let section = fragment.split_once(SERIES_SECTION);
+    section.is_some_and(|(_, section)| section.lines().any(|own| own == line))
 }
 
 /// Lines of a fragment that a configuration does not honour.
@@ -318,30 +303,23 @@ pub(crate) fn unmet(fragment: &str, config: &str) -> Vec<String> {
     // A later line overrides an earlier one, as merge_config.sh has it.
     let mut wanted: Vec<(&str, &str)> = Vec::new();
     for line in fragment.lines().map(str::trim) {
-        let name = match (line.strip_prefix("# "), line.split_once('=')) {
-            (Some(rest), _) => match rest.strip_suffix(" is not set") {
-                Some(name) => name,
-                None => continue,
-            },
-            (None, Some((name, _))) => name,
-            (None, None) => continue,
+        let name = match line.strip_prefix("# ") {
+            Some(rest) => rest.strip_suffix(" is not set"),
+            None => line.split_once('=').map(|(name, _)| name),
         };
+        let Some(name) = name else { continue };
         wanted.retain(|(known, _)| *known != name);
         wanted.push((name, line));
     }
+    wanted.retain(|(name, line)| {
+        let is_on = |have: &&str| have.split('=').next() == Some(*name) && have.contains('=');
+        match line.starts_with('#') || line.ends_with("=n") {
+            true => lines.iter().any(is_on),
+            false => !lines.contains(line),
+        }
+    });
     wanted
         .into_iter()
-        .filter(|(name, line)| {
-            let off = line.starts_with('#') || line.ends_with("=n");
-            if off {
-                lines.iter().any(|have| {
-                    have.strip_prefix(name)
-                        .is_some_and(|rest| rest.starts_with('='))
-                })
-            } else {
-                !lines.contains(line)
-            }
-        })
         .map(|(_, line)| line.to_owned())
         .collect()
 }
@@ -427,19 +405,11 @@ mod tests {
     #[test]
     fn a_fragment_is_checked_line_by_line() {
         let config = "CONFIG_A=y\n# CONFIG_B is not set\nCONFIG_S=\"x\"\nCONFIG_D=y\n";
-        assert!(
-            unmet(
-                "# about a\nCONFIG_A=y\nCONFIG_S=\"x\"\n# CONFIG_B is not set\n\nCONFIG_C=n\n",
-                config
-            )
-            .is_empty()
-        );
-        assert_eq!(unmet("CONFIG_B=y\n", config), ["CONFIG_B=y"]);
-        assert_eq!(unmet("CONFIG_D=n\n", config), ["CONFIG_D=n"]);
-        assert_eq!(
-            unmet("# CONFIG_A is not set\n", config),
-            ["# CONFIG_A is not set"]
-        );
+        let met = "# about a\nCONFIG_A=y\nCONFIG_S=\"x\"\n# CONFIG_B is not set\n\nCONFIG_C=n\n";
+        assert_eq!(unmet(met, config), [""; 0]);
+        for line in ["CONFIG_B=y", "CONFIG_D=n", "# CONFIG_A is not set"] {
+            assert_eq!(unmet(line, config), [line]);
+        }
         // A variant's line comes last and wins.
         assert!(unmet("CONFIG_B=y\nCONFIG_B=n\n", config).is_empty());
     }
@@ -493,8 +463,7 @@ mod tests {
         put("Documentation/a", "1");
         let commit = || {
             git.run(["add", "-A"]).unwrap();
-            git.run(["commit", "-q", "--allow-empty", "-m", "x"])
-                .unwrap();
+            git.run(["commit", "-q", "-m", "x"]).unwrap();
             tree_key(&git, "HEAD").unwrap()
         };
         let first = commit();

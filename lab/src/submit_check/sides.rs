@@ -10,7 +10,7 @@ use std::process::Command;
 use anyhow::{Result, bail};
 use regex::Regex;
 
-use crate::ctx::{hash, write_whole};
+use crate::ctx::{hash, kept_as, write_whole};
 use crate::git::Git;
 use crate::kernel::log_name;
 use crate::proc;
@@ -56,11 +56,9 @@ pub(super) struct Side<'a> {
 
 impl Side<'_> {
     pub(super) fn ending(&self, ends: &[&str]) -> Vec<String> {
-        self.files
-            .iter()
-            .filter(|file| ends.iter().any(|end| file.ends_with(end)))
-            .cloned()
-            .collect()
+        let mut files = self.files.clone();
+        files.retain(|file| ends.iter().any(|end| file.ends_with(end)));
+        files
     }
 
     /// The file in the tree, for tools that run elsewhere.
@@ -70,12 +68,9 @@ impl Side<'_> {
 
     /// Writes a file with mistakes, and removes it when dropped.
     pub(super) fn probe(&self, file: &str, text: &str) -> Result<Probe> {
-        let path = self.path(file);
+        let (path, file) = (self.path(file), file.to_owned());
         write_whole(&path, text.as_bytes())?;
-        Ok(Probe {
-            path,
-            file: file.to_owned(),
-        })
+        Ok(Probe { path, file })
     }
 
     pub(super) fn c_probe(&self) -> Result<Probe> {
@@ -94,9 +89,8 @@ impl Probe {
     /// tool that finds nothing there finds nothing anywhere.
     pub(super) fn found(&self, findings: BTreeSet<String>, word: &str) -> Result<BTreeSet<String>> {
         let stem = self.file.rsplit_once('.').map_or("", |(stem, _)| stem);
-        let (own, others): (BTreeSet<_>, BTreeSet<_>) = findings
-            .into_iter()
-            .partition(|finding| finding.contains(stem));
+        let is_own = |finding: &String| finding.contains(stem);
+        let (own, others): (BTreeSet<_>, BTreeSet<_>) = findings.into_iter().partition(is_own);
         if !own.iter().any(|finding| finding.contains(word)) {
             bail!(
                 "the tool says nothing with \"{word}\" in it about a file that is wrong on purpose ({}), so it checks nothing",
@@ -128,33 +122,23 @@ pub(super) fn row(
     let of = |commit: &str, tip: bool| -> Result<Found> {
         let tree = session.tree.git.tree(commit)?;
         let key = hash(format!("{RECIPE} {name} {inputs} {tree} {}", touched.join(" ")).as_bytes());
-        let kept = session
-            .ctx
-            .build
-            .join(format!("checks/{}.json", &key[..16]));
-        if let Ok(bytes) = fs::read(&kept)
-            && let Ok(found) = serde_json::from_slice(&bytes)
-        {
-            return Ok(found);
-        }
-        let which = if tip { "the series" } else { "the base" };
-        let stage = Stage::begin(&format!("{name}, {which}"), Some(&log));
-        let walk = session.walk()?;
-        walk.force_to(commit)?;
-        let files = touched
-            .iter()
-            .filter(|file| walk.dir().join(file).is_file())
-            .cloned()
-            .collect();
-        let found = find(&Side {
-            tree: &walk,
-            stage: &stage,
-            files,
-            tip,
-        })?;
-        write_whole(&kept, &serde_json::to_vec_pretty(&found)?)?;
-        stage.done(&found.tried);
-        Ok(found)
+        let kept = format!("checks/{}.json", &key[..16]);
+        kept_as(&session.ctx.build.join(kept), || {
+            let which = if tip { "the series" } else { "the base" };
+            let stage = Stage::begin(&format!("{name}, {which}"), Some(&log));
+            let walk = session.walk()?;
+            walk.force_to(commit)?;
+            let mut files = touched.clone();
+            files.retain(|file| walk.dir().join(file).is_file());
+            let found = find(&Side {
+                tree: &walk,
+                stage: &stage,
+                files,
+                tip,
+            })?;
+            stage.done(&found.tried);
+            Ok(found)
+        })
     };
     let tip = of(session.tip(), true)?;
     // What finds nothing in the series needs no comparison.
@@ -168,12 +152,9 @@ pub(super) fn row(
         0 => tip.tried,
         _ => format!("{}, {known} findings as in the base", tip.tried),
     };
-    Ok(Check {
-        name: claim.to_owned(),
-        tried,
-        problems: failures,
-        log: Some(log),
-    })
+    let mut check = Check::new(claim);
+    check.also(&tried, failures, &log);
+    Ok(check)
 }
 
 /// What a tool looked at, and what it complained about.
@@ -201,44 +182,34 @@ pub(super) fn touched(session: &Session<'_>) -> Result<Vec<String>> {
 /// The findings whose text, places aside, the base has not, or has fewer times.
 fn new_ones(base: &BTreeSet<String>, findings: &BTreeSet<String>) -> Vec<String> {
     let mut known = without_places(base);
-    let mut is_new = |text: &String| match known.iter().position(|old| old == text) {
-        Some(at) => {
-            known.swap_remove(at);
-            false
-        }
-        None => true,
+    let is_new = |(_, text): &(&String, String)| {
+        let at = known.iter().position(|old| old == text);
+        at.map(|at| known.swap_remove(at)).is_none()
     };
-    let texts = without_places(findings);
-    let both = findings.iter().zip(&texts);
-    both.filter(|(_, text)| is_new(text))
-        .map(|(finding, _)| finding.clone())
-        .collect()
+    let both = findings.iter().zip(without_places(findings));
+    let new = both.filter(is_new);
+    new.map(|(finding, _)| finding.clone()).collect()
 }
 
 /// The findings without line numbers, which move, in front or among the words.
 fn without_places(findings: &BTreeSet<String>) -> Vec<String> {
     let place = Regex::new(r"(\.[a-zA-Z]+):\d+(?::\d+)?(?:-\d+)?\b|\b(line) \d+\b").unwrap();
-    findings
-        .iter()
-        .map(|finding| place.replace_all(finding, "$1$2").into_owned())
-        .collect()
+    let plain = |finding: &String| place.replace_all(finding, "$1$2").into_owned();
+    findings.iter().map(plain).collect()
 }
 
 /// The lines of `text` with one of the words, below the tree.
 pub(super) fn lines_with(text: &str, words: &[&str], roots: &[&Path]) -> BTreeSet<String> {
-    text.lines()
-        .filter(|line| {
-            let line = line.to_lowercase();
-            words.iter().any(|word| line.contains(word))
-        })
-        .map(|line| {
-            let mut line = line.trim().to_owned();
-            for root in roots {
-                line = line.replace(&format!("{}/", root.display()), "");
-            }
-            line.replace(UP, "")
-        })
-        .collect()
+    let wanted = |line: &&str| {
+        let line = line.to_lowercase();
+        words.iter().any(|word| line.contains(word))
+    };
+    let cut = |line: &str| {
+        let line = line.trim().replace(UP, "");
+        let roots = roots.iter().map(|root| format!("{}/", root.display()));
+        roots.fold(line, |line, root| line.replace(&root, ""))
+    };
+    text.lines().filter(wanted).map(cut).collect()
 }
 
 /// Runs a command that may fail, and returns what it printed.
@@ -249,14 +220,12 @@ pub(super) fn output(side: &Side<'_>, what: &str, cmd: &mut Command) -> Result<(
 
 /// As [`output`], of a command that must not fail.
 pub(super) fn must(side: &Side<'_>, what: &str, cmd: &mut Command) -> Result<String> {
-    match output(side, what, cmd)? {
-        (true, text) => Ok(text),
-        (false, text) => bail!(
-            "`{}` failed\n{}",
-            proc::render(cmd),
-            proc::tail(&text, proc::TAIL)
-        ),
+    let (fine, text) = output(side, what, cmd)?;
+    if !fine {
+        let (cmd, tail) = (proc::render(cmd), proc::tail(&text, proc::TAIL));
+        bail!("`{cmd}` failed\n{tail}");
     }
+    Ok(text)
 }
 
 #[cfg(test)]
@@ -270,29 +239,29 @@ mod tests {
     #[test]
     fn a_finding_that_moved_is_not_new() {
         let base = set(&["fs/namei.c:12:3: warning: x", "a.c:4: y"]);
-        assert!(new_ones(&base, &set(&["fs/namei.c:99:7: warning: x"])).is_empty());
-        assert_eq!(
-            new_ones(&base, &set(&["fs/namei.c:99:7: warning: z"])),
-            ["fs/namei.c:99:7: warning: z"]
-        );
+        let new = |lines: &[&str]| new_ones(&base, &set(lines));
+        let [was, moved, other] = [
+            "fs/namei.c:12:3: warning: x",
+            "fs/namei.c:99:7: warning: x",
+            "fs/namei.c:99:7: warning: z",
+        ];
+        assert_eq!(new(&[moved]), [""; 0]);
+        assert_eq!(new(&[other]), [other]);
         // The same words at a second place.
-        assert_eq!(
-            new_ones(
-                &base,
-                &set(&["fs/namei.c:12:3: warning: x", "fs/namei.c:99:7: warning: x"])
-            )
-            .len(),
-            1
-        );
-        // coccicheck's columns.
-        assert_eq!(
-            without_places(&set(&["fs/a.c:12:3-9: WARNING: NULL check"])),
-            ["fs/a.c: WARNING: NULL check"]
-        );
-        assert_eq!(
-            without_places(&set(&["fs/a.c:9:2-8: preceding lock on line 7"])),
-            ["fs/a.c: preceding lock on line"]
-        );
+        assert_eq!(new(&[was, moved]).len(), 1);
+        for (finding, text) in [
+            // coccicheck's columns.
+            (
+                "fs/a.c:12:3-9: WARNING: NULL check",
+                "fs/a.c: WARNING: NULL check",
+            ),
+            (
+                "fs/a.c:9:2-8: preceding lock on line 7",
+                "fs/a.c: preceding lock on line",
+            ),
+        ] {
+            assert_eq!(without_places(&set(&[finding])), [text]);
+        }
     }
 
     #[test]
@@ -302,10 +271,8 @@ mod tests {
             file: "fs/mayexec_probe.c".to_owned(),
         };
         let findings = set(&["fs/mayexec_probe.c:9:1: warning: noderef", "fs/a.c: x"]);
-        assert_eq!(
-            probe.found(findings.clone(), "noderef").unwrap(),
-            set(&["fs/a.c: x"])
-        );
+        let others = probe.found(findings.clone(), "noderef").unwrap();
+        assert_eq!(others, set(&["fs/a.c: x"]));
         assert!(probe.found(findings, "address space").is_err());
         assert!(probe.found(BTreeSet::new(), "noderef").is_err());
     }
@@ -313,9 +280,7 @@ mod tests {
     #[test]
     fn lines_are_taken_relative_to_the_tree() {
         let text = "  CC x\n/t/fs/a.c:1: Warning: b\n../linux/x.h:2: warning: c\n";
-        assert_eq!(
-            lines_with(text, &["warning:"], &[Path::new("/t")]),
-            set(&["fs/a.c:1: Warning: b", "x.h:2: warning: c"])
-        );
+        let lines = lines_with(text, &["warning:"], &[Path::new("/t")]);
+        assert_eq!(lines, set(&["fs/a.c:1: Warning: b", "x.h:2: warning: c"]));
     }
 }

@@ -2,15 +2,13 @@
 
 //! Every patch builds without new warnings and boots; so does every configuration.
 
-use fs_err as fs;
 use std::collections::BTreeSet;
-use std::path::Path;
 
 use anyhow::Result;
 
-use crate::ctx::hash;
+use crate::ctx::{hash, kept_as};
 use crate::guest::{Boot, complaints};
-use crate::kernel::{self, Kernel, Variant};
+use crate::kernel::{self, Builder, Kernel, Variant};
 use crate::report::Report;
 use crate::session::Session;
 use crate::ui::Stage;
@@ -25,36 +23,24 @@ pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
     let before = w1(session, &session.tree.base, &sources)?;
     let total = session.commits.len();
     for (index, commit) in session.commits.iter().enumerate() {
-        let name = format!(
-            "patch {}/{total} builds without new warnings and boots: {}",
-            index + 1,
-            session.patch_name(index)
-        );
         let what = format!("patch {}/{total}", index + 1);
+        let patch = session.patch_name(index);
+        let name = format!("{what} builds without new warnings and boots: {patch}");
         let kernel = session.kernel(&what, commit, &Variant::PLAIN);
         judge(session, report, &name, &what, kernel, &base)?;
     }
     let after = w1(session, session.tip(), &sources)?;
     let new: Vec<String> = after.difference(&before).cloned().collect();
-    report.check(
-        "W=1: no new warnings in the files that the series touches",
-        &new,
-        Some(&session.ctx.log("w1")),
-    );
+    let name = "W=1: no new warnings in the files that the series touches";
+    report.check(name, &new, Some(&session.ctx.log("w1")));
     for (variant, what) in [
         (STATIC, "CONFIG_OPEN_MAYEXEC_STATIC=y"),
         (OFF, "CONFIG_OPEN_MAYEXEC=n"),
         (NO_RUST, "CONFIG_RUST=n"),
     ] {
         let kernel = session.kernel(what, session.tip(), &variant);
-        judge(
-            session,
-            report,
-            &format!("{what} builds without new warnings and boots"),
-            what,
-            kernel,
-            &base,
-        )?;
+        let name = format!("{what} builds without new warnings and boots");
+        judge(session, report, &name, what, kernel, &base)?;
     }
     Ok(())
 }
@@ -74,22 +60,16 @@ fn judge(
             return Ok(());
         }
     };
-    let mut problems: Vec<String> = kernel
-        .facts
-        .warnings
-        .difference(&base.facts.warnings)
-        .cloned()
-        .collect();
+    let (own, known) = (&kernel.facts.warnings, &base.facts.warnings);
+    let mut problems: Vec<String> = own.difference(known).cloned().collect();
     let boot = Boot::new(session.ctx, &kernel, what, &["/bin/true"]).run();
     let mut log = None;
     match boot {
         Ok(outcome) => {
             problems.extend(complaints(&outcome.console));
             if outcome.code != 0 {
-                problems.push(format!(
-                    "/bin/true exited with {} in the guest",
-                    outcome.code
-                ));
+                let code = outcome.code;
+                problems.push(format!("/bin/true exited with {code} in the guest"));
             }
             log = Some(outcome.console_log);
         }
@@ -114,20 +94,25 @@ fn w1(session: &Session<'_>, commit: &str, sources: &[String]) -> Result<BTreeSe
     let kept = session
         .ctx
         .build
-        .join("kernels")
-        .join(format!("w1-{}.json", &key[..16]));
-    if let Ok(bytes) = fs::read(&kept) {
-        return Ok(serde_json::from_slice(&bytes)?);
-    }
+        .join(format!("kernels/w1-{}.json", &key[..16]));
+    kept_as(&kept, || made_w1(session, &builder, commit, sources))
+}
+
+fn made_w1(
+    session: &Session<'_>,
+    builder: &Builder<'_>,
+    commit: &str,
+    sources: &[String],
+) -> Result<BTreeSet<String>> {
     let log = session.ctx.fresh_log("w1")?;
     let stage = Stage::begin("build the touched files with W=1", Some(&log));
     session.walk()?.force_to(commit)?;
     builder.configure(&stage, &Variant::PLAIN)?;
-    let objects: Vec<String> = sources
-        .iter()
-        .map(|path| path.replace(".c", ".o"))
-        .filter(|object| builder.obj.join(object).is_file() && has_source(&builder.src, object))
-        .collect();
+    let is_there = |path: &&String| {
+        builder.src.join(path).is_file() && builder.obj.join(path.replace(".c", ".o")).is_file()
+    };
+    let sources = sources.iter().filter(is_there);
+    let objects: Vec<String> = sources.map(|path| path.replace(".c", ".o")).collect();
     let mut warnings = BTreeSet::new();
     if !objects.is_empty() {
         let mut make = session.tools()?.make(&builder.src, &builder.obj);
@@ -136,10 +121,5 @@ fn w1(session: &Session<'_>, commit: &str, sources: &[String]) -> Result<BTreeSe
         warnings = kernel::warnings(&builder.src, &builder.obj, &text);
     }
     stage.done(&format!("{} objects", objects.len()));
-    crate::ctx::write_whole(&kept, &serde_json::to_vec(&warnings)?)?;
     Ok(warnings)
-}
-
-fn has_source(src: &Path, object: &str) -> bool {
-    src.join(object.replace(".o", ".c")).is_file()
 }
