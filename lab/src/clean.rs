@@ -16,15 +16,8 @@ const COSTLY: [&str; 5] = ["apt", "dl", "guest-tools", "tools", "venv"];
 
 /// Removes what interrupted runs left. Only called under the lock.
 pub(crate) fn leftovers(ctx: &Ctx) {
-    let dirs = [
-        ctx.build.clone(),
-        ctx.slot.clone(),
-        ctx.build.join("dl"),
-        ctx.build.join("kernels"),
-        ctx.build.join("selftests"),
-        ctx.build.join("tools"),
-    ];
-    for dir in dirs {
+    let below = ["", "dl", "kernels", "selftests", "tools"].map(|dir| ctx.build.join(dir));
+    for dir in below.into_iter().chain([ctx.slot.clone()]) {
         for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
             let name = entry.file_name();
             if name.to_string_lossy().starts_with(TEMPORARY) {
@@ -44,9 +37,9 @@ pub(crate) fn clean(ctx: &Ctx, all: bool) -> Result<()> {
         && let Some(work) = series::at_risk(ctx, &tree)?
         && !ctx.force
     {
+        let linux = ctx.show(&ctx.linux());
         bail!(
-            "{} holds work that patches/ does not have:\n{work}\n`make export` keeps it; `make clean FORCE=1` removes it",
-            ctx.show(&ctx.linux())
+            "{linux} holds work that patches/ does not have:\n{work}\n`make export` keeps it; `make clean FORCE=1` removes it"
         );
     }
     if !ctx.force
@@ -65,13 +58,9 @@ pub(crate) fn clean(ctx: &Ctx, all: bool) -> Result<()> {
         let entry = entry?;
         let name = entry.file_name().to_string_lossy().into_owned();
         // Other bases and trees have their own unexported work and their own clean.
-        let keep = name == ".lock"
-            || name.starts_with("kdir-")
-            || name.starts_with("base-")
-            || (!all && COSTLY.contains(&name.as_str()));
-        // This program itself runs from there; cargo rebuilds it in seconds.
-        let keep = keep || (name == "cargo" && !all);
-        if !keep {
+        let other = name == ".lock" || name.starts_with("kdir-") || name.starts_with("base-");
+        // This program itself runs from `cargo`, which rebuilds it in seconds.
+        if !other && (all || name != "cargo" && !COSTLY.contains(&name.as_str())) {
             remove(&entry.path())?;
         }
     }

@@ -75,11 +75,9 @@ impl Child {
             bail!("interrupted");
         }
         let name = cmd.get_program().to_string_lossy().into_owned();
-        let inner = cmd.process_group(0).spawn().with_context(|| {
-            format!(
-                "cannot start `{name}`: is it installed? scripts/setup.sh installs what is missing"
-            )
-        })?;
+        let inner = cmd.process_group(0).spawn();
+        let advice = "is it installed? scripts/setup.sh installs what is missing";
+        let inner = inner.with_context(|| format!("cannot start `{name}`: {advice}"))?;
         let group = i32::try_from(inner.id()).context("process id out of range")?;
         live.insert(group);
         Ok(Self {
@@ -143,33 +141,21 @@ impl Drop for Child {
 
 /// The command as one would type it, for messages and logs.
 pub(crate) fn render(cmd: &Command) -> String {
-    std::iter::once(cmd.get_program())
-        .chain(cmd.get_args())
-        .map(|word| {
-            let word = word.to_string_lossy();
-            if !word.is_empty()
-                && word
-                    .chars()
-                    .all(|c| c.is_ascii_alphanumeric() || "-_./=:,@%+~^".contains(c))
-            {
-                word.into_owned()
-            } else {
-                format!("'{}'", word.replace('\'', r"'\''"))
-            }
-        })
-        .collect::<Vec<_>>()
-        .join(" ")
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,@%+~^".contains(c);
+    let words = [cmd.get_program()].into_iter().chain(cmd.get_args());
+    let words = words.map(|word| match word.to_string_lossy() {
+        word if !word.is_empty() && word.chars().all(plain) => word.into_owned(),
+        word => format!("'{}'", word.replace('\'', r"'\''")),
+    });
+    Vec::from_iter(words).join(" ")
 }
 
 /// Runs `cmd` without input; its standard output, or an error with what it said.
 pub(crate) fn capture(cmd: &mut Command) -> Result<String> {
     let (status, out, err) = output(cmd)?;
     if !status.success() {
-        bail!(
-            "`{}` failed ({status}):\n{}",
-            render(cmd),
-            tail(&format!("{out}{err}"), TAIL)
-        );
+        let (cmd, said) = (render(cmd), tail(&format!("{out}{err}"), TAIL));
+        bail!("`{cmd}` failed ({status}):\n{said}");
     }
     Ok(out)
 }
@@ -303,18 +289,14 @@ pub(crate) fn tail(text: &str, count: usize) -> String {
         line.starts_with("error") || line.contains(" error: ") || line.contains("No space left")
     };
     let errors = before.iter().filter(error).take(ERRORS);
-    errors
-        .chain(last)
-        .map(|line| format!("  | {line}"))
-        .collect::<Vec<_>>()
-        .join("\n")
+    let shown = errors.chain(last).map(|line| format!("  | {line}"));
+    Vec::from_iter(shown).join("\n")
 }
 
 /// The last `count` lines of a file, indented; empty when it cannot be read.
 pub(crate) fn file_tail(path: &Path, count: usize) -> String {
-    fs::read(path)
-        .map(|bytes| tail(&String::from_utf8_lossy(&bytes), count))
-        .unwrap_or_default()
+    let bytes = fs::read(path).unwrap_or_default();
+    tail(&String::from_utf8_lossy(&bytes), count)
 }
 
 #[cfg(test)]
@@ -324,10 +306,8 @@ mod tests {
     #[test]
     fn the_tail_begins_with_earlier_errors() {
         let text = "a\nerror: linking failed\nb\nx.c:1:2: error: no\nc\nd\n";
-        assert_eq!(
-            tail(text, 2),
-            "  | error: linking failed\n  | x.c:1:2: error: no\n  | c\n  | d"
-        );
+        let right = "  | error: linking failed\n  | x.c:1:2: error: no\n  | c\n  | d";
+        assert_eq!(tail(text, 2), right);
         assert_eq!(tail("a\nerror: here\n", 2), "  | a\n  | error: here");
     }
 
@@ -340,11 +320,13 @@ mod tests {
 
     #[test]
     fn capture_reports_what_a_failing_command_said() {
-        let error =
-            capture(Command::new("sh").args(["-c", "echo out; echo err >&2; exit 3"])).unwrap_err();
+        let script = "echo out; echo err >&2; exit 3";
+        let error = capture(Command::new("sh").args(["-c", script])).unwrap_err();
         let text = error.to_string();
         assert!(
-            text.contains("out") && text.contains("err") && text.contains('3'),
+            ["  | out", "  | err", "3"]
+                .iter()
+                .all(|part| text.contains(part)),
             "{text}"
         );
     }

@@ -57,16 +57,10 @@ mod tests {
 
     #[test]
     fn the_script_s_status_is_one_that_the_host_reads() {
-        let line = INIT
-            .lines()
-            .find(|line| line.contains(STATUS_FILE))
-            .unwrap();
-        let out = proc::capture(
-            Command::new("sh")
-                .arg("-c")
-                .arg(format!("code=7; {}", line.split(" >").next().unwrap())),
-        )
-        .unwrap();
+        let mut lines = INIT.lines().filter(|line| line.contains(STATUS_FILE));
+        let (command, _) = lines.next().unwrap().split_once(" >").unwrap();
+        let script = format!("code=7; {command}");
+        let out = proc::capture(Command::new("sh").args(["-c", &script])).unwrap();
         let status: Status = serde_json::from_str(&out).unwrap();
         assert_eq!((status.code, status.trouble), (Some(7), None));
     }

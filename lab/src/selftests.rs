@@ -168,10 +168,8 @@ pub(crate) fn build(
     obj: &Path,
     flavour: Flavour,
 ) -> Result<PathBuf> {
-    let _copied = match flavour.more {
-        true => Copied::of(ctx, tree.dir())?,
-        false => None,
-    };
+    let copied = flavour.more.then(|| Copied::of(ctx, tree.dir()));
+    let _copied = copied.transpose()?;
     let targets = flavour.targets(tree.dir());
     // Everything that the tests are built from; the rest of the tree is not.
     let mut inputs = format!(
@@ -233,8 +231,8 @@ fn clean_list(path: &Path) -> Result<()> {
 }
 
 fn is_test(line: &str) -> bool {
-    line.split_once(':')
-        .is_some_and(|(dir, test)| !dir.is_empty() && !test.is_empty())
+    let parts = line.split_once(':');
+    parts.is_some_and(|(dir, test)| !dir.is_empty() && !test.is_empty())
         && !line.contains(char::is_whitespace)
 }
 
@@ -381,19 +379,23 @@ mod tests {
     #[test]
     fn messages_are_no_tests() {
         assert!(is_test("filesystems/openat2:openat2_test"));
-        assert!(!is_test(
-            "exec selftests: skipping binfmt_misc_bpf, needs clang"
-        ));
-        assert!(!is_test("exec:"));
-        assert!(!is_test(""));
+        for line in [
+            "exec selftests: skipping binfmt_misc_bpf, needs clang",
+            "exec:",
+            "",
+        ] {
+            assert!(!is_test(line), "{line}");
+        }
     }
 
     #[test]
     fn a_failure_is_told_from_the_rest() {
-        assert!(is_failure(
-            "not ok 1 selftests: openat2: mayexec_test # exit=1"
-        ));
-        assert!(is_failure("# not ok 4 flags.none"));
+        for line in [
+            "not ok 1 selftests: openat2: mayexec_test # exit=1",
+            "# not ok 4 flags.none",
+        ] {
+            assert!(is_failure(line), "{line}");
+        }
         for line in ["ok 1 x # SKIP not ok 2", "# ok 1 x", "# # not yet", ""] {
             assert!(!is_failure(line), "{line}");
         }

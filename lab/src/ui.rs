@@ -32,25 +32,23 @@ pub(crate) struct Stage {
 
 impl Stage {
     pub(crate) fn begin(name: &str, log: Option<&Path>) -> Self {
+        let line = match log {
+            Some(log) => format!("{name} (log: {})", log.display()),
+            None => name.to_owned(),
+        };
         let bar = std::io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::new_spinner();
-            let style =
-                ProgressStyle::with_template("{spinner} [{elapsed_precise}] {prefix}: {wide_msg}");
-            if let Ok(style) = style {
-                bar.set_style(style);
-            }
+            let style = "{spinner} [{elapsed_precise}] {prefix}: {wide_msg}";
+            bar.set_style(ProgressStyle::with_template(style).expect("a constant"));
             bar.set_prefix(name.to_owned());
-            if let Some(log) = log {
-                bar.println(format!("{name} (log: {})", log.display()));
+            if log.is_some() {
+                bar.println(&line);
             }
             bar.enable_steady_tick(Duration::from_millis(200));
             bar
         });
         if bar.is_none() {
-            match log {
-                Some(log) => eprintln!("{name} (log: {})", log.display()),
-                None => eprintln!("{name}"),
-            }
+            eprintln!("{line}");
         }
         Self {
             name: name.to_owned(),
@@ -67,11 +65,8 @@ impl Stage {
             Some(bar) => bar.set_message(message.to_owned()),
             None if self.spoke.get().elapsed() >= HEARTBEAT => {
                 self.spoke.set(Instant::now());
-                eprintln!(
-                    "  {} {}: {message}",
-                    clock(self.started.elapsed()),
-                    self.name
-                );
+                let time = clock(self.started.elapsed());
+                eprintln!("  {time} {}: {message}", self.name);
             }
             None => {}
         }
@@ -107,11 +102,8 @@ impl Stage {
             bar.finish_and_clear();
         }
         let sep = if note.is_empty() { "" } else { ": " };
-        eprintln!(
-            "  {} {}{sep}{note}",
-            clock(self.started.elapsed()),
-            self.name
-        );
+        let time = clock(self.started.elapsed());
+        eprintln!("  {time} {}{sep}{note}", self.name);
     }
 }
 

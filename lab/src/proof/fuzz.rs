@@ -29,11 +29,11 @@ const LOOKED_AT: usize = 3;
 
 /// How many calls, and from which seed.
 fn amount(extent: Extent) -> Result<(u64, u64)> {
-    let seed = given_seed()?;
-    Ok(match extent {
-        Extent::Short => (seed, 50_000),
-        Extent::Long => (seed, 1_000_000),
-    })
+    let calls = match extent {
+        Extent::Short => 50_000,
+        Extent::Long => 1_000_000,
+    };
+    Ok((given_seed()?, calls))
 }
 
 /// The seed of what is random in the guests.
@@ -71,33 +71,22 @@ pub(crate) fn differential(
     failures.extend(incomplete(&one, calls));
     let blocks = differing_blocks(&one, &other).map_err(|why| anyhow!(why))?;
     if blocks.len() > LOOKED_AT {
-        failures.push(format!(
-            "{} of {} blocks of {BLOCK} calls differ",
-            blocks.len(),
-            one.blocks.len()
-        ));
+        let (differ, all) = (blocks.len(), one.blocks.len());
+        failures.push(format!("{differ} of {all} blocks of {BLOCK} calls differ"));
     }
     let mut once = String::new();
     for differing in blocks.into_iter().take(LOOKED_AT) {
         match look_at(ctx, base, tip, seed, differing)? {
             Look::Again(difference) => failures.push(difference),
-            Look::Once(call) => {
-                once += "; differed once and not again: ";
-                once += &call;
-            }
+            Look::Once(call) => once += &format!("; differed once and not again: {call}"),
         }
     }
-    Ok(Check {
-        name: "opens without the flag answer and act as on the base".to_owned(),
-        tried: format!(
-            "{} calls, {} opened, {} changed the tree, seed {seed}{once}",
-            one.calls(),
-            one.opened(),
-            one.changed()
-        ),
-        problems: failures,
-        log: Some(on_tip.output_log),
-    })
+    let (calls, opened, changed) = (one.calls(), one.opened(), one.changed());
+    let tried =
+        format!("{calls} calls, {opened} opened, {changed} changed the tree, seed {seed}{once}");
+    let mut check = Check::new("opens without the flag answer and act as on the base");
+    check.also(&tried, failures, &on_tip.output_log);
+    Ok(check)
 }
 
 /// A trace that proves little.
@@ -170,19 +159,14 @@ pub(crate) fn oracle(ctx: &Ctx, tip: &Kernel, extent: Extent) -> Result<Check> {
         tally.add(read(outcome)?);
     }
     failures.extend(unsettled(&tally, calls));
-    let tried = format!(
-        "{} calls under every policy, {} opened, {} denied, seed {seed}",
-        tally.calls,
-        tally.opened,
-        tally.denied + tally.preempted
-    );
+    let denied = tally.denied + tally.preempted;
+    let (calls, opened) = (tally.calls, tally.opened);
+    let tried =
+        format!("{calls} calls under every policy, {opened} opened, {denied} denied, seed {seed}");
     failures.extend(tally.surprises);
-    Ok(Check {
-        name: "opens with the flag answer as the table says".to_owned(),
-        tried,
-        problems: failures,
-        log: Some(other.output_log),
-    })
+    let mut check = Check::new("opens with the flag answer as the table says");
+    check.also(&tried, failures, &other.output_log);
+    Ok(check)
 }
 
 /// A tally that proves little.
@@ -229,17 +213,13 @@ fn run(ctx: &Ctx, kernel: &Kernel, name: &str, args: &str, quiet: bool) -> Resul
 
 /// What the kernel said of itself meanwhile.
 fn unsound(name: &str, outcome: &Outcome) -> Vec<String> {
-    complaints(&outcome.console)
-        .into_iter()
-        .map(|line| format!("{name}: {line}"))
-        .collect()
+    let lines = complaints(&outcome.console).into_iter();
+    lines.map(|line| format!("{name}: {line}")).collect()
 }
 
 fn bytes(outcome: &Outcome) -> Result<&[u8]> {
-    outcome
-        .result
-        .as_deref()
-        .with_context(|| format!("no result file: {}", outcome.output_log.display()))
+    let result = outcome.result.as_deref();
+    result.with_context(|| format!("no result file: {}", outcome.output_log.display()))
 }
 
 fn text(outcome: &Outcome) -> Result<String> {
@@ -247,12 +227,9 @@ fn text(outcome: &Outcome) -> Result<String> {
 }
 
 fn read<T: serde::de::DeserializeOwned>(outcome: &Outcome) -> Result<T> {
-    serde_json::from_slice(bytes(outcome)?).with_context(|| {
-        format!(
-            "the result cannot be read: {}",
-            outcome.output_log.display()
-        )
-    })
+    let log = outcome.output_log.display();
+    serde_json::from_slice(bytes(outcome)?)
+        .with_context(|| format!("the result is unreadable: {log}"))
 }
 
 #[cfg(test)]
@@ -263,24 +240,23 @@ mod tests {
 
     #[test]
     fn the_seed_can_be_given() {
-        assert_eq!(seed(None).unwrap(), SEED);
-        assert_eq!(seed(Some("")).unwrap(), SEED);
-        assert_eq!(seed(Some("7")).unwrap(), 7);
+        for (text, right) in [(None, SEED), (Some(""), SEED), (Some("7"), 7)] {
+            assert_eq!(seed(text).unwrap(), right);
+        }
         assert!(seed(Some("seven")).is_err());
     }
 
     #[test]
     fn a_trace_of_failures_proves_little() {
-        let block = |opened, changed| Block {
-            number: 0,
-            calls: 1000,
-            opened,
-            changed,
-            seen: Vec::new(),
-        };
         let trace = |opened, changed| Trace {
             seed: 1,
-            blocks: vec![block(opened, changed)],
+            blocks: vec![Block {
+                number: 0,
+                calls: 1000,
+                opened,
+                changed,
+                seen: Vec::new(),
+            }],
         };
         assert!(incomplete(&trace(300, 10), 1000).is_empty());
         assert_eq!(incomplete(&trace(300, 10), 2000).len(), 1);
@@ -307,16 +283,15 @@ mod tests {
             surprises: Vec::new(),
         };
         assert!(unsettled(&tally, 1000).is_empty());
-        let vacuous = Tally {
-            denied: 0,
-            preempted: 0,
-            ..tally.clone()
+        let missing = |change: &dyn Fn(&mut Tally)| {
+            let mut tally = tally.clone();
+            change(&mut tally);
+            unsettled(&tally, 1000).len()
         };
-        assert_eq!(unsettled(&vacuous, 1000).len(), 2);
-        let vague = Tally {
-            undecided: 11,
-            ..tally
-        };
-        assert_eq!(unsettled(&vague, 1000).len(), 1);
+        assert_eq!(
+            missing(&|tally| (tally.denied, tally.preempted) = (0, 0)),
+            2
+        );
+        assert_eq!(missing(&|tally| tally.undecided = 11), 1);
     }
 }

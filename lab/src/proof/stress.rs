@@ -32,10 +32,7 @@ const CMDLINE: [&str; 2] = ["kunit.enable=0", "rcupdate.rcu_cpu_stall_timeout=30
 
 /// Opens while other threads change modes, mounts, names and the policy.
 pub(crate) fn races(ctx: &Ctx, kernel: &Kernel, extent: Extent) -> Result<Check> {
-    let seconds: u64 = match extent {
-        Extent::Short => 45,
-        Extent::Long => 300,
-    };
+    let seconds: u64 = if extent == Extent::Short { 45 } else { 300 };
     let seed = given_seed()?;
     let words = format!("races --seconds {seconds} --threads {THREADS} --seed {seed}");
     let argv: Vec<&str> = words.split(' ').collect();
@@ -45,12 +42,8 @@ pub(crate) fn races(ctx: &Ctx, kernel: &Kernel, extent: Extent) -> Result<Check>
         limit: Duration::from_secs(2 * seconds + 300),
         ..Boot::new(ctx, kernel, "races", &argv).program(&sibling("stress")?)
     };
-    let outcome = boot.run();
-    Ok(row(
-        "no answer under races that no order of events allows",
-        outcome,
-        None,
-    ))
+    let claim = "no answer under races that no order of events allows";
+    Ok(row(claim, boot.run(), None))
 }
 
 /// Opens while allocations and copies from user space fail; `debug_kernel` is that of
@@ -61,12 +54,8 @@ pub(crate) fn faults(ctx: &Ctx, debug_kernel: &Kernel) -> Result<Check> {
         limit: Duration::from_secs(900),
         ..Boot::new(ctx, debug_kernel, "faults", &["faults"]).program(&sibling("stress")?)
     };
-    let outcome = boot.run();
-    Ok(row(
-        "no failure inside an open makes a file descriptor of a denial, or leaks",
-        outcome,
-        Some(NO_LEAK),
-    ))
+    let claim = "no failure inside an open makes a file descriptor of a denial, or leaks";
+    Ok(row(claim, boot.run(), Some(NO_LEAK)))
 }
 
 /// The row of one boot, which must have printed the line `wanted`.
@@ -95,12 +84,13 @@ fn read(
     wanted: Option<&str>,
 ) -> (Option<String>, Vec<String>) {
     let after = |prefix| {
-        output
+        let lines = output
             .lines()
-            .filter_map(move |line| line.strip_prefix(prefix))
+            .filter_map(move |line| line.strip_prefix(prefix));
+        lines.map(str::to_owned)
     };
-    let tried = after(TRIED).next().map(str::to_owned);
-    let mut failures: Vec<String> = after(FAIL).map(str::to_owned).collect();
+    let tried = after(TRIED).next();
+    let mut failures: Vec<String> = after(FAIL).collect();
     if tried.is_none() {
         failures.push("the program has not come to its end".to_owned());
     }
@@ -112,11 +102,8 @@ fn read(
     if code != 0 && failures.is_empty() {
         failures.push(format!("the program exited with {code}"));
     }
-    failures.extend(
-        complaints(console)
-            .into_iter()
-            .map(|line| format!("the kernel says: {line}")),
-    );
+    let said = complaints(console).into_iter();
+    failures.extend(said.map(|line| format!("the kernel says: {line}")));
     (tried, failures)
 }
 

@@ -33,10 +33,8 @@ pub(super) fn sysctl(session: &Session<'_>) -> Result<Check> {
             .args(sources.lines().filter(|file| file.ends_with(".c")))
             .current_dir(side.tree.dir());
         let text = must(side, "check-sysctl-docs", &mut cmd)?;
-        let own = text
-            .lines()
-            .filter(|line| side.files.iter().any(|file| line.contains(file.as_str())))
-            .count();
+        let is_own = |line: &&str| side.files.iter().any(|file| line.contains(file));
+        let own = text.lines().filter(is_own).count();
         if side.tip && own == 0 {
             bail!("the script sees no sysctl in the files that the series touches");
         }
@@ -54,31 +52,20 @@ const NOWHERE: &str = "mayexec_probe_nowhere";
 /// The page with its titles underlined as the script knows them, which sees none of
 /// those that it has, and with a mistake.
 fn readable(page: &str) -> String {
-    let mut text: String = page
-        .lines()
-        .map(|line| {
-            let title = !line.is_empty() && line.chars().all(|c| c == '-');
-            let line = if title {
-                line.replace('-', "=")
-            } else {
-                line.to_owned()
-            };
-            line + "\n"
-        })
-        .collect();
-    text.push_str(&format!("\n{NOWHERE}\n===\n"));
-    text
+    let lines = page.lines().map(|line| match line.trim_matches('-') {
+        "" => line.replace('-', "=") + "\n",
+        _ => format!("{line}\n"),
+    });
+    lines.collect::<String>() + &format!("\n{NOWHERE}\n===\n")
 }
 
 /// Entries without documentation, and documentation without entry.
 fn undocumented(text: &str) -> BTreeSet<String> {
-    text.lines()
-        .filter(|line| {
-            line.starts_with("No implementation for ")
-                || (line.starts_with("* ") && !line.ends_with(" (documented)"))
-        })
-        .map(str::to_owned)
-        .collect()
+    let is_one = |line: &&str| {
+        line.starts_with("No implementation for ")
+            || (line.starts_with("* ") && !line.ends_with(" (documented)"))
+    };
+    text.lines().filter(is_one).map(str::to_owned).collect()
 }
 
 /// The pages of the touched directories are made without a warning that the base has not.
@@ -106,12 +93,9 @@ pub(super) fn html(session: &Session<'_>) -> Result<Check> {
 
 /// The directories directly below Documentation/ of the touched pages.
 fn directories(files: &[String]) -> String {
-    let dirs: BTreeSet<&str> = files
-        .iter()
-        .filter(|file| file.ends_with(".rst"))
-        .filter_map(|file| file.strip_prefix("Documentation/")?.split('/').next())
-        .collect();
-    dirs.into_iter().collect::<Vec<_>>().join(" ")
+    let pages = files.iter().filter(|file| file.ends_with(".rst"));
+    let dirs = pages.filter_map(|file| file.strip_prefix("Documentation/")?.split('/').next());
+    Vec::from_iter(BTreeSet::from_iter(dirs)).join(" ")
 }
 
 #[cfg(test)]

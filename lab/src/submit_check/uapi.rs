@@ -50,15 +50,11 @@ pub(super) fn compatible(session: &Session<'_>) -> Result<Check> {
             .env("ABIDIFF", &abidiff)
             .current_dir(side.tree.dir());
         let (fine, text) = output(side, "check-uapi.sh", &mut cmd)?;
-        let verdict = text
-            .lines()
-            .rev()
-            .find(|line| line.contains("UAPI headers compatible with"));
+        let is_verdict = |line: &&str| line.contains("UAPI headers compatible with");
+        let verdict = text.lines().rfind(is_verdict);
         let (Some(verdict), true) = (verdict, fine || text.contains("error - ")) else {
-            bail!(
-                "check-uapi.sh did not come to a verdict\n{}",
-                proc::tail(&text, proc::TAIL)
-            );
+            let tail = proc::tail(&text, proc::TAIL);
+            bail!("check-uapi.sh did not come to a verdict\n{tail}");
         };
         let findings = match fine {
             true => BTreeSet::new(),
@@ -82,12 +78,8 @@ pub(super) fn programs(session: &Session<'_>) -> Result<Check> {
         make.arg("headers_install")
             .arg(format!("INSTALL_HDR_PATH={}", installed.display()));
         must(side, "make headers_install", &mut make)?;
-        let headers: Vec<String> = side
-            .files
-            .iter()
-            .filter_map(|file| file.strip_prefix(DIR))
-            .map(str::to_owned)
-            .collect();
+        let headers = side.files.iter().filter_map(|file| file.strip_prefix(DIR));
+        let headers: Vec<&str> = headers.collect();
         if headers.is_empty() {
             bail!("the series touches no UAPI header");
         }
@@ -117,10 +109,9 @@ fn include(
 ) -> Result<BTreeSet<String>> {
     let dir = tempfile::tempdir()?;
     let program = dir.path().join(format!("program.{end}"));
-    fs::write(
-        &program,
-        format!("#include <{header}>\n#include <{header}>\nint main(void) {{ return 0; }}\n"),
-    )?;
+    let text =
+        format!("#include <{header}>\n#include <{header}>\nint main(void) {{ return 0; }}\n");
+    fs::write(&program, text)?;
     let mut cmd = Command::new(compiler);
     cmd.args(options)
         .args(["-Wall", "-Wextra", "-fsyntax-only", "-I"])
@@ -133,8 +124,6 @@ fn include(
     if !fine && said.is_empty() {
         said.insert("failed".to_owned());
     }
-    Ok(said
-        .into_iter()
-        .map(|line| format!("{label}{line}"))
-        .collect())
+    let said = said.into_iter().map(|line| format!("{label}{line}"));
+    Ok(said.collect())
 }

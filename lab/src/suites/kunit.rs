@@ -60,10 +60,8 @@ mod tests {
         let good = "Linux version\nKTAP version 1\n1..1\n    KTAP version 1\n    # Subtest: rust_mayexec\n    1..2\n    ok 1 a\n    ok 2 b # SKIP no\nok 1 rust_mayexec\nreboot: System halted\n";
         let count = |text: &str| {
             let run = read(text, Path::new("log"));
-            (
-                run.problems(&[Verdict::Pass, Verdict::Skip]).len(),
-                run.counted(),
-            )
+            let problems = run.problems(&[Verdict::Pass, Verdict::Skip]);
+            (problems.len(), run.counted())
         };
         assert_eq!(count(good), (0, "2 cases (1 skipped)".to_owned()));
         assert_eq!(count(&good.replace("ok 1 a", "not ok 1 a")).0, 2);

@@ -14,6 +14,8 @@ pub(crate) mod patches;
 pub(crate) mod style;
 pub(crate) mod userland;
 
+use std::collections::BTreeSet;
+
 use anyhow::{Result, anyhow};
 use clap::ValueEnum;
 
@@ -57,8 +59,8 @@ pub(crate) enum Suite {
 impl Suite {
     /// The name under which `make test` takes it.
     fn name(self) -> String {
-        self.to_possible_value()
-            .map_or(String::new(), |value| value.get_name().to_owned())
+        let value = self.to_possible_value();
+        value.map_or(String::new(), |value| value.get_name().to_owned())
     }
 }
 
@@ -69,21 +71,16 @@ pub(crate) fn names() -> Vec<String> {
 
 /// Runs the suites, all if none is named; whether everything passed.
 pub(crate) fn run(ctx: &Ctx, wanted: &[Suite]) -> Result<bool> {
-    let mut suites: Vec<Suite> = if wanted.is_empty() {
-        Suite::value_variants().to_vec()
-    } else {
-        wanted.to_vec()
+    let suites = match wanted {
+        [] => Suite::value_variants(),
+        wanted => wanted,
     };
-    suites.sort();
-    suites.dedup();
+    let suites: BTreeSet<Suite> = suites.iter().copied().collect();
     let mut report = Report::new();
-    let session = if suites
-        .iter()
-        .all(|suite| matches!(suite, Suite::Host | Suite::Others))
-    {
-        Err(anyhow!("no suite that runs needs the series"))
-    } else {
-        Session::open(ctx)
+    let without = |suite: &Suite| matches!(suite, Suite::Host | Suite::Others);
+    let session = match suites.iter().all(without) {
+        true => Err(anyhow!("no suite that runs needs the series")),
+        false => Session::open(ctx),
     };
     for suite in suites {
         let name = suite.name();
@@ -97,11 +94,8 @@ pub(crate) fn run(ctx: &Ctx, wanted: &[Suite]) -> Result<bool> {
             (Suite::Style, session) => style::run(ctx, session.as_ref().ok(), &mut report),
             (_, Err(error)) => Err(anyhow!("{error:#}")),
             (Suite::Series, Ok(session)) => {
-                report.outcome(
-                    "each of the breaks applies to what it breaks",
-                    breaks::stale(session),
-                    None,
-                );
+                let name = "each of the breaks applies to what it breaks";
+                report.outcome(name, breaks::stale(session), None);
                 patches::run(session, &mut report)
             }
             (Suite::Build, Ok(session)) => build::run(session, &mut report),
@@ -119,11 +113,8 @@ pub(crate) fn run(ctx: &Ctx, wanted: &[Suite]) -> Result<bool> {
                 .map(|kernel| demo(ctx, kernel, &mut report)),
         };
         if let Err(error) = outcome {
-            report.fail(
-                &format!("{name}: the suite ran to its end"),
-                &format!("{error:#}"),
-                None,
-            );
+            let claim = format!("{name}: the suite ran to its end");
+            report.fail(&claim, &format!("{error:#}"), None);
         }
         let after = report.counts();
         let counted = [0, 1, 2].map(|at| (after[at] - before[at]).to_string());

@@ -104,27 +104,21 @@ fn cases(boot: Boot<'_>, group: &str) -> Result<Run> {
     })
 }
 
+/// What the bundle has of the workspace's programs and libraries.
+const PROGRAMS: &str = "mayexec mayexec-guest mayexec-lua mayexec-python libmayexec_python.so \
+    libmayexec_rtld.so";
+
 /// The programs for the guests, and what they test: those in `programs`, built from the
 /// checkout at `root`.
 pub(crate) fn bundle(ctx: &Ctx, programs: &Path, root: &Path) -> Result<tempfile::TempDir> {
     let bundle = ctx.scratch()?;
-    for name in [
-        "mayexec",
-        "mayexec-guest",
-        "mayexec-lua",
-        "mayexec-python",
-        "libmayexec_python.so",
-        "libmayexec_rtld.so",
-    ] {
-        let program = programs.join(name);
-        fs::copy(&program, bundle.path().join(name))?;
-    }
     proc::capture(&mut host::open_code(ctx, root, "all"))?;
-    fs::copy(
-        host::open_code_dir(ctx).join(HEADER_TEST),
-        bundle.path().join(HEADER_TEST),
-    )
-    .context("cannot copy the tests of open_code.h")?;
+    let tests = host::open_code_dir(ctx);
+    let copy = |from: &Path, name: &str| fs::copy(from.join(name), bundle.path().join(name));
+    copy(&tests, HEADER_TEST)?;
+    for name in PROGRAMS.split_whitespace() {
+        copy(programs, name)?;
+    }
     cc(root, RUNNER, &bundle.path().join("runner"))?;
     for (source, name) in [("swap.c", "libswap.so"), ("module.c", "shared.so")] {
         let words = format!("-shared -fPIC lab/guest/src/bin/mayexec-guest/{source}");
