@@ -144,11 +144,11 @@ impl<'a> Boot<'a> {
             Vec::from_iter(dirs).join(":")
         };
         let path = format!("{}:{PATH}", below(&["usr/sbin", "sbin", "usr/bin"]));
-        self.job.env.insert("PATH".to_owned(), path);
-        self.job.env.insert(
-            "LD_LIBRARY_PATH".to_owned(),
-            below(&["usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu"]),
-        );
+        let libraries = below(&["usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu"]);
+        let variables = [("PATH", path), ("LD_LIBRARY_PATH", libraries)];
+        self.job.env = variables
+            .map(|(name, value)| (name.to_owned(), value))
+            .into();
         self.tools = Some(dir.to_owned());
         self
     }
@@ -198,8 +198,8 @@ impl<'a> Boot<'a> {
             .stdout(log.try_clone()?)
             .stderr(log);
 
-        let stage =
-            (!self.quiet).then(|| Stage::begin(&format!("boot {}", self.name), Some(&output_log)));
+        let what = format!("boot {}", self.name);
+        let stage = (!self.quiet).then(|| Stage::begin(&what, Some(&output_log)));
         let started = Instant::now();
         let mut child = Child::spawn(&mut cmd)?;
         let mut output = Follow::new(&output_log)?;
@@ -368,10 +368,8 @@ pub(crate) fn sibling(name: &str) -> Result<PathBuf> {
     let own = std::env::current_exe().context("cannot tell where this program is")?;
     let path = own.with_file_name(name);
     if !path.is_file() {
-        bail!(
-            "{} is missing: build the whole workspace (the Makefile does)",
-            path.display()
-        );
+        let path = path.display();
+        bail!("{path} is missing: build the whole workspace (the Makefile does)");
     }
     Ok(path)
 }
@@ -432,11 +430,8 @@ pub(crate) fn complaints(console: &str) -> Vec<String> {
          | possible\ (recursive|circular)\ locking | suspicious\ RCU\ usage | rust_kernel: \ panicked",
     )
     .unwrap();
-    console
-        .lines()
-        .filter(|line| pattern.is_match(line))
-        .map(|line| line.trim().to_owned())
-        .collect()
+    let lines = console.lines().filter(|line| pattern.is_match(line));
+    lines.map(|line| line.trim().to_owned()).collect()
 }
 
 #[cfg(test)]

@@ -145,14 +145,11 @@ enum Verb {
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    match run(&args) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("lab: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    let fine = run(&args).unwrap_or_else(|error| {
+        eprintln!("lab: {error:#}");
+        false
+    });
+    ExitCode::from(u8::from(!fine))
 }
 
 /// Carries out the verb; whether everything was as it should be.

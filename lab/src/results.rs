@@ -143,18 +143,14 @@ fn filled(page: &str, table: &Table, rows: &str) -> String {
     let (old, prose): (Vec<&str>, Vec<&str>) =
         section.lines().partition(|line| line.starts_with('|'));
     let lines = old.into_iter().chain(rows.lines());
-    let known: BTreeMap<&str, &str> = lines
-        .filter_map(|line| Some((first_cell(line)?, line)))
-        .collect();
+    let named = lines.filter_map(|line| Some((first_cell(line)?, line)));
+    let known = BTreeMap::from_iter(named);
     let mut lines = vec![format!("| {} |", table.columns)];
     lines.push("|---".repeat(table.columns.split(" | ").count()) + "|");
     for name in &table.names {
         let missing = table.missing.map(|cells| format!("| {name} | {cells} |"));
-        let Some(mut line) = known
-            .get(name.as_str())
-            .map(|line| (*line).to_owned())
-            .or(missing)
-        else {
+        let known = known.get(name.as_str()).map(|line| (*line).to_owned());
+        let Some(mut line) = known.or(missing) else {
             continue;
         };
         // An older table may have had fewer columns.
@@ -171,11 +167,8 @@ fn filled(page: &str, table: &Table, rows: &str) -> String {
         "" => String::new(),
         prose => format!("{prose}\n\n"),
     };
-    format!(
-        "{}\n\n{heading}\n{prose}{}\n{after}",
-        before.trim_end(),
-        lines.join("\n")
-    )
+    let (before, lines) = (before.trim_end(), lines.join("\n"));
+    format!("{before}\n\n{heading}\n{prose}{lines}\n{after}")
 }
 
 /// A page with the machine told, once.
@@ -193,19 +186,13 @@ fn machine() -> Result<String> {
     let value = |file: &str, key: &str| -> Result<String> {
         let text = fs::read_to_string(file)?;
         let found = text.lines().find_map(|line| line.strip_prefix(key));
-        Ok(found
-            .unwrap_or_default()
-            .trim_matches(['=', ':', ' ', '\t', '"'])
-            .to_owned())
+        let found = found.unwrap_or_default();
+        Ok(found.trim_matches(['=', ':', ' ', '\t', '"']).to_owned())
     };
-    let mut words = vec![
-        format!(
-            "{} CPUs, {}",
-            std::thread::available_parallelism()?,
-            value("/proc/cpuinfo", "model name")?
-        ),
-        value("/etc/os-release", "PRETTY_NAME")?,
-    ];
+    let cpus = std::thread::available_parallelism()?;
+    let model = value("/proc/cpuinfo", "model name")?;
+    let system = value("/etc/os-release", "PRETTY_NAME")?;
+    let mut words = vec![format!("{cpus} CPUs, {model}"), system];
     for tool in ["clang-19", "rustc", "qemu-system-x86_64"] {
         let out = proc::capture(Command::new(tool).arg("--version"))?;
         words.push(out.lines().next().unwrap_or_default().to_owned());
@@ -233,34 +220,22 @@ mod tests {
         let empty = filled("# Results\n", &table(&["a", "b"], None), "");
         assert_eq!(empty, "# Results\n");
         let page = filled(&empty, &table(&["a", "b"], None), "| b | 1 | x |\n");
-        assert_eq!(
-            page,
-            "# Results\n\n## make test\n\n| suite | passed | when |\n|---|---|---|\n| b | 1 | x |\n"
-        );
+        let head = "# Results\n\n## make test\n\n| suite | passed | when |\n|---|---|---|\n";
+        assert_eq!(page, format!("{head}| b | 1 | x |\n"));
         let page = format!("{}\nText.\n\n## other\n\n| c | d |\n", page.trim_end());
-        let page = filled(
-            &page,
-            &table(&["a", "b"], None),
-            "| a | 2 | y |\n| gone | 1 | x |\n",
-        );
+        let rows = "| a | 2 | y |\n| gone | 1 | x |\n";
+        let page = filled(&page, &table(&["a", "b"], None), rows);
         assert!(page.contains("Text.\n\n| suite"), "{page}");
-        assert!(
-            page.contains("| a | 2 | y |\n| b | 1 | x |\n\n## other\n\n| c | d |\n"),
-            "{page}"
-        );
+        let rest = "| a | 2 | y |\n| b | 1 | x |\n\n## other\n\n| c | d |\n";
+        assert!(page.contains(rest), "{page}");
         assert!(!page.contains("gone"));
         let again = filled(&page, &table(&["a", "b"], None), "");
         assert_eq!(again, page);
         // A newer row takes the place of the one that is there, a name that is gone goes.
-        let page = filled(
-            &page,
-            &table(&["b", "c"], Some("not run yet")),
-            "| b | 3 | z |\n",
-        );
-        assert!(
-            page.contains("|---|---|---|\n| b | 3 | z |\n| c | not run yet |  |\n"),
-            "{page}"
-        );
+        let other = table(&["b", "c"], Some("not run yet"));
+        let page = filled(&page, &other, "| b | 3 | z |\n");
+        let rows = "|---|---|---|\n| b | 3 | z |\n| c | not run yet |  |\n";
+        assert!(page.contains(rows), "{page}");
     }
 
     #[test]
@@ -273,26 +248,15 @@ mod tests {
     #[test]
     fn the_time_of_a_child_counts() {
         let clock = Clock::start();
-        proc::capture(
-            Command::new("sh").args(["-c", "i=0; while [ $i -lt 90000 ]; do i=$((i + 1)); done"]),
-        )
-        .unwrap();
+        let script = "i=0; while [ $i -lt 90000 ]; do i=$((i + 1)); done";
+        proc::capture(Command::new("sh").args(["-c", script])).unwrap();
         assert!(cpu_time() > clock.cpu);
     }
 
     #[test]
     fn the_picture_shows_the_exploit() {
         let output = "probe\n  ok\n\none exploit stopped\n  before\n\nverdict: 1\n";
-        assert_eq!(
-            exploit(output),
-            [
-                "$ make demo",
-                "...",
-                "one exploit stopped",
-                "  before",
-                "",
-                "verdict: 1"
-            ]
-        );
+        let shown = "$ make demo\n...\none exploit stopped\n  before\n\nverdict: 1";
+        assert_eq!(exploit(output).join("\n"), shown);
     }
 }

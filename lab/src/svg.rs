@@ -5,9 +5,8 @@
 use std::fmt::Write as _;
 
 fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
+    let text = text.replace('&', "&amp;");
+    text.replace('<', "&lt;").replace('>', "&gt;")
 }
 
 /// A picture of a size, with a background.
@@ -22,11 +21,11 @@ fn picture((width, height): (usize, usize), background: &str, content: &str) -> 
 pub(crate) fn terminal(lines: &[&str]) -> String {
     let columns = lines.iter().map(|line| line.chars().count()).max();
     let mut content = String::new();
-    for (at, line) in lines
+    let lines_shown = lines
         .iter()
         .enumerate()
-        .filter(|(_, line)| !line.is_empty())
-    {
+        .filter(|(_, line)| !line.is_empty());
+    for (at, line) in lines_shown {
         // Each line says how long it is, so that any font keeps the columns.
         let _ = writeln!(
             content,
@@ -56,10 +55,8 @@ pub(crate) fn bars(
     let mut content = String::new();
     let text = |x: usize, y: usize, what: &str| {
         let font = "font-family=\"sans-serif\" font-size=\"13\" fill=\"#222\"";
-        format!(
-            "<text x=\"{x}\" y=\"{y}\" {font}>{}</text>\n",
-            escaped(what)
-        )
+        let what = escaped(what);
+        format!("<text x=\"{x}\" y=\"{y}\" {font}>{what}</text>\n")
     };
     let bar = |x: usize, y: usize, width: usize, colour: &str| {
         format!("<rect x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"14\" fill=\"{colour}\"/>\n")
@@ -105,10 +102,8 @@ mod tests {
         let svg = bars("t", &[("a", "#111"), ("b", "#222")], &rows);
         assert_eq!(svg.matches("height=\"14\"").count(), 2 + 3);
         for width in [480, 240, 4] {
-            assert!(
-                svg.contains(&format!(" width=\"{width}\" height=\"14\"")),
-                "{width}: {svg}"
-            );
+            let bar = format!(" width=\"{width}\" height=\"14\"");
+            assert!(svg.contains(&bar), "{bar}: {svg}");
         }
     }
 }

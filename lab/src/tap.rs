@@ -37,11 +37,9 @@ pub(crate) struct Case {
 
 impl Case {
     pub(crate) fn full_name(&self) -> String {
-        if self.name.is_empty() {
-            self.group.clone()
-        } else {
-            format!("{} {}", self.group, self.name)
-        }
+        format!("{} {}", self.group, self.name)
+            .trim_end()
+            .to_owned()
     }
 }
 
@@ -69,9 +67,8 @@ impl Run {
             .cases
             .iter()
             .filter(|case| !fine.contains(&case.verdict));
-        wrong
-            .map(|case| format!("{}: {}", case.full_name(), case.detail))
-            .collect()
+        let said = wrong.map(|case| format!("{}: {}", case.full_name(), case.detail));
+        said.collect()
     }
 
     /// Everything that is wrong with the run; that no case passed is wrong, too.
@@ -306,9 +303,12 @@ pub(crate) fn kunit(console: &str) -> (Vec<Case>, Option<String>) {
 /// A kernel message without its time stamp.
 fn strip_stamp(line: &str) -> &str {
     let line = line.trim_end();
-    line.strip_prefix('[')
-        .and_then(|rest| rest.split_once("] "))
-        .filter(|(stamp, _)| stamp.trim().chars().all(|c| c.is_ascii_digit() || c == '.'))
+    let parts = line
+        .strip_prefix('[')
+        .and_then(|rest| rest.split_once("] "));
+    let is_time = |stamp: &str| stamp.trim().chars().all(|c| c.is_ascii_digit() || c == '.');
+    parts
+        .filter(|(stamp, _)| is_time(stamp))
         .map_or(line, |(_, text)| text)
 }
 

@@ -143,7 +143,7 @@ impl Toolchain {
 
     /// Settings that the kernel's make and its scripts read from the environment.
     pub(crate) fn environment(&self, cmd: &mut Command) {
-        for (name, value) in [
+        cmd.envs([
             ("PATH", self.path.as_str()),
             ("ARCH", self.arch.name),
             ("LC_ALL", "C.UTF-8"),
@@ -154,13 +154,9 @@ impl Toolchain {
             ("KBUILD_BUILD_VERSION", "1"),
             // Checkouts at other paths find the same objects.
             ("CCACHE_NOHASHDIR", "1"),
-        ] {
-            cmd.env(name, value);
-        }
+        ]);
         cmd.env("CCACHE_BASEDIR", &self.root);
-        if let Some(dir) = &self.rust_lib_src {
-            cmd.env("RUST_LIB_SRC", dir);
-        }
+        cmd.envs(self.rust_lib_src.as_ref().map(|dir| ("RUST_LIB_SRC", dir)));
         // make hands these down; a caller's must not change the kernel's build.
         const CALLERS: &str = "MAKEFLAGS MFLAGS MAKELEVEL CROSS_COMPILE KBUILD_OUTPUT KCFLAGS \
             KRUSTFLAGS BASE KDIR W C V";
@@ -174,8 +170,8 @@ impl Toolchain {
                 .env("CROSS_COMPILE", self.arch.gcc_prefix),
         };
         for (name, _) in std::env::vars_os() {
-            let name = name.to_string_lossy().into_owned();
-            if name.starts_with("CARGO_") || name == "RUSTFLAGS" {
+            let shown = name.to_string_lossy();
+            if shown.starts_with("CARGO_") || shown == "RUSTFLAGS" {
                 cmd.env_remove(&name);
             }
         }
@@ -196,10 +192,8 @@ fn versions(path: &str, c: [&str; 2]) -> Result<String> {
             _ => ("--version", 1),
         };
         let out = proc::capture(Command::new(tool).arg(arg).env("PATH", path))?;
-        for line in out.lines().take(lines) {
-            versions.push_str(line.trim());
-            versions.push('\n');
-        }
+        let lines = out.lines().take(lines);
+        versions.extend(lines.map(|line| format!("{}\n", line.trim())));
     }
     Ok(versions)
 }
@@ -215,11 +209,9 @@ fn rust_library(ctx: &Ctx) -> Result<Option<PathBuf>> {
     if own.is_file() {
         return Ok(None);
     }
-    let version = rustc(&["-V"])?
-        .split_whitespace()
-        .nth(1)
-        .context("rustc -V names no version")?
-        .to_owned();
+    let version = rustc(&["-V"])?;
+    let version = version.split_whitespace().nth(1);
+    let version = version.context("rustc -V names no version")?;
     let fetched = ctx.build.join(format!("rust-src-{version}"));
     if fetched.join("library").is_dir() {
         return Ok(Some(fetched.join("library")));
@@ -232,6 +224,6 @@ fn rust_library(ctx: &Ctx) -> Result<Option<PathBuf>> {
     if added.is_ok() && own.is_file() {
         return Ok(None);
     }
-    ui::fetched(ctx, &["rust-src", &version], &fetched)?;
+    ui::fetched(ctx, &["rust-src", version], &fetched)?;
     Ok(Some(fetched.join("library")))
 }

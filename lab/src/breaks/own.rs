@@ -108,12 +108,10 @@ impl<'a> Checkout<'a> {
     fn cargo(&self, words: &str) -> Command {
         let mut cmd = Command::new("cargo");
         cmd.args(words.split(' '))
-            .args(["--release", "--locked", "--manifest-path"])
-            .arg(self.git.dir().join("Cargo.toml"))
+            .args(["--release", "--locked"])
+            .args(PACKAGES.map(|package| format!("--package={package}")))
+            .current_dir(self.git.dir())
             .env("CARGO_TARGET_DIR", &self.target);
-        for package in PACKAGES {
-            cmd.args(["--package", package]);
-        }
         cmd
     }
 }
@@ -124,10 +122,10 @@ pub(super) fn policy_tests(ctx: &Ctx, policy: &Path) -> Result<Noticed> {
     copied(ctx, &dir)?;
     fs::copy(policy, dir.join(POLICY))?;
     let log = ctx.fresh_log("policy-tests")?;
-    let args = "nextest run --no-fail-fast --color=never --package=policy --manifest-path";
+    let args = "nextest run --no-fail-fast --color=never --package=policy";
     let mut cmd = Command::new("cargo");
     cmd.args(args.split(' '))
-        .arg(dir.join("Cargo.toml"))
+        .current_dir(&dir)
         .env("CARGO_TARGET_DIR", dir.with_file_name("cargo"));
     let tested = nextest("the policy's tests", &log, &mut cmd)?;
     Ok(tested.err().map(|failures| failures.join(", ")))
@@ -173,10 +171,8 @@ mod tests {
         let to = ctx.build.join("breaks");
         let (git, commit) = copied(&ctx, &to).unwrap();
         let text = |name: &str| fs::read_to_string(git.dir().join(name));
-        let written = |name: &str| {
-            let meta = fs::metadata(git.dir().join(name)).unwrap();
-            meta.modified().unwrap()
-        };
+        let meta = |name: &str| fs::metadata(git.dir().join(name)).unwrap();
+        let written = |name: &str| meta(name).modified().unwrap();
         let a = written("a");
         assert_eq!(text("b").unwrap(), "1\n");
         fs::write(git.dir().join("b"), "broken\n").unwrap();
@@ -187,9 +183,7 @@ mod tests {
         assert_eq!(text("c").unwrap(), "3\n");
         assert_eq!(written("a"), a);
         assert!(!git.dir().join("build").exists());
-        assert_eq!(
-            crate::ctx::tests::names(dir.path()),
-            [".gitignore", "a", "build", "c"]
-        );
+        let names = crate::ctx::tests::names(dir.path());
+        assert_eq!(names, [".gitignore", "a", "build", "c"]);
     }
 }

@@ -146,14 +146,11 @@ fn build(session: &Session<'_>, tools: &Toolchain, name: &'static str) -> Result
 fn warnings_in(warnings: &BTreeSet<String>, files: &[String]) -> Vec<String> {
     let stem = |file: &str| Path::new(file).with_extension("");
     let stems: BTreeSet<PathBuf> = files.iter().map(|file| stem(file)).collect();
-    warnings
-        .iter()
-        .filter(|warning| {
-            let file = warning.split_once(": warning: ").map(|(file, _)| file);
-            file.is_some_and(|file| stems.contains(&stem(file)))
-        })
-        .cloned()
-        .collect()
+    let is_one = |warning: &&String| {
+        let file = warning.split_once(": warning: ").map(|(file, _)| file);
+        file.is_some_and(|file| stems.contains(&stem(file)))
+    };
+    warnings.iter().filter(is_one).cloned().collect()
 }
 
 /// Adds what KUnit gave, and further problems.
@@ -205,11 +202,11 @@ mod tests {
     use crate::tap::tests::case;
 
     fn run(cases: &[(&str, &str, Verdict)]) -> Run {
+        let cases = cases
+            .iter()
+            .map(|&(group, name, verdict)| case(group, name, verdict));
         Run {
-            cases: cases
-                .iter()
-                .map(|&(group, name, verdict)| case(group, name, verdict))
-                .collect(),
+            cases: cases.collect(),
             trouble: Vec::new(),
             log: PathBuf::from("log"),
         }

@@ -22,19 +22,12 @@ const DEBIAN_LINES: [&str; 2] = [
 ];
 
 pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
-    let Session {
-        ctx,
-        tree,
-        files,
-        commits,
-        ..
-    } = session;
-    // The session exists because of this.
-    report.pass(&format!(
-        "git am applies {} patches to the base, no fuzz, no whitespace errors",
-        files.len()
-    ));
+    let (ctx, tree) = (session.ctx, &session.tree);
+    let (files, commits) = (&session.files, &session.commits);
     let (patches, commits) = (files.len(), commits.len());
+    // The session exists because of this.
+    let name = "patches to the base, no fuzz, no whitespace errors";
+    report.pass(&format!("git am applies {patches} {name}"));
     let differ = (patches != commits).then(|| format!("{patches} patches, {commits} commits"));
     report.check("one commit a patch", &Vec::from_iter(differ), None);
     let differ = exported(session);
@@ -65,10 +58,8 @@ fn sizes(session: &Session<'_>) -> Result<(String, Vec<String>)> {
     let patches = session.first_files().len();
     let range = [tree.base.as_str(), session.first_posting()];
     let counts = tree.git.line("diff --numstat --no-renames", &range)?;
-    let added: usize = counts
-        .lines()
-        .filter_map(|line| line.split('\t').next()?.parse::<usize>().ok())
-        .sum();
+    let added = |line: &str| line.split('\t').next()?.parse::<usize>().ok();
+    let added: usize = counts.lines().filter_map(added).sum();
     let mut name = format!("the first posting is short: {patches} patches add {added} lines");
     let mut problems = too_many(patches, MOST.0, "patches in the first posting");
     problems.extend(too_many(added, MOST.1, "lines added by the first posting"));
@@ -106,8 +97,7 @@ fn example(session: &Session<'_>, log: &Path) -> Result<String> {
     let source = dir.path().join("example.c");
     fs::write(&source, code_block(&text)?)?;
     let mut headers = session.tools()?.make(tree, &obj);
-    headers.arg("headers");
-    proc::run("make headers", log, &mut headers, |_| {})?;
+    proc::run("make headers", log, headers.arg("headers"), |_| {})?;
     let mut compile = Command::new("gcc");
     compile
         .args(["-Wall", "-Wextra", "-Werror", "-fsyntax-only", "-isystem"])
@@ -122,11 +112,10 @@ fn code_block(page: &str) -> Result<String> {
     let (Some(block), None) = (blocks.next(), blocks.next()) else {
         bail!("the page has no block of C code, or several");
     };
-    Ok(block
-        .lines()
-        .take_while(|line| line.is_empty() || line.starts_with("    "))
-        .map(|line| format!("{}\n", line.strip_prefix("    ").unwrap_or(line)))
-        .collect())
+    let is_code = |line: &&str| line.is_empty() || line.starts_with("    ");
+    let lines = block.lines().take_while(is_code);
+    let plain = |line: &str| format!("{}\n", line.strip_prefix("    ").unwrap_or(line));
+    Ok(lines.map(plain).collect())
 }
 
 fn exported(session: &Session<'_>) -> Result<Vec<String>> {
@@ -199,12 +188,10 @@ fn parse_waivers(text: &str) -> Result<Vec<(&str, &str)>> {
     let lines = text.lines().map(str::trim);
     lines
         .filter(|line| !line.is_empty() && !line.starts_with('#'))
-        .map(
-            |line| match line.split_whitespace().collect::<Vec<_>>()[..] {
-                [patch, kind, _, ..] => Ok((patch, kind)),
-                _ => bail!("not `PATCH TYPE reason`: {line}"),
-            },
-        )
+        .map(|line| match Vec::from_iter(line.split_whitespace())[..] {
+            [patch, kind, _, ..] => Ok((patch, kind)),
+            _ => bail!("not `PATCH TYPE reason`: {line}"),
+        })
         .collect()
 }
 
@@ -264,12 +251,9 @@ fn checkpatch(session: &Session<'_>, report: &mut Report) -> Result<()> {
             Some(&log),
         );
     }
-    let idle: Vec<String> = waivers
-        .iter()
-        .zip(&used)
-        .filter(|(_, used)| !**used)
-        .map(|((patch, kind), _)| format!("{patch} {kind}: waives nothing"))
-        .collect();
+    let idle = waivers.iter().zip(&used).filter(|(_, used)| !**used);
+    let idle = idle.map(|((patch, kind), _)| format!("{patch} {kind}: waives nothing"));
+    let idle: Vec<String> = idle.collect();
     report.check("every waiver of checkpatch is needed", &idle, None);
     Ok(())
 }
@@ -279,9 +263,8 @@ fn generated_header(session: &Session<'_>, report: &mut Report) -> Result<()> {
     let ctx = session.ctx;
     let name = "cbindgen writes the prototypes that the series has";
     let log = ctx.fresh_log("cbindgen")?;
-    let script = ctx.root.join("scripts/prototypes.sh");
     let tip = session.at(session.tip())?;
-    let mut cmd = Command::new(&script);
+    let mut cmd = Command::new(ctx.root.join("scripts/prototypes.sh"));
     cmd.arg(tip.dir()).current_dir(&ctx.root);
     let outcome = proc::run("scripts/prototypes.sh", &log, &mut cmd, |_| {});
     report.step(name, outcome, &log);
@@ -323,12 +306,9 @@ mod tests {
                    0001-a.patch:9: CHECK:BRACES: braces {} should be used: here\n\
                    total: 0 errors\n";
         let found = parse_findings(out);
-        assert_eq!(found.len(), 2);
-        assert_eq!(found[0].0, "LONG_LINE");
-        assert_eq!(
-            found[1].1,
-            "line 9: CHECK BRACES: braces {} should be used: here"
-        );
+        assert_eq!((found.len(), found[0].0.as_str()), (2, "LONG_LINE"));
+        let text = "line 9: CHECK BRACES: braces {} should be used: here";
+        assert_eq!(found[1].1, text);
         assert!(parse_findings("").is_empty());
     }
 
