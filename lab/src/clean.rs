@@ -68,10 +68,11 @@ pub(crate) fn clean(ctx: &Ctx, all: bool) -> Result<()> {
 }
 
 fn remove(path: &Path) -> Result<()> {
-    Ok(match path.is_dir() {
-        true => fs::remove_dir_all(path)?,
-        false => fs::remove_file(path)?,
-    })
+    let removed = match path.is_dir() {
+        true => fs::remove_dir_all(path),
+        false => fs::remove_file(path),
+    };
+    Ok(removed?)
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ pub(super) enum By {
 
 /// A configuration, and what builds it.
 pub(super) struct Config {
-    arch: Arch,
+    arch: &'static Arch,
     by: By,
     target: &'static str,
     /// Files below scripts/config that are merged over it.
@@ -38,7 +38,7 @@ pub(super) struct Config {
 /// What every builder of the kernel's tree meets: a target for x86_64 as it is.
 pub(super) const fn small(target: &'static str, by: By) -> Config {
     Config {
-        arch: X86,
+        arch: &X86,
         by,
         target,
         fragments: &[],
@@ -47,7 +47,7 @@ pub(super) const fn small(target: &'static str, by: By) -> Config {
 }
 
 /// defconfig with everything that looks at opens, and lines over it.
-pub(super) const fn usual(arch: Arch, by: By, lines: &'static [&'static str]) -> Config {
+pub(super) const fn usual(arch: &'static Arch, by: By, lines: &'static [&'static str]) -> Config {
     Config {
         arch,
         fragments: &["consumers.config", "check.config"],
@@ -80,8 +80,8 @@ impl Config {
     fn tools(&self, session: &Session<'_>) -> Result<Toolchain> {
         let tools = session.tools()?;
         match self.by {
-            By::Gcc => tools.gcc(self.arch),
-            By::Llvm => Ok(tools.cross(self.arch)),
+            By::Gcc => tools.gcc(*self.arch),
+            By::Llvm => Ok(tools.cross(*self.arch)),
         }
     }
 
@@ -267,7 +267,7 @@ fn parse_kbuild(database: &str) -> Option<Kbuild> {
 
 /// The selftests compile with what W=1 means for the kernel, by both compilers.
 pub(super) fn selftests(session: &Session<'_>) -> Result<Check> {
-    let configs = [By::Llvm, By::Gcc].map(|by| usual(X86, by, NO_RUST));
+    let configs = [By::Llvm, By::Gcc].map(|by| usual(&X86, by, NO_RUST));
     let mut inputs = SELFTEST_WARNINGS.to_owned();
     for config in &configs {
         inputs += &config.tools(session)?.versions;
