@@ -21,7 +21,6 @@ use crate::selftests::{self, Plan};
 use crate::session::Session;
 use crate::suites::filesystems;
 use crate::tap::Verdict;
-use crate::toolchain::{ARM64, RISCV64};
 use crate::variants::DEBUG;
 use fuzz::Extent;
 
@@ -31,9 +30,11 @@ pub(crate) fn verify(ctx: &Ctx, names: &[String]) -> Result<bool> {
     let session = Session::open(ctx)?;
     rows::print((ctx, "verify"), &wanted, &|_, make| match make {
         Make::Series(make) => make(&session, session.tip_kernel()?, Extent::Long),
-        Make::Debug(make) => {
-            let kernel = session.kernel("the debug kernel", session.tip(), &DEBUG)?;
-            make(&session, &kernel)
+        Make::Debug(make) => make(&session, &debug_kernel(&session)?, Extent::Short),
+        Make::Again(make) => {
+            let mut row = make(&session, &debug_kernel(&session)?, Extent::Short)?;
+            row.name += ", on the debug kernel";
+            Ok(row)
         }
         Make::Other(make) => make(&session),
     })
@@ -55,71 +56,38 @@ pub(crate) fn shortened(session: &Session<'_>, report: &mut Report) {
     }
 }
 
+/// What makes a row of a kernel.
+type OfKernel = fn(&Session<'_>, &Kernel, Extent) -> Result<Check>;
+
 /// How a row is made, and of which kernel.
 enum Make {
     /// Of the one that the guests' suites use; `make test` has these rows, shortened.
-    Series(fn(&Session<'_>, &Kernel, Extent) -> Result<Check>),
+    Series(OfKernel),
     /// Of one that looks for its own mistakes.
-    Debug(fn(&Session<'_>, &Kernel) -> Result<Check>),
+    Debug(OfKernel),
+    /// Of that one, a row that the other kernel has too.
+    Again(OfKernel),
     /// Of one that no other row uses.
     Other(fn(&Session<'_>) -> Result<Check>),
 }
 
 /// The rows, in order, by the names under which `make verify` takes them.
 const ROWS: [(&str, Make); 14] = [
-    (
-        "opens without the flag",
-        Make::Series(|session, kernel, extent| {
-            fuzz::differential(session.ctx, session.base_kernel()?, kernel, extent)
-        }),
-    ),
-    (
-        "opens with the flag",
-        Make::Series(|session, kernel, extent| fuzz::oracle(session.ctx, kernel, extent)),
-    ),
-    (
-        "races",
-        Make::Series(|session, kernel, extent| stress::races(session.ctx, kernel, extent)),
-    ),
-    (
-        "attacks",
-        Make::Series(|session, kernel, _| attacks(session, kernel)),
-    ),
+    ("opens without the flag", Make::Series(fuzz::differential)),
+    ("opens with the flag", Make::Series(fuzz::oracle)),
+    ("races", Make::Series(stress::races)),
+    ("attacks", Make::Series(attacks)),
     ("debug: selftests", Make::Debug(debugged)),
-    (
-        "debug: opens with the flag",
-        Make::Debug(|session, kernel| {
-            fuzz::oracle(session.ctx, kernel, Extent::Short).map(on_the_debug_kernel)
-        }),
-    ),
-    (
-        "debug: races",
-        Make::Debug(|session, kernel| {
-            stress::races(session.ctx, kernel, Extent::Short).map(on_the_debug_kernel)
-        }),
-    ),
-    (
-        FAULTS,
-        Make::Debug(|session, kernel| stress::faults(session.ctx, kernel)),
-    ),
+    ("debug: opens with the flag", Make::Again(fuzz::oracle)),
+    ("debug: races", Make::Again(stress::races)),
+    (FAULTS, Make::Debug(stress::faults)),
     ("filesystems", Make::Other(filesystems::all)),
     ("uml", Make::Other(ports::uml)),
     ("i386", Make::Other(ports::compat)),
-    ("arm64", Make::Other(|session| ports::cross(session, ARM64))),
-    (
-        "riscv64",
-        Make::Other(|session| ports::cross(session, RISCV64)),
-    ),
+    ("arm64", Make::Other(ports::arm64)),
+    ("riscv64", Make::Other(ports::riscv64)),
     ("gcc", Make::Other(ports::gcc)),
 ];
-
-/// Tells a row from that of the other kernel.
-fn on_the_debug_kernel(row: Check) -> Check {
-    Check {
-        name: format!("{}, on the debug kernel", row.name),
-        ..row
-    }
-}
 
 /// The row that only the debug kernel can have.
 const FAULTS: &str = "debug: faults";
@@ -142,11 +110,15 @@ pub(crate) fn notice_faults(
     session: &Session<'_>,
     kernel: &Kernel,
 ) -> (&'static str, Result<Check>) {
-    (FAULTS, stress::faults(session.ctx, kernel))
+    (FAULTS, stress::faults(session, kernel, Extent::Short))
+}
+
+fn debug_kernel(session: &Session<'_>) -> Result<Kernel> {
+    session.kernel("the debug kernel", session.tip(), &DEBUG)
 }
 
 /// The selftests that attack: what they get hold of without the flag, and not with it.
-fn attacks(session: &Session<'_>, kernel: &Kernel) -> Result<Check> {
+fn attacks(session: &Session<'_>, kernel: &Kernel, _: Extent) -> Result<Check> {
     let bundle = session.selftests()?;
     let own = selftests::own(&bundle)?;
     let attack = selftests::program_of(&own, "attack").context("no program attacks")?;
@@ -160,7 +132,7 @@ fn attacks(session: &Session<'_>, kernel: &Kernel) -> Result<Check> {
 
 /// The series' selftests on a kernel that looks for its own mistakes, half of them in each
 /// of two guests. Those of what it lacks skip.
-fn debugged(session: &Session<'_>, kernel: &Kernel) -> Result<Check> {
+fn debugged(session: &Session<'_>, kernel: &Kernel, _: Extent) -> Result<Check> {
     let bundle = session.selftests()?;
     let own = selftests::own(&bundle)?;
     let half = |name, from, quiet| {

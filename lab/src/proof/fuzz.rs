@@ -11,6 +11,7 @@ use crate::ctx::Ctx;
 use crate::guest::{Boot, Outcome, beside, complaints, sibling};
 use crate::kernel::Kernel;
 use crate::report::Check;
+use crate::session::Session;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Extent {
@@ -51,12 +52,8 @@ fn seed(text: Option<&str>) -> Result<u64> {
 }
 
 /// Makes the same calls, without the flag, on both kernels.
-pub(crate) fn differential(
-    ctx: &Ctx,
-    base: &Kernel,
-    tip: &Kernel,
-    extent: Extent,
-) -> Result<Check> {
+pub(crate) fn differential(session: &Session<'_>, tip: &Kernel, extent: Extent) -> Result<Check> {
+    let (ctx, base) = (session.ctx, session.base_kernel()?);
     let (seed, calls) = amount(extent)?;
     let args = format!("differential --seed {seed} --calls {calls}");
     let (on_base, on_tip) = beside(
@@ -77,8 +74,8 @@ pub(crate) fn differential(
     let mut once = String::new();
     for differing in blocks.into_iter().take(LOOKED_AT) {
         match look_at(ctx, base, tip, seed, differing)? {
-            Look::Again(difference) => failures.push(difference),
-            Look::Once(call) => once += &format!("; differed once and not again: {call}"),
+            Err(difference) => failures.push(difference),
+            Ok(call) => once += &format!("; differed once and not again: {call}"),
         }
     }
     let (calls, opened, changed) = (one.calls(), one.opened(), one.changed());
@@ -104,22 +101,15 @@ fn incomplete(trace: &Trace, calls: u64) -> Vec<String> {
     failures
 }
 
-/// What a second run of a block shows.
-enum Look {
-    /// The first call that differs: what the kernels do differently, they do again.
-    Again(String),
-    /// Nothing; the call that differed before.
-    Once(String),
-}
-
-/// Runs a block that differs on both kernels again.
+/// Runs a block that differs on both kernels again: an error is the first call that differs, as what
+/// the kernels do differently, they do again; without, the call that differed before.
 fn look_at(
     ctx: &Ctx,
     base: &Kernel,
     tip: &Kernel,
     seed: u64,
     Differing { block, call }: Differing,
-) -> Result<Look> {
+) -> Result<Result<String, String>> {
     let again = format!("replay --seed {seed} --block {block}");
     let name = format!("block {block}");
     let (on_base, on_tip) = beside(
@@ -128,8 +118,8 @@ fn look_at(
     )?;
     let (one, other) = (text(&on_base)?, text(&on_tip)?);
     Ok(match first_difference(("base", &one), ("series", &other)) {
-        Some(difference) => Look::Again(format!("{difference}again, in a guest: fuzz {again}")),
-        None => Look::Once(words_of(call, &one)),
+        Some(difference) => Err(format!("{difference}again, in a guest: fuzz {again}")),
+        None => Ok(words_of(call, &one)),
     })
 }
 
@@ -141,12 +131,12 @@ fn words_of(call: u64, record: &str) -> String {
 }
 
 /// Makes calls with the flag, half of them in each of two guests.
-pub(crate) fn oracle(ctx: &Ctx, tip: &Kernel, extent: Extent) -> Result<Check> {
+pub(crate) fn oracle(session: &Session<'_>, tip: &Kernel, extent: Extent) -> Result<Check> {
     let (seed, calls) = amount(extent)?;
     let half = calls / 2 / BLOCK * BLOCK;
     let part = |name: &str, first: u64, calls: u64| {
         let args = format!("oracle --seed {seed} --first {first} --calls {calls}");
-        run(ctx, tip, name, &args, first == 0)
+        run(session.ctx, tip, name, &args, first == 0)
     };
     let (one, other) = beside(
         || part("flagged opens, first half", 0, half),

@@ -17,7 +17,7 @@ use crate::selftests::{self, Flavour, Plan, is_own};
 use crate::session::Session;
 use crate::suites::kunit;
 use crate::tap::{Run, Verdict};
-use crate::toolchain::{self, Arch, Toolchain, X86};
+use crate::toolchain::{self, ARM64, Arch, RISCV64, Toolchain, X86};
 use crate::ui;
 
 /// What kunit.py is told to test: where the series has its `.kunitconfig`.
@@ -32,8 +32,16 @@ const RACE: &str = "filesystems/openat2:rename_attack_test";
 /// The cases of system calls that only old architectures have.
 const NOT_ON_NEW: [&str; 2] = ["legacy.creat_ignores_it", "legacy.open_ignores_it"];
 
+pub(crate) fn arm64(session: &Session<'_>) -> Result<Check> {
+    cross(session, ARM64)
+}
+
+pub(crate) fn riscv64(session: &Session<'_>) -> Result<Check> {
+    cross(session, RISCV64)
+}
+
 /// Cross-built by LLVM and booted: KUnit passes, and every selftest ends as on x86.
-pub(crate) fn cross(session: &Session<'_>, arch: Arch) -> Result<Check> {
+fn cross(session: &Session<'_>, arch: Arch) -> Result<Check> {
     let tools = session.tools()?.cross(arch);
     let (name, walk) = (arch.debian, session.at(session.tip())?);
     let kernel = build(session, &tools, name)?;

@@ -7,10 +7,10 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::fuzz::{Extent, given_seed};
-use crate::ctx::Ctx;
 use crate::guest::{Boot, Outcome, complaints, sibling};
 use crate::kernel::Kernel;
 use crate::report::Check;
+use crate::session::Session;
 
 /// CPUs of the guest in which threads race; a kernel with fewer NR_CPUS uses those.
 const CPUS: usize = 4;
@@ -31,7 +31,7 @@ const NO_LEAK: &str = "kmemleak: 0 leaks";
 const CMDLINE: [&str; 2] = ["kunit.enable=0", "rcupdate.rcu_cpu_stall_timeout=300"];
 
 /// Opens while other threads change modes, mounts, names and the policy.
-pub(crate) fn races(ctx: &Ctx, kernel: &Kernel, extent: Extent) -> Result<Check> {
+pub(crate) fn races(session: &Session<'_>, kernel: &Kernel, extent: Extent) -> Result<Check> {
     let seconds: u64 = if extent == Extent::Short { 45 } else { 300 };
     let seed = given_seed()?;
     let words = format!("races --seconds {seconds} --threads {THREADS} --seed {seed}");
@@ -40,7 +40,7 @@ pub(crate) fn races(ctx: &Ctx, kernel: &Kernel, extent: Extent) -> Result<Check>
         cmdline: CMDLINE.to_vec(),
         cpus: CPUS,
         limit: Duration::from_secs(2 * seconds + 300),
-        ..Boot::new(ctx, kernel, "races", &argv).program(&sibling("stress")?)
+        ..Boot::new(session.ctx, kernel, "races", &argv).program(&sibling("stress")?)
     };
     let claim = "no answer under races that no order of events allows";
     Ok(row(claim, boot.run(), None))
@@ -48,11 +48,11 @@ pub(crate) fn races(ctx: &Ctx, kernel: &Kernel, extent: Extent) -> Result<Check>
 
 /// Opens while allocations and copies from user space fail; `debug_kernel` is that of
 /// [`crate::variants::DEBUG`].
-pub(crate) fn faults(ctx: &Ctx, debug_kernel: &Kernel) -> Result<Check> {
+pub(crate) fn faults(session: &Session<'_>, debug_kernel: &Kernel, _: Extent) -> Result<Check> {
     let boot = Boot {
         cmdline: CMDLINE.to_vec(),
         limit: Duration::from_secs(900),
-        ..Boot::new(ctx, debug_kernel, "faults", &["faults"]).program(&sibling("stress")?)
+        ..Boot::new(session.ctx, debug_kernel, "faults", &["faults"]).program(&sibling("stress")?)
     };
     let claim = "no failure inside an open makes a file descriptor of a denial, or leaks";
     Ok(row(claim, boot.run(), Some(NO_LEAK)))
