@@ -240,6 +240,8 @@ impl<'a> Branch<'a> {
         if tree.git.commit(&format!("refs/heads/{BRANCH}"))?.is_none() {
             return Ok(None);
         }
+        // A branch of somebody else's stays alone.
+        Self::at(ctx, tree.git.dir())?.cover_commit()?;
         let found = work_tree(&tree.git)?;
         let dir = found.clone().unwrap_or_else(|| place(ctx));
         if dir.exists() {
@@ -258,13 +260,11 @@ impl<'a> Branch<'a> {
         } else {
             // A work tree that is gone still claims its path and the branch.
             tree.git.remove_worktree(&dir)?;
-            check_out(ctx, tree, &[], &dir, BRANCH).context(
-                "is a rebase under way where the branch is checked out? Finish or abort it first",
-            )?;
+            let why =
+                "is a rebase under way where the branch is checked out? Finish or abort it first";
+            check_out(ctx, tree, &[], &dir, BRANCH).context(why)?;
         }
-        let branch = Self::at(ctx, &dir)?;
-        branch.cover_commit()?;
-        Ok(Some(branch))
+        Self::at(ctx, &dir).map(Some)
     }
 
     /// b4's new branch on the base, in a work tree of its own.
@@ -290,15 +290,11 @@ impl<'a> Branch<'a> {
 
     fn at(ctx: &'a Ctx, dir: &Path) -> Result<Self> {
         let git = Git::at(dir);
-        let known = |name| {
-            git.run(["config", name])
-                .ok()
-                .filter(|value| !value.is_empty())
-        };
+        let set = |name| git.run(["config", name]).ok();
+        let sender = set("user.name").zip(set("user.email"));
         let nobody = || (NOBODY.0.to_owned(), NOBODY.1.to_owned());
-        let sender = known("user.name")
-            .zip(known("user.email"))
-            .unwrap_or_else(nobody);
+        let sender = sender.filter(|(name, email)| !name.is_empty() && !email.is_empty());
+        let sender = sender.unwrap_or_else(nobody);
         Ok(Self {
             ctx,
             git,
