@@ -54,7 +54,6 @@ pub(crate) struct Variant {
 }
 
 impl Variant {
-    /// The kernel as configured.
     pub(crate) const PLAIN: Self = Self {
         name: "",
         fragment: None,

@@ -177,9 +177,10 @@ pub(crate) fn build(
         tools.arch.name, flavour.options, tools.versions
     );
     let id = tree.snapshot()?;
-    let dirs = "tools/include include/uapi samples/check-exec scripts".split(' ');
-    let arch = format!("arch/{}/include/uapi", tools.arch.dir);
-    for dir in dirs.chain([COLLECTIONS, &arch]) {
+    let arch = tools.arch.dir;
+    let uapi = format!("include/uapi arch/{arch}/include/uapi");
+    let dirs = format!("{COLLECTIONS} tools/include {uapi} samples/check-exec scripts");
+    for dir in dirs.split(' ') {
         inputs += &tree.run(["rev-parse", &format!("{id}:{dir}")])?;
         inputs.push('\n');
     }
