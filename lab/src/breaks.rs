@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
-use self::noticed::{Noticed, apply, failed, first_line, judge, rows, stem};
+use self::noticed::{Answers, apply, failed, first_line, judge, rows, stem};
 use self::own::Checkout;
 use crate::ctx::{Ctx, with_extension};
 use crate::git::Git;
@@ -50,7 +50,7 @@ pub(crate) fn run(ctx: &Ctx, names: &[String]) -> Result<bool> {
     let subjects = Subjects {
         session: &session,
         checkout: OnceCell::new(),
-        kernels: OnceCell::new(),
+        bundle: OnceCell::new(),
     };
 
     // A suite that is red without a break would catch everything.
@@ -197,32 +197,26 @@ fn select(dir: &Path, names: &[String]) -> Result<Vec<(Kind, PathBuf)>> {
 struct Subjects<'a> {
     session: &'a Session<'a>,
     checkout: OnceCell<Checkout<'a>>,
-    kernels: OnceCell<Kernels>,
-}
-
-/// The tree of the kernels that are broken, and what tests them.
-struct Kernels {
-    walk: Git,
-    bundle: PathBuf,
+    /// What tests the kernels that are broken.
+    bundle: OnceCell<PathBuf>,
 }
 
 impl<'a> Subjects<'a> {
-    fn kernels(&self) -> Result<&Kernels> {
-        once(&self.kernels, || {
-            let walk = self.session.walk()?;
-            walk.force_to(self.session.tip())?;
-            let bundle = self.session.selftests()?;
-            Ok(Kernels { walk, bundle })
+    fn bundle(&self) -> Result<&PathBuf> {
+        once(&self.bundle, || {
+            self.session.walk()?.force_to(self.session.tip())?;
+            self.session.selftests()
         })
     }
 
     /// What the suites of a kind say with a break applied, or without one.
-    fn ask(&self, kind: Kind, file: Option<&Path>) -> Result<Vec<(&'static str, Noticed)>> {
+    fn ask(&self, kind: Kind, file: Option<&Path>) -> Result<Answers> {
         let session = self.session;
         if kind == Kind::Userspace {
             return once(&self.checkout, || Checkout::of(session))?.ask(file);
         }
-        let walk = &self.kernels()?.walk;
+        self.bundle()?;
+        let walk = &session.walk()?;
         let (_, variant) = kind.place();
         let Some(file) = file else {
             let what = format!("the unbroken kernel {}", variant.name);
@@ -246,21 +240,16 @@ impl<'a> Subjects<'a> {
     }
 
     fn restore(&self) -> Result<()> {
-        if let Some(kernels) = self.kernels.get() {
-            kernels.walk.force_to(self.session.tip())?;
+        if self.bundle.get().is_some() {
+            self.session.walk()?.force_to(self.session.tip())?;
         }
         self.checkout.get().map_or(Ok(()), Checkout::restore)
     }
 
     /// What the suites say of a kernel. A guest that does not come up or does not end
     /// has noticed as well.
-    fn notice(
-        &self,
-        kind: Kind,
-        kernel: &Kernel,
-        name: &str,
-    ) -> Result<Vec<(&'static str, Noticed)>> {
-        let (session, bundle) = (self.session, &self.kernels()?.bundle);
+    fn notice(&self, kind: Kind, kernel: &Kernel, name: &str) -> Result<Answers> {
+        let (session, bundle) = (self.session, self.bundle()?);
         let ctx = session.ctx;
         let own = selftests::own(bundle)?;
         let what = match kind {
@@ -307,11 +296,11 @@ impl<'a> Subjects<'a> {
 
     /// Runs the consumers' tests on the kernel of the first posting: the tests of each consumer
     /// that the follow-up changes must notice.
-    fn without_follow_up(&self, names: Vec<&'static str>) -> Result<Vec<(&'static str, Noticed)>> {
+    fn without_follow_up(&self, names: Vec<&'static str>) -> Result<Answers> {
         if names.is_empty() {
             return Ok(Vec::new());
         }
-        let (session, bundle) = (self.session, &self.kernels()?.bundle);
+        let (session, bundle) = (self.session, self.bundle()?);
         let (what, commit) = ("the kernel without the follow-up", session.first_posting());
         let kernel = session.kernel(what, commit, &CONSUMERS)?;
         let run = consumers::tests(session, &kernel, Plan::all(DROPPED, bundle))?;

@@ -14,6 +14,9 @@ use crate::tap::{Run, Verdict};
 /// What one suite said: nothing, or why it is red.
 pub(super) type Noticed = Option<String>;
 
+/// Suites or rows, and what each said.
+pub(super) type Answers = Vec<(&'static str, Noticed)>;
+
 pub(super) fn stem(file: &Path) -> String {
     let stem = file.file_stem().unwrap_or_default();
     stem.to_string_lossy().into_owned()
@@ -28,7 +31,7 @@ pub(super) fn apply(git: &Git, file: &Path) -> Result<()> {
 /// What rows hold against a kernel: the first failure of each.
 pub(super) fn rows(
     made: impl IntoIterator<Item = (&'static str, Result<Check>)>,
-) -> Result<Vec<(&'static str, Noticed)>> {
+) -> Result<Answers> {
     let noticed = |(name, row): (&'static str, Result<Check>)| {
         let noticed = match row {
             Ok(row) => row.problems.first().map(|why| first_line(why)),

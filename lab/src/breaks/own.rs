@@ -9,7 +9,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use super::noticed::{Noticed, apply, judge, stem};
+use super::noticed::{Answers, Noticed, apply, judge, stem};
 use crate::ctx::Ctx;
 use crate::git::Git;
 use crate::proc;
@@ -56,7 +56,7 @@ impl<'a> Checkout<'a> {
     /// What the suites say with a break applied, or without one. The guests, which take minutes,
     /// are asked only about what the tests on the host let pass; one that does not come to its
     /// end has noticed as well.
-    pub(super) fn ask(&self, file: Option<&Path>) -> Result<Vec<(&'static str, Noticed)>> {
+    pub(super) fn ask(&self, file: Option<&Path>) -> Result<Answers> {
         let name = file.map_or("unbroken".to_owned(), stem);
         self.restore()?;
         if let Some(file) = file {
