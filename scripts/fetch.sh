@@ -89,6 +89,12 @@ download() {
 	echo "$dl/$deb"
 }
 
+# source_of SUITES PACKAGE=VERSION DIR: the archive of a source as upstream made it, into DIR.
+# $types must say `deb-src`.
+source_of() {
+	(cd "$3" && apt "$1" apt-get source --download-only --tar-only "$2" >&2) || fail "cannot fetch $2"
+}
+
 linux() {
 	package=linux-source-$1
 	deb=$(kept "${package}_.*") || {
@@ -190,7 +196,7 @@ sparse() {
 		types="deb-src"
 		version=$(versions sid sparse | head -n 1)
 		[ -n "$version" ] || fail "Debian has no source of sparse"
-		(cd "$part" && apt sid apt-get source --download-only --tar-only "sparse=$version" >&2)
+		source_of sid "sparse=$version" "$part"
 		mv "$part"/sparse_*.orig.tar.gz "$dl/"
 		tar=$(echo "$dl"/sparse_*.orig.tar.gz)
 	fi
@@ -225,8 +231,7 @@ upstream() {
 	version=$(apt "$suites" apt-cache showsrc "$1" | sed -n 's/^Version: //p' | grep -F "$2-" | head -n 1)
 	[ -n "$version" ] || fail "Debian has no source of $1 $2 (any more)"
 	mkdir "$made"
-	(cd "$made" && apt "$suites" apt-get source --download-only --tar-only "$1=$version" >&2) ||
-		fail "cannot fetch $1=$version"
+	source_of "$suites" "$1=$version" "$made"
 }
 
 sources() {

@@ -262,7 +262,7 @@ impl<'a> Subjects<'a> {
             first_failure: true,
             ..Plan::all(&label, bundle)
         };
-        let selftests = || selftests::run(ctx, kernel, Plan { only: &own, ..plan });
+        let selftests = || selftests::run(ctx, kernel, plan.only(&own));
         Ok(match kind {
             Kind::Plain | Kind::Proof | Kind::Userspace => {
                 let kunit = kunit::boot(ctx, kernel, &format!("kunit {name}"));

@@ -366,15 +366,22 @@ fn check_says_what_cannot_be_opened() {
     );
 }
 
+/// What runs a command as root of user and mount namespaces of its own.
+fn in_namespaces() -> Command {
+    let mut command = Command::new("unshare");
+    command.args(["--user", "--map-root-user", "--mount"]);
+    command
+}
+
 /// A daemon answers for the modes of its files. Only the kernel's own word counts.
 #[test]
 fn check_does_not_believe_a_daemon() {
     let dir = dir();
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fuse.py");
     let check = |words: &[&str]| {
-        let mut command = Command::new("unshare");
+        let mut command = in_namespaces();
         command
-            .args(["--user", "--map-root-user", "--mount", "python3", script])
+            .args(["python3", script])
             .arg(dir.path())
             .args([env!("CARGO_BIN_EXE_mayexec"), "check"])
             .args(words)
@@ -659,8 +666,8 @@ fn under_sysctl_after(before: &str, value: &str, words: &str) -> Said {
         "{before} && mount -t tmpfs none /proc/sys/fs \
          && echo {value} >/proc/sys/fs/open_mayexec_enforce && exec \"$0\" {words}"
     );
-    let mut command = Command::new("unshare");
-    command.args(["--user", "--map-root-user", "--mount", "sh", "-c", &line]);
+    let mut command = in_namespaces();
+    command.args(["sh", "-c", &line]);
     said(command.arg(env!("CARGO_BIN_EXE_mayexec")))
 }
 
@@ -922,8 +929,8 @@ fn sourced_code_is_found_by_its_place() {
     let line = "mount -t tmpfs none /etc && mkdir -p /etc/mayexec/scan.d && \
                 echo '/opt/*/env tcsh' >/etc/mayexec/scan.d/own.conf && exec \"$0\" scan \"$1\"";
     let apart = |line: &str| {
-        let mut command = Command::new("unshare");
-        command.args(["--user", "--map-root-user", "--mount", "sh", "-c", line]);
+        let mut command = in_namespaces();
+        command.args(["sh", "-c", line]);
         said(command.arg(env!("CARGO_BIN_EXE_mayexec")).arg(top))
     };
     for (said, more) in [(said(mayexec().arg("scan").arg(top)), 0), (apart(line), 1)] {
