@@ -193,7 +193,7 @@ fn new_ones(base: &BTreeSet<String>, findings: &BTreeSet<String>) -> Vec<String>
 
 /// The findings without line numbers, which move, in front or among the words.
 fn without_places(findings: &BTreeSet<String>) -> Vec<String> {
-    let place = Regex::new(r"(\.[a-zA-Z]+):\d+(?::\d+)?(?:-\d+)?\b|\b(line) \d+\b").unwrap();
+    let place = Regex::new(r"(\S):\d+(?::\d+)?(?:-\d+)?\b|\b(line) \d+\b").unwrap();
     let plain = |finding: &String| place.replace_all(finding, "$1$2").into_owned();
     findings.iter().map(plain).collect()
 }
@@ -258,6 +258,11 @@ mod tests {
             (
                 "fs/a.c:9:2-8: preceding lock on line 7",
                 "fs/a.c: preceding lock on line",
+            ),
+            // Sphinx's name of a page that a header is made part of.
+            (
+                "Documentation/userspace-api/x:634: include/x.h:3: WARNING: label",
+                "Documentation/userspace-api/x: include/x.h: WARNING: label",
             ),
         ] {
             assert_eq!(without_places(&set(&[finding])), [text]);
