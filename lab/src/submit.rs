@@ -3,34 +3,29 @@
 //! The series as a branch of b4's, and the mails that b4 makes of it.
 
 use fs_err as fs;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use regex::Regex;
 
-use crate::ctx::{Ctx, with_extension, write_whole};
+use crate::ctx::{Ctx, make_whole, with_extension, write_whole};
 use crate::git::Git;
 use crate::proc;
 use crate::series::{self, BRANCH};
 use crate::tree::{self, Tree};
 use crate::ui::{self, Stage};
 
-const NAME: &str = "mayexec";
-/// b4 makes its branch from a branch: one that is gone again when it has.
-const START: &str = "mayexec-prep-start";
-/// The line in the cover commit that b4 finds it by.
+/// The line in the cover commit below which b4 keeps its notes.
 const MARK: &str = "--- b4-submit-tracking ---";
-/// Who sends if git does not know: somebody who may not.
-const NOBODY: (&str, &str) = ("The Submitter", "submitter@example.org");
 /// The file beside the mails that says why they may not be sent.
 const REASONS: &str = "NOT-SENDABLE.txt";
-const MAILBOX: &str = "series.mbox";
-/// Asks about sign-offs alone; the commits follow.
+/// Asks about the sign-offs of authors and co-developers alone; the commits follow.
 const CHECKPATCH: &str = "scripts/checkpatch.pl --terse --show-types --no-summary --color=never \
-    --types MISSING_SIGN_OFF,NO_AUTHOR_SIGN_OFF,FROM_SIGN_OFF_MISMATCH,BAD_SIGN_OFF -g";
+    --types NO_AUTHOR_SIGN_OFF,FROM_SIGN_OFF_MISMATCH,BAD_SIGN_OFF -g";
 /// Words that a cover letter has while somebody still means to write there.
 const PLACEHOLDERS: [&str; 6] = ["EDITME", "TODO", "FIXME", "XXX", "TBD", "@example."];
 /// Ends of addresses that RFC 2606 and RFC 6761 keep from ever receiving mail.
@@ -43,12 +38,21 @@ const NOWHERE: [&str; 6] = [
     "@localhost>",
 ];
 
-/// A work tree with [`BRANCH`] checked out, and who works there.
+/// The work tree with [`BRANCH`] checked out, and who works there.
 struct Branch<'a> {
     ctx: &'a Ctx,
     git: Git,
-    sender: (String, String),
+    name: String,
+    email: String,
     log: PathBuf,
+}
+
+/// What b4 knows about the branch.
+struct Known {
+    base: String,
+    /// The commit after the base, with the cover letter.
+    cover: String,
+    revision: u32,
 }
 
 /// Makes the branch of patches/.
@@ -56,39 +60,45 @@ pub(crate) fn prep(ctx: &Ctx) -> Result<()> {
     let tree = tree::repository(ctx)?;
     let source = Source::read(ctx)?;
     let old = Branch::find(ctx, &tree)?;
-    if let Some(branch) = &old
-        && !ctx.force
-    {
-        bail!(
-            "{BRANCH} is in {} already\n\
+    if let Some(branch) = &old {
+        let dir = ctx.show(branch.git.dir());
+        ensure!(
+            ctx.force,
+            "{BRANCH} is in {dir} already\n\
              FORCE=1 makes its patches and its cover letter anew from patches/ and keeps what b4 knows about it\n\
-             (change-id, version, addressees); sign-offs and other changes made there leave the branch",
-            ctx.show(branch.git.dir())
+             (change-id, version, addressees); sign-offs and other changes made there leave the branch"
         );
+        println!("{BRANCH} was at {}", branch.git.head()?);
     }
-    let branch = make(ctx, &tree, &source, old)?;
+    // What does not apply changes nothing.
+    let applied = series::apply(ctx, &tree.git, &tree.base, &source.files)?;
+    let from = [applied.git.dir(), "HEAD".as_ref()];
+    tree.git.line("fetch -q --no-tags", &from)?;
+    let branch = old.map_or_else(|| Branch::create(ctx, &tree, &applied.head), Ok)?;
+    let stage = Stage::begin(&format!("make {BRANCH}"), None);
+    branch.fill(&tree.base, &source, &applied.head)?;
+    stage.done(&format!("{} patches", source.files.len()));
     let dir = ctx.show(branch.git.dir());
     println!("{BRANCH} is checked out in {dir}");
-    let problems = indented(&branch.problems(&source)?);
+    let known = branch.known()?;
+    let problems = indented(&branch.problems(&known, &source)?);
     println!("what keeps it from being sent:\n{problems}");
     println!(
         "to make yourself the author and sign off, once you have read what CONTRIBUTING names below \"A new version for the lists\":\n  \
          git -C {dir} rebase --signoff --exec 'git commit -q --amend --no-edit --reset-author' {}",
-        &branch.cover_commit()?[..12]
+        &known.cover[..12]
     );
     Ok(())
 }
 
 /// Writes the mails, and checks that they apply.
 pub(crate) fn dry_run(ctx: &Ctx) -> Result<bool> {
-    let tree = tree::repository(ctx)?;
-    let source = Source::read(ctx)?;
-    let found = Branch::find(ctx, &tree)?;
-    let branch = found.map_or_else(|| make(ctx, &tree, &source, None), Ok)?;
+    let branch = Branch::made(ctx)?;
+    let known = branch.known()?;
     let mails = ctx.build.join("mails");
-    let count = branch.mails(&mails)?;
+    let count = branch.mails(&known, &mails)?;
     println!("{}: {count} mails, which apply", ctx.show(&mails));
-    let problems = branch.problems(&source)?;
+    let problems = branch.problems(&known, &Source::read(ctx)?)?;
     if problems.is_empty() {
         println!("nothing keeps `make send` from handing them to b4");
     } else {
@@ -101,29 +111,23 @@ pub(crate) fn dry_run(ctx: &Ctx) -> Result<bool> {
 
 /// Hands over to b4, which asks before it sends, unless something is in the way.
 pub(crate) fn send(ctx: &Ctx) -> Result<bool> {
-    let tree = tree::repository(ctx)?;
-    let branch = Branch::find(ctx, &tree)?
-        .with_context(|| format!("there is no branch {BRANCH} to send: `make prep` makes it"))?;
-    let problems = branch.problems(&Source::read(ctx)?)?;
+    let branch = Branch::made(ctx)?;
+    let problems = branch.problems(&branch.known()?, &Source::read(ctx)?)?;
     if !problems.is_empty() {
         eprint!("not sent:\n{}", indented(&problems));
         return Ok(false);
     }
-    // The transport is the user's, which is the last setting.
-    let mut send = branch.b4(&["send"]);
-    Err(send.env("GIT_CONFIG_COUNT", "3").exec()).context("cannot start b4")
+    Err(branch.b4("send").exec()).context("cannot start b4")
 }
 
 /// Has b4 show what changed since the version that was sent last.
 pub(crate) fn range_diff(ctx: &Ctx) -> Result<()> {
-    let tree = tree::repository(ctx)?;
-    let list = "for-each-ref --sort=-version:refname --format=%(refname:short)";
-    let sent = tree.git.line(list, &[format!("refs/tags/sent/*{NAME}*")])?;
-    let tag = sent.lines().next();
-    let tag = tag.context("no version to compare with: b4 has sent none (it tags sent/*)")?;
-    let branch = Branch::find(ctx, &tree)?
-        .with_context(|| format!("{tag} was sent, but {BRANCH} is gone: `make prep`"))?;
-    Err(branch.b4(&["prep", "--compare-to", tag]).exec()).context("cannot start b4")
+    let branch = Branch::made(ctx)?;
+    // Once b4 has sent a version, the branch is the next one.
+    let sent = branch.known()?.revision - 1;
+    ensure!(sent > 0, "no version to compare with: b4 has sent none");
+    let mut compare = branch.b4("prep --compare-to");
+    Err(compare.arg(format!("v{sent}")).exec()).context("cannot start b4")
 }
 
 /// What `make clean` would lose: work in the work tree, and the branch itself where the
@@ -140,20 +144,31 @@ pub(crate) fn unsaved(ctx: &Ctx) -> Result<Option<String>> {
             return Ok(Some(format!("commits of no branch in {}", ctx.show(&dir))));
         }
     }
-    let linux = Git::at(ctx.linux());
-    if ctx.kdir.is_some() || !ctx.linux().join(".git").exists() {
+    let linux = ctx.linux();
+    if ctx.kdir.is_some() || !linux.join(".git").exists() || !has_branch(&Git::at(&linux))? {
         return Ok(None);
     }
-    let there = linux.commit(&format!("refs/heads/{BRANCH}"))?.is_some();
-    Ok(there.then(|| format!("the branch {BRANCH}, in {}", ctx.show(&ctx.linux()))))
+    Ok(Some(format!(
+        "the branch {BRANCH}, in {}",
+        ctx.show(&linux)
+    )))
+}
+
+fn has_branch(git: &Git) -> Result<bool> {
+    Ok(git.commit(&format!("refs/heads/{BRANCH}"))?.is_some())
+}
+
+/// Where the branch is checked out.
+pub(crate) fn place(ctx: &Ctx) -> PathBuf {
+    ctx.slot.join("prep")
 }
 
 /// The first posting in patches/ and its cover letter.
 #[derive(Debug)]
 struct Source {
     files: Vec<PathBuf>,
-    /// What the subject has in brackets besides PATCH and the numbers.
-    prefixes: Vec<String>,
+    /// What the subject has in brackets besides PATCH, the version and the numbers.
+    prefixes: String,
     /// The letter as b4 wants it edited.
     letter: String,
 }
@@ -165,195 +180,118 @@ impl Source {
     }
 
     fn of(files: Vec<PathBuf>, text: &str) -> Result<Self> {
-        let (first, body) = text.split_once('\n').unwrap_or((text, ""));
-        let subject = first
-            .strip_prefix("Subject: ")
-            .context("the cover letter does not begin with `Subject: `")?;
-        let (bracket, subject) = subject
-            .strip_prefix('[')
-            .and_then(|rest| rest.split_once(']'))
-            .unwrap_or(("", subject));
-        let is_version = |word: &str| {
-            let number = word.strip_prefix('v').map(str::parse::<u32>);
-            number.is_some_and(|number| number.is_ok())
-        };
-        let mut prefixes: Vec<String> = bracket.split_whitespace().map(str::to_owned).collect();
-        prefixes.retain(|word| word != "PATCH" && !word.contains('/') && !is_version(word));
+        let first = Regex::new(r"^Subject: (?:\[(.*?)\])?\s*(.*)")?;
+        let subject = first.captures(text);
+        let subject = subject.context("the cover letter does not begin with `Subject: `")?;
+        let bracket = subject.get(1).map_or("", |bracket| bracket.as_str());
+        let usual = Regex::new(r"^(PATCH|v\d+|\d+/\d+)$")?;
+        let prefixes = bracket.split_whitespace();
+        let prefixes = Vec::from_iter(prefixes.filter(|word| !usual.is_match(word)));
         // b4 takes lines that begin with # for comments.
-        let body = format!("\n{}\n", body.trim()).replace("\n#", "\n>#");
-        let letter = format!("{}\n{body}", subject.trim());
+        let body = text[subject[0].len()..].trim().replace("\n#", "\n>#");
         Ok(Self {
             files,
-            prefixes,
-            letter,
+            prefixes: prefixes.join(" "),
+            letter: format!("{}\n\n{body}\n", subject[2].trim()),
         })
     }
-}
-
-/// The branch, made of `source` or, if it is there, made anew.
-fn make<'a>(
-    ctx: &'a Ctx,
-    tree: &Tree,
-    source: &Source,
-    old: Option<Branch<'a>>,
-) -> Result<Branch<'a>> {
-    let stage = Stage::begin(&format!("make {BRANCH}"), None);
-    let head = |branch: &Branch<'_>| branch.git.head();
-    let before = old.as_ref().map(head).transpose()?;
-    let branch = old.map_or_else(|| Branch::create(ctx, tree), Ok)?;
-    // A list that the user may have trimmed stays.
-    let addresses = match &before {
-        Some(_) => addressees(&branch.cover()?),
-        None => Vec::new(),
-    };
-    if let Err(error) = branch.fill(&tree.base, source, &addresses, &stage) {
-        match &before {
-            Some(head) => branch.git.line("checkout -q -f -B", &[BRANCH, head])?,
-            None => {
-                tree.git.remove_worktree(branch.git.dir())?;
-                tree.git.run(["branch", "-q", "-D", BRANCH])?
-            }
-        };
-        return Err(error);
-    }
-    let note = before.map_or_else(String::new, |head| format!(", before at {}", &head[..12]));
-    stage.done(&format!("{} patches{note}", source.files.len()));
-    Ok(branch)
-}
-
-/// Where the branch is checked out unless the user has it elsewhere.
-pub(crate) fn place(ctx: &Ctx) -> PathBuf {
-    ctx.slot.join("prep")
-}
-
-/// The work tree that has the branch checked out, if one has.
-fn work_tree(git: &Git) -> Result<Option<PathBuf>> {
-    let list = "for-each-ref --format=%(worktreepath)";
-    let path = git.line(list, &[format!("refs/heads/{BRANCH}")])?;
-    Ok(Some(PathBuf::from(path)).filter(|path| !path.as_os_str().is_empty()))
 }
 
 impl<'a> Branch<'a> {
-    /// The branch, if there is one, where it is checked out; where [`place`] says if it
-    /// is not.
-    fn find(ctx: &'a Ctx, tree: &Tree) -> Result<Option<Self>> {
-        if tree.git.commit(&format!("refs/heads/{BRANCH}"))?.is_none() {
-            return Ok(None);
-        }
-        // A branch of somebody else's stays alone.
-        Self::at(ctx, tree.git.dir())?.cover_commit()?;
-        let found = work_tree(&tree.git)?;
-        let dir = found.clone().unwrap_or_else(|| place(ctx));
-        if dir.exists() {
-            let git = Git::at(&dir);
-            series::refuse_half_done(ctx, &git)?;
-            if found.is_none() {
-                let dir = ctx.show(&dir);
-                bail!(
-                    "{dir} has something else than {BRANCH} checked out: `git -C {dir} switch {BRANCH}`"
-                );
-            }
-            if !git.run(["status", "--porcelain", "-uno"])?.is_empty() {
-                let dir = ctx.show(&dir);
-                bail!("{dir}: uncommitted changes; commit or stash them first");
-            }
-        } else {
-            // A work tree that is gone still claims its path and the branch.
-            tree.git.remove_worktree(&dir)?;
-            let why =
-                "is a rebase under way where the branch is checked out? Finish or abort it first";
-            check_out(ctx, tree, &[], &dir, BRANCH).context(why)?;
-        }
-        Self::at(ctx, &dir).map(Some)
-    }
-
-    /// b4's new branch on the base, in a work tree of its own.
-    fn create(ctx: &'a Ctx, tree: &Tree) -> Result<Self> {
-        let dir = place(ctx);
-        if dir.exists() {
-            // Left by a run that was ended here, or something of the user's.
-            let head = Git::at(&dir).run(["symbolic-ref", "--short", "-q", "HEAD"]);
-            if head.ok().as_deref() != Some(START) {
-                bail!("{} is in the way: move it elsewhere", ctx.show(&dir));
-            }
-        }
-        tree.git.remove_worktree(&dir)?;
-        check_out(ctx, tree, &["-B", START], &dir, &tree.base)?;
-        let branch = Self::at(ctx, &dir)?;
-        let made = branch.run(&mut branch.b4(&["prep", "-n", NAME, "-f", &tree.base]));
-        if made.is_err() {
-            tree.git.remove_worktree(&dir)?;
-        }
-        tree.git.run(["branch", "-q", "-D", START])?;
-        made.map(|()| branch)
-    }
-
-    fn at(ctx: &'a Ctx, dir: &Path) -> Result<Self> {
-        let git = Git::at(dir);
-        let set = |name| git.run(["config", name]).ok();
-        let sender = set("user.name").zip(set("user.email"));
-        let nobody = || (NOBODY.0.to_owned(), NOBODY.1.to_owned());
-        let sender = sender.filter(|(name, email)| !name.is_empty() && !email.is_empty());
-        let sender = sender.unwrap_or_else(nobody);
+    fn at(ctx: &'a Ctx) -> Result<Self> {
+        let git = Git::at(place(ctx));
+        let set = |key| {
+            let value = git.run(["config", key]);
+            value.with_context(|| format!("git has no {key}, without which b4 makes no mails"))
+        };
+        let (name, email) = (set("user.name")?, set("user.email")?);
+        let log = ctx.fresh_log("b4")?;
         Ok(Self {
             ctx,
             git,
-            sender,
-            log: ctx.fresh_log("b4")?,
+            name,
+            email,
+            log,
         })
     }
 
-    /// Puts the patches and the cover letter on the branch, in place of what is there.
-    fn fill(&self, base: &str, source: &Source, addresses: &[String], stage: &Stage) -> Result<()> {
-        let cover = self.cover_commit()?;
-        self.git.run(["checkout", "-q", "-B", BRANCH, base])?;
-        let mut pick = self.git.cmd(["cherry-pick", "--allow-empty", &cover]);
-        proc::capture(self.identify(&mut pick))?;
-        let mut am = self.git.cmd(["am", "-q", "--3way"]);
-        let (status, out, err) = proc::output(self.identify(&mut am).args(&source.files))?;
-        if !status.success() {
-            let _ = self.git.run(["am", "--abort"]);
-            let said = proc::tail(&format!("{out}{err}"), proc::TAIL);
-            bail!("the series does not apply to {base}:\n{said}");
+    /// The branch, if there is one.
+    fn find(ctx: &'a Ctx, tree: &Tree) -> Result<Option<Self>> {
+        if !has_branch(&tree.git)? {
+            return Ok(None);
         }
-        self.write_cover(&source.letter, addresses)?;
-        let prefixes = source.prefixes.iter().map(String::as_str);
-        let none = source.prefixes.is_empty().then_some("");
-        let mut set = self.b4(&["prep", "--set-prefixes"]);
-        self.run(set.args(prefixes.chain(none)))?;
+        let dir = place(ctx);
+        if !dir.exists() {
+            // A work tree that is gone still claims its path and the branch.
+            tree.git.remove_worktree(&dir)?;
+            check_out(ctx, tree, &[dir.as_ref(), BRANCH.as_ref()])?;
+        }
+        let branch = Self::at(ctx)?;
+        series::refuse_half_done(ctx, &branch.git)?;
+        if branch.git.run(["branch", "--show-current"])? != BRANCH {
+            let dir = ctx.show(&dir);
+            bail!(
+                "{dir} has something else than {BRANCH} checked out: `git -C {dir} switch {BRANCH}`"
+            );
+        }
+        Ok(Some(branch))
+    }
+
+    /// The branch that `make prep` has made.
+    fn made(ctx: &'a Ctx) -> Result<Self> {
+        let found = Self::find(ctx, &tree::repository(ctx)?)?;
+        found.with_context(|| format!("there is no branch {BRANCH}: `make prep` makes it"))
+    }
+
+    /// b4's new branch for the commits up to `head`, in a work tree of its own.
+    fn create(ctx: &'a Ctx, tree: &Tree, head: &str) -> Result<Self> {
+        let new = ["-b", BRANCH].map(OsStr::new);
+        let at = [place(ctx).into_os_string(), head.into()];
+        check_out(ctx, tree, &[new[0], new[1], &at[0], &at[1]])?;
+        let branch = Self::at(ctx)?;
+        // The letter is kept in a commit, whatever the user does with other branches.
+        let mut enroll = branch.b4("--config b4.prep-cover-strategy=commit prep -e");
+        branch.run(enroll.arg(&tree.base))?;
+        Ok(branch)
+    }
+
+    /// Puts the letter and the commits up to `head` on the branch, in place of what is there.
+    fn fill(&self, base: &str, source: &Source, head: &str) -> Result<()> {
+        let known = self.known()?;
+        // A list that the user may have trimmed stays.
+        let addresses = addressees(&self.letter(&known)?);
+        self.git.run(["checkout", "-q", "-B", BRANCH, base])?;
+        self.pick(&known.cover)?;
+        let file = tempfile::NamedTempFile::new()?;
+        let letter = format!("{}\n{}\n", source.letter, addresses.join("\n"));
+        fs::write(file.path(), letter)?;
+        // b4 has the letter edited; to copy is to edit.
+        let mut edit = self.b4("prep --edit-cover --set-prefixes");
+        let editor = format!("cp {}", file.path().display());
+        self.run(
+            edit.args(source.prefixes.split(' '))
+                .env("GIT_EDITOR", editor),
+        )?;
+        self.pick(&format!("{base}..{head}"))?;
         if addresses.is_empty() {
-            stage.at("asking get_maintainer");
-            self.run(&mut self.b4(&["prep", "--auto-to-cc"]))?;
+            self.run(&mut self.b4("prep --auto-to-cc"))?;
         }
         Ok(())
     }
 
-    /// b4 in the work tree, as the sender.
-    fn b4(&self, args: &[&str]) -> Command {
-        let mut cmd = Command::new(self.ctx.build.join("venv/bin/b4"));
-        cmd.args(args).current_dir(self.git.dir());
-        self.identify(&mut cmd);
-        cmd
+    /// Picks commits in the name of the user: b4 knows its own by who made it.
+    fn pick(&self, commits: &str) -> Result<()> {
+        let mut pick = self.git.cmd(["cherry-pick", "--allow-empty", commits]);
+        pick.env("GIT_COMMITTER_NAME", &self.name);
+        pick.env("GIT_COMMITTER_EMAIL", &self.email);
+        proc::capture(&mut pick).map(|_| ())
     }
 
-    /// The sender and settings, for a command that runs git.
-    fn identify<'c>(&self, cmd: &'c mut Command) -> &'c mut Command {
-        let (name, email) = &self.sender;
-        let settings = [
-            ("user.name", name.as_str()),
-            ("user.email", email.as_str()),
-            // Where the cover letter is kept.
-            ("b4.prep-cover-strategy", "commit"),
-            // Without a transport, b4 would turn to a server even to write files; none is used.
-            ("sendemail.smtpserver", "localhost"),
-        ];
-        for (at, (key, value)) in settings.into_iter().enumerate() {
-            cmd.env(format!("GIT_CONFIG_KEY_{at}"), key)
-                .env(format!("GIT_CONFIG_VALUE_{at}"), value);
-        }
-        cmd.env("GIT_COMMITTER_NAME", name)
-            .env("GIT_COMMITTER_EMAIL", email)
-            .env("GIT_CONFIG_COUNT", "4")
+    /// b4 in the work tree.
+    fn b4(&self, words: &str) -> Command {
+        let mut cmd = Command::new(self.ctx.build.join("venv/bin/b4"));
+        cmd.args(words.split(' ')).current_dir(self.git.dir());
+        cmd
     }
 
     fn run(&self, cmd: &mut Command) -> Result<()> {
@@ -361,50 +299,30 @@ impl<'a> Branch<'a> {
         proc::succeeded("b4", &self.log, status)
     }
 
-    /// The commit in which b4 keeps the cover letter.
-    fn cover_commit(&self) -> Result<String> {
-        let words = "log -1 --format=%H --fixed-strings";
-        let of = [format!("--grep={MARK}"), format!("refs/heads/{BRANCH}")];
-        let found = self.git.line(words, &of)?;
-        if found.is_empty() {
-            bail!(
-                "{BRANCH} has no cover letter of b4's: give that branch another name, then `make prep` makes one"
-            );
-        }
-        Ok(found)
+    /// Asks b4, which refuses uncommitted changes and a branch that is not its own.
+    fn known(&self) -> Result<Known> {
+        let text = proc::capture(&mut self.b4("prep --show-info"))?;
+        let value = |key: &str| {
+            let mut values = text.lines().filter_map(|line| line.split_once(": "));
+            let value = values.find_map(|(of, value)| (of == key).then_some(value));
+            value.with_context(|| format!("b4 tells no {key} of {BRANCH}:\n{text}"))
+        };
+        Ok(Known {
+            base: value("base-commit")?.to_owned(),
+            cover: value("start-commit")?.to_owned(),
+            revision: value("revision")?.parse().context("b4's revision")?,
+        })
     }
 
-    fn base(&self) -> Result<String> {
-        let parent = format!("{}^", self.cover_commit()?);
-        self.git.run(["rev-parse", &parent])
-    }
-
-    fn commits(&self) -> Result<Vec<String>> {
-        self.git.commits(&self.cover_commit()?, "HEAD")
-    }
-
-    /// The cover letter as b4 has it, without what it notes for itself.
-    fn cover(&self) -> Result<String> {
-        let commit = self.cover_commit()?;
-        let message = self.git.run(["log", "-1", "--format=%B", &commit])?;
+    /// The cover letter without what b4 notes for itself.
+    fn letter(&self, known: &Known) -> Result<String> {
+        let message = self.git.run(["log", "-1", "--format=%B", &known.cover])?;
         Ok(message.split(MARK).next().unwrap_or_default().to_owned())
     }
 
-    fn write_cover(&self, letter: &str, addresses: &[String]) -> Result<()> {
-        let mut text = letter.to_owned();
-        if !addresses.is_empty() {
-            text.push_str(&format!("\n{}\n", addresses.join("\n")));
-        }
-        let file = tempfile::NamedTempFile::new()?;
-        fs::write(file.path(), text)?;
-        // b4 has the letter edited; to copy is to edit.
-        let mut cmd = self.b4(&["prep", "--edit-cover"]);
-        self.run(cmd.env("GIT_EDITOR", format!("cp {}", file.path().display())))
-    }
-
     /// What keeps the branch from being sent.
-    fn problems(&self, source: &Source) -> Result<Vec<String>> {
-        let sender = format!("{} <{}>", self.sender.0, self.sender.1);
+    fn problems(&self, known: &Known, source: &Source) -> Result<Vec<String>> {
+        let sender = format!("{} <{}>", self.name, self.email);
         let mut problems = Vec::new();
         if is_nowhere(&sender) {
             problems.push(format!(
@@ -419,79 +337,58 @@ impl<'a> Branch<'a> {
             );
         }
         // Who wrote a patch and who has signed it off is the branch's own business.
-        let base = self.base()?;
-        let wanted = series::apply(self.ctx, &self.git, &base, &source.files)
-            .and_then(|applied| contents(&applied.git, &applied.git.commits(&base, "HEAD")?));
-        if wanted.ok() != Some(contents(&self.git, &self.commits()?)?) {
+        let wanted = series::apply(self.ctx, &self.git, &known.base, &source.files)
+            .and_then(|applied| contents(&applied.git, &format!("{}..HEAD", known.base)));
+        let range = format!("{}..HEAD", known.cover);
+        if wanted.ok() != Some(contents(&self.git, &range)?) {
             problems.push(format!(
                 "{BRANCH} has another series than patches/: `make prep FORCE=1` makes it anew"
             ));
         }
-        problems.extend(patch_problems(&self.git, &self.commits()?, &sender)?);
-        problems.extend(self.checkpatch()?);
-        let revision = proc::capture(&mut self.b4(&["prep", "--show-info", "revision"]))?;
-        let revision = revision.trim();
-        let revision = revision
-            .parse()
-            .with_context(|| format!("b4's revision of {BRANCH} is `{revision}`"))?;
-        problems.extend(cover_problems(&self.cover()?, revision));
+        problems.extend(patch_problems(&self.git, &range, &sender)?);
+        let mut checkpatch = Command::new("perl");
+        checkpatch.args(CHECKPATCH.split(' ')).arg(range);
+        let (status, out, err) = proc::output(checkpatch.current_dir(self.git.dir()))?;
+        if !status.success() {
+            let said = if out.is_empty() { err } else { out };
+            problems.push(format!("checkpatch says:\n{said}"));
+        }
+        problems.extend(cover_problems(&self.letter(known)?, known.revision));
         Ok(problems)
     }
 
-    /// What checkpatch says of the commits' sign-offs: those of authors and co-developers.
-    fn checkpatch(&self) -> Result<Vec<String>> {
-        let mut cmd = Command::new("perl");
-        cmd.args(CHECKPATCH.split(' '))
-            .arg(format!("{}..HEAD", self.cover_commit()?))
-            .current_dir(self.git.dir());
-        let (status, out, err) = proc::output(&mut cmd)?;
-        let is_finding = |line: &&str| line.contains(": ERROR:") || line.contains(": WARNING:");
-        let said = out.lines().filter(is_finding).map(str::to_owned);
-        let mut said: Vec<String> = said.collect();
-        if !status.success() && said.is_empty() {
-            said.push(format!("checkpatch: {status}\n{}", proc::tail(&err, 5)));
-        }
-        Ok(said)
-    }
-
-    /// Writes what `b4 send` would send into `dir`, and applies it as its receiver would.
-    fn mails(&self, dir: &Path) -> Result<usize> {
+    /// Writes what `b4 send` would send into `dir`, a mailbox in the form of maildir, and applies
+    /// it as its receiver would.
+    fn mails(&self, known: &Known, dir: &Path) -> Result<usize> {
         let stage = Stage::begin("write the mails and apply them", Some(&self.log));
-        let part = self.ctx.scratch()?;
-        let mut send = self.b4(&["--offline-mode", "send", "--no-sign", "-o"]);
-        self.run(send.arg(part.path()))?;
-        let mails = with_extension(part.path(), "eml")?;
-        let patches = self.commits()?.len();
-        if mails.len() != patches + 1 {
-            let (count, log) = (mails.len(), self.ctx.show(&self.log));
-            bail!("b4 wrote {count} mails for {patches} patches; log: {log}");
-        }
-        let mut all = String::new();
-        for mail in &mails {
-            all.push_str(&in_mailbox(&fs::read_to_string(mail)?));
-        }
-        let mailbox = part.path().join(MAILBOX);
-        write_whole(&mailbox, all.as_bytes())?;
-        self.receive(&mailbox)?;
-        if dir.exists() {
-            fs::remove_dir_all(dir)?;
-        }
-        fs::rename(part.path(), dir)?;
+        let mut count = 0;
+        make_whole(dir, |part| {
+            let mails = part.join("mails");
+            for name in ["cur", "new", "tmp"] {
+                fs::create_dir_all(mails.join(name))?;
+            }
+            let mut send = self.b4("--offline-mode send --no-sign -o");
+            send.arg(mails.join("new"));
+            // Without a transport, b4 would turn to a server even to write files; none is used.
+            send.env("GIT_CONFIG_COUNT", "1")
+                .env("GIT_CONFIG_KEY_0", "sendemail.smtpserver")
+                .env("GIT_CONFIG_VALUE_0", "localhost");
+            self.run(&mut send)?;
+            count = with_extension(&mails.join("new"), "eml")?.len();
+            self.receive(known, &mails)?;
+            Ok(mails)
+        })?;
         stage.done("");
-        Ok(mails.len())
+        Ok(count)
     }
 
     /// Takes the mailbox through `b4 am` and `git am`; the result must be the branch.
-    fn receive(&self, mailbox: &Path) -> Result<()> {
+    fn receive(&self, known: &Known, mailbox: &Path) -> Result<()> {
         let out = tempfile::tempdir()?;
-        let mut cmd = self.b4(&["-n", "--offline-mode", "am", "-m"]);
-        self.run(cmd.arg(mailbox).arg("-o").arg(out.path()))?;
+        let mut am = self.b4("--no-interactive --offline-mode am -m");
+        self.run(am.arg(mailbox).arg("-o").arg(out.path()))?;
         let received = with_extension(out.path(), "mbx")?;
-        if received.len() != 1 {
-            let (count, log) = (received.len(), self.ctx.show(&self.log));
-            bail!("`b4 am` made {count} mailboxes of the mails; log: {log}");
-        }
-        let applied = series::apply(self.ctx, &self.git, &self.base()?, &received)
+        let applied = series::apply(self.ctx, &self.git, &known.base, &received)
             .context("what `b4 am` makes of the mails")?;
         if applied.git.tree("HEAD")? != self.git.tree("HEAD")? {
             bail!("what `b4 am` makes of the mails is another tree than {BRANCH}");
@@ -501,47 +398,50 @@ impl<'a> Branch<'a> {
 }
 
 /// The tree of each commit, and its message without trailers.
-fn contents(git: &Git, commits: &[String]) -> Result<Vec<String>> {
-    let content = |commit: &String| {
-        let show = |what: &str| git.run(["log", "-1", &format!("--format={what}"), commit]);
-        let (trailers, message) = (show("%(trailers:only=true)")?, show("%B")?);
+fn contents(git: &Git, range: &str) -> Result<Vec<String>> {
+    let log = "log --reverse -z --format=format:%T%n%B%x01%(trailers:only=true)";
+    let commits = git.line(log, &[range])?;
+    let content = |commit: &str| {
+        let (message, trailers) = commit.split_once('\u{1}').unwrap_or((commit, ""));
         let is_own = |line: &&str| !trailers.lines().any(|trailer| trailer == *line);
         let own: Vec<&str> = message.lines().filter(is_own).collect();
-        Ok(format!("{}\n{}", show("%T")?, own.join("\n").trim()))
+        own.join("\n").trim().to_owned()
     };
-    commits.iter().map(content).collect()
+    Ok(commits.split('\0').map(content).collect())
 }
 
-fn check_out(ctx: &Ctx, tree: &Tree, options: &[&str], dir: &Path, commit: &str) -> Result<()> {
+/// Makes the work tree of the branch.
+fn check_out(ctx: &Ctx, tree: &Tree, what: &[&OsStr]) -> Result<()> {
     let log = ctx.fresh_log("worktree")?;
     let mut cmd = tree.git.cmd(["worktree", "add"]);
-    let name = format!("check the branch out in {}", ctx.show(dir));
-    ui::step(&name, &log, 3600, cmd.args(options).arg(dir).arg(commit))
+    let name = format!("check {BRANCH} out in {}", ctx.show(&place(ctx)));
+    ui::step(&name, &log, 3600, cmd.args(what))
 }
 
-/// What keeps the `commits` of a series from being sent by `sender`, and checkpatch does not see.
-fn patch_problems(git: &Git, commits: &[String], sender: &str) -> Result<Vec<String>> {
-    const PEOPLE: &str =
-        "--format=%an <%ae>%n%(trailers:key=Signed-off-by,valueonly=true,unfold=true)";
-    let mut found: BTreeMap<String, Vec<usize>> = BTreeMap::new();
-    for (at, commit) in commits.iter().enumerate() {
-        let people = git.run(["log", "-1", PEOPLE, commit])?;
-        let nowhere = people.lines().filter(|who| is_nowhere(who));
-        let mut problems: Vec<String> = nowhere
-            .map(|who| format!("a placeholder is the author or has signed off: {who}"))
-            .collect();
-        if people.lines().skip(1).last().map(address) != Some(address(sender)) {
+/// What keeps the commits of a series from being sent by `sender`, and checkpatch does not see.
+fn patch_problems(git: &Git, range: &str, sender: &str) -> Result<Vec<String>> {
+    const PEOPLE: &str = "log --reverse --format=%an%x20<%ae>%x09\
+        %(trailers:key=Signed-off-by,valueonly=true,unfold=true,separator=%x09)";
+    let mut found: BTreeMap<String, BTreeSet<usize>> = BTreeMap::new();
+    for (at, people) in git.line(PEOPLE, &[range])?.lines().enumerate() {
+        let mut problems = Vec::new();
+        for who in people.split('\t').filter(|who| is_nowhere(who)) {
+            problems.push(format!(
+                "a placeholder is the author or has signed off: {who}"
+            ));
+        }
+        let signed = people.split('\t').skip(1);
+        if signed.last().map(address) != Some(address(sender)) {
             let last = "sends, so that Signed-off-by must be the last one";
             problems.push(format!("{sender} {last}"));
         }
         for problem in problems {
-            found.entry(problem).or_default().push(at + 1);
+            found.entry(problem).or_default().insert(at + 1);
         }
     }
-    let all = commits.len();
     let said = found.into_iter();
     Ok(said
-        .map(|(problem, of)| format!("{}: {problem}", patches(&of, all)))
+        .map(|(problem, of)| format!("{problem} (patches {of:?})"))
         .collect())
 }
 
@@ -580,23 +480,6 @@ fn address(who: &str) -> String {
         .to_ascii_lowercase()
 }
 
-/// Those of a series' patches, for a message.
-fn patches(which: &[usize], total: usize) -> String {
-    if which.len() == total {
-        return "every patch".to_owned();
-    }
-    let numbers: Vec<String> = which.iter().map(usize::to_string).collect();
-    format!("patch {}", numbers.join(", "))
-}
-
-/// A mail as part of a mailbox in the form mboxrd.
-fn in_mailbox(mail: &str) -> String {
-    let from = Regex::new("(?m)^>*From ").expect("a constant");
-    let mail = mail.replace("\r\n", "\n");
-    let mail = from.replace_all(mail.trim_end_matches('\n'), ">$0");
-    format!("From mboxrd@z Thu Jan  1 00:00:00 1970\n{mail}\n\n")
-}
-
 /// The lines with addressees of a cover letter.
 fn addressees(cover: &str) -> Vec<String> {
     let is_one = |line: &&str| line.starts_with("To: ") || line.starts_with("Cc: ");
@@ -617,19 +500,18 @@ mod tests {
 
     #[test]
     fn the_letter_s_subject_is_taken_apart() {
-        let of = |text: &str| Source::of(Vec::new(), text);
-        let source = of("Subject: [RFC PATCH v2 00/17] fs: x\n\nBody\n#1 line\n").unwrap();
-        assert_eq!(source.prefixes, ["RFC"]);
-        assert_eq!(source.letter, "fs: x\n\nBody\n>#1 line\n");
-        assert_eq!(of("Subject: fs: x\n").unwrap().prefixes, [""; 0]);
-        assert!(of("fs: x\n").is_err());
-    }
-
-    #[test]
-    fn a_mailbox_separates_mails_by_nothing_that_they_contain() {
-        let text = in_mailbox("Subject: x\n\nFrom here\n>From there\n");
-        assert_eq!(text.matches("\nFrom ").count(), 0);
-        assert!(text.contains("\n>From here\n>>From there\n"));
+        for (text, prefixes, letter) in [
+            (
+                "Subject: [RFC PATCH v2 00/17] fs: x\n\nBody\n#1 line\n",
+                "RFC",
+                "fs: x\n\nBody\n>#1 line\n",
+            ),
+            ("Subject: fs: x [y]\n\nBody\n", "", "fs: x [y]\n\nBody\n"),
+        ] {
+            let source = Source::of(Vec::new(), text).unwrap();
+            assert_eq!((&*source.prefixes, &*source.letter), (prefixes, letter));
+        }
+        assert!(Source::of(Vec::new(), "fs: x\n").is_err());
     }
 
     #[test]
@@ -640,36 +522,36 @@ mod tests {
 
     #[test]
     fn the_sender_signs_off_last_and_is_no_placeholder() {
-        let problems = |author: &str, message: &str| {
-            let (_dir, git) = scratch();
-            let author = format!("--author={author}");
-            git.run(["commit", "-q", "--allow-empty", &author, "-m", message])
-                .unwrap();
-            let commits = git.commits("base", "HEAD").unwrap();
-            let found = patch_problems(&git, &commits, "A Sender <A@kernel.test>").unwrap();
-            found.join("\n")
-        };
         let [a, b] = ["A <a@kernel.test>", "B <b@kernel.test>"];
         let [signed, unsigned] = [a, b].map(|who| format!("Signed-off-by: {who}"));
-        let last = "every patch: A Sender <A@kernel.test> sends, so that Signed-off-by must be the last one";
-        for (author, text, problem) in [
-            (
-                a,
-                format!("[other: changed y]\n{signed}\nReviewed-by: {b}"),
-                "",
-            ),
-            (b, format!("{unsigned}\n{signed}"), ""),
-            (b, format!("{signed}\n{unsigned}"), last),
+        let (last, nowhere) = ("must be the last one", "a placeholder is");
+        for (author, text, said) in [
+            (a, format!("{signed}\nReviewed-by: {b}"), vec![]),
+            (b, format!("{unsigned}\n{signed}"), vec![]),
+            (b, format!("{signed}\n{unsigned}"), vec![last]),
             // Trailers are those of the last paragraph.
-            (a, format!("{signed}\n\nMore text."), last),
+            (a, format!("{signed}\n\nMore text."), vec![last]),
+            (a, "Text.".to_owned(), vec![last]),
+            (
+                "D <d@example.org>",
+                format!("Signed-off-by: D <d@users.invalid>\n{signed}"),
+                vec![nowhere, nowhere],
+            ),
+            ("D <d@example.org.test>", signed.clone(), vec![]),
         ] {
-            assert_eq!(problems(author, &format!("x\n\ny\n\n{text}")), problem);
+            let (_dir, git) = scratch();
+            let (author, text) = (format!("--author={author}"), format!("x\n\ny\n\n{text}"));
+            git.run(["commit", "-q", "--allow-empty", &author, "-m", &text])
+                .unwrap();
+            let found = patch_problems(&git, "base..", "A Sender <A@kernel.test>").unwrap();
+            assert_eq!(found.len(), said.len(), "{text}: {found:?}");
+            assert!(
+                found
+                    .iter()
+                    .zip(said)
+                    .all(|(found, said)| found.contains(said))
+            );
         }
-        let nowhere = format!("x\n\nSigned-off-by: D <d@users.invalid>\n{signed}");
-        let said = problems("D <d@example.org>", &nowhere);
-        assert_eq!(said.matches("every patch: a placeholder is").count(), 2);
-        assert_eq!(patches(&[1, 3], 3), "patch 1, 3");
-        assert!(!is_nowhere("D <d@example.org.test>"));
     }
 
     #[test]
@@ -692,26 +574,14 @@ mod tests {
     #[test]
     fn a_sign_off_leaves_a_patch_what_it_was() {
         let (_dir, git) = scratch();
-        let made = |message: &str| {
-            let words = ["commit", "-q", "--allow-empty", "-m", message];
-            git.run(words).unwrap();
-            contents(&git, &[git.commit("HEAD").unwrap().unwrap()]).unwrap()
-        };
-        let plain = made("fs: x\n\nWhy.");
-        let signed = made("fs: x\n\nWhy.\n\nSigned-off-by: T <t@k.test>");
-        assert_eq!(signed, plain);
-        assert_ne!(made("fs: x\n\nBecause."), plain);
-    }
-
-    #[test]
-    fn the_branch_is_found_where_it_is_checked_out() {
-        let (_dir, git) = scratch();
-        let place = tempfile::tempdir().unwrap();
-        let dir = place.path().join("b c");
-        git.run(["branch", BRANCH]).unwrap();
-        assert_eq!(work_tree(&git).unwrap(), None);
-        git.line("worktree add -q", &[dir.as_path(), BRANCH.as_ref()])
-            .unwrap();
-        assert_eq!(work_tree(&git).unwrap(), Some(dir));
+        for message in ["Why.", "Why.\n\nSigned-off-by: T <t@k.test>", "Because."] {
+            let message = format!("fs: x\n\n{message}");
+            git.run(["commit", "-q", "--allow-empty", "-m", &message])
+                .unwrap();
+        }
+        let contents = contents(&git, "base..").unwrap();
+        assert_eq!(contents.len(), 3);
+        assert_eq!(contents[0], contents[1]);
+        assert_ne!(contents[0], contents[2]);
     }
 }
