@@ -15,17 +15,17 @@ mod own;
 
 use fs_err as fs;
 use std::cell::OnceCell;
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
-use self::noticed::{Answers, apply, failed, first_line, judge, rows, stem};
+use self::noticed::{Answers, apply, failures, first_line, noticed, stem};
 use self::own::Checkout;
 use crate::ctx::{Ctx, with_extension};
 use crate::git::Git;
 use crate::kernel::{self, Kernel, Variant};
 use crate::proof;
+use crate::report::Check;
 use crate::results;
 use crate::selftests::{self, Plan};
 use crate::series::touched_paths;
@@ -40,7 +40,7 @@ use crate::variants::{CONSUMERS, DEBUG, OFF, STATIC, STATIC_VALUE};
 
 /// Applies each break in turn and reports which suites notice; whether all do.
 pub(crate) fn run(ctx: &Ctx, names: &[String]) -> Result<bool> {
-    let files = select(&ctx.root.join("lab/breaks"), names)?;
+    let breaks = select(&ctx.root.join("lab/breaks"), names)?;
     let session = Session::open(ctx)?;
     let dropped = names.is_empty() || names.iter().any(|name| name == DROPPED);
     let followed_up = match dropped {
@@ -54,7 +54,7 @@ pub(crate) fn run(ctx: &Ctx, names: &[String]) -> Result<bool> {
     };
 
     // A suite that is red without a break would catch everything.
-    let has = |kind| files.iter().any(|(of, _)| *of == kind);
+    let has = |kind| breaks.iter().any(|(of, _)| *of == kind);
     for (kind, ..) in KINDS {
         // Proof asks what Plain asks, of the same kernel, and more.
         if has(kind) && !(kind == Kind::Plain && has(Kind::Proof)) {
@@ -67,32 +67,32 @@ pub(crate) fn run(ctx: &Ctx, names: &[String]) -> Result<bool> {
     }
 
     let mut survive = 0;
-    let mut say = |name: &str, why: &str| match why {
-        "" => {
-            println!("SURVIVES  {name}");
-            survive += 1;
-        }
-        why => println!("caught    {name}: {why}"),
-    };
-    for (kind, file) in &files {
-        let asked = subjects.ask(*kind, Some(file))?.into_iter();
-        let caught: BTreeMap<&str, String> = asked
-            .filter_map(|(suite, why)| Some((suite, why?)))
-            .collect();
+    let mut say = |name: &str, caught: &[(&str, String)]| {
         let suites = caught.iter().map(|(suite, why)| format!("{suite} ({why})"));
-        say(&stem(file), &Vec::from_iter(suites).join("; "));
-        let noticed = match caught.is_empty() {
-            true => "**nothing**".to_owned(),
-            false => Vec::from_iter(caught.into_keys()).join(", "),
+        match caught.is_empty() {
+            true => println!("SURVIVES  {name}"),
+            false => println!("caught    {name}: {}", Vec::from_iter(suites).join("; ")),
+        }
+        survive += usize::from(caught.is_empty());
+    };
+    for (kind, file) in &breaks {
+        let asked = subjects.ask(*kind, Some(file))?.into_iter();
+        let mut caught = Vec::from_iter(asked.filter_map(|(suite, why)| Some((suite, why?))));
+        caught.sort_unstable();
+        say(&stem(file), &caught);
+        let suites = Vec::from_iter(caught.iter().map(|(suite, _)| *suite));
+        let noticed = match &suites[..] {
+            [] => "**nothing**".to_owned(),
+            suites => suites.join(", "),
         };
-        results::record(ctx, "breaks", &row(*kind, file)?, &[noticed])?;
+        results::record(ctx, "breaks", &row(ctx, file)?, &[noticed])?;
     }
     for (name, noticed) in subjects.without_follow_up(followed_up)? {
-        let name = format!("{name} without the follow-up");
-        say(&name, &noticed.unwrap_or_default());
+        let caught = noticed.map(|why| (name, why));
+        say(&format!("{name} without the follow-up"), caught.as_slice());
     }
     subjects.restore()?;
-    println!("\n{} breaks, {survive} survive", files.len());
+    println!("\n{} breaks, {survive} survive", breaks.len());
     Ok(survive == 0)
 }
 
@@ -117,15 +117,16 @@ pub(crate) fn stale(session: &Session<'_>) -> Result<Vec<String>> {
 const DROPPED: &str = "consumers-dropped";
 
 /// What a break does, in its first line, and its name.
-fn row(kind: Kind, file: &Path) -> Result<String> {
+fn row(ctx: &Ctx, file: &Path) -> Result<String> {
     let text = fs::read_to_string(file)?;
-    let path = Path::new(kind.place().0).join(stem(file));
-    Ok(format!("{} (`{}`)", first_line(&text), path.display()))
+    let path = file.strip_prefix(ctx.root.join("lab/breaks"))?;
+    let name = path.with_extension("");
+    Ok(format!("{} (`{}`)", first_line(&text), name.display()))
 }
 
 pub(crate) fn names(ctx: &Ctx) -> Result<Vec<String>> {
-    let files = select(&ctx.root.join("lab/breaks"), &[])?;
-    files.iter().map(|(kind, file)| row(*kind, file)).collect()
+    let breaks = select(&ctx.root.join("lab/breaks"), &[])?;
+    breaks.iter().map(|(_, file)| row(ctx, file)).collect()
 }
 
 /// What a break is for: a kernel, or this repository.
@@ -153,44 +154,34 @@ const KINDS: [(Kind, &str, Variant); 8] = [
     (Kind::Userspace, "userspace", Variant::PLAIN),
 ];
 
-impl Kind {
-    fn place(self) -> (&'static str, Variant) {
-        let place = KINDS.into_iter().find(|(kind, ..)| *kind == self);
-        place.map_or(("", Variant::PLAIN), |(_, dir, variant)| (dir, variant))
-    }
-}
-
+/// The breaks of these names, or all.
 fn select(dir: &Path, names: &[String]) -> Result<Vec<(Kind, PathBuf)>> {
-    // A break in a directory of another name would never be run.
-    for entry in fs::read_dir(dir)? {
-        let entry = entry?;
-        let known = KINDS
-            .iter()
-            .any(|(_, known, _)| entry.file_name() == **known);
-        if entry.path().is_dir() && !known {
-            bail!("{}: no breaks of that kind", entry.path().display());
-        }
-    }
-    let mut files = Vec::new();
+    let mut breaks = Vec::new();
     for (kind, below, _) in KINDS {
         let below = dir.join(below);
         if below.is_dir() {
             let diffs = with_extension(&below, "diff")?.into_iter();
-            files.extend(diffs.map(|file| (kind, file)));
+            breaks.extend(diffs.map(|file| (kind, file)));
         }
     }
-    for name in names.iter().filter(|name| *name != DROPPED) {
-        let mut known = files.iter().map(|(_, file)| stem(file));
-        if !known.clone().any(|known| known == *name) {
-            let known: Vec<String> = known.by_ref().collect();
-            bail!("no break is called {name}; there are: {}", known.join(" "));
+    // A break in a directory of another name would never be run.
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if entry.path().is_dir() && !KINDS.iter().any(|(_, known, _)| name == **known) {
+            bail!("{}: no breaks of that kind", entry.path().display());
         }
     }
-    if files.is_empty() {
+    let known = Vec::from_iter(breaks.iter().map(|(_, file)| stem(file)));
+    if known.is_empty() {
         bail!("{} holds no break", dir.display());
     }
-    files.retain(|(_, file)| names.is_empty() || names.contains(&stem(file)));
-    Ok(files)
+    let is_unknown = |name: &&String| *name != DROPPED && !known.contains(name);
+    if let Some(name) = names.iter().find(is_unknown) {
+        bail!("no break is called {name}; there are: {}", known.join(" "));
+    }
+    breaks.retain(|(_, file)| names.is_empty() || names.contains(&stem(file)));
+    Ok(breaks)
 }
 
 /// What is broken, made ready when the first break of it is asked about.
@@ -209,21 +200,26 @@ impl<'a> Subjects<'a> {
         })
     }
 
+    fn checkout(&self) -> Result<&Checkout<'a>> {
+        once(&self.checkout, || Checkout::copied(self.session.ctx))
+    }
+
     /// What the suites of a kind say with a break applied, or without one.
     fn ask(&self, kind: Kind, file: Option<&Path>) -> Result<Answers> {
         let session = self.session;
         if kind == Kind::Userspace {
-            return once(&self.checkout, || Checkout::of(session))?.ask(file);
+            return self.checkout()?.ask(session, file);
         }
         self.bundle()?;
-        let walk = &session.walk()?;
-        let (_, variant) = kind.place();
+        let variant = KINDS.into_iter().find(|(of, ..)| *of == kind);
+        let variant = variant.map_or(Variant::PLAIN, |(_, _, variant)| variant);
         let Some(file) = file else {
             let what = format!("the unbroken kernel {}", variant.name);
             let kernel = session.kernel(what.trim_end(), session.tip(), &variant)?;
             return self.notice(kind, &kernel, "unbroken");
         };
         let name = stem(file);
+        let walk = &session.walk()?;
         walk.force_to(session.tip())?;
         apply(walk, file)?;
         let mut builder = session.builder(&variant)?;
@@ -231,12 +227,12 @@ impl<'a> Subjects<'a> {
         let key = kernel::dirty_tree_key(walk)?;
         // What does not compile shows nothing about the tests.
         let kernel = builder.build(&format!("the kernel with {name}"), &key, &variant)?;
-        let mut noticed = self.notice(kind, &kernel, &name)?;
-        if touched_paths(&String::from_utf8_lossy(&fs::read(file)?)).contains(POLICY) {
-            let red = own::policy_tests(session.ctx, &walk.dir().join(POLICY))?;
-            noticed.push(("host", red));
+        let mut answers = self.notice(kind, &kernel, &name)?;
+        if touched_paths(&fs::read_to_string(file)?).contains(POLICY) {
+            let policy = walk.dir().join(POLICY);
+            answers.push(("host", self.checkout()?.policy_tests(&name, &policy)?));
         }
-        Ok(noticed)
+        Ok(answers)
     }
 
     fn restore(&self) -> Result<()> {
@@ -246,8 +242,7 @@ impl<'a> Subjects<'a> {
         self.checkout.get().map_or(Ok(()), Checkout::restore)
     }
 
-    /// What the suites say of a kernel. A guest that does not come up or does not end
-    /// has noticed as well.
+    /// What the suites say of a kernel.
     fn notice(&self, kind: Kind, kernel: &Kernel, name: &str) -> Result<Answers> {
         let (session, bundle) = (self.session, self.bundle()?);
         let ctx = session.ctx;
@@ -255,7 +250,7 @@ impl<'a> Subjects<'a> {
         let what = match kind {
             Kind::Consumers => "consumers",
             Kind::Filesystems => "filesystems",
-            _ => "selftests",
+            _ => "guest",
         };
         let label = format!("{what} {name}");
         let plan = Plan {
@@ -263,35 +258,41 @@ impl<'a> Subjects<'a> {
             ..Plan::all(&label, bundle)
         };
         let selftests = || selftests::run(ctx, kernel, plan.only(&own));
-        Ok(match kind {
+        let row = |(name, row): (_, Result<Check>)| (name, row.map(|row| row.problems));
+        let said = match kind {
             Kind::Plain | Kind::Proof | Kind::Userspace => {
                 let kunit = kunit::boot(ctx, kernel, &format!("kunit {name}"));
-                let mut noticed = vec![("kunit", judge(kunit)?), ("guest", judge(selftests())?)];
+                let mut said = vec![("kunit", failures(kunit)), (what, failures(selftests()))];
                 if kind == Kind::Proof {
-                    noticed.extend(rows(proof::notice(session, kernel))?);
+                    said.extend(proof::notice(session, kernel).map(row));
                 }
-                noticed
+                said
             }
-            Kind::Consumers => vec![(what, judge(consumers::all_tests(session, kernel, plan))?)],
-            Kind::Filesystems => vec![(what, judge(filesystems::tests(session, kernel, plan))?)],
+            Kind::Consumers => {
+                let run = consumers::all_tests(session, kernel, plan);
+                vec![(what, failures(run))]
+            }
+            Kind::Filesystems => {
+                let run = filesystems::tests(session, kernel, plan);
+                vec![(what, failures(run))]
+            }
             Kind::Static => {
                 let value = sysctl_value(ctx, kernel, &format!("sysctl {name}"), &[]);
-                let noticed = match value {
-                    Ok((value, _)) if value == STATIC_VALUE => judge(selftests())?,
-                    Ok((value, _)) => Some(format!("the sysctl is {value}")),
-                    Err(error) => failed(error)?,
-                };
-                vec![("guest", noticed)]
+                let said = value.and_then(|(value, _)| match value == STATIC_VALUE {
+                    true => failures(selftests()),
+                    false => Ok(vec![format!("the sysctl is {value}")]),
+                });
+                vec![(what, said)]
             }
-            Kind::Debug => rows([proof::notice_faults(session, kernel)])?,
+            Kind::Debug => vec![row(proof::notice_faults(session, kernel))],
             Kind::Off => {
-                let noticed = match selftests() {
-                    Ok(run) => not_without_the_flag(Verdict::Pass, &run).into_iter().next(),
-                    Err(error) => failed(error)?,
-                };
-                vec![("guest", noticed)]
+                let said = selftests().map(|run| not_without_the_flag(Verdict::Pass, &run));
+                vec![(what, said)]
             }
-        })
+        };
+        let said = said.into_iter();
+        said.map(|(suite, problems)| Ok((suite, noticed(problems)?)))
+            .collect()
     }
 
     /// Runs the consumers' tests on the kernel of the first posting: the tests of each consumer
@@ -312,7 +313,7 @@ impl<'a> Subjects<'a> {
                 trouble: Vec::new(),
                 ..run.of(|group| Some(group) == program)
             };
-            Ok((name, judge(Ok(run))?))
+            Ok((name, noticed(failures(Ok(run)))?))
         });
         judged.collect()
     }

@@ -8,7 +8,6 @@ use anyhow::{Context, Result};
 
 use crate::git::Git;
 use crate::guest::HostFault;
-use crate::report::Check;
 use crate::tap::{Run, Verdict};
 
 /// What one suite said: nothing, or why it is red.
@@ -28,36 +27,18 @@ pub(super) fn apply(git: &Git, file: &Path) -> Result<()> {
     Ok(())
 }
 
-/// What rows hold against a kernel: the first failure of each.
-pub(super) fn rows(
-    made: impl IntoIterator<Item = (&'static str, Result<Check>)>,
-) -> Result<Answers> {
-    let noticed = |(name, row): (&'static str, Result<Check>)| {
-        let noticed = match row {
-            Ok(row) => row.problems.first().map(|why| first_line(why)),
-            Err(error) => failed(error)?,
-        };
-        Ok((name, noticed))
-    };
-    made.into_iter().map(noticed).collect()
+pub(super) fn failures(run: Result<Run>) -> Result<Vec<String>> {
+    run.map(|run| run.problems(&[Verdict::Pass, Verdict::Skip]))
 }
 
-pub(super) fn judge(run: Result<Run>) -> Result<Noticed> {
-    match run {
-        Ok(run) => {
-            let problems = run.problems(&[Verdict::Pass, Verdict::Skip]);
-            Ok(problems.first().map(|why| first_line(why)))
-        }
-        Err(error) => failed(error),
+/// The first of a suite's problems. A suite that could not come to its end has noticed too, unless
+/// that is the host's fault.
+pub(super) fn noticed(problems: Result<Vec<String>>) -> Result<Noticed> {
+    match problems {
+        Ok(problems) => Ok(problems.first().map(|why| first_line(why))),
+        Err(error) if error.is::<HostFault>() => Err(error),
+        Err(error) => Ok(Some(first_line(&format!("{error:#}")))),
     }
-}
-
-/// That a step failed is a notice too, unless it is the host's fault.
-pub(super) fn failed(error: anyhow::Error) -> Result<Noticed> {
-    if error.is::<HostFault>() {
-        return Err(error);
-    }
-    Ok(Some(first_line(&format!("{error:#}"))))
 }
 
 pub(super) fn first_line(text: &str) -> String {
@@ -76,10 +57,8 @@ mod tests {
 
     #[test]
     fn what_the_host_fails_at_is_no_notice() {
-        let guest = anyhow!("the guest did not come up");
-        let noticed = failed(guest).unwrap();
-        assert_eq!(noticed.as_deref(), Some("the guest did not come up"));
-
+        let guest = noticed(Err(anyhow!("the guest did not come up\nlog"))).unwrap();
+        assert_eq!(guest.as_deref(), Some("the guest did not come up"));
         let dir = tempfile::tempdir().unwrap();
         let kernel = Kernel {
             dir: dir.path().to_owned(),
@@ -90,6 +69,6 @@ mod tests {
             .program(&dir.path().join("missing"))
             .run()
             .context("selftests");
-        assert!(failed(host.unwrap_err()).is_err());
+        assert!(noticed(host.map(|_| Vec::new())).is_err());
     }
 }
