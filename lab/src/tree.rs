@@ -35,17 +35,6 @@ pub(crate) struct Tree {
 
 /// Opens the tree, creating it if it is not there.
 pub(crate) fn open(ctx: &Ctx) -> Result<Tree> {
-    let made = !ctx.slot.exists();
-    fs::create_dir_all(&ctx.slot)?;
-    let tree = open_in_slot(ctx);
-    if tree.is_err() && made {
-        // Bad input leaves no empty directory; one with files in it stays.
-        let _ = fs::remove_dir(&ctx.slot);
-    }
-    tree
-}
-
-fn open_in_slot(ctx: &Ctx) -> Result<Tree> {
     match &ctx.kdir {
         Some(kdir) => open_kdir(ctx, kdir),
         None => open_debian(ctx),
@@ -54,12 +43,10 @@ fn open_in_slot(ctx: &Ctx) -> Result<Tree> {
 
 /// The repository with the base: the user's own as it is, or Debian's source.
 pub(crate) fn repository(ctx: &Ctx) -> Result<Tree> {
-    let Some(kdir) = &ctx.kdir else {
-        return open(ctx);
-    };
-    let tree = user_repository(ctx, kdir)?;
-    fs::create_dir_all(&ctx.slot)?;
-    Ok(tree)
+    match &ctx.kdir {
+        Some(kdir) => user_repository(ctx, kdir),
+        None => open_debian(ctx),
+    }
 }
 
 pub(crate) fn existing(ctx: &Ctx) -> Result<Option<Tree>> {
@@ -76,8 +63,11 @@ fn open_debian(ctx: &Ctx) -> Result<Tree> {
     if !linux.exists() {
         let stat = rustix::fs::statvfs(&ctx.build)
             .with_context(|| format!("cannot look at {}", ctx.build.display()))?;
-        if let Some(warning) = short_of_room(stat.f_bavail * stat.f_frsize) {
-            eprintln!("warning: {warning}");
+        let gib = (stat.f_bavail * stat.f_frsize) >> 30;
+        if gib < ROOM {
+            eprintln!(
+                "warning: {gib} GiB are free for build/; a first `make test` takes {ROOM}, `make demo` half"
+            );
         }
         ui::fetched(ctx, &["linux", &ctx.base], &linux)?;
     }
@@ -91,14 +81,6 @@ fn open_debian(ctx: &Ctx) -> Result<Tree> {
             )
         }
     }
-}
-
-/// A warning, if a first run needs more than the file system of build/ has to give.
-fn short_of_room(free: u64) -> Option<String> {
-    let gib = free >> 30;
-    (gib < ROOM).then(|| {
-        format!("{gib} GiB are free for build/; a first `make test` takes {ROOM}, `make demo` half")
-    })
 }
 
 /// The user's repository and the commit in it that BASE names.
@@ -182,13 +164,6 @@ fn require_kernel_tree(dir: &Path, what: &str) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn little_room_is_said_before_it_is_used() {
-        assert_eq!(short_of_room(ROOM << 30), None);
-        let said = short_of_room((ROOM << 30) - 1).unwrap();
-        assert!(said.starts_with("8 GiB "));
-    }
 
     #[test]
     fn a_directory_that_is_no_kernel_is_refused() {
