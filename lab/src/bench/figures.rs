@@ -12,12 +12,8 @@ pub(crate) const CONFIGS: [&str; 2] = ["minimal", "realistic"];
 /// How much worse than before a figure may be: a hundredth.
 const TOLERATED: i64 = 100;
 
-/// What a figure that is the difference of two others may always grow by: one
-/// instruction on each side.
+/// What a difference of two figures may always grow by: one instruction on each side.
 const SLACK: i64 = 2;
-
-/// By which part of itself a figure may differ from boot to boot.
-const VARIES: i64 = 200;
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Results {
@@ -26,12 +22,18 @@ pub(crate) struct Results {
     pub(crate) versions: BTreeMap<String, String>,
     /// What is measured; each at least once. Less is better.
     pub(crate) figures: BTreeMap<String, Vec<i64>>,
-    /// What is computed from those, as a difference.
-    pub(crate) differences: BTreeMap<String, i64>,
     /// Ratios of times, in percent, by the number of threads; no two runs are alike.
     pub(crate) threads: BTreeMap<usize, Vec<i64>>,
     /// The functions that a plain open does not call.
     pub(crate) functions: Vec<String>,
+}
+
+/// What a figure is over another one.
+#[derive(Debug)]
+pub(crate) struct Difference {
+    pub(crate) value: i64,
+    /// What it may always grow by.
+    slack: i64,
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -66,21 +68,23 @@ impl Results {
         Some(self.get(more)? - self.get(less)?)
     }
 
-    /// What a difference may always grow by. Opens of one file in a row are counted to
-    /// the instruction. Others depend on where their memory happens to lie, as chains of
-    /// hashes do, and that on the boot: each of the two by a two-hundredth of what it takes.
-    fn slack(&self, name: &str) -> i64 {
-        let of = match (name.split_once("/added/"), name.split_once("/flag/")) {
-            (Some((config, what)), _) if !what.starts_with("unflagged/") => {
-                format!("{config}/series/{what}")
-            }
-            (_, Some((config, what @ ("ring" | "start")))) => {
-                format!("{config}/series/{what}/flagged")
-            }
-            _ => return SLACK,
+    /// What the series costs opens without the flag (`added`), and the flag those with it (`flag`).
+    pub(crate) fn differences(&self) -> BTreeMap<String, Difference> {
+        let difference = |more: &String| {
+            let (name, less) = sides(more)?;
+            // Opens of one file in a row are counted to the instruction. Others depend on where
+            // their memory happens to lie, as chains of hashes do, and that on the boot.
+            let boots = less.contains("/base/") && !less.contains("/unflagged/");
+            let varies = boots || name.ends_with("/ring") || name.ends_with("/start");
+            let whole = self.get(more).filter(|_| varies).unwrap_or_default();
+            let (value, slack) = (self.minus(more, &less)?, SLACK.max(whole / TOLERATED));
+            Some((name, Difference { value, slack }))
         };
-        let whole = self.get(&of).unwrap_or_default();
-        SLACK.max(2 * whole / VARIES)
+        self.figures.keys().filter_map(difference).collect()
+    }
+
+    pub(crate) fn difference(&self, name: &str) -> Option<i64> {
+        Some(self.differences().get(name)?.value)
     }
 
     pub(crate) fn compare(&self, old: &Self) -> Comparison {
@@ -91,9 +95,11 @@ impl Results {
             let noise = spread(runs).max(spread(now.unwrap_or_default()));
             found.figure(name, was, now.and_then(median), noise);
         }
-        for (name, &was) in &old.differences {
-            let now = self.differences.get(name).copied();
-            found.figure(name, was, now, self.slack(name));
+        let now = self.differences();
+        for (name, was) in old.differences() {
+            let now = now.get(&name);
+            let slack = now.map_or(SLACK, |now| now.slack);
+            found.figure(&name, was.value, now.map(|now| now.value), slack);
         }
         let names: BTreeSet<&String> = self.versions.keys().chain(old.versions.keys()).collect();
         for name in names {
@@ -105,6 +111,24 @@ impl Results {
         }
         found
     }
+}
+
+/// The name of what a figure is over another one, and that one's name.
+fn sides(more: &str) -> Option<(String, String)> {
+    if let Some(what) = more.strip_prefix("tracing/flagged/") {
+        return Some((format!("tracing/{what}"), format!("tracing/plain/{what}")));
+    }
+    let (config, what) = more.split_once("/series/")?;
+    let (name, less) = if what.starts_with("unflagged/") || what.ends_with("/plain") {
+        (format!("added/{what}"), format!("base/{what}"))
+    } else if what.starts_with("flagged/") && what.ends_with("/allowed") {
+        let plain = "series/unflagged/openat2";
+        (format!("flag/{what}"), plain.to_owned())
+    } else {
+        let what = what.strip_suffix("/flagged")?;
+        (format!("flag/{what}"), format!("series/{what}/plain"))
+    };
+    Some((format!("{config}/{name}"), format!("{config}/{less}")))
 }
 
 impl Comparison {
@@ -135,68 +159,86 @@ impl Comparison {
 mod tests {
     use super::*;
 
-    fn results(figures: &[(&str, &[i64])], differences: &[(&str, i64)]) -> Results {
-        let figures = figures
-            .iter()
-            .map(|(name, runs)| ((*name).to_owned(), runs.to_vec()));
-        let differences = differences
-            .iter()
-            .map(|(name, by)| ((*name).to_owned(), *by));
+    fn results(figures: &[(&str, &[i64])]) -> Results {
+        let owned = |(name, runs): &(&str, &[i64])| ((*name).to_owned(), runs.to_vec());
         Results {
-            figures: figures.collect(),
-            differences: differences.collect(),
+            figures: figures.iter().map(owned).collect(),
             ..Results::default()
         }
     }
 
     #[test]
-    fn more_than_a_hundredth_is_worse() {
-        let old = results(&[("open", &[4000, 4000, 4001])], &[]);
-        let found = |now| results(&[("open", &[now; 3])], &[]).compare(&old);
-        for now in [4000, 4040, 3000] {
-            assert_eq!(found(now).worse, [""; 0]);
-        }
-        assert_eq!(found(4041).worse.len(), 1);
-        assert_eq!(found(4100).worse, ["open: 4100, was 4000 (+2.5%)"]);
-        assert_eq!(found(3900).better, ["open: 3900, was 4000 (-2.5%)"]);
-    }
-
-    #[test]
-    fn what_the_repeats_differ_by_is_not_worse() {
-        let old = results(&[("git", &[1000, 1100, 1200])], &[]);
-        for (now, worse) in [(1300, 0), (1301, 1)] {
-            let found = results(&[("git", &[now; 3])], &[]).compare(&old);
-            assert_eq!(found.worse.len(), worse);
-        }
-    }
-
-    #[test]
-    fn nothing_may_become_something_or_vanish() {
-        let old = results(&[("locks", &[0])], &[("unflagged", 0), ("flag", 100)]);
-        let new = results(&[("locks", &[1])], &[("unflagged", 3)]);
-        let worse = "locks: 1, was 0\nflag: no longer measured, was 100\nunflagged: 3, was 0";
-        assert_eq!(new.compare(&old).worse.join("\n"), worse);
-        let new = results(&[("locks", &[0])], &[("unflagged", 2), ("flag", 102)]);
-        assert_eq!(new.compare(&old), Comparison::default());
-    }
-
-    #[test]
-    fn differences_of_two_boots_vary() {
-        let figures: [(&str, &[i64]); 2] = [
-            ("minimal/series/growth/depth/8/plain", &[8000; 3]),
-            ("minimal/series/unflagged/open", &[8000; 3]),
+    fn more_than_a_hundredth_and_than_the_repeats_differ_is_worse() {
+        let cases: [(&[i64], &[i64], &str); 9] = [
+            (&[4000, 4000, 4001], &[4000; 3], ""),
+            (&[4000; 3], &[4040; 3], ""),
+            (&[4000; 3], &[4041; 3], "worse: f: 4041, was 4000 (+1.0%)"),
+            (&[4000; 3], &[4100; 3], "worse: f: 4100, was 4000 (+2.5%)"),
+            (&[4000; 3], &[3900; 3], "better: f: 3900, was 4000 (-2.5%)"),
+            (&[10, 11, 12], &[13; 3], ""),
+            (&[10, 11, 12], &[14; 3], "worse: f: 14, was 11 (+27.3%)"),
+            (&[0], &[1], "worse: f: 1, was 0"),
+            (&[100], &[], "worse: f: no longer measured, was 100"),
         ];
-        let [depth, open] = [
-            "minimal/added/growth/depth/8/plain",
-            "minimal/added/unflagged/open",
-        ];
-        let old = results(&figures, &[(depth, -6), (open, 1)]);
-        for (now, worse) in [(74, None), (75, Some(depth))] {
-            let found = results(&figures, &[(depth, now), (open, 3)]).compare(&old);
-            assert_eq!(found.worse.len(), usize::from(worse.is_some()), "{found:?}");
+        for (old, new, shown) in cases {
+            let found = results(&[("f", new)]).compare(&results(&[("f", old)]));
+            let worse = found.worse.iter().map(|line| format!("worse: {line}"));
+            let better = found.better.iter().map(|line| format!("better: {line}"));
+            assert_eq!(Vec::from_iter(worse.chain(better)).join("\n"), shown);
         }
-        let found = results(&figures, &[(depth, -6), (open, 4)]).compare(&old);
-        assert_eq!(found.worse, [format!("{open}: 4, was 1 (+300.0%)")]);
+    }
+
+    #[test]
+    fn costs_are_differences_with_the_room_that_they_need() {
+        for (more, less, name, room) in [
+            (
+                "m/series/unflagged/a",
+                "m/base/unflagged/a",
+                "m/added/unflagged/a",
+                2,
+            ),
+            (
+                "m/series/growth/plain",
+                "m/base/growth/plain",
+                "m/added/growth/plain",
+                80,
+            ),
+            (
+                "m/series/growth/flagged",
+                "m/series/growth/plain",
+                "m/flag/growth",
+                2,
+            ),
+            (
+                "m/series/start/flagged",
+                "m/series/start/plain",
+                "m/flag/start",
+                80,
+            ),
+            (
+                "tracing/flagged/locks",
+                "tracing/plain/locks",
+                "tracing/locks",
+                2,
+            ),
+        ] {
+            let with = |now: i64| results(&[(more, &[now; 3]), (less, &[7900; 3])]);
+            let old = with(8000);
+            assert_eq!(old.difference(name), Some(100));
+            let worse = |now: i64| {
+                let worse = with(now).compare(&old).worse;
+                worse.iter().any(|line| line.starts_with(name))
+            };
+            assert_eq!(
+                [8000 + room, 8001 + room].map(worse),
+                [false, true],
+                "{name}"
+            );
+        }
+        assert_eq!(
+            results(&[("m/series/start/flagged", &[1])]).difference("m/flag/start"),
+            None
+        );
     }
 
     #[test]
@@ -206,9 +248,7 @@ mod tests {
         let mut new = Results::default();
         new.versions.insert("clang".to_owned(), "20".to_owned());
         new.versions.insert("git".to_owned(), "2".to_owned());
-        assert_eq!(
-            new.compare(&old).versions,
-            ["clang: 20, was 19", "git: 2, was none"]
-        );
+        let versions = new.compare(&old).versions;
+        assert_eq!(versions, ["clang: 20, was 19", "git: 2, was none"]);
     }
 }

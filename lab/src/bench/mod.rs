@@ -36,22 +36,13 @@ const CMDLINE: [&str; 3] = ["kunit.enable=0", "nokaslr", "norandmaps"];
 /// The name of the row in docs/results.md.
 pub(crate) const NAME: &str = "instructions of opens";
 
-/// A kernel without the series and one with it.
-struct Pair {
-    base: Kernel,
-    series: Kernel,
-}
-
 /// Measures everything, writes docs/bench/ and compares it with what is committed; whether
 /// nothing got worse.
 pub(crate) fn run(ctx: &Ctx) -> Result<bool> {
     let clock = Clock::start();
     let session = Session::open(ctx)?;
     let (base, tip) = (session.tree.base.clone(), session.tip().to_owned());
-    let minimal = Pair {
-        base: session.base_kernel()?.clone(),
-        series: session.tip_kernel()?.clone(),
-    };
+    let minimal = [session.base_kernel()?, session.tip_kernel()?];
     let traced = consumers::kernel(&session)?;
     let program = static_program(ctx, "bench")?;
 
@@ -60,12 +51,12 @@ pub(crate) fn run(ctx: &Ctx) -> Result<bool> {
         ..Results::default()
     };
     // What can be measured is, before the kernels that take longest are built.
-    let measure = |results: &mut Results, config: &str, pair: &Pair| -> Result<()> {
+    let measure = |results: &mut Results, config: &str, kernels: [&Kernel; 2]| -> Result<()> {
         // The files for git are the same in each run.
         let walk = session.walk()?;
         walk.force_to(&tip)?;
         let tree = walk.dir().join("fs");
-        for (side, kernel) in [("base", &pair.base), ("series", &pair.series)] {
+        for (side, kernel) in ["base", "series"].into_iter().zip(kernels) {
             let name = format!("count {config} {side}");
             let args = ["count", "--tree", &tree.to_string_lossy()];
             let count = Boot {
@@ -74,24 +65,21 @@ pub(crate) fn run(ctx: &Ctx) -> Result<bool> {
             };
             counts(results, config, side, boot(count)?)?;
         }
-        differences(results, config);
         Ok(())
     };
-    measure(&mut results, CONFIGS[0], &minimal)?;
+    measure(&mut results, CONFIGS[0], minimal)?;
     let traces = boot(Boot::new(ctx, &traced, "trace", &["trace"]).program(&program))?;
     tracing(&mut results, &traces)?;
 
-    let realistic = Pair {
-        base: session.kernel("the base, realistic", &base, &REALISTIC)?,
-        series: session.kernel("the series, realistic", &tip, &REALISTIC)?,
-    };
+    let plain = session.kernel("the base, realistic", &base, &REALISTIC)?;
+    let series = session.kernel("the series, realistic", &tip, &REALISTIC)?;
     let off = session.kernel("the series, realistic, not enabled", &tip, &REALISTIC_OFF)?;
     let first = session.first_posting();
     let first = session.kernel("the first posting, realistic", first, &REALISTIC)?;
-    measure(&mut results, CONFIGS[1], &realistic)?;
+    measure(&mut results, CONFIGS[1], [&plain, &series])?;
     let threads = Boot {
         cpus: 8,
-        ..Boot::new(ctx, &realistic.series, "threads", &["threads"]).program(&program)
+        ..Boot::new(ctx, &series, "threads", &["threads"]).program(&program)
     };
     for line in boot(threads)? {
         if let Line::Ratio(ratio) = line {
@@ -100,7 +88,7 @@ pub(crate) fn run(ctx: &Ctx) -> Result<bool> {
             results.threads.insert(ratio.threads, percent.collect());
         }
     }
-    let grown = code_figures(&mut results, &realistic, (&first, &off))?;
+    let grown = code_figures(&mut results, [&plain, &series, &first, &off])?;
     let met = publish(ctx, &results, &grown)?;
     let found = compare(ctx, &results)?;
     let [worse, better] = [&found.worse, &found.better].map(|lines| lines.len().to_string());
@@ -110,21 +98,19 @@ pub(crate) fn run(ctx: &Ctx) -> Result<bool> {
 }
 
 /// Figures of the code itself; the functions that have grown.
-fn code_figures(
-    results: &mut Results,
-    pair: &Pair,
-    (first, off): (&Kernel, &Kernel),
-) -> Result<Vec<(String, i64)>> {
-    let read = |kernel: &Kernel| fs::read_to_string(kernel.symbols());
-    let (base, series) = (read(&pair.base)?, read(&pair.series)?);
-    let bytes = code::text_bytes(&base)?;
+fn code_figures(results: &mut Results, kernels: [&Kernel; 4]) -> Result<Vec<(String, i64)>> {
     let mut keep = |name: &str, value| {
         results.figures.insert(format!("code/{name}"), vec![value]);
     };
-    keep("text-enabled", code::text_bytes(&series)? - bytes);
-    keep("text-first", code::text_bytes(&read(first)?)? - bytes);
-    keep("text-off", code::text_bytes(&read(off)?)? - bytes);
-    let object = pair.series.policy_object();
+    let mut maps = Vec::new();
+    for kernel in kernels {
+        maps.push(fs::read_to_string(kernel.symbols())?);
+    }
+    let bytes = code::text_bytes(&maps[0])?;
+    for (map, name) in maps[1..].iter().zip(["enabled", "first", "off"]) {
+        keep(&format!("text-{name}"), code::text_bytes(map)? - bytes);
+    }
+    let object = kernels[1].policy_object();
     let mut objdump = Command::new(format!("llvm-objdump{}", crate::toolchain::LLVM));
     objdump
         .args(["--disassemble", "--no-show-raw-insn"])
@@ -135,7 +121,7 @@ fn code_figures(
         .with_context(|| format!("{} has no mayexec_permission", object.display()))?;
     keep("stack", entry.stack);
     keep("locked", entry.locked);
-    Ok(code::grown(&base, &series))
+    Ok(code::grown(&maps[0], &maps[1]))
 }
 
 /// Writes docs/bench/, says which targets are met, and returns how many.
@@ -183,7 +169,7 @@ fn compare(ctx: &Ctx, results: &Results) -> Result<Comparison> {
     }
     println!(
         "{} figures compared with the committed ones: {} worse by more than 1%, {} better",
-        old.figures.len() + old.differences.len(),
+        old.figures.len() + old.differences().len(),
         found.worse.len(),
         found.better.len()
     );
@@ -256,33 +242,6 @@ fn counts(results: &mut Results, config: &str, side: &str, lines: Vec<Line>) -> 
     Ok(())
 }
 
-/// What the series costs opens without the flag, and the flag those with it.
-fn differences(results: &mut Results, config: &str) {
-    let mut found = BTreeMap::new();
-    let own = format!("{config}/series/");
-    for name in results.figures.keys() {
-        let Some(name) = name.strip_prefix(&own) else {
-            continue;
-        };
-        let series = format!("{own}{name}");
-        if name.starts_with("unflagged/") || name.ends_with("/plain") {
-            let base = format!("{config}/base/{name}");
-            found.insert(format!("{config}/added/{name}"), (series, base));
-        } else if name.starts_with("flagged/") && name.ends_with("/allowed") {
-            let plain = format!("{own}unflagged/openat2");
-            found.insert(format!("{config}/flag/{name}"), (series, plain));
-        } else if let Some(name) = name.strip_suffix("/flagged") {
-            let plain = format!("{own}{name}/plain");
-            found.insert(format!("{config}/flag/{name}"), (series, plain));
-        }
-    }
-    for (name, (more, less)) in found {
-        if let Some(difference) = results.minus(&more, &less) {
-            results.differences.insert(name, difference);
-        }
-    }
-}
-
 /// What a flagged open calls and allocates more than a plain one.
 fn tracing(results: &mut Results, lines: &[Line]) -> Result<()> {
     let find = |wanted: &str| -> Result<&Trace> {
@@ -299,20 +258,12 @@ fn tracing(results: &mut Results, lines: &[Line]) -> Result<()> {
     let is_lock = |name: &&String| {
         lock.is_match(name) && !name.contains("rcu_read") && !name.contains("unlock")
     };
-    let locks = |trace: &Trace| trace.functions.iter().filter(is_lock).count();
-    let allocations = |trace: &Trace| trace.allocations.len();
-    for (name, of) in [
-        ("allocations", &allocations as &dyn Fn(&Trace) -> usize),
-        ("locks", &locks),
-    ] {
-        let (without, with) = (i64::try_from(of(plain))?, i64::try_from(of(flagged))?);
-        for (side, value) in [("plain", without), ("flagged", with)] {
-            let name = format!("tracing/{side}/{name}");
-            results.figures.insert(name, vec![value]);
+    for (side, trace) in [("plain", plain), ("flagged", flagged)] {
+        let locks = trace.functions.iter().filter(is_lock).count();
+        for (what, count) in [("allocations", trace.allocations.len()), ("locks", locks)] {
+            let name = format!("tracing/{side}/{what}");
+            results.figures.insert(name, vec![i64::try_from(count)?]);
         }
-        results
-            .differences
-            .insert(format!("tracing/{name}"), with - without);
     }
     results.functions = more(&plain.functions, &flagged.functions);
     if results.functions.is_empty() {
@@ -359,7 +310,6 @@ mod tests {
             count("growth/depth/2/flagged", &[23; 3]),
         ];
         counts(&mut results, "minimal", "series", series).unwrap();
-        differences(&mut results, "minimal");
         results
     }
 
@@ -378,19 +328,6 @@ mod tests {
         assert!(counts(&mut results, "minimal", "base", vec![line(false)]).is_ok());
         assert!(counts(&mut results, "minimal", "base", vec![line(true)]).is_err());
         assert!(counts(&mut results, "minimal", "series", vec![line(false)]).is_err());
-    }
-
-    #[test]
-    fn costs_are_differences() {
-        let found = measured(4021).differences;
-        for (name, value) in [
-            ("minimal/added/unflagged/openat2", 1),
-            ("minimal/flag/flagged/policy-0/allowed", 20),
-            ("minimal/flag/growth/depth/1", 2),
-            ("minimal/flag/growth/depth/2", 3),
-        ] {
-            assert_eq!(found.get(name), Some(&value), "{name}");
-        }
     }
 
     #[test]
@@ -428,8 +365,8 @@ mod tests {
         let flagged = trace("flagged", functions, "a b");
         let mut results = Results::default();
         tracing(&mut results, &[plain.clone(), flagged]).unwrap();
-        assert_eq!(results.differences["tracing/locks"], 1);
-        assert_eq!(results.differences["tracing/allocations"], 1);
+        assert_eq!(results.difference("tracing/locks"), Some(1));
+        assert_eq!(results.difference("tracing/allocations"), Some(1));
         let own = "mayexec_permission __rcu_read_lock _raw_spin_unlock _raw_spin_lock";
         assert_eq!(results.functions.join(" "), own);
         assert!(tracing(&mut results, std::slice::from_ref(&plain)).is_err());

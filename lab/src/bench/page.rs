@@ -17,7 +17,7 @@ const TEMPLATE: &str = include_str!("page.md");
 /// it is over a plain open.
 fn cell(results: &Results, name: &str) -> String {
     if let Some(name) = name.strip_prefix('+') {
-        let difference = results.differences.get(name);
+        let difference = results.difference(name);
         return difference.map_or("-".to_owned(), |value| format!("{value:+}"));
     }
     let Some(figure) = name.strip_prefix('[') else {
@@ -61,12 +61,9 @@ pub(crate) fn page(results: &Results, targets: &[Target], grown: &[(String, i64)
     fn lines(lines: impl Iterator<Item = String>) -> String {
         lines.fold(String::new(), |text, line| text + &line + "\n")
     }
-    let target = |target: &Target| {
-        let met = if target.met { "met" } else { "missed" };
-        let Target {
-            what, aim, found, ..
-        } = target;
-        format!("| {what} | {aim} | {found} | {met} |")
+    let target = |of: &Target| {
+        let met = if of.met { "met" } else { "missed" };
+        format!("| {} | {} | {} | {met} |", of.what, of.aim, of.found)
     };
     let thread = |(threads, runs): (&usize, &Vec<i64>)| {
         let [low, high] = [runs.iter().min(), runs.iter().max()].map(|run| *run.unwrap_or(&0));
@@ -128,13 +125,16 @@ mod tests {
     #[test]
     fn a_cell_shows_a_figure_its_spread_and_what_it_is_over_a_plain_open() {
         let mut results = Results::default();
-        let figures = [("unflagged/openat2", [5; 3]), ("a", [5, 7, 1006])];
+        let figures = [
+            ("unflagged/openat2", [5; 3]),
+            ("a/plain", [5; 3]),
+            ("a/flagged", [5, 7, 1006]),
+        ];
         let figures = figures.map(|(name, runs)| (format!("minimal/series/{name}"), runs.to_vec()));
         results.figures = figures.into();
-        results.differences.insert("minimal/flag/a".to_owned(), 2);
         for (name, shown) in [
-            ("minimal/series/a", "7 (spread 1,001)"),
-            ("[minimal/series/a", "7 (spread 1,001) [+2]"),
+            ("minimal/series/a/flagged", "7 (spread 1,001)"),
+            ("[minimal/series/a/flagged", "7 (spread 1,001) [+2]"),
             ("[minimal/series/unflagged/openat2", "5"),
             ("+minimal/flag/a", "+2"),
             ("realistic/series/a", "-"),

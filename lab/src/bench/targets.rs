@@ -26,11 +26,11 @@ impl Target {
 /// The targets that the series has been given.
 pub(super) fn targets(results: &Results) -> Vec<Target> {
     let mut targets = Vec::new();
-    let difference = |name: &str| results.differences.get(name).copied();
+    let difference = |name: &str| results.difference(name);
     let below = |prefix: &str| -> Vec<i64> {
-        let all = results.differences.iter();
+        let all = results.differences().into_iter();
         all.filter(|(name, _)| name.starts_with(prefix))
-            .map(|(_, value)| *value)
+            .map(|(_, difference)| difference.value)
             .collect()
     };
     // What they are on the smallest kernel and on a usual one, both checks and the ratio.
