@@ -232,7 +232,7 @@ fn tables(ctx: &Ctx) -> Result<Vec<Table>> {
         (page, "bench", "make bench", figures, vec![bench::NAME.to_owned()], None),
         (page, "system", "make system", "what | found | when", system::names(), None),
         (page, "projects", "make projects", "project | result | when", projects::names(ctx)?, None),
-        (of_breaks, "breaks", "Who notices what", "break | noticed by | when", breaks::names(ctx)?, Some("not run yet")),
+        (of_breaks, "breaks", "Who notices what", "break | noticed by | when", breaks::names(ctx)?, Some("not run yet | ")),
     ];
     let table = |(page, verb, title, columns, names, missing)| Table {
         page,

@@ -9,6 +9,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use regex::Regex;
 
 use crate::ctx::{Ctx, hash, write_whole};
 use crate::git::Git;
@@ -22,10 +23,8 @@ pub(crate) const PAGE: &str = "docs/results.md";
 const HEAD: &str = "# Results\n\n\
     `make results` writes the tables of this page from what the verbs left below `build/results`. Each row says when it was made and \
     of which commit (`+`: with changes that no commit has).\n\
-    [Breaks](../lab/breaks/README.md) and [what an open costs](bench/README.md) have pages of their own.\n";
-
-/// How the line of a page begins that tells the machine.
-const MACHINE: &str = "Machine: ";
+    [Breaks](../lab/breaks/README.md) and [what an open costs](bench/README.md) have pages of their own.\n\n\
+    Machine: \n";
 
 /// What the demo printed last.
 const SCENE: &str = "demo.txt";
@@ -98,6 +97,7 @@ pub(crate) fn record_scene(ctx: &Ctx, output: &str) -> Result<()> {
 /// Writes the rows that were left into their pages, and the picture of the demo.
 pub(crate) fn publish(ctx: &Ctx, tables: &[Table]) -> Result<()> {
     let left = ctx.build.join("results");
+    let (told, machine) = (Regex::new("(?m)^Machine: .*$")?, machine()?);
     for table in tables {
         let mut rows = String::new();
         for entry in fs::read_dir(left.join(table.verb)).into_iter().flatten() {
@@ -107,7 +107,7 @@ pub(crate) fn publish(ctx: &Ctx, tables: &[Table]) -> Result<()> {
         let page = fs::read_to_string(&path).unwrap_or_else(|_| HEAD.to_owned());
         let mut page = filled(&page, table, &rows);
         if table.page == PAGE {
-            page = on_machine(&page, &machine()?);
+            page = told.replace(&page, &machine).into_owned();
         }
         write_whole(&path, page.as_bytes())?;
         println!("{}: {}", table.page, table.title);
@@ -150,14 +150,7 @@ fn filled(page: &str, table: &Table, rows: &str) -> String {
     for name in &table.names {
         let missing = table.missing.map(|cells| format!("| {name} | {cells} |"));
         let known = known.get(name.as_str()).map(|line| (*line).to_owned());
-        let Some(mut line) = known.or(missing) else {
-            continue;
-        };
-        // An older table may have had fewer columns.
-        while line.matches(" |").count() < table.columns.split(" | ").count() {
-            line += "  |";
-        }
-        lines.push(line);
+        lines.extend(known.or(missing));
     }
     if lines.len() == 2 && section.is_empty() {
         return page.to_owned();
@@ -169,16 +162,6 @@ fn filled(page: &str, table: &Table, rows: &str) -> String {
     };
     let (before, lines) = (before.trim_end(), lines.join("\n"));
     format!("{before}\n\n{heading}\n{prose}{lines}\n{after}")
-}
-
-/// A page with the machine told, once.
-fn on_machine(page: &str, machine: &str) -> String {
-    let told = page.lines().find(|line| line.starts_with(MACHINE));
-    match (told, page.split_once("\n## ")) {
-        (Some(told), _) => page.replacen(told, machine, 1),
-        (None, Some((head, rest))) => format!("{}\n\n{machine}\n\n## {rest}", head.trim_end()),
-        (None, None) => page.to_owned(),
-    }
 }
 
 /// The processors, the system and the tools.
@@ -197,7 +180,7 @@ fn machine() -> Result<String> {
         let out = proc::capture(Command::new(tool).arg("--version"))?;
         words.push(out.lines().next().unwrap_or_default().to_owned());
     }
-    Ok(format!("{MACHINE}{}.", words.join("; ")))
+    Ok(format!("Machine: {}.", words.join("; ")))
 }
 
 #[cfg(test)]
@@ -232,17 +215,10 @@ mod tests {
         let again = filled(&page, &table(&["a", "b"], None), "");
         assert_eq!(again, page);
         // A newer row takes the place of the one that is there, a name that is gone goes.
-        let other = table(&["b", "c"], Some("not run yet"));
+        let other = table(&["b", "c"], Some("not run yet | "));
         let page = filled(&page, &other, "| b | 3 | z |\n");
         let rows = "|---|---|---|\n| b | 3 | z |\n| c | not run yet |  |\n";
         assert!(page.contains(rows), "{page}");
-    }
-
-    #[test]
-    fn the_machine_is_told_once() {
-        let page = on_machine("# R\n\n## a\n\n## b\n", "Machine: x.");
-        assert_eq!(page, "# R\n\nMachine: x.\n\n## a\n\n## b\n");
-        assert_eq!(on_machine(&page, "Machine: y."), page.replace("x.", "y."));
     }
 
     #[test]
