@@ -15,6 +15,7 @@ mod own;
 
 use fs_err as fs;
 use std::cell::OnceCell;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
@@ -35,18 +36,13 @@ use crate::suites::filesystems;
 use crate::suites::guest::{not_without_the_flag, sysctl_value};
 use crate::suites::host::POLICY;
 use crate::suites::kunit;
-use crate::tap::{Run, Verdict};
+use crate::tap::Verdict;
 use crate::variants::{CONSUMERS, DEBUG, OFF, STATIC, STATIC_VALUE};
 
 /// Applies each break in turn and reports which suites notice; whether all do.
 pub(crate) fn run(ctx: &Ctx, names: &[String]) -> Result<bool> {
     let breaks = select(&ctx.root.join("lab/breaks"), names)?;
     let session = Session::open(ctx)?;
-    let dropped = names.is_empty() || names.iter().any(|name| name == DROPPED);
-    let followed_up = match dropped {
-        true => consumers::followed_up(&session)?,
-        false => Vec::new(),
-    };
     let subjects = Subjects {
         session: &session,
         checkout: OnceCell::new(),
@@ -67,29 +63,25 @@ pub(crate) fn run(ctx: &Ctx, names: &[String]) -> Result<bool> {
     }
 
     let mut survive = 0;
-    let mut say = |name: &str, caught: &[(&str, String)]| {
-        let suites = caught.iter().map(|(suite, why)| format!("{suite} ({why})"));
-        match caught.is_empty() {
-            true => println!("SURVIVES  {name}"),
-            false => println!("caught    {name}: {}", Vec::from_iter(suites).join("; ")),
-        }
-        survive += usize::from(caught.is_empty());
-    };
     for (kind, file) in &breaks {
+        let name = stem(file);
         let asked = subjects.ask(*kind, Some(file))?.into_iter();
-        let mut caught = Vec::from_iter(asked.filter_map(|(suite, why)| Some((suite, why?))));
-        caught.sort_unstable();
-        say(&stem(file), &caught);
-        let suites = Vec::from_iter(caught.iter().map(|(suite, _)| *suite));
-        let noticed = match &suites[..] {
-            [] => "**nothing**".to_owned(),
-            suites => suites.join(", "),
+        let caught: BTreeMap<&str, String> = asked
+            .filter_map(|(suite, why)| Some((suite, why?)))
+            .collect();
+        let noticed = match caught.is_empty() {
+            true => {
+                println!("SURVIVES  {name}");
+                survive += 1;
+                "**nothing**".to_owned()
+            }
+            false => {
+                let said = caught.iter().map(|(suite, why)| format!("{suite} ({why})"));
+                println!("caught    {name}: {}", Vec::from_iter(said).join("; "));
+                Vec::from_iter(caught.into_keys()).join(", ")
+            }
         };
         results::record(ctx, "breaks", &row(ctx, file)?, &[noticed])?;
-    }
-    for (name, noticed) in subjects.without_follow_up(followed_up)? {
-        let caught = noticed.map(|why| (name, why));
-        say(&format!("{name} without the follow-up"), caught.as_slice());
     }
     subjects.restore()?;
     println!("\n{} breaks, {survive} survive", breaks.len());
@@ -112,9 +104,6 @@ pub(crate) fn stale(session: &Session<'_>) -> Result<Vec<String>> {
     }
     Ok(problems)
 }
-
-/// The name of the break that is no diff: the follow-up is dropped.
-const DROPPED: &str = "consumers-dropped";
 
 /// What a break does, in its first line, and its name.
 fn row(ctx: &Ctx, file: &Path) -> Result<String> {
@@ -176,8 +165,7 @@ fn select(dir: &Path, names: &[String]) -> Result<Vec<(Kind, PathBuf)>> {
     if known.is_empty() {
         bail!("{} holds no break", dir.display());
     }
-    let is_unknown = |name: &&String| *name != DROPPED && !known.contains(name);
-    if let Some(name) = names.iter().find(is_unknown) {
+    if let Some(name) = names.iter().find(|name| !known.contains(name)) {
         bail!("no break is called {name}; there are: {}", known.join(" "));
     }
     breaks.retain(|(_, file)| names.is_empty() || names.contains(&stem(file)));
@@ -293,29 +281,6 @@ impl<'a> Subjects<'a> {
         let said = said.into_iter();
         said.map(|(suite, problems)| Ok((suite, noticed(problems)?)))
             .collect()
-    }
-
-    /// Runs the consumers' tests on the kernel of the first posting: the tests of each consumer
-    /// that the follow-up changes must notice.
-    fn without_follow_up(&self, names: Vec<&'static str>) -> Result<Answers> {
-        if names.is_empty() {
-            return Ok(Vec::new());
-        }
-        let (session, bundle) = (self.session, self.bundle()?);
-        let (what, commit) = ("the kernel without the follow-up", session.first_posting());
-        let kernel = session.kernel(what, commit, &CONSUMERS)?;
-        let run = consumers::tests(session, &kernel, Plan::all(DROPPED, bundle))?;
-        let own = selftests::own(bundle)?;
-        let judged = names.into_iter().map(|name| {
-            let program = consumers::program_of(&own, name).map(String::as_str);
-            // What is wrong with the run as a whole is nobody's notice.
-            let run = Run {
-                trouble: Vec::new(),
-                ..run.of(|group| Some(group) == program)
-            };
-            Ok((name, noticed(failures(Ok(run)))?))
-        });
-        judged.collect()
     }
 }
 

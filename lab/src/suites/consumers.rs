@@ -119,24 +119,6 @@ pub(crate) fn program_of<'a>(own: &'a [String], name: &str) -> Option<&'a String
     selftests::program_of(own, name).or(other.flatten())
 }
 
-/// The consumers that the follow-up changes, and not only their tests.
-pub(crate) fn followed_up(session: &Session<'_>) -> Result<Vec<&'static str>> {
-    let range = [session.first_posting(), session.tip(), "--", "security"];
-    let touched = session
-        .tree
-        .git
-        .run(["diff", "--name-only"].into_iter().chain(range))?;
-    let changes = |name: &&str| {
-        let mut dirs = touched.lines().flat_map(|path| path.split('/'));
-        dirs.any(|dir| dir == *name)
-    };
-    let names: Vec<&str> = NAMES.into_iter().filter(changes).collect();
-    if names.is_empty() {
-        bail!("the follow-up changes no consumer");
-    }
-    Ok(names)
-}
-
 /// Runs the tests of all consumers, of which none may be missing nor skip.
 pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
     let kernel = kernel(session)?;
