@@ -88,8 +88,8 @@ pub(crate) fn run(ctx: &Ctx) -> Result<bool> {
             results.threads.insert(ratio.threads, percent.collect());
         }
     }
-    let grown = code_figures(&mut results, [&plain, &series, &first, &off])?;
-    let met = publish(ctx, &results, &grown)?;
+    code_figures(&mut results, [&plain, &series, &first, &off])?;
+    let met = publish(ctx, &results)?;
     let found = compare(ctx, &results)?;
     let [worse, better] = [&found.worse, &found.better].map(|lines| lines.len().to_string());
     let cells = [&[met, worse, better][..], &clock.cells()].concat();
@@ -97,18 +97,14 @@ pub(crate) fn run(ctx: &Ctx) -> Result<bool> {
     Ok(found.worse.is_empty())
 }
 
-/// Figures of the code itself; the functions that have grown.
-fn code_figures(results: &mut Results, kernels: [&Kernel; 4]) -> Result<Vec<(String, i64)>> {
+/// Figures of the code itself.
+fn code_figures(results: &mut Results, kernels: [&Kernel; 4]) -> Result<()> {
     let mut keep = |name: &str, value| {
         results.figures.insert(format!("code/{name}"), vec![value]);
     };
-    let mut maps = Vec::new();
-    for kernel in kernels {
-        maps.push(fs::read_to_string(kernel.symbols())?);
-    }
-    let bytes = code::text_bytes(&maps[0])?;
-    for (map, name) in maps[1..].iter().zip(["enabled", "first", "off"]) {
-        keep(&format!("text-{name}"), code::text_bytes(map)? - bytes);
+    let bytes = |kernel: &Kernel| code::text_bytes(&fs::read_to_string(kernel.symbols())?);
+    for (kernel, name) in kernels[1..].iter().zip(["enabled", "first", "off"]) {
+        keep(&format!("text-{name}"), bytes(kernel)? - bytes(kernels[0])?);
     }
     let object = kernels[1].policy_object();
     let mut objdump = Command::new(format!("llvm-objdump{}", crate::toolchain::LLVM));
@@ -121,14 +117,14 @@ fn code_figures(results: &mut Results, kernels: [&Kernel; 4]) -> Result<Vec<(Str
         .with_context(|| format!("{} has no mayexec_permission", object.display()))?;
     keep("stack", entry.stack);
     keep("locked", entry.locked);
-    Ok(code::grown(&maps[0], &maps[1]))
+    Ok(())
 }
 
 /// Writes docs/bench/, says which targets are met, and returns how many.
-fn publish(ctx: &Ctx, results: &Results, grown: &[(String, i64)]) -> Result<String> {
+fn publish(ctx: &Ctx, results: &Results) -> Result<String> {
     let dir = ctx.root.join(DIR);
     let targets = targets(results);
-    let page = page::page(results, &targets, grown);
+    let page = page::page(results, &targets);
     write_whole(&dir.join("README.md"), page.as_bytes())?;
     write_whole(&dir.join("opens.svg"), page::plot(results).as_bytes())?;
     let mut json = serde_json::to_string_pretty(results)?;

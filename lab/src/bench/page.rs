@@ -8,8 +8,6 @@ use super::figures::{CONFIGS, Results, median, spread};
 use super::targets::Target;
 use crate::svg;
 
-const GROWN: usize = 20;
-
 /// The page, with names in braces: of parts, or of figures as [`cell`] takes them.
 const TEMPLATE: &str = include_str!("page.md");
 
@@ -57,7 +55,7 @@ fn grouped(value: i64) -> String {
     text
 }
 
-pub(crate) fn page(results: &Results, targets: &[Target], grown: &[(String, i64)]) -> String {
+pub(crate) fn page(results: &Results, targets: &[Target]) -> String {
     fn lines(lines: impl Iterator<Item = String>) -> String {
         lines.fold(String::new(), |text, line| text + &line + "\n")
     }
@@ -80,10 +78,6 @@ pub(crate) fn page(results: &Results, targets: &[Target], grown: &[(String, i64)
         ),
         "targets" => lines(targets.iter().map(target)),
         "threads" => lines(results.threads.iter().map(thread)),
-        "grown" => {
-            let grown = grown.iter().take(GROWN);
-            lines(grown.map(|(name, bytes)| format!("| `{name}` | {bytes:+} |")))
-        }
         "functions" => Vec::from_iter(results.functions.iter().map(plain)).join(", "),
         name => cell(results, name),
     };
@@ -117,8 +111,7 @@ mod tests {
 
     #[test]
     fn every_place_of_the_template_is_filled() {
-        let page = page(&Results::default(), &[], &[("f".to_owned(), 3)]);
-        assert!(page.contains("| `f` | +3 |\n\nAs the tracers"), "{page}");
+        let page = page(&Results::default(), &[]);
         assert!(!page.contains('{'), "{page}");
     }
 
