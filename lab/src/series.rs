@@ -474,15 +474,27 @@ mod tests {
         (dir, ctx, Tree { git, base })
     }
 
-    /// The same, with a commit that is exported.
-    fn with_one() -> (tempfile::TempDir, Ctx, Tree) {
+    /// The same, with commits of a line each that are exported.
+    fn with(commits: &[(&str, &str)]) -> (tempfile::TempDir, Ctx, Tree) {
         let (dir, ctx, tree) = checkout();
-        commit(&tree, "Kbuild", "1\n", "one");
+        for (path, subject) in commits {
+            commit(&tree, path, "1\n", subject);
+        }
         export(&ctx).unwrap();
         (dir, ctx, tree)
     }
 
-    /// Changes the patch that [`with_one`] has exported.
+    fn commit(tree: &Tree, path: &str, text: &str, subject: &str) {
+        write_whole(&tree.git.dir().join(path), text.as_bytes()).unwrap();
+        git(tree, "add -A");
+        tree.git.run(["commit", "-q", "-m", subject]).unwrap();
+    }
+
+    fn git(tree: &Tree, words: &str) {
+        tree.git.run(words.split(' ')).unwrap();
+    }
+
+    /// Changes the first patch.
     fn change(ctx: &Ctx, from: &str, to: &str) -> (PathBuf, String) {
         let patch = patches(&ctx.patches()).unwrap().remove(0);
         let text = fs::read_to_string(&patch).unwrap().replace(from, to);
@@ -494,102 +506,85 @@ mod tests {
         format!("{:#}", made.unwrap_err())
     }
 
-    fn commit(tree: &Tree, path: &str, text: &str, subject: &str) {
-        let file = tree.git.dir().join(path);
-        fs::create_dir_all(file.parent().unwrap()).unwrap();
-        fs::write(file, text).unwrap();
-        tree.git.run(["add", "-A"]).unwrap();
-        tree.git.run(["commit", "-q", "-m", subject]).unwrap();
+    fn exported_names(ctx: &Ctx) -> Vec<String> {
+        let files = files(&ctx.patches()).unwrap();
+        files
+            .iter()
+            .map(|file| name(&file.with_extension("")))
+            .collect()
     }
 
     #[test]
     fn export_then_apply_gives_the_same_tree() {
-        let (_dir, ctx, tree) = checkout();
-        commit(&tree, "fs/new.rs", "fn a() {}\n", "fs: add a");
-        commit(&tree, "Kbuild", "obj-y += fs/ x/\n", "build x");
-        export(&ctx).unwrap();
-        assert_eq!(
-            fs::read_to_string(ctx.root.join("fs/new.rs")).unwrap(),
-            "fn a() {}\n"
-        );
-        let hash = || content_hash(&patches(&ctx.patches()).unwrap()).unwrap();
-        let first = hash();
-        export(&ctx).unwrap();
-        assert_eq!(first, hash());
-
-        let head = tree.git.tree("HEAD").unwrap();
+        let (_dir, ctx, tree) = with(&[("fs/sub/new.rs", "fs: add new"), ("Kbuild", "build it")]);
+        let copy = ctx.root.join("fs/sub/new.rs");
+        assert_eq!(fs::read_to_string(&copy).unwrap(), "1\n");
         let files = patches(&ctx.patches()).unwrap();
-        assert_eq!(files.len(), 2);
+        let first = content_hash(&files).unwrap();
+        export(&ctx).unwrap();
+        assert_eq!(first, content_hash(&files).unwrap());
+
         let applied = apply(&ctx, &tree.git, &tree.base, &files).unwrap();
-        assert_eq!(applied.git.tree("HEAD").unwrap(), head);
+        let trees = [&applied.git, &tree.git].map(|git| git.tree("HEAD").unwrap());
+        assert_eq!(trees[0], trees[1]);
         let mirror = Mirror::of(&applied.git, &tree.base, &applied.head, &ctx.root).unwrap();
         assert_eq!(mirror.differences().unwrap(), [""; 0]);
-        fs::write(ctx.root.join("fs/new.rs"), "fn b() {}\n").unwrap();
+        fs::write(copy, "2\n").unwrap();
         fs::write(ctx.root.join("fs/stray"), "").unwrap();
         assert_eq!(mirror.differences().unwrap().len(), 2);
-    }
 
-    #[test]
-    fn export_removes_what_the_series_no_longer_has() {
-        let (_dir, ctx, tree) = checkout();
-        commit(&tree, "fs/sub/old.rs", "fn a() {}\n", "fs: add old");
-        export(&ctx).unwrap();
-        tree.git.run(["reset", "-q", "--hard", "base"]).unwrap();
-        commit(&tree, "fs/new.rs", "fn a() {}\n", "fs: add new");
+        // What the series no longer has goes.
+        git(&tree, "reset -q --hard base");
+        commit(&tree, "fs/other.rs", "1\n", "fs: add another");
         export(&ctx).unwrap();
         assert!(!ctx.root.join("fs/sub").exists());
-        assert_eq!(patches(&ctx.patches()).unwrap().len(), 1);
+        assert_eq!(exported_names(&ctx), ["0001-fs-add-another"]);
     }
 
     #[test]
     fn unexported_work_is_never_overwritten() {
-        let (_dir, ctx, tree) = with_one();
+        let (_dir, ctx, tree) = with(&[("Kbuild", "one")]);
         // Work in the tree alone: it is built as it is.
         commit(&tree, "Kbuild", "2\n", "two");
         assert!(sync(&ctx, &tree).unwrap().contains("1 new commits"));
         assert!(unexported(&ctx, &tree).unwrap().unwrap().contains("two"));
         // patches/ changes as well: refuse, and keep both.
         let (patch, text) = change(&ctx, "+1", "+3");
-        let head = tree.git.commit("HEAD").unwrap();
+        let head = tree.git.head().unwrap();
         let error = refusal(sync(&ctx, &tree));
-        assert!(
-            error.contains("two") && error.contains("my-work"),
-            "{error}"
-        );
-        assert_eq!(tree.git.commit("HEAD").unwrap(), head);
+        assert!(error.contains("two") && error.contains("branch my-work"));
+        assert_eq!(tree.git.head().unwrap(), head);
         assert!(refusal(export(&ctx)).contains("FORCE=1"));
         assert_eq!(fs::read_to_string(&patch).unwrap(), text);
         // Without the work, patches/ is applied.
-        tree.git.run(["reset", "-q", "--hard", "HEAD~1"]).unwrap();
+        git(&tree, "reset -q --hard HEAD~1");
         sync(&ctx, &tree).unwrap();
-        assert_eq!(
-            fs::read_to_string(tree.git.dir().join("Kbuild")).unwrap(),
-            "3\n"
-        );
-        assert!(unexported(&ctx, &tree).unwrap().is_none());
+        let file = tree.git.dir().join("Kbuild");
+        assert_eq!(fs::read_to_string(file).unwrap(), "3\n");
+        assert_eq!(unexported(&ctx, &tree).unwrap(), None);
     }
 
     #[test]
     fn branches_and_stashes_are_work() {
-        let (_dir, ctx, tree) = with_one();
-        assert_eq!(at_risk(&ctx, &tree).unwrap(), None);
+        let (_dir, ctx, tree) = with(&[("Kbuild", "one")]);
+        let work = || at_risk(&ctx, &tree).unwrap().unwrap_or_default();
+        assert_eq!(work(), "");
         // What sync() advises when both sides have changed.
         commit(&tree, "Kbuild", "2\n", "two");
-        tree.git.run(["branch", "my-work"]).unwrap();
-        tree.git.run(["reset", "-q", "--hard", "HEAD~1"]).unwrap();
-        let work = || at_risk(&ctx, &tree).unwrap().unwrap_or_default();
+        git(&tree, "branch my-work");
+        git(&tree, "reset -q --hard HEAD~1");
         assert_eq!(work(), "  branch my-work");
-        tree.git.run(["branch", "-q", "-D", "my-work"]).unwrap();
+        git(&tree, "branch -q -D my-work");
         fs::write(tree.git.dir().join("Kbuild"), "3\n").unwrap();
-        tree.git.run(["stash", "-q"]).unwrap();
+        git(&tree, "stash -q");
         assert!(work().contains("stash@{0}"), "{}", work());
-        tree.git.run(["stash", "drop", "-q"]).unwrap();
+        git(&tree, "stash drop -q");
         assert_eq!(work(), "");
     }
 
     #[test]
     fn an_export_that_was_ended_loses_nothing() {
-        let (_dir, mut ctx, tree) = with_one();
+        let (_dir, mut ctx, tree) = with(&[("Kbuild", "one")]);
         let before = fs::read(record_path(&ctx)).unwrap();
         for subject in ["two", "three"] {
             commit(&tree, "fs/new.rs", subject, subject);
@@ -609,7 +604,7 @@ mod tests {
 
     #[test]
     fn a_patch_that_does_not_apply_is_named_and_nothing_moves() {
-        let (_dir, ctx, tree) = with_one();
+        let (_dir, ctx, tree) = with(&[("Kbuild", "one")]);
         change(&ctx, "-obj-y", "-obj-n");
         let head = tree.git.head().unwrap();
         let error = refusal(sync(&ctx, &tree));
@@ -627,55 +622,38 @@ mod tests {
         let (_dir, ctx, tree) = checkout();
         fs::write(tree.git.dir().join("note"), "").unwrap();
         assert!(refusal(export(&ctx)).contains("uncommitted"));
-        tree.git.run(["add", "-A"]).unwrap();
-        tree.git.run(["commit", "-q", "-m", "x"]).unwrap();
+        commit(&tree, "note", "1\n", "x");
         assert!(refusal(export(&ctx)).contains("outside the mirrored"));
     }
 
     /// A checkout with an exported series: two commits in the first posting, two after it.
     fn with_follow_up() -> (tempfile::TempDir, Ctx, Tree) {
-        let (dir, ctx, tree) = checkout();
-        for (path, subject) in [
+        let (dir, ctx, tree) = with(&[
             ("fs/a.rs", "fs: a"),
             ("fs/b.rs", "fs: b"),
             ("security/c.c", "lsm: c"),
             ("security/d.c", "lsm: d"),
-        ] {
-            commit(&tree, path, "x\n", subject);
-        }
-        let folder = follow_up(&ctx.patches());
-        fs::create_dir_all(&folder).unwrap();
-        fs::write(folder.join(START), "lsm: c\n").unwrap();
+        ]);
+        let start = follow_up(&ctx.patches()).join(START);
+        write_whole(&start, b"lsm: c\n").unwrap();
         export(&ctx).unwrap();
         (dir, ctx, tree)
-    }
-
-    fn exported_names(ctx: &Ctx) -> Vec<String> {
-        let files = files(&ctx.patches()).unwrap();
-        files.iter().map(|file| name(file)).collect()
     }
 
     #[test]
     fn the_follow_up_has_a_folder_and_numbers_of_its_own() {
         let (_dir, ctx, tree) = with_follow_up();
-        assert_eq!(
-            exported_names(&ctx),
-            [
-                "0001-fs-a.patch",
-                "0002-fs-b.patch",
-                "security/0001-lsm-c.patch",
-                "security/0002-lsm-d.patch"
-            ]
-        );
+        let names = "0001-fs-a 0002-fs-b security/0001-lsm-c security/0002-lsm-d";
+        assert_eq!(exported_names(&ctx).join(" "), names);
         // Both folders give the tree back, and what is committed on top joins the follow-up.
         let head = tree.git.tree("HEAD").unwrap();
         fs::remove_file(record_path(&ctx)).unwrap();
-        tree.git.run(["reset", "-q", "--hard", "base"]).unwrap();
+        git(&tree, "reset -q --hard base");
         assert!(sync(&ctx, &tree).unwrap().contains("4 patches applied"));
         assert_eq!(tree.git.tree("HEAD").unwrap(), head);
         commit(&tree, "security/e.c", "x\n", "lsm: e");
         export(&ctx).unwrap();
-        assert_eq!(exported_names(&ctx)[4], "security/0003-lsm-e.patch");
+        assert_eq!(exported_names(&ctx)[4], "security/0003-lsm-e");
         assert_eq!(exported_names(&ctx).len(), 5);
     }
 
@@ -690,7 +668,7 @@ mod tests {
         };
         commit(&tree, "security/e.c", "x\n", "lsm: c");
         refused("several commits");
-        tree.git.run(["reset", "-q", "--hard", "HEAD~3"]).unwrap();
+        git(&tree, "reset -q --hard HEAD~3");
         commit(&tree, "security/c.c", "x\n", "lsm: a better name");
         refused("no commit has the subject");
         fs::remove_file(follow_up(&ctx.patches()).join(START)).unwrap();
