@@ -85,8 +85,12 @@ fn record_path(ctx: &Ctx) -> PathBuf {
     ctx.slot.join("applied.json")
 }
 
-fn read_record(ctx: &Ctx) -> Option<Record> {
-    serde_json::from_slice(&fs::read(record_path(ctx)).ok()?).ok()
+/// The record; of a tree that has none yet, the base and no patches.
+fn read_record(ctx: &Ctx, tree: &Tree) -> Result<Record> {
+    let bytes = fs::read(record_path(ctx)).unwrap_or_default();
+    let patches = content_hash(&[])?;
+    let head = tree.base.clone();
+    Ok(serde_json::from_slice(&bytes).unwrap_or(Record { patches, head }))
 }
 
 fn write_record(ctx: &Ctx, record: &Record) -> Result<()> {
@@ -147,10 +151,7 @@ pub(crate) fn sync(ctx: &Ctx, tree: &Tree) -> Result<String> {
     refuse_half_done(ctx, &tree.git)?;
     let head = tree.git.head()?;
     let dirt = tree.git.dirt()?;
-    let record = read_record(ctx).unwrap_or(Record {
-        patches: content_hash(&[])?,
-        head: tree.base.clone(),
-    });
+    let record = read_record(ctx, tree)?;
     let linux = ctx.show(&ctx.linux());
     let pristine = dirt.is_empty() && head == record.head;
     if wanted == record.patches {
@@ -195,16 +196,17 @@ pub(crate) fn sync(ctx: &Ctx, tree: &Tree) -> Result<String> {
 
 /// Refuses a tree in which git is in the middle of something.
 pub(crate) fn refuse_half_done(ctx: &Ctx, git: &Git) -> Result<()> {
-    for (name, what) in [
-        ("rebase-apply", "git am or git rebase"),
-        ("rebase-merge", "git rebase"),
-        ("MERGE_HEAD", "git merge"),
-        ("CHERRY_PICK_HEAD", "git cherry-pick"),
+    for name in [
+        "rebase-apply",
+        "rebase-merge",
+        "MERGE_HEAD",
+        "CHERRY_PICK_HEAD",
     ] {
         let path = git.run(["rev-parse", "--git-path", name])?;
         if git.dir().join(path).exists() {
             let dir = ctx.show(git.dir());
-            bail!("{what} is under way in {dir}: finish or abort it first");
+            let what = "git am, rebase, merge or cherry-pick is under way";
+            bail!("{what} in {dir}: finish or abort it first");
         }
     }
     Ok(())
@@ -233,7 +235,7 @@ fn describe_work(tree: &Tree, since: &str, dirt: &[String]) -> Result<String> {
 pub(crate) fn unexported(ctx: &Ctx, tree: &Tree) -> Result<Option<String>> {
     let head = tree.git.head()?;
     let dirt = tree.git.dirt()?;
-    let known = read_record(ctx).map_or_else(|| tree.base.clone(), |record| record.head);
+    let known = read_record(ctx, tree)?.head;
     if dirt.is_empty() && head == known {
         return Ok(None);
     }
@@ -376,10 +378,7 @@ pub(crate) fn export(ctx: &Ctx) -> Result<()> {
         bail!("the tree's HEAD does not descend from the base {base}: rebase it there first");
     }
     let old = files(&ctx.patches())?;
-    if let Some(record) = read_record(ctx)
-        && record.patches != content_hash(&old)?
-        && !ctx.force
-    {
+    if read_record(ctx, &tree)?.patches != content_hash(&old)? && !ctx.force {
         bail!(
             "patches/ changed since the tree was made from it, and export would overwrite that\n\
              `make kernel` says how to bring them together; FORCE=1 overwrites the patch files"
