@@ -177,10 +177,15 @@ fn machine() -> Result<String> {
     let system = value("/etc/os-release", "PRETTY_NAME")?;
     let mut words = vec![format!("{cpus} CPUs, {model}"), system];
     for tool in ["clang-19", "rustc", "qemu-system-x86_64"] {
-        let out = proc::capture(Command::new(tool).arg("--version"))?;
-        words.push(out.lines().next().unwrap_or_default().to_owned());
+        words.push(version(tool)?);
     }
     Ok(format!("Machine: {}.", words.join("; ")))
+}
+
+/// The first line of what a program says of its version.
+pub(crate) fn version(program: &str) -> Result<String> {
+    let said = proc::capture(Command::new(program).arg("--version"))?;
+    Ok(said.lines().next().unwrap_or_default().to_owned())
 }
 
 #[cfg(test)]

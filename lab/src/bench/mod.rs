@@ -13,7 +13,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use guest::bench::{Line, Trace};
+use guest::bench::Line;
 use regex::Regex;
 
 use self::figures::{CONFIGS, Comparison, Results};
@@ -174,15 +174,15 @@ fn compare(ctx: &Ctx, results: &Results) -> Result<Comparison> {
 
 /// What the figures depend on.
 fn versions(compilers: &str) -> Result<BTreeMap<String, String>> {
-    let qemu = proc::capture(Command::new("qemu-system-x86_64").arg("--version"))?;
+    let qemu = results::version("qemu-system-x86_64")?;
     let known =
         |line: &&str| line.contains("clang") || line.contains("LLD") || line.starts_with("rustc");
     let compilers = Vec::from_iter(compilers.lines().filter(known)).join(", ");
-    let qemu = qemu.lines().next().unwrap_or_default().to_owned();
-    let versions = [("compilers", compilers), ("qemu", qemu)];
-    Ok(versions
-        .map(|(name, version)| (name.to_owned(), version))
-        .into())
+    Ok([
+        ("compilers".to_owned(), compilers),
+        ("qemu".to_owned(), qemu),
+    ]
+    .into())
 }
 
 /// Runs the program in a guest; what it says.
@@ -193,15 +193,10 @@ fn boot(boot: Boot<'_>) -> Result<Vec<Line>> {
         ..boot
     };
     let outcome = boot.run()?;
-    if outcome.code != 0 {
-        let (said, log) = (
-            proc::tail(&outcome.output, 10),
-            outcome.output_log.display(),
-        );
-        bail!(
-            "the bench program failed ({}):\n{said}\n  log: {log}",
-            outcome.code
-        );
+    let (code, log) = (outcome.code, outcome.output_log.display());
+    if code != 0 {
+        let said = proc::tail(&outcome.output, 10);
+        bail!("the bench program failed ({code}):\n{said}\n  log: {log}");
     }
     lines(&outcome.output)
 }
@@ -240,14 +235,12 @@ fn counts(results: &mut Results, config: &str, side: &str, lines: Vec<Line>) -> 
 
 /// What a flagged open calls and allocates more than a plain one.
 fn tracing(results: &mut Results, lines: &[Line]) -> Result<()> {
-    let find = |wanted: &str| -> Result<&Trace> {
-        let mut found = lines.iter().filter_map(|line| match line {
+    let find = |wanted: &str| {
+        let found = lines.iter().find_map(|line| match line {
             Line::Trace(trace) if trace.name == wanted => Some(trace),
             _ => None,
         });
-        found
-            .next()
-            .with_context(|| format!("the guest has traced no {wanted} open"))
+        found.with_context(|| format!("the guest has traced no {wanted} open"))
     };
     let (plain, flagged) = (find("plain")?, find("flagged")?);
     let lock = Regex::new(r"(^|_)(try)?lock(_|$)|^lockref_|^down_(read|write)|^contention_begin")?;
@@ -281,7 +274,7 @@ fn more(shorter: &[String], longer: &[String]) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use guest::bench::Count;
+    use guest::bench::{Count, Trace};
 
     use super::*;
 
