@@ -4,7 +4,6 @@
 
 use fs_err as fs;
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsStr;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -191,20 +190,17 @@ impl Source {
 }
 
 impl<'a> Branch<'a> {
-    fn at(ctx: &'a Ctx) -> Result<Self> {
-        let git = Git::at(place(ctx));
+    fn at(ctx: &'a Ctx, tree: &Tree) -> Result<Self> {
         let set = |key| {
-            let value = git.run(["config", key]);
+            let value = tree.git.run(["config", key]);
             value.with_context(|| format!("git has no {key}, without which b4 makes no mails"))
         };
-        let (name, email) = (set("user.name")?, set("user.email")?);
-        let log = ctx.fresh_log("b4")?;
         Ok(Self {
             ctx,
-            git,
-            name,
-            email,
-            log,
+            git: Git::at(place(ctx)),
+            name: set("user.name")?,
+            email: set("user.email")?,
+            log: ctx.fresh_log("b4")?,
         })
     }
 
@@ -217,9 +213,9 @@ impl<'a> Branch<'a> {
         if !dir.exists() {
             // A work tree that is gone still claims its path and the branch.
             tree.git.remove_worktree(&dir)?;
-            check_out(ctx, tree, &[dir.as_ref(), BRANCH.as_ref()])?;
+            check_out(ctx, tree, &[BRANCH])?;
         }
-        let branch = Self::at(ctx)?;
+        let branch = Self::at(ctx, tree)?;
         series::refuse_half_done(ctx, &branch.git)?;
         if branch.git.run(["branch", "--show-current"])? != BRANCH {
             let dir = ctx.show(&dir);
@@ -238,10 +234,11 @@ impl<'a> Branch<'a> {
 
     /// b4's new branch for the commits up to `head`, in a work tree of its own.
     fn create(ctx: &'a Ctx, tree: &Tree, head: &str) -> Result<Self> {
-        let new = ["-b", BRANCH].map(OsStr::new);
-        let at = [place(ctx).into_os_string(), head.into()];
-        check_out(ctx, tree, &[new[0], new[1], &at[0], &at[1]])?;
-        let branch = Self::at(ctx)?;
+        let branch = Self::at(ctx, tree)?;
+        // git would make the branch before it looks.
+        let (dir, shown) = (place(ctx), ctx.show(&place(ctx)));
+        ensure!(!dir.exists(), "{shown} is in the way: move it elsewhere");
+        check_out(ctx, tree, &["-b", BRANCH, head])?;
         // The letter is kept in a commit, whatever the user does with other branches.
         let mut enroll = branch.b4("--config b4.prep-cover-strategy=commit prep -e");
         branch.run(enroll.arg(&tree.base))?;
@@ -294,7 +291,10 @@ impl<'a> Branch<'a> {
 
     /// Asks b4, which refuses uncommitted changes and a branch that is not its own.
     fn known(&self) -> Result<Known> {
-        let text = proc::capture(&mut self.b4("prep --show-info"))?;
+        let text = proc::capture(&mut self.b4("prep --show-info")).with_context(|| {
+            let advice = "if b4 did not make it, give it another name, then `make prep` makes one";
+            format!("b4 does not take {BRANCH}: {advice}")
+        })?;
         let value = |key: &str| {
             let mut values = text.lines().filter_map(|line| line.split_once(": "));
             let value = values.find_map(|(of, value)| (of == key).then_some(value));
@@ -404,11 +404,11 @@ fn contents(git: &Git, range: &str) -> Result<Vec<String>> {
 }
 
 /// Makes the work tree of the branch.
-fn check_out(ctx: &Ctx, tree: &Tree, what: &[&OsStr]) -> Result<()> {
-    let log = ctx.fresh_log("worktree")?;
+fn check_out(ctx: &Ctx, tree: &Tree, what: &[&str]) -> Result<()> {
+    let (log, dir) = (ctx.fresh_log("worktree")?, place(ctx));
     let mut cmd = tree.git.cmd(["worktree", "add"]);
-    let name = format!("check {BRANCH} out in {}", ctx.show(&place(ctx)));
-    ui::step(&name, &log, 3600, cmd.args(what))
+    let name = format!("check {BRANCH} out in {}", ctx.show(&dir));
+    ui::step(&name, &log, 3600, cmd.arg(&dir).args(what))
 }
 
 /// What keeps the commits of a series from being sent by `sender`, and checkpatch does not see.

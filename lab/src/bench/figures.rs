@@ -190,55 +190,32 @@ mod tests {
 
     #[test]
     fn costs_are_differences_with_the_room_that_they_need() {
-        for (more, less, name, room) in [
+        for (names, room) in [
             (
-                "m/series/unflagged/a",
-                "m/base/unflagged/a",
-                "m/added/unflagged/a",
+                "m/series/unflagged/a m/base/unflagged/a m/added/unflagged/a",
                 2,
             ),
+            ("m/series/x/1/plain m/base/x/1/plain m/added/x/1/plain", 80),
+            ("m/series/x/1/flagged m/series/x/1/plain m/flag/x/1", 2),
             (
-                "m/series/growth/plain",
-                "m/base/growth/plain",
-                "m/added/growth/plain",
+                "m/series/start/flagged m/series/start/plain m/flag/start",
                 80,
             ),
-            (
-                "m/series/growth/flagged",
-                "m/series/growth/plain",
-                "m/flag/growth",
-                2,
-            ),
-            (
-                "m/series/start/flagged",
-                "m/series/start/plain",
-                "m/flag/start",
-                80,
-            ),
-            (
-                "tracing/flagged/locks",
-                "tracing/plain/locks",
-                "tracing/locks",
-                2,
-            ),
+            ("tracing/flagged/locks tracing/plain/locks tracing/locks", 2),
         ] {
+            let [more, less, name] = Vec::from_iter(names.split(' '))[..] else {
+                panic!("{names}");
+            };
             let with = |now: i64| results(&[(more, &[now; 3]), (less, &[7900; 3])]);
             let old = with(8000);
             assert_eq!(old.difference(name), Some(100));
-            let worse = |now: i64| {
-                let worse = with(now).compare(&old).worse;
-                worse.iter().any(|line| line.starts_with(name))
-            };
-            assert_eq!(
-                [8000 + room, 8001 + room].map(worse),
-                [false, true],
-                "{name}"
-            );
+            for (now, is_worse) in [(8000 + room, false), (8001 + room, true)] {
+                let mut worse = with(now).compare(&old).worse.into_iter();
+                let found = worse.any(|line| line.starts_with(name));
+                assert_eq!(found, is_worse, "{name}: {now}");
+            }
+            assert_eq!(results(&[(more, &[1])]).difference(name), None);
         }
-        assert_eq!(
-            results(&[("m/series/start/flagged", &[1])]).difference("m/flag/start"),
-            None
-        );
     }
 
     #[test]
