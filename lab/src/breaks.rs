@@ -182,10 +182,7 @@ struct Subjects<'a> {
 
 impl<'a> Subjects<'a> {
     fn bundle(&self) -> Result<&PathBuf> {
-        once(&self.bundle, || {
-            self.session.walk()?.force_to(self.session.tip())?;
-            self.session.selftests()
-        })
+        once(&self.bundle, || self.session.selftests())
     }
 
     fn checkout(&self) -> Result<&Checkout<'a>> {
