@@ -84,7 +84,7 @@ enum Verb {
     Export,
     /// Run every test, or the named suites
     Test {
-        /// series, style, host, build, kunit, guest, consumers, proof, userland, others, demo
+        /// The suites to run; all, without
         suites: Vec<suites::Suite>,
     },
     /// Run what takes longer than a test may, and print a table of evidence
@@ -106,9 +106,7 @@ enum Verb {
     },
     /// Count the instructions that opens take, write docs/bench/, compare with what is committed
     Bench,
-    /// Put the rows that test, verify, submit-check, breaks and bench left into docs/results.md
-    /// and lab/breaks/README.md, those of projects also into docs/interpreters.md, and the demo
-    /// into docs/demo.svg
+    /// Put what the verbs left into the pages with results, and the demo into docs/demo.svg
     Results,
     /// Write what `make demo PREBUILT=build/release` boots to build/release
     Release,
