@@ -24,10 +24,11 @@ use self::noticed::{Answers, apply, failed, first_line, judge, rows, stem};
 use self::own::Checkout;
 use crate::ctx::{Ctx, with_extension};
 use crate::git::Git;
+use crate::guest::Boot;
 use crate::kernel::{self, Kernel, Variant};
 use crate::proof;
 use crate::results;
-use crate::selftests::{self, Plan};
+use crate::selftests;
 use crate::series::touched_paths;
 use crate::session::{Session, once};
 use crate::suites::consumers;
@@ -258,11 +259,11 @@ impl<'a> Subjects<'a> {
             _ => "selftests",
         };
         let label = format!("{what} {name}");
-        let plan = Plan {
+        let boot = Boot {
             first_failure: true,
-            ..Plan::all(&label, bundle)
+            ..selftests::boot(ctx, kernel, &label, bundle)
         };
-        let selftests = || selftests::run(ctx, kernel, plan.only(&own));
+        let selftests = || selftests::run(boot.clone(), &own);
         Ok(match kind {
             Kind::Plain | Kind::Proof | Kind::Userspace => {
                 let kunit = kunit::boot(ctx, kernel, &format!("kunit {name}"));
@@ -272,8 +273,8 @@ impl<'a> Subjects<'a> {
                 }
                 noticed
             }
-            Kind::Consumers => vec![(what, judge(consumers::all_tests(session, kernel, plan))?)],
-            Kind::Filesystems => vec![(what, judge(filesystems::tests(session, kernel, plan))?)],
+            Kind::Consumers => vec![(what, judge(consumers::all_tests(session, bundle, &boot))?)],
+            Kind::Filesystems => vec![(what, judge(filesystems::tests(session, bundle, boot))?)],
             Kind::Static => {
                 let value = sysctl_value(ctx, kernel, &format!("sysctl {name}"), &[]);
                 let noticed = match value {
@@ -303,7 +304,8 @@ impl<'a> Subjects<'a> {
         let (session, bundle) = (self.session, self.bundle()?);
         let (what, commit) = ("the kernel without the follow-up", session.first_posting());
         let kernel = session.kernel(what, commit, &CONSUMERS)?;
-        let run = consumers::tests(session, &kernel, Plan::all(DROPPED, bundle))?;
+        let boot = selftests::boot(session.ctx, &kernel, DROPPED, bundle);
+        let run = consumers::tests(session, bundle, boot)?;
         let own = selftests::own(bundle)?;
         let judged = names.into_iter().map(|name| {
             let program = consumers::program_of(&own, name).map(String::as_str);

@@ -24,6 +24,7 @@ use regex::Regex;
 use crate::ctx::{Ctx, write_whole};
 use crate::kernel::Kernel;
 use crate::proc::{self, Child, TAIL, file_tail};
+use crate::tap::{Run, Stream, is_failure};
 use crate::toolchain::X86;
 use crate::ui::{self, Stage};
 
@@ -45,6 +46,7 @@ const COUNTED: &str = "-accel tcg,thread=single -icount shift=0,sleep=off -seed 
 const CMDLINE: &str = "root=/dev/root rootfstype=9p \
     rootflags=trans=virtio,version=9p2000.L,msize=512000,cache=loose ro panic=-1 no_timer_check";
 
+#[derive(Clone)]
 pub(crate) struct Boot<'a> {
     pub(crate) ctx: &'a Ctx,
     pub(crate) kernel: &'a Kernel,
@@ -60,9 +62,8 @@ pub(crate) struct Boot<'a> {
     pub(crate) stream: bool,
     /// Whether to show no progress: another boot beside this one does.
     pub(crate) quiet: bool,
-    /// Stops the guest when the job prints a line that this is true of: nobody needs the rest.
-    /// The run is an error then, which has that line in its first.
-    pub(crate) until: Option<fn(&str) -> bool>,
+    /// Whether the first failure of a case ends the run, as an error: nobody needs the rest.
+    pub(crate) first_failure: bool,
     pub(crate) cpus: usize,
     /// The file of the shared directory that is read when the job has ended.
     pub(crate) result: Option<&'a str>,
@@ -112,7 +113,7 @@ impl<'a> Boot<'a> {
             limit: Duration::from_secs(300),
             stream: false,
             quiet: false,
-            until: None,
+            first_failure: false,
             cpus: 1,
             result: None,
             counted: false,
@@ -151,6 +152,14 @@ impl<'a> Boot<'a> {
             .into();
         self.tools = Some(dir.to_owned());
         self
+    }
+
+    /// Runs a job that tests, and reads the cases in its output.
+    pub(crate) fn tests(self, read: impl Fn(&str) -> Stream) -> Result<Run> {
+        let outcome = self.run()?;
+        let mut run = Run::of_job(read(&outcome.output), outcome.code, outcome.output_log);
+        run.trouble.extend(complaints(&outcome.console));
+        Ok(run)
     }
 
     /// Boots, runs the job and waits for the guest to turn itself off.
@@ -222,7 +231,7 @@ impl<'a> Boot<'a> {
                     ready = line == READY;
                     continue;
                 }
-                if self.until.is_some_and(|decides| decides(&line)) {
+                if self.first_failure && is_failure(&line) {
                     child.end();
                     return guilty(&format!("stopped at `{line}`"));
                 }

@@ -47,7 +47,7 @@ use crate::ctx::Ctx;
 use crate::kernel::{Builder, Kernel, Variant};
 use crate::report::Report;
 use crate::results::Table;
-use crate::selftests::{Flavour, Plan};
+use crate::selftests::Flavour;
 use crate::toolchain::Toolchain;
 use crate::tree::Tree;
 
@@ -180,7 +180,7 @@ fn run(args: &Args) -> Result<bool> {
             let tools = Toolchain::find(&ctx)?;
             let bundle = selftests::build(&ctx, &tools, &tree.git, &ctx.obj(), Flavour::SERIES)?;
             let mut report = Report::new();
-            let run = selftests::run(&ctx, &kernel, Plan::all("kselftest", &bundle))?;
+            let run = selftests::run(selftests::boot(&ctx, &kernel, "kselftest", &bundle), &[])?;
             report.run("", "of kselftest", &run);
             Ok(report.close())
         }

@@ -13,14 +13,14 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use crate::ctx::Ctx;
-use crate::guest::beside;
+use crate::guest::{Boot, beside};
 use crate::kernel::Kernel;
 use crate::report::{Check, Report};
 use crate::rows;
-use crate::selftests::{self, Plan};
+use crate::selftests;
 use crate::session::Session;
 use crate::suites::filesystems;
-use crate::tap::Verdict;
+use crate::tap::{MAY_SKIP, Verdict};
 use crate::variants::DEBUG;
 use fuzz::Extent;
 
@@ -122,12 +122,10 @@ fn attacks(session: &Session<'_>, kernel: &Kernel, _: Extent) -> Result<Check> {
     let bundle = session.selftests()?;
     let own = selftests::own(&bundle)?;
     let attack = selftests::program_of(&own, "attack").context("no program attacks")?;
-    let only = std::slice::from_ref(attack);
-    let plan = Plan::all("attacks", &bundle).only(only);
-    let run = selftests::run(session.ctx, kernel, plan)?;
-    let mut check = Check::new("the attacks of the catalogue fail");
-    check.also(&run.counted(), run.problems(&[Verdict::Pass]), &run.log);
-    Ok(check)
+    let boot = selftests::boot(session.ctx, kernel, "attacks", &bundle);
+    let run = selftests::run(boot, std::slice::from_ref(attack))?;
+    let check = Check::new("the attacks of the catalogue fail");
+    Ok(check.also_run(&run, &[Verdict::Pass], ""))
 }
 
 /// The series' selftests on a kernel that looks for its own mistakes, half of them in each
@@ -137,23 +135,20 @@ fn debugged(session: &Session<'_>, kernel: &Kernel, _: Extent) -> Result<Check> 
     let own = selftests::own(&bundle)?;
     let half = |name, from, quiet| {
         let only: Vec<String> = own.iter().skip(from).step_by(2).cloned().collect();
-        let plan = Plan {
+        let boot = Boot {
             quiet,
             // Sanitizers take half an hour on a machine that does something else meanwhile.
             limit: Duration::from_secs(3600),
-            ..Plan::all(name, &bundle).only(&only)
+            ..selftests::boot(session.ctx, kernel, name, &bundle)
         };
-        selftests::run(session.ctx, kernel, plan)
+        selftests::run(boot, &only)
     };
     let (first, second) = beside(
         || half("selftests debug, first half", 0, true),
         || half("selftests debug, second half", 1, false),
     )?;
-    let mut check =
-        Check::new("the selftests pass under sanitizers and lockdep, which stay silent");
-    for run in [first, second] {
-        let problems = run.problems(&[Verdict::Pass, Verdict::Skip]);
-        check.also(&run.counted(), problems, &run.log);
-    }
-    Ok(check)
+    let check = Check::new("the selftests pass under sanitizers and lockdep, which stay silent");
+    Ok(check
+        .also_run(&first, &MAY_SKIP, "")
+        .also_run(&second, &MAY_SKIP, ""))
 }

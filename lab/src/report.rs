@@ -33,7 +33,7 @@ impl Check {
     }
 
     /// Something more that was tried. The check's log is that of the first problem.
-    pub(crate) fn also(&mut self, tried: &str, problems: Vec<String>, log: &Path) {
+    pub(crate) fn also(mut self, tried: &str, problems: Vec<String>, log: &Path) -> Self {
         if !self.tried.is_empty() {
             self.tried.push_str(", ");
         }
@@ -42,6 +42,13 @@ impl Check {
             self.log = Some(log.to_owned());
         }
         self.problems.extend(problems);
+        self
+    }
+
+    /// As [`Check::also`], of tests: how they may end, and whose they are.
+    pub(crate) fn also_run(self, run: &Run, fine: &[Verdict], whose: &str) -> Self {
+        let tried = format!("{}{whose}", run.counted());
+        self.also(&tried, run.problems(fine), &run.log)
     }
 }
 
@@ -132,7 +139,7 @@ impl Report {
     pub(crate) fn run(&mut self, prefix: &str, what: &str, run: &Run) {
         self.cases(prefix, &run.cases, &run.log);
         let name = format!("the run {what} is complete and the kernel did not complain");
-        self.check(&name, &run.trouble, Some(&run.log));
+        self.check(&name, &run.whole(), Some(&run.log));
     }
 
     /// A check that was computed; an error counts as a failure.
@@ -228,9 +235,8 @@ mod tests {
     #[test]
     fn the_log_is_that_of_the_first_problem() {
         for (first, log) in [(vec!["x".to_owned()], "one"), (Vec::new(), "two")] {
-            let mut check = Check::new("claim");
-            check.also("one", first, Path::new("one"));
-            check.also("two", vec!["y".to_owned()], Path::new("two"));
+            let check = Check::new("claim").also("one", first, Path::new("one"));
+            let check = check.also("two", vec!["y".to_owned()], Path::new("two"));
             assert_eq!(check.tried, "one, two");
             assert_eq!(check.log.as_deref(), Some(Path::new(log)));
         }

@@ -12,7 +12,7 @@ use anyhow::{Result, bail};
 
 use crate::ctx::{Ctx, hash, make_whole, write_whole};
 use crate::git::Git;
-use crate::guest::{Boot, complaints};
+use crate::guest::Boot;
 use crate::kernel::Kernel;
 use crate::proc;
 use crate::tap::{self, Case, Run, Verdict};
@@ -237,81 +237,21 @@ fn is_test(line: &str) -> bool {
         && !line.contains(char::is_whitespace)
 }
 
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Plan<'a> {
-    pub(crate) name: &'a str,
-    pub(crate) bundle: &'a Path,
-    pub(crate) cmdline: &'a [&'a str],
-    /// The programs to run, as `collection:test`; all if there is none.
-    pub(crate) only: &'a [String],
-    /// Programs that tests need and the host may not have.
-    pub(crate) tools: Option<&'a Path>,
-    pub(crate) quiet: bool,
-    /// How long the programs may take together.
-    pub(crate) limit: Duration,
-    /// Whether the first failure ends the run, as an error.
-    pub(crate) first_failure: bool,
-}
-
-impl<'a> Plan<'a> {
-    pub(crate) fn all(name: &'a str, bundle: &'a Path) -> Self {
-        Self {
-            name,
-            bundle,
-            cmdline: &[],
-            only: &[],
-            tools: None,
-            quiet: false,
-            limit: Duration::from_secs(1200),
-            first_failure: false,
-        }
-    }
-
-    pub(crate) fn only(self, only: &'a [String]) -> Self {
-        Self { only, ..self }
-    }
-
-    pub(crate) fn quiet(self) -> Self {
-        Self {
-            quiet: true,
-            ..self
-        }
-    }
-}
-
-/// Whether a line of the kernel's runner is the failure of a case.
-pub(crate) fn is_failure(line: &str) -> bool {
-    line.trim_start_matches("# ").starts_with("not ok ")
-}
-
-pub(crate) fn run(ctx: &Ctx, kernel: &Kernel, plan: Plan<'_>) -> Result<Run> {
+/// A boot for [`run`].
+pub(crate) fn boot<'a>(ctx: &'a Ctx, kernel: &'a Kernel, name: &str, bundle: &Path) -> Boot<'a> {
     // Emulated, a test that takes a second may take half a minute.
-    let mut argv = vec!["./run_kselftest.sh", "-f", "-o", "300"];
-    for test in plan.only {
-        argv.extend(["-t", test]);
+    let argv = ["./run_kselftest.sh", "-f", "-o", "300"];
+    Boot {
+        limit: Duration::from_secs(1200),
+        ..Boot::new(ctx, kernel, name, &argv).bundle(bundle)
     }
-    let mut boot = Boot {
-        until: plan.first_failure.then_some(is_failure),
-        quiet: plan.quiet,
-        limit: plan.limit,
-        ..Boot::new(ctx, kernel, plan.name, &argv).bundle(plan.bundle)
-    };
-    boot.cmdline.extend(plan.cmdline);
-    if let Some(tools) = plan.tools {
-        boot = boot.tools(tools);
-    }
-    let outcome = boot.run()?;
-    let (cases, mut trouble) = tap::kselftest(&outcome.output);
-    if trouble.is_none() && outcome.code != 0 {
-        trouble = Some(format!("run_kselftest.sh exited with {}", outcome.code));
-    }
-    let mut trouble = Vec::from_iter(trouble);
-    trouble.extend(complaints(&outcome.console));
-    Ok(Run {
-        cases,
-        trouble,
-        log: outcome.output_log,
-    })
+}
+
+/// Runs programs of the boot's bundle, as `collection:test`; all if none is named.
+pub(crate) fn run(mut boot: Boot<'_>, only: &[String]) -> Result<Run> {
+    let words = only.iter().flat_map(|test| ["-t".to_owned(), test.clone()]);
+    boot.job.argv.extend(words);
+    boot.tests(tap::kselftest)
 }
 
 /// Cases that ended in one way in one run and in another in the other; each run
@@ -386,19 +326,6 @@ mod tests {
             "",
         ] {
             assert!(!is_test(line), "{line}");
-        }
-    }
-
-    #[test]
-    fn a_failure_is_told_from_the_rest() {
-        for line in [
-            "not ok 1 selftests: openat2: mayexec_test # exit=1",
-            "# not ok 4 flags.none",
-        ] {
-            assert!(is_failure(line), "{line}");
-        }
-        for line in ["ok 1 x # SKIP not ok 2", "# ok 1 x", "# # not yet", ""] {
-            assert!(!is_failure(line), "{line}");
         }
     }
 

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use crate::git::Git;
 use crate::guest::HostFault;
 use crate::report::Check;
-use crate::tap::{Run, Verdict};
+use crate::tap::{MAY_SKIP, Run};
 
 /// What one suite said: nothing, or why it is red.
 pub(super) type Noticed = Option<String>;
@@ -45,7 +45,7 @@ pub(super) fn rows(
 pub(super) fn judge(run: Result<Run>) -> Result<Noticed> {
     match run {
         Ok(run) => {
-            let problems = run.problems(&[Verdict::Pass, Verdict::Skip]);
+            let problems = run.problems(&MAY_SKIP);
             Ok(problems.first().map(|why| first_line(why)))
         }
         Err(error) => failed(error),

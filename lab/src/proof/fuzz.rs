@@ -81,9 +81,8 @@ pub(crate) fn differential(session: &Session<'_>, tip: &Kernel, extent: Extent) 
     let (calls, opened, changed) = (one.calls(), one.opened(), one.changed());
     let tried =
         format!("{calls} calls, {opened} opened, {changed} changed the tree, seed {seed}{once}");
-    let mut check = Check::new("opens without the flag answer and act as on the base");
-    check.also(&tried, failures, &on_tip.output_log);
-    Ok(check)
+    let check = Check::new("opens without the flag answer and act as on the base");
+    Ok(check.also(&tried, failures, &on_tip.output_log))
 }
 
 /// A trace that proves little.
@@ -154,9 +153,8 @@ pub(crate) fn oracle(session: &Session<'_>, tip: &Kernel, extent: Extent) -> Res
     let tried =
         format!("{calls} calls under every policy, {opened} opened, {denied} denied, seed {seed}");
     failures.extend(tally.surprises);
-    let mut check = Check::new("opens with the flag answer as the table says");
-    check.also(&tried, failures, &other.output_log);
-    Ok(check)
+    let check = Check::new("opens with the flag answer as the table says");
+    Ok(check.also(&tried, failures, &other.output_log))
 }
 
 /// A tally that proves little.

@@ -152,9 +152,7 @@ pub(super) fn row(
         0 => tip.tried,
         _ => format!("{}, {known} findings as in the base", tip.tried),
     };
-    let mut check = Check::new(claim);
-    check.also(&tried, failures, &log);
-    Ok(check)
+    Ok(Check::new(claim).also(&tried, failures, &log))
 }
 
 /// What a tool looked at, and what it complained about.
