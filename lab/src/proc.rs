@@ -245,8 +245,8 @@ pub(crate) fn logged(
     Ok((status, text))
 }
 
-/// No command takes longer: a day.
-const LONG: u64 = 86_400;
+/// The limit of a command that nobody has to stop, in seconds.
+pub(crate) const DAY: u64 = 86_400;
 
 /// As [`logged`], but an exit status other than 0 is an error that shows the end of the log.
 pub(crate) fn run(
@@ -255,7 +255,7 @@ pub(crate) fn run(
     cmd: &mut Command,
     on_line: impl FnMut(&str),
 ) -> Result<String> {
-    let (status, text) = logged(what, log, LONG, cmd, on_line)?;
+    let (status, text) = logged(what, log, DAY, cmd, on_line)?;
     succeeded(what, log, status)?;
     Ok(text)
 }

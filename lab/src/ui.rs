@@ -113,7 +113,8 @@ pub(crate) fn step(name: &str, log: &Path, seconds: u64, cmd: &mut Command) -> R
     proc::succeeded(name, log, status)
 }
 
-/// As [`step`], of a command that may fail: how it ended, and what it said.
+/// As [`step`], of a command that may fail: how it ended, and what it said. The last line that it
+/// said is what the user sees.
 pub(crate) fn attempt(
     name: &str,
     log: &Path,
@@ -121,8 +122,14 @@ pub(crate) fn attempt(
     cmd: &mut Command,
 ) -> Result<(ExitStatus, String)> {
     let stage = Stage::begin(name, Some(log));
-    let ended = proc::logged(name, log, seconds, cmd, |line| stage.at(line))?;
-    stage.done("");
+    let mut last = String::new();
+    let ended = proc::logged(name, log, seconds, cmd, |line| {
+        if !line.is_empty() {
+            line.clone_into(&mut last);
+        }
+        stage.at(&last);
+    })?;
+    stage.done(&last);
     Ok(ended)
 }
 

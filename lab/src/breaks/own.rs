@@ -101,8 +101,7 @@ impl<'a> Checkout<'a> {
         let log = self.session.ctx.fresh_log(&format!("breaks-host-{name}"))?;
         let what = format!("tests on the host with {name}");
         let mut cmd = self.cargo("nextest run --no-fail-fast --color=never");
-        let tested = nextest(&what, &log, &mut cmd)?;
-        Ok(tested.err().map(|failures| failures.join(", ")))
+        judge(Ok(nextest(&what, &log, &mut cmd)?))
     }
 
     fn cargo(&self, words: &str) -> Command {
@@ -127,8 +126,7 @@ pub(super) fn policy_tests(ctx: &Ctx, policy: &Path) -> Result<Noticed> {
     cmd.args(args.split(' '))
         .current_dir(&dir)
         .env("CARGO_TARGET_DIR", dir.with_file_name("cargo"));
-    let tested = nextest("the policy's tests", &log, &mut cmd)?;
-    Ok(tested.err().map(|failures| failures.join(", ")))
+    judge(Ok(nextest("the policy's tests", &log, &mut cmd)?))
 }
 
 /// Copies what the checkout holds now, committed or not, to `dir`; the copy and its commit.

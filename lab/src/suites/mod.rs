@@ -90,7 +90,10 @@ pub(crate) fn run(ctx: &Ctx, wanted: &[Suite]) -> Result<bool> {
         // Those that need no kernel tree still run when there is none.
         let outcome = match (suite, &session) {
             (Suite::Host, _) => host::run(ctx, &mut report),
-            (Suite::Others, _) => others::run(ctx, &mut report),
+            (Suite::Others, _) => {
+                others::run(ctx, &mut report);
+                Ok(())
+            }
             (Suite::Style, session) => style::run(ctx, session.as_ref().ok(), &mut report),
             (_, Err(error)) => Err(anyhow!("{error:#}")),
             (Suite::Series, Ok(session)) => {
@@ -103,10 +106,7 @@ pub(crate) fn run(ctx: &Ctx, wanted: &[Suite]) -> Result<bool> {
             (Suite::Guest, Ok(session)) => guest::run(session, &mut report),
             (Suite::Consumers, Ok(session)) => consumers::run(session, &mut report),
             (Suite::Filesystems, Ok(session)) => filesystems::run(session, &mut report),
-            (Suite::Proof, Ok(session)) => {
-                proof::shortened(session, &mut report);
-                Ok(())
-            }
+            (Suite::Proof, Ok(session)) => proof::shortened(session, &mut report),
             (Suite::Userland, Ok(session)) => userland::run(session, &mut report),
             (Suite::Demo, Ok(session)) => session
                 .tip_kernel()
