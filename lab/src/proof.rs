@@ -22,17 +22,17 @@ use crate::session::Session;
 use crate::suites::filesystems;
 use crate::tap::{MAY_SKIP, Verdict};
 use crate::variants::DEBUG;
-use fuzz::Extent;
+use fuzz::{Extent, LONG, SHORT};
 
 /// Makes every row, or those that are named, and prints the table; whether nothing failed.
 pub(crate) fn verify(ctx: &Ctx, names: &[String]) -> Result<bool> {
     let wanted = rows::named(&ROWS, names)?;
     let session = Session::open(ctx)?;
     rows::print((ctx, "verify"), &wanted, &|_, make| match make {
-        Make::Series(make) => make(&session, session.tip_kernel()?, Extent::Long),
-        Make::Debug(make) => make(&session, &debug_kernel(&session)?, Extent::Short),
-        Make::Again(make) => {
-            let mut row = make(&session, &debug_kernel(&session)?, Extent::Short)?;
+        Make::Series(make) => make(&session, session.tip_kernel()?, LONG),
+        Make::Debug(make) => {
+            let kernel = session.kernel("the debug kernel", session.tip(), &DEBUG)?;
+            let mut row = make(&session, &kernel, SHORT)?;
             row.name += ", on the debug kernel";
             Ok(row)
         }
@@ -45,15 +45,11 @@ pub(crate) fn names() -> Vec<String> {
 }
 
 /// Makes the rows of `make test`.
-pub(crate) fn shortened(session: &Session<'_>, report: &mut Report) {
-    for (name, make) in &ROWS {
-        if let Make::Series(make) = make {
-            let row = session
-                .tip_kernel()
-                .and_then(|kernel| make(session, kernel, Extent::Short));
-            report.add(&rows::made(name, row));
-        }
+pub(crate) fn shortened(session: &Session<'_>, report: &mut Report) -> Result<()> {
+    for (name, row) in notice(session, session.tip_kernel()?) {
+        report.add(&rows::made(name, row));
     }
+    Ok(())
 }
 
 /// What makes a row of a kernel.
@@ -65,8 +61,6 @@ enum Make {
     Series(OfKernel),
     /// Of one that looks for its own mistakes.
     Debug(OfKernel),
-    /// Of that one, a row that the other kernel has too.
-    Again(OfKernel),
     /// Of one that no other row uses.
     Other(fn(&Session<'_>) -> Result<Check>),
 }
@@ -78,8 +72,8 @@ const ROWS: [(&str, Make); 14] = [
     ("races", Make::Series(stress::races)),
     ("attacks", Make::Series(attacks)),
     ("debug: selftests", Make::Debug(debugged)),
-    ("debug: opens with the flag", Make::Again(fuzz::oracle)),
-    ("debug: races", Make::Again(stress::races)),
+    ("debug: opens with the flag", Make::Debug(fuzz::oracle)),
+    ("debug: races", Make::Debug(stress::races)),
     (FAULTS, Make::Debug(stress::faults)),
     ("filesystems", Make::Other(filesystems::all)),
     ("uml", Make::Other(ports::uml)),
@@ -92,14 +86,14 @@ const ROWS: [(&str, Make); 14] = [
 /// The row that only the debug kernel can have.
 const FAULTS: &str = "debug: faults";
 
-/// The shortened rows for a kernel that is broken on purpose, with their names, one after
+/// The shortened rows for a kernel, which may be broken on purpose, with their names, one after
 /// the other as they are asked for.
 pub(crate) fn notice(
     session: &Session<'_>,
     kernel: &Kernel,
 ) -> impl Iterator<Item = (&'static str, Result<Check>)> {
     ROWS.iter().filter_map(move |(name, make)| match make {
-        Make::Series(make) => Some((*name, make(session, kernel, Extent::Short))),
+        Make::Series(make) => Some((*name, make(session, kernel, SHORT))),
         _ => None,
     })
 }
@@ -110,11 +104,7 @@ pub(crate) fn notice_faults(
     session: &Session<'_>,
     kernel: &Kernel,
 ) -> (&'static str, Result<Check>) {
-    (FAULTS, stress::faults(session, kernel, Extent::Short))
-}
-
-fn debug_kernel(session: &Session<'_>) -> Result<Kernel> {
-    session.kernel("the debug kernel", session.tip(), &DEBUG)
+    (FAULTS, stress::faults(session, kernel, SHORT))
 }
 
 /// The selftests that attack: what they get hold of without the flag, and not with it.

@@ -13,13 +13,26 @@ use crate::kernel::Kernel;
 use crate::report::Check;
 use crate::session::Session;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Extent {
-    /// Minutes, as part of `make test`.
-    Short,
-    /// What `make verify` takes its time for.
-    Long,
+/// How much is tried.
+#[derive(Clone, Copy)]
+pub(super) struct Extent {
+    /// Random calls.
+    calls: u64,
+    /// Seconds of races.
+    pub(super) seconds: u64,
 }
+
+/// Minutes, as part of `make test`.
+pub(super) const SHORT: Extent = Extent {
+    calls: 50_000,
+    seconds: 45,
+};
+
+/// What `make verify` takes its time for.
+pub(super) const LONG: Extent = Extent {
+    calls: 1_000_000,
+    seconds: 300,
+};
 
 /// What the calls are made from, unless the environment's `SEED` says otherwise.
 const SEED: u64 = 20_261_125;
@@ -28,24 +41,11 @@ const LIMIT: Duration = Duration::from_secs(3600);
 /// How many of the blocks that differ are looked at.
 const LOOKED_AT: usize = 3;
 
-/// How many calls, and from which seed.
-fn amount(extent: Extent) -> Result<(u64, u64)> {
-    let calls = match extent {
-        Extent::Short => 50_000,
-        Extent::Long => 1_000_000,
-    };
-    Ok((given_seed()?, calls))
-}
-
 /// The seed of what is random in the guests.
-pub(super) fn given_seed() -> Result<u64> {
-    seed(std::env::var("SEED").ok().as_deref())
-}
-
-fn seed(text: Option<&str>) -> Result<u64> {
-    match text {
-        None | Some("") => Ok(SEED),
-        Some(text) => text
+pub(super) fn seed() -> Result<u64> {
+    match std::env::var("SEED").unwrap_or_default().as_str() {
+        "" => Ok(SEED),
+        text => text
             .parse()
             .with_context(|| format!("SEED={text} is not a number")),
     }
@@ -54,7 +54,7 @@ fn seed(text: Option<&str>) -> Result<u64> {
 /// Makes the same calls, without the flag, on both kernels.
 pub(crate) fn differential(session: &Session<'_>, tip: &Kernel, extent: Extent) -> Result<Check> {
     let (ctx, base) = (session.ctx, session.base_kernel()?);
-    let (seed, calls) = amount(extent)?;
+    let (seed, calls) = (seed()?, extent.calls);
     let args = format!("differential --seed {seed} --calls {calls}");
     let (on_base, on_tip) = beside(
         || run(ctx, base, "random opens on the base", &args, true),
@@ -131,7 +131,7 @@ fn words_of(call: u64, record: &str) -> String {
 
 /// Makes calls with the flag, half of them in each of two guests.
 pub(crate) fn oracle(session: &Session<'_>, tip: &Kernel, extent: Extent) -> Result<Check> {
-    let (seed, calls) = amount(extent)?;
+    let (seed, calls) = (seed()?, extent.calls);
     let half = calls / 2 / BLOCK * BLOCK;
     let part = |name: &str, first: u64, calls: u64| {
         let args = format!("oracle --seed {seed} --first {first} --calls {calls}");
@@ -225,14 +225,6 @@ mod tests {
     use guest::fuzz::trace::Block;
 
     use super::*;
-
-    #[test]
-    fn the_seed_can_be_given() {
-        for (text, right) in [(None, SEED), (Some(""), SEED), (Some("7"), 7)] {
-            assert_eq!(seed(text).unwrap(), right);
-        }
-        assert!(seed(Some("seven")).is_err());
-    }
 
     #[test]
     fn a_trace_of_failures_proves_little() {
