@@ -160,13 +160,13 @@ pub(crate) fn built(ctx: &Ctx, report: &mut Report, args: &[&str]) -> bool {
         Ok(Vec::new())
     });
     let built = outcome.is_ok();
-    report.outcome(&format!("{name}: scripts/projects.sh"), outcome, None);
+    report.outcome(&format!("{name}: scripts/projects.sh"), outcome);
     built
 }
 
 /// Reports what came of the ways of a project.
 fn in_guest(report: &mut Report, name: &str, tried: Result<Vec<String>>) {
-    report.outcome(&format!("{name}: each way under each policy"), tried, None);
+    report.outcome(&format!("{name}: each way under each policy"), tried);
 }
 
 /// What patches/projects/NAME says, as far as the guest is concerned.

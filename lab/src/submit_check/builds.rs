@@ -9,8 +9,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use super::sides::{self, PROBE, Side, UP, found, must};
-use crate::kernel::{self, warnings};
+use super::sides::{self, Found, PROBE, Side, UP, found, must};
+use crate::kernel::{self, Variant, warnings};
 use crate::proc;
 use crate::report::Check;
 use crate::selftests::Flavour;
@@ -118,11 +118,16 @@ pub(super) fn row(session: &Session<'_>, name: &str, config: &Config) -> Result<
     let (versions, fragment) = (config.tools(session)?.versions, config.fragment(session)?);
     let inputs = format!("{}\n{fragment}\n{versions}", config.target);
     sides::row(session, (name, &claim, &inputs), &|side| {
-        let all = config.prepare(session, side)?;
-        let objects = all.touched()?;
-        let probe = side.c_probe()?;
-        let findings = probe.found(all.compile(&objects)?, "no previous prototype")?;
-        Ok(found(format!("{} objects", objects.len()), findings))
+        config.prepare(session, side)?.w1()
+    })
+}
+
+/// As [`row`], in the configuration of the kernel that most suites use.
+pub(crate) fn guests(session: &Session<'_>) -> Result<Check> {
+    let claim = "no new warnings, W=1: the guests' configuration";
+    let inputs = inputs(session, &Variant::PLAIN)?;
+    sides::row(session, ("guests", claim, &inputs), &|side| {
+        Objects::of(session, side, &Variant::PLAIN)?.w1()
     })
 }
 
@@ -140,10 +145,10 @@ pub(super) struct Objects<'a> {
 }
 
 impl<'a> Objects<'a> {
-    /// Those of the kernel with all consumers, which `make test` builds too.
-    pub(super) fn of_consumers(session: &Session<'_>, side: &'a Side<'a>) -> Result<Self> {
-        let builder = session.builder(&CONSUMERS)?;
-        builder.configure(side.stage, &CONSUMERS)?;
+    /// Those of a kernel that `make test` builds too.
+    pub(super) fn of(session: &Session<'_>, side: &'a Side<'a>, variant: &Variant) -> Result<Self> {
+        let builder = session.builder(variant)?;
+        builder.configure(side.stage, variant)?;
         let objects = Self {
             side,
             tools: builder.tools.clone(),
@@ -161,6 +166,14 @@ impl<'a> Objects<'a> {
 
     fn warnings(&self, text: &str) -> BTreeSet<String> {
         warnings(self.side.tree.dir(), &self.dir, text)
+    }
+
+    /// What W=1 and clippy say of the touched objects.
+    fn w1(&self) -> Result<Found> {
+        let objects = self.touched()?;
+        let probe = self.side.c_probe()?;
+        let findings = probe.found(self.compile(&objects)?, "no previous prototype")?;
+        Ok(found(format!("{} objects", objects.len()), findings))
     }
 
     /// Compiles the objects and the probe again, and returns the warnings.
@@ -301,18 +314,18 @@ pub(super) fn selftests(session: &Session<'_>) -> Result<Check> {
 /// The documentation of the kernel's crates is made without a warning that the base has not.
 pub(super) fn rustdoc(session: &Session<'_>) -> Result<Check> {
     let claim = "make rustdoc: no new warnings";
-    let inputs = consumers_inputs(session)?;
+    let inputs = inputs(session, &CONSUMERS)?;
     sides::row(session, ("rustdoc", claim, &inputs), &|side| {
-        let all = Objects::of_consumers(session, side)?;
+        let all = Objects::of(session, side, &CONSUMERS)?;
         let findings = all.warnings(&all.make("make rustdoc", &["rustdoc"])?);
         let files = side.ending(&[".rs"]).len();
         Ok(found(format!("{files} files"), findings))
     })
 }
 
-/// What findings in that kernel depend on, besides the commit.
-pub(super) fn consumers_inputs(session: &Session<'_>) -> Result<String> {
-    Ok(session.builder(&CONSUMERS)?.key("", &CONSUMERS)?.1)
+/// What findings in a kernel of [`Objects::of`] depend on, besides the commit.
+pub(super) fn inputs(session: &Session<'_>, variant: &Variant) -> Result<String> {
+    Ok(session.builder(variant)?.key("", variant)?.1)
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use crate::proc;
 use crate::report::Check;
 use crate::session::Session;
 use crate::ui;
+use crate::variants::CONSUMERS;
 
 /// Each touched file has a maintainer who is not the last resort.
 pub(super) fn maintainers(session: &Session<'_>) -> Result<Check> {
@@ -94,9 +95,9 @@ pub(super) fn sparse(session: &Session<'_>) -> Result<Check> {
     let program = dir.join("sparse");
     let version = proc::capture(Command::new(&program).arg("--version"))?;
     let claim = "sparse (C=2): nothing new in the touched files";
-    let inputs = format!("{}\n{version}", builds::consumers_inputs(session)?);
+    let inputs = format!("{}\n{version}", builds::inputs(session, &CONSUMERS)?);
     sides::row(session, ("sparse", claim, &inputs), &|side| {
-        let all = Objects::of_consumers(session, side)?;
+        let all = Objects::of(session, side, &CONSUMERS)?;
         let objects = all.of_c()?;
         let probe = side.c_probe()?;
         let check = format!("CHECK={}", program.display());

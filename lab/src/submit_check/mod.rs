@@ -6,7 +6,7 @@
 //! failure; so is a tool that could not run. Those that are silent about a file with
 //! mistakes on purpose ([`sides::PROBE`]) count as tools that could not run.
 
-mod builds;
+pub(crate) mod builds;
 mod docs;
 mod lint;
 mod sides;

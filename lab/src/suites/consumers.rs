@@ -139,7 +139,6 @@ pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
     report.outcome(
         "the kernel has what the selftests' config asks for",
         unmet(&kernel, &bundle),
-        None,
     );
     let boot = selftests::boot(session.ctx, &kernel, "consumers", &bundle);
     let run = tests(session, &bundle, boot.clone())?;

@@ -98,7 +98,7 @@ pub(crate) fn run(ctx: &Ctx, wanted: &[Suite]) -> Result<bool> {
             (_, Err(error)) => Err(anyhow!("{error:#}")),
             (Suite::Series, Ok(session)) => {
                 let name = "each of the breaks applies to what it breaks";
-                report.outcome(name, breaks::stale(session), None);
+                report.outcome(name, breaks::stale(session));
                 patches::run(session, &mut report)
             }
             (Suite::Build, Ok(session)) => build::run(session, &mut report),
