@@ -236,10 +236,8 @@ impl<'a> Boot<'a> {
                     return guilty(&format!("stopped at `{line}`"));
                 }
                 if self.stream {
-                    match &stage {
-                        Some(stage) => stage.aside(|| println!("{line}")),
-                        None => println!("{line}"),
-                    }
+                    stage.iter().for_each(Stage::clear);
+                    println!("{line}");
                 }
             }
             if let Some(stage) = &stage {
@@ -447,44 +445,47 @@ pub(crate) fn complaints(console: &str) -> Vec<String> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_kernel_s_complaints_are_found() {
-        let console = "Linux version 7.3.4\n[    1.0] BUG: unable to handle page fault\n\
-                       WARNING: CPU: 0 PID: 1 at fs/namei.c:1 do_open+0x1/0x2\nDebug: fine\n\
-                       rcu: INFO: rcu_preempt detected stalls on CPUs/tasks: stall\n";
-        assert_eq!(complaints(console).len(), 3);
-        assert!(complaints("ok 1 debug_warning\nworkqueue: deprecated").is_empty());
-    }
+    /// Each has one line in which the kernel complains.
+    const COMPLAINTS: &str = "\
+[ 1.0] BUG: unable to handle page fault
+[ 1.0] WARNING: CPU: 0 PID: 1 at fs/namei.c:1 do_open+0x1/0x2
+[ 1.0] rcu: INFO: rcu_preempt detected stalls on CPUs/tasks: stall
+[ 1.0] BUG: KASAN: slab-use-after-free in do_open+0x1/0x2
+[ 1.0] BUG: KFENCE: use-after-free read in do_open+0x1/0x2
+[ 1.0] UBSAN: array-index-out-of-bounds in fs/namei.c:1:2
+[ 1.0] BUG: sleeping function called from invalid context at fs/namei.c:1
+[ 1.0] BUG: scheduling while atomic: stress/1/0x00000002
+[ 1.0] WARNING: possible circular locking dependency detected
+[ 1.0] WARNING: inconsistent lock state
+[ 1.0] [ BUG: Invalid wait context ]
+[ 1.0] INFO: trying to register non-static key.
+[ 1.0] WARNING: lock held when returning to user space!
+[ 1.0] WARNING: suspicious RCU usage
+[ 1.0] kmemleak: 3 new suspected memory leaks (see /sys/kernel/debug/kmemleak)
+[ 1.0] kmemleak: Kernel memory leak detector disabled
+[ 1.0] kmemleak: unreferenced object 0xffff888000000000 (size 192):
+[ 1.0] VFS_WARN_ON_INODE(inode_state_read(inode) & I_CLEAR) encountered for inode 1
+[ 1.0] kernel BUG at fs/namei.c:1!
+kernel BUG at lib/list_debug.c:1!
+[ 1.0] INFO: task stress:1 blocked for more than 122 seconds.
+";
+
+    const FINE: &str = "\
+Linux version 7.3.4
+Debug: fine
+ok 1 debug_warning
+workqueue: deprecated
+kmemleak: Kernel memory leak detector initialized (mem pool available: 1)
+kmemleak: Automatic memory scanning thread started
+FAULT_INJECTION: forcing a failure.
+Lock dependency validator: Copyright
+stress: page allocation failure: order:0
+";
 
     #[test]
-    fn what_a_debug_kernel_complains_of_is_found() {
-        for line in [
-            "[ 1.0] BUG: KASAN: slab-use-after-free in do_open+0x1/0x2",
-            "[ 1.0] BUG: KFENCE: use-after-free read in do_open+0x1/0x2",
-            "[ 1.0] UBSAN: array-index-out-of-bounds in fs/namei.c:1:2",
-            "[ 1.0] BUG: sleeping function called from invalid context at fs/namei.c:1",
-            "[ 1.0] BUG: scheduling while atomic: stress/1/0x00000002",
-            "[ 1.0] WARNING: possible circular locking dependency detected",
-            "[ 1.0] WARNING: inconsistent lock state",
-            "[ 1.0] [ BUG: Invalid wait context ]",
-            "[ 1.0] INFO: trying to register non-static key.",
-            "[ 1.0] WARNING: lock held when returning to user space!",
-            "[ 1.0] WARNING: suspicious RCU usage",
-            "[ 1.0] kmemleak: 3 new suspected memory leaks (see /sys/kernel/debug/kmemleak)",
-            "[ 1.0] kmemleak: Kernel memory leak detector disabled",
-            "[ 1.0] kmemleak: unreferenced object 0xffff888000000000 (size 192):",
-            "[ 1.0] VFS_WARN_ON_INODE(inode_state_read(inode) & I_CLEAR) encountered for inode 1",
-            "[ 1.0] kernel BUG at fs/namei.c:1!",
-            "[ 1.0] list_add corruption. next->prev should be prev\nkernel BUG at lib/list_debug.c:1!",
-            "[ 1.0] INFO: task stress:1 blocked for more than 122 seconds.",
-        ] {
-            assert_eq!(complaints(line).len(), 1, "{line}");
-        }
-        let console = "kmemleak: Kernel memory leak detector initialized (mem pool available: 1)\n\
-                       kmemleak: Automatic memory scanning thread started\n\
-                       FAULT_INJECTION: forcing a failure.\nLock dependency validator: Copyright\n\
-                       stress: page allocation failure: order:0";
-        assert_eq!(complaints(console), [""; 0]);
+    fn the_kernel_s_complaints_are_found() {
+        assert_eq!(complaints(COMPLAINTS), Vec::from_iter(COMPLAINTS.lines()));
+        assert_eq!(complaints(FINE), [""; 0]);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use super::sides::{self, Found, PROBE, Side, UP, found, must};
+use super::sides::{self, Found, PROBE, Side, UP, found};
 use crate::kernel::{self, Variant, warnings};
 use crate::proc;
 use crate::report::Check;
@@ -161,7 +161,7 @@ impl<'a> Objects<'a> {
     /// Runs make with these words, which must not fail; what it printed.
     pub(super) fn make(&self, what: &str, words: &[&str]) -> Result<String> {
         let mut make = self.tools.make(self.side.tree.dir(), &self.dir);
-        must(self.side, what, make.args(words))
+        self.side.stage.run(what, make.args(words))
     }
 
     fn warnings(&self, text: &str) -> BTreeSet<String> {

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use anyhow::{Result, bail};
 
-use super::sides::{self, found, lines_with, must};
+use super::sides::{self, found, lines_with};
 use crate::proc;
 use crate::report::Check;
 use crate::session::Session;
@@ -32,7 +32,7 @@ pub(super) fn sysctl(session: &Session<'_>) -> Result<Check> {
             .arg(&page)
             .args(sources.lines().filter(|file| file.ends_with(".c")))
             .current_dir(side.tree.dir());
-        let text = must(side, "check-sysctl-docs", &mut cmd)?;
+        let text = side.stage.run("check-sysctl-docs", &mut cmd)?;
         let is_own = |line: &&str| side.files.iter().any(|file| line.contains(file));
         let own = text.lines().filter(is_own).count();
         if side.tip && own == 0 {
@@ -80,7 +80,7 @@ pub(super) fn html(session: &Session<'_>) -> Result<Check> {
         let probe = side.probe(PAGE, PAGE_TEXT)?;
         let mut make = session.tools()?.make(side.tree.dir(), &obj);
         make.arg("htmldocs").arg(format!("SPHINXDIRS={dirs}"));
-        let text = must(side, "make htmldocs", &mut make)?;
+        let text = side.stage.run("make htmldocs", &mut make)?;
         let roots = [side.tree.dir(), obj.as_path()];
         let findings = lines_with(&text, &["warning:", "error:"], &roots);
         let tried = format!("{} pages", side.ending(&[".rst"]).len());

@@ -8,7 +8,7 @@ use std::process::Command;
 use anyhow::Result;
 
 use super::builds::{self, Objects};
-use super::sides::{self, found, lines_with, must, output};
+use super::sides::{self, found, lines_with};
 use crate::proc;
 use crate::report::Check;
 use crate::session::Session;
@@ -30,7 +30,7 @@ pub(super) fn maintainers(session: &Session<'_>) -> Result<Check> {
                 .args(["--no-git", "--no-git-fallback", "--no-keywords", "-f"])
                 .arg(file)
                 .current_dir(side.tree.dir());
-            let text = must(side, "get_maintainer.pl", &mut cmd)?;
+            let text = side.stage.run("get_maintainer.pl", &mut cmd)?;
             if !text.lines().any(names_a_person) {
                 findings.insert(format!("{file}: no maintainer"));
             }
@@ -58,7 +58,7 @@ pub(super) fn kernel_doc(session: &Session<'_>) -> Result<Check> {
             .arg(sides::PROBE)
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .current_dir(side.tree.dir());
-        let (_, text) = output(side, "kernel-doc", &mut cmd)?;
+        let (_, text) = side.stage.attempt("kernel-doc", &mut cmd)?;
         let findings = lines_with(&text, &["warning:", "error:"], &[side.tree.dir()]);
         let tried = format!("{} files", files.len());
         Ok(found(tried, probe.found(findings, "not described")?))
@@ -81,7 +81,7 @@ pub(super) fn coccicheck(session: &Session<'_>) -> Result<Check> {
             .env("LINUXINCLUDE", "-I./include -I./include/uapi")
             .env("SPFLAGS", files.join(" "))
             .envs([("C", "2"), ("MODE", "report"), ("LC_ALL", "C.UTF-8")]);
-        let text = must(side, "coccicheck", &mut cmd)?;
+        let text = side.stage.run("coccicheck", &mut cmd)?;
         let findings = lines_with(&text, &[".c:", ".h:"], &[side.tree.dir()]);
         let tried = format!("{} files", files.len());
         Ok(found(tried, probe.found(findings, "NULL check")?))

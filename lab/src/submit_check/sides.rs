@@ -5,7 +5,6 @@
 use fs_err as fs;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Result, bail};
 use regex::Regex;
@@ -13,7 +12,6 @@ use regex::Regex;
 use crate::ctx::{hash, kept_as, write_whole};
 use crate::git::Git;
 use crate::kernel::log_name;
-use crate::proc;
 use crate::report::Check;
 use crate::session::Session;
 use crate::ui::Stage;
@@ -23,8 +21,6 @@ const RECIPE: &str = "1";
 
 /// How compilers name the tree from the objects' directory beside it.
 pub(super) const UP: &str = "../linux/";
-
-const LIMIT: u64 = 3600;
 
 /// A C file with a mistake for each tool that reads C, put beside the real ones.
 pub(super) const PROBE: &str = "fs/mayexec_probe.c";
@@ -208,22 +204,6 @@ pub(super) fn lines_with(text: &str, words: &[&str], roots: &[&Path]) -> BTreeSe
         roots.fold(line, |line, root| line.replace(&root, ""))
     };
     text.lines().filter(wanted).map(cut).collect()
-}
-
-/// Runs a command that may fail, and returns what it printed.
-pub(super) fn output(side: &Side<'_>, what: &str, cmd: &mut Command) -> Result<(bool, String)> {
-    let (status, text) = side.stage.attempt(what, LIMIT, cmd)?;
-    Ok((status.success(), text))
-}
-
-/// As [`output`], of a command that must not fail.
-pub(super) fn must(side: &Side<'_>, what: &str, cmd: &mut Command) -> Result<String> {
-    let (fine, text) = output(side, what, cmd)?;
-    if !fine {
-        let (cmd, tail) = (proc::render(cmd), proc::tail(&text, proc::TAIL));
-        bail!("`{cmd}` failed\n{tail}");
-    }
-    Ok(text)
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use std::process::Command;
 
 use anyhow::{Result, bail};
 
-use super::sides::{self, Side, found, lines_with, must, output};
+use super::sides::{self, Side, found, lines_with};
 use crate::proc;
 use crate::report::Check;
 use crate::session::Session;
@@ -49,14 +49,14 @@ pub(super) fn compatible(session: &Session<'_>) -> Result<Check> {
         cmd.args(["-b", session.tip(), "-p", base])
             .env("ABIDIFF", &abidiff)
             .current_dir(side.tree.dir());
-        let (fine, text) = output(side, "check-uapi.sh", &mut cmd)?;
+        let (status, text) = side.stage.attempt("check-uapi.sh", &mut cmd)?;
         let is_verdict = |line: &&str| line.contains("UAPI headers compatible with");
         let verdict = text.lines().rfind(is_verdict);
-        let (Some(verdict), true) = (verdict, fine || text.contains("error - ")) else {
+        let (Some(verdict), true) = (verdict, status.success() || text.contains("error - ")) else {
             let tail = proc::tail(&text, proc::TAIL);
             bail!("check-uapi.sh did not come to a verdict\n{tail}");
         };
-        let findings = match fine {
+        let findings = match status.success() {
             true => BTreeSet::new(),
             false => lines_with(&text, &["error - ", "===="], &[]),
         };
@@ -77,7 +77,7 @@ pub(super) fn programs(session: &Session<'_>) -> Result<Check> {
         let mut make = tools.make(side.tree.dir(), &obj);
         make.arg("headers_install")
             .arg(format!("INSTALL_HDR_PATH={}", installed.display()));
-        must(side, "make headers_install", &mut make)?;
+        side.stage.run("make headers_install", &mut make)?;
         let headers = side.files.iter().filter_map(|file| file.strip_prefix(DIR));
         let headers: Vec<&str> = headers.collect();
         if headers.is_empty() {
@@ -118,10 +118,10 @@ fn include(
         .arg(headers)
         .arg(&program)
         .env("LC_ALL", "C");
-    let (fine, text) = output(side, compiler, &mut cmd)?;
+    let (status, text) = side.stage.attempt(compiler, &mut cmd)?;
     let label = format!("{compiler} {}: {header}: ", options.join(" "));
     let mut said = lines_with(&text, &["warning:", "error:"], &[headers, dir.path()]);
-    if !fine && said.is_empty() {
+    if !status.success() && said.is_empty() {
         said.insert("failed".to_owned());
     }
     let said = said.into_iter().map(|line| format!("{label}{line}"));
