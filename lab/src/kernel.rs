@@ -20,9 +20,6 @@ use crate::ui::Stage;
 /// Change this when kernels must be built again although their inputs are the same.
 const RECIPE: &str = "1";
 
-/// The comment in guest.config after which the options of the series come.
-const SERIES_SECTION: &str = "# The series";
-
 /// What CONFIG_IPE_BOOT_POLICY of a fragment names.
 const BOOT_POLICY: &str = "ipe-boot.policy";
 
@@ -105,7 +102,8 @@ pub(crate) struct Builder<'a> {
     pub(crate) obj: PathBuf,
     /// Part of the key: what one builder's log has shown, another's has not.
     pub(crate) name: &'static str,
-    /// Whether the tree holds the whole series, so that it must have every option.
+    /// Whether the tree holds the whole series, so that it must have every option: the base and the
+    /// first patches lack those that the series adds.
     pub(crate) whole: bool,
 }
 
@@ -223,7 +221,7 @@ impl Builder<'_> {
         let at = (self.src.as_path(), self.obj.as_path());
         let config = merged(self.tools, at, "tinyconfig", &text, stage)?;
         let mut missing = unmet(&text, &config);
-        missing.retain(|line| self.whole || !(in_series_section(&text, line) && self.lacks(line)));
+        missing.retain(|line| self.whole || !self.lacks(line));
         if !missing.is_empty() {
             bail!(
                 "the kernel's configuration does not take these lines of scripts/config:\n  {}\n\
@@ -287,13 +285,6 @@ pub(crate) fn merged(
 /// Makes it the configuration of `obj`, which stays alone if it is the same already.
 pub(crate) fn put_config(obj: &Path, config: &str) -> Result<()> {
     put(&obj.join(".config"), config.as_bytes())
-}
-
-/// Whether a line of the fragment sets an option that the series adds, which the
-/// base and the series' first patches do not have yet.
-fn in_series_section(fragment: &str, line: &str) -> bool {
-    let section = fragment.split_once(SERIES_SECTION);
-    section.is_some_and(|(_, section)| section.lines().any(|own| own == line))
 }
 
 /// Lines of a fragment that a configuration does not honour.
@@ -411,14 +402,6 @@ mod tests {
         }
         // A variant's line comes last and wins.
         assert!(unmet("CONFIG_B=y\nCONFIG_B=n\n", config).is_empty());
-    }
-
-    #[test]
-    fn the_series_own_options_are_known() {
-        let text = "CONFIG_A=y\n\n# The series\nCONFIG_RUST=y\nCONFIG_B=y\n";
-        assert!(in_series_section(text, "CONFIG_B=y"));
-        assert!(!in_series_section(text, "CONFIG_A=y"));
-        assert!(!in_series_section("CONFIG_A=y\n", "CONFIG_A=y"));
     }
 
     #[test]

@@ -133,7 +133,7 @@ impl<'a> Session<'a> {
     /// The kernel of one commit, built unless it was before.
     pub(crate) fn kernel(&self, what: &str, commit: &str, variant: &Variant) -> Result<Kernel> {
         let mut builder = self.builder(variant)?;
-        builder.whole = commit == self.tip() && *variant == Variant::PLAIN;
+        builder.whole = commit == self.tip();
         let key = kernel::tree_key(&self.tree.git, commit)?;
         if let Some(kernel) = builder.find(&key, variant)? {
             return Ok(kernel);

@@ -94,13 +94,13 @@ pub(crate) fn run(ctx: &Ctx, wanted: &[Suite]) -> Result<bool> {
                 others::run(ctx, &mut report);
                 Ok(())
             }
-            (Suite::Style, session) => style::run(ctx, session.as_ref().ok(), &mut report),
             (_, Err(error)) => Err(anyhow!("{error:#}")),
             (Suite::Series, Ok(session)) => {
                 let name = "each of the breaks applies to what it breaks";
                 report.outcome(name, breaks::stale(session));
                 patches::run(session, &mut report)
             }
+            (Suite::Style, Ok(session)) => style::run(session, &mut report),
             (Suite::Build, Ok(session)) => build::run(session, &mut report),
             (Suite::Kunit, Ok(session)) => kunit::run(session, &mut report),
             (Suite::Guest, Ok(session)) => guest::run(session, &mut report),
