@@ -24,7 +24,7 @@ use crate::tap::{MAY_SKIP, Verdict};
 use crate::variants::DEBUG;
 use fuzz::{Extent, LONG, SHORT};
 
-/// Makes every row, or those that are named, and prints the table; whether nothing failed.
+/// Makes every row, or those that are named; whether nothing failed.
 pub(crate) fn verify(ctx: &Ctx, names: &[String]) -> Result<bool> {
     let wanted = rows::named(&ROWS, names)?;
     let session = Session::open(ctx)?;

@@ -64,13 +64,8 @@ pub(crate) fn gcc(session: &Session<'_>) -> Result<Check> {
 pub(crate) fn compat(session: &Session<'_>) -> Result<Check> {
     let check = Check::new("32-bit programs meet what 64-bit ones do");
     let bundle = session.selftests_at(session.tip(), Flavour::COMPAT)?;
-    selftests(
-        session,
-        check,
-        (session.tip_kernel()?, "i386"),
-        &bundle,
-        &[],
-    )
+    let kernel = session.tip_kernel()?;
+    selftests(session, check, (kernel, "i386"), &bundle, &[])
 }
 
 /// kunit.py with the series' own configuration, which is what its documentation
@@ -81,17 +76,11 @@ pub(crate) fn uml(session: &Session<'_>) -> Result<Check> {
     let dir = obj(session, "uml");
     // A result of an earlier run is none of this one.
     let result = dir.join(TEST_LOG);
-    if result.exists() {
-        fs_err::remove_file(&result)?;
-    }
+    let _ = fs_err::remove_file(&result);
     fs_err::create_dir_all(&dir)?;
     let log = session.ctx.fresh_log("kunit-py")?;
-    let ran = ui::step(
-        "run kunit.py",
-        &log,
-        3600,
-        &mut kunit_py(tools, tree.dir(), &dir),
-    );
+    let mut cmd = kunit_py(tools, tree.dir(), &dir);
+    let ran = ui::step("run kunit.py", &log, 3600, &mut cmd);
     let output = fs_err::read(&result).unwrap_or_default();
     let mut run = kunit::read(&String::from_utf8_lossy(&output), &log);
     run.trouble

@@ -29,11 +29,12 @@ pub(super) struct Config {
     arch: &'static Arch,
     by: By,
     target: &'static str,
-    /// Files below scripts/config that are merged over it.
-    fragments: &'static [&'static str],
-    /// Lines that are merged over those.
+    /// Lines that are merged over it and over [`FRAGMENTS`]; without, it stays as it is.
     lines: &'static [&'static str],
 }
+
+/// Files below scripts/config.
+const FRAGMENTS: [&str; 2] = ["consumers.config", "check.config"];
 
 /// What every builder of the kernel's tree meets: a target for x86_64 as it is.
 pub(super) const fn small(target: &'static str, by: By) -> Config {
@@ -41,7 +42,6 @@ pub(super) const fn small(target: &'static str, by: By) -> Config {
         arch: &X86,
         by,
         target,
-        fragments: &[],
         lines: &[],
     }
 }
@@ -50,7 +50,6 @@ pub(super) const fn small(target: &'static str, by: By) -> Config {
 pub(super) const fn usual(arch: &'static Arch, by: By, lines: &'static [&'static str]) -> Config {
     Config {
         arch,
-        fragments: &["consumers.config", "check.config"],
         lines,
         ..small("defconfig", by)
     }
@@ -86,7 +85,10 @@ impl Config {
     }
 
     fn fragment(&self, session: &Session<'_>) -> Result<String> {
-        kernel::fragment(session.ctx, self.fragments.iter().copied(), self.lines)
+        match self.lines {
+            [] => Ok(String::new()),
+            lines => kernel::fragment(session.ctx, FRAGMENTS, lines),
+        }
     }
 
     /// Configures the objects' directory. Configurations of one compiler share it.

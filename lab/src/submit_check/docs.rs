@@ -108,12 +108,4 @@ mod tests {
         let found: Vec<_> = undocumented(text).into_iter().collect();
         assert_eq!(found, ["* b from fs/b.c", "No implementation for c"]);
     }
-
-    #[test]
-    fn titles_are_underlined_for_the_script() {
-        assert_eq!(
-            readable("a-b\n---\n\n= ===\n- x\n"),
-            format!("a-b\n===\n\n= ===\n- x\n\n{NOWHERE}\n===\n")
-        );
-    }
 }

@@ -121,18 +121,14 @@ mod tests {
 
     #[test]
     fn a_list_is_no_maintainer() {
-        for (line, person) in [
-            (
-                "A B <a@b> (maintainer:FILESYSTEMS (VFS and infrastructure))",
-                true,
-            ),
-            ("A <a@b> (supporter:LANDLOCK SECURITY MODULE)", true),
-            ("l@k (open list:FILESYSTEMS)", false),
-            ("A <a@b> (reviewer:FILESYSTEMS)", false),
-            ("A <a@b> (maintainer:THE REST)", false),
-            ("", false),
+        let person = |role: &str| names_a_person(&format!("A <a@b> ({role})"));
+        assert!(person("maintainer:FILESYSTEMS (VFS)") && person("supporter:LANDLOCK"));
+        for role in [
+            "open list:FILESYSTEMS",
+            "reviewer:FILESYSTEMS",
+            "maintainer:THE REST",
         ] {
-            assert_eq!(names_a_person(line), person, "{line}");
+            assert!(!person(role), "{role}");
         }
     }
 }

@@ -63,7 +63,7 @@ const ROWS: [(&str, Make); 25] = [
     ("each patch", Make::Suite("each patch and configuration builds (CLIPPY=1) and boots", suites::build::run)),
 ];
 
-/// Makes every row, or those that are named, and prints the table; whether nothing failed.
+/// Makes every row, or those that are named; whether nothing failed.
 pub(crate) fn run(ctx: &Ctx, names: &[String]) -> Result<bool> {
     let wanted = rows::named(&ROWS, names)?;
     let session = Session::open(ctx)?;
