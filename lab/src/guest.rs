@@ -60,8 +60,6 @@ pub(crate) struct Boot<'a> {
     pub(crate) limit: Duration,
     /// Whether to print the job's output as it comes.
     pub(crate) stream: bool,
-    /// Whether to show no progress: another boot beside this one does.
-    pub(crate) quiet: bool,
     /// Whether the first failure of a case ends the run, as an error: nobody needs the rest.
     pub(crate) first_failure: bool,
     pub(crate) cpus: usize,
@@ -112,7 +110,6 @@ impl<'a> Boot<'a> {
             cmdline: vec!["kunit.enable=0"],
             limit: Duration::from_secs(300),
             stream: false,
-            quiet: false,
             first_failure: false,
             cpus: 1,
             result: None,
@@ -208,7 +205,7 @@ impl<'a> Boot<'a> {
             .stderr(log);
 
         let what = format!("boot {}", self.name);
-        let stage = (!self.quiet).then(|| Stage::begin(&what, Some(&output_log)));
+        let stage = Stage::begin(&what, Some(&output_log));
         let started = Instant::now();
         let mut child = Child::spawn(&mut cmd)?;
         let mut output = Follow::new(&output_log)?;
@@ -236,13 +233,11 @@ impl<'a> Boot<'a> {
                     return guilty(&format!("stopped at `{line}`"));
                 }
                 if self.stream {
-                    stage.iter().for_each(Stage::clear);
+                    stage.clear();
                     println!("{line}");
                 }
             }
-            if let Some(stage) = &stage {
-                stage.at(if ready { "running" } else { "booting" });
-            }
+            stage.at(if ready { "running" } else { "booting" });
             if let Some(status) = status {
                 break status;
             }
@@ -259,9 +254,7 @@ impl<'a> Boot<'a> {
         if self.stream && !output.partial.is_empty() {
             println!("{}", String::from_utf8_lossy(&output.partial));
         }
-        if let Some(stage) = &stage {
-            stage.done("");
-        }
+        stage.done("");
         if !status.success() {
             let said = file_tail(&qemu_log, 5);
             bail!(failure(&format!("qemu failed ({status}): {said}")));

@@ -134,29 +134,26 @@ impl Builder<'_> {
         Ok(fs::read(&path)?)
     }
 
-    fn kept(&self, key: &str) -> Option<Kernel> {
-        let dir = self.ctx.build.join("kernels").join(&key[..16]);
-        let facts = fs::read(dir.join("facts.json")).ok()?;
-        let facts = serde_json::from_slice(&facts).ok()?;
-        let kernel = Kernel {
-            dir,
-            facts,
-            arch: self.tools.arch,
-        };
-        kernel.image().is_file().then_some(kernel)
+    fn dir(&self, key: &str) -> PathBuf {
+        self.ctx.build.join("kernels").join(&key[..16])
     }
 
     /// The kernel of `tree_key` if it was built before.
     pub(crate) fn find(&self, tree_key: &str, variant: &Variant) -> Result<Option<Kernel>> {
-        Ok(self.kept(&self.key(tree_key, variant)?.0))
+        let dir = self.dir(&self.key(tree_key, variant)?.0);
+        let arch = self.tools.arch;
+        let facts = fs::read(dir.join("facts.json")).ok();
+        let facts = facts.and_then(|facts| serde_json::from_slice(&facts).ok());
+        let kernel = facts.map(|facts| Kernel { dir, facts, arch });
+        Ok(kernel.filter(|kernel| kernel.image().is_file()))
     }
 
     /// The kernel of the tree as checked out, built unless it was before.
     pub(crate) fn build(&self, what: &str, tree_key: &str, variant: &Variant) -> Result<Kernel> {
-        let (key, inputs) = self.key(tree_key, variant)?;
-        if let Some(kernel) = self.kept(&key) {
+        if let Some(kernel) = self.find(tree_key, variant)? {
             return Ok(kernel);
         }
+        let (key, inputs) = self.key(tree_key, variant)?;
         let log = self.ctx.fresh_log(&log_name("build", what))?;
         let stage = Stage::begin(&format!("build {what}"), Some(&log));
         // make does not compile again what it has compiled: after a build that was
@@ -186,8 +183,7 @@ impl Builder<'_> {
     fn keep(&self, key: &str, inputs: String, warnings: BTreeSet<String>) -> Result<Kernel> {
         let arch = self.tools.arch;
         let image = format!("arch/{}/boot/{}", arch.dir, arch.image);
-        let dir = self.ctx.build.join("kernels").join(&key[..16]);
-        let facts = Facts { inputs, warnings };
+        let (dir, facts) = (self.dir(key), Facts { inputs, warnings });
         make_whole(&dir, |part| {
             let part = part.join("kernel");
             fs::create_dir(&part)?;

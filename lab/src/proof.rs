@@ -123,10 +123,9 @@ fn attacks(session: &Session<'_>, kernel: &Kernel, _: Extent) -> Result<Check> {
 fn debugged(session: &Session<'_>, kernel: &Kernel, _: Extent) -> Result<Check> {
     let bundle = session.selftests()?;
     let own = selftests::own(&bundle)?;
-    let half = |name, from, quiet| {
+    let half = |name, from| {
         let only: Vec<String> = own.iter().skip(from).step_by(2).cloned().collect();
         let boot = Boot {
-            quiet,
             // Sanitizers take half an hour on a machine that does something else meanwhile.
             limit: Duration::from_secs(3600),
             ..selftests::boot(session.ctx, kernel, name, &bundle)
@@ -134,8 +133,8 @@ fn debugged(session: &Session<'_>, kernel: &Kernel, _: Extent) -> Result<Check> 
         selftests::run(boot, &only)
     };
     let (first, second) = beside(
-        || half("selftests debug, first half", 0, true),
-        || half("selftests debug, second half", 1, false),
+        || half("selftests debug, first half", 0),
+        || half("selftests debug, second half", 1),
     )?;
     let check = Check::new("the selftests pass under sanitizers and lockdep, which stay silent");
     Ok(check

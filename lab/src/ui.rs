@@ -6,12 +6,16 @@ use std::cell::Cell;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
 use crate::ctx::Ctx;
 use crate::proc::{self, DAY};
+
+/// Whether a step is shown: what runs beside it or in it shows nothing.
+static SHOWN: AtomicBool = AtomicBool::new(false);
 
 /// One named step with its elapsed time and its log.
 ///
@@ -21,17 +25,21 @@ pub(crate) struct Stage {
     name: String,
     log: PathBuf,
     started: Instant,
+    shown: bool,
     terminal: bool,
     spoke: Cell<Instant>,
 }
 
 impl Stage {
     pub(crate) fn begin(name: &str, log: Option<&Path>) -> Self {
+        let shown = !SHOWN.swap(true, Ordering::SeqCst);
         match log {
+            _ if !shown => {}
             Some(log) => eprintln!("{name} (log: {})", log.display()),
             None => eprintln!("{name}"),
         }
         Self {
+            shown,
             name: name.to_owned(),
             log: log.map_or_else(PathBuf::new, Path::to_owned),
             started: Instant::now(),
@@ -45,7 +53,7 @@ impl Stage {
             true => Duration::from_millis(200),
             false => Duration::from_secs(30),
         };
-        if self.spoke.get().elapsed() < pause {
+        if !self.shown || self.spoke.get().elapsed() < pause {
             return;
         }
         self.spoke.set(Instant::now());
@@ -64,7 +72,7 @@ impl Stage {
 
     /// Removes the moving line, before something else is printed.
     pub(crate) fn clear(&self) {
-        if self.terminal {
+        if self.shown && self.terminal {
             eprint!("\r\x1b[K");
         }
     }
@@ -80,17 +88,22 @@ impl Stage {
     }
 
     /// Ends the step with a note on what came of it.
-    pub(crate) fn done(&self, note: &str) {
+    pub(crate) fn done(self, note: &str) {
         self.clear();
-        let sep = if note.is_empty() { "" } else { ": " };
-        let time = clock(self.started.elapsed());
-        eprintln!("  {time} {}{sep}{note}", self.name);
+        if self.shown {
+            let sep = if note.is_empty() { "" } else { ": " };
+            let time = clock(self.started.elapsed());
+            eprintln!("  {time} {}{sep}{note}", self.name);
+        }
     }
 }
 
 impl Drop for Stage {
     fn drop(&mut self) {
         self.clear();
+        if self.shown {
+            SHOWN.store(false, Ordering::SeqCst);
+        }
     }
 }
 

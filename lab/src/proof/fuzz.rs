@@ -57,8 +57,8 @@ pub(crate) fn differential(session: &Session<'_>, tip: &Kernel, extent: Extent) 
     let (seed, calls) = (seed()?, extent.calls);
     let args = format!("differential --seed {seed} --calls {calls}");
     let (on_base, on_tip) = beside(
-        || run(ctx, base, "random opens on the base", &args, true),
-        || run(ctx, tip, "random opens", &args, false),
+        || run(ctx, base, "random opens on the base", &args),
+        || run(ctx, tip, "random opens", &args),
     )?;
     let mut failures = Vec::new();
     for (name, outcome) in [("base", &on_base), ("series", &on_tip)] {
@@ -109,8 +109,8 @@ fn look_at(
     let again = format!("replay --seed {seed} --block {block}");
     let name = format!("block {block}");
     let (on_base, on_tip) = beside(
-        || run(ctx, base, &format!("{name} on the base"), &again, true),
-        || run(ctx, tip, &name, &again, false),
+        || run(ctx, base, &format!("{name} on the base"), &again),
+        || run(ctx, tip, &name, &again),
     )?;
     let (one, other) = (result(&on_base)?, result(&on_tip)?);
     let [one, other] = [one, other].map(String::from_utf8_lossy);
@@ -130,7 +130,7 @@ pub(crate) fn oracle(session: &Session<'_>, tip: &Kernel, extent: Extent) -> Res
     let half = calls / 2 / BLOCK * BLOCK;
     let part = |name: &str, first: u64, calls: u64| {
         let args = format!("oracle --seed {seed} --first {first} --calls {calls}");
-        run(session.ctx, tip, name, &args, first == 0)
+        run(session.ctx, tip, name, &args)
     };
     let (one, other) = beside(
         || part("flagged opens, first half", 0, half),
@@ -167,13 +167,12 @@ pub(crate) fn oracle(session: &Session<'_>, tip: &Kernel, extent: Extent) -> Res
     Ok(check.also(&tried, failures, &other.output_log))
 }
 
-fn run(ctx: &Ctx, kernel: &Kernel, name: &str, args: &str, quiet: bool) -> Result<Outcome> {
+fn run(ctx: &Ctx, kernel: &Kernel, name: &str, args: &str) -> Result<Outcome> {
     let out = format!("{}/{OUT}", guest::SHARE);
     let argv: Vec<&str> = args.split(' ').chain(["--out", &out]).collect();
     let boot = Boot {
         result: Some(OUT),
         limit: LIMIT,
-        quiet,
         ..Boot::new(ctx, kernel, name, &argv).program(&sibling("fuzz")?)
     };
     let outcome = boot.run()?;

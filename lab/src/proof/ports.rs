@@ -9,7 +9,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use crate::guest::{Boot, beside};
+use crate::guest::beside;
 use crate::kernel::{self, Builder, Kernel, Variant};
 use crate::report::Check;
 use crate::selftests::{self, Flavour, is_own};
@@ -156,15 +156,8 @@ fn selftests(
     let mut only = selftests::programs(bundle)?;
     only.retain(|program| program != RACE);
     let label = format!("selftests beside {name}");
-    let beside_it = Boot {
-        quiet: true,
-        ..selftests::boot(
-            session.ctx,
-            session.tip_kernel()?,
-            &label,
-            &session.selftests()?,
-        )
-    };
+    let (known, bundle_there) = (session.tip_kernel()?, session.selftests()?);
+    let beside_it = selftests::boot(session.ctx, known, &label, &bundle_there);
     let boot = selftests::boot(session.ctx, kernel, &format!("selftests {name}"), bundle);
     let (mut known, run) = beside(
         || selftests::run(beside_it, &only),

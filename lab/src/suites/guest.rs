@@ -27,10 +27,7 @@ pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
     let own = selftests::own(&bundle)?;
 
     report.start();
-    let on_base = Boot {
-        quiet: true,
-        ..selftests::boot(ctx, base_kernel, "selftests on the base", &bundle)
-    };
+    let on_base = selftests::boot(ctx, base_kernel, "selftests on the base", &bundle);
     let on_tip = selftests::boot(ctx, tip_kernel, "selftests", &bundle);
     let (base, tip) = beside(
         || selftests::run(on_base, &[]),
