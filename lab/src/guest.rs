@@ -7,12 +7,11 @@
 //! root with busybox (see [`crate::root`]). There is no KVM: where it exists
 //! it may hang, and the tests must not depend on it.
 
-use fs_err::{self as fs, File};
+use fs_err as fs;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -23,7 +22,7 @@ use regex::Regex;
 
 use crate::ctx::{Ctx, write_whole};
 use crate::kernel::Kernel;
-use crate::proc::{self, Child, TAIL, file_tail};
+use crate::proc::{self, TAIL, file_tail};
 use crate::tap::{Run, Stream, is_failure};
 use crate::toolchain::X86;
 use crate::ui::{self, Stage};
@@ -175,7 +174,6 @@ impl<'a> Boot<'a> {
         let base = crate::kernel::log_name("guest", &self.name);
         let console_log = self.ctx.fresh_log(&format!("{base}-console"))?;
         let output_log = self.ctx.fresh_log(&format!("{base}-output"))?;
-        let qemu_log = self.ctx.fresh_log(&format!("{base}-qemu"))?;
         let share = self.ctx.scratch()?;
         let job = serde_json::to_vec_pretty(&self.job)?;
         write_whole(&share.path().join(JOB_FILE), &job)?;
@@ -197,19 +195,30 @@ impl<'a> Boot<'a> {
             write_whole(&share.path().join(JOB_SCRIPT), self.script().as_bytes())?;
             (crate::root::open(self.ctx, arch)?, PathBuf::from("/init"))
         };
-        let mut cmd = self.qemu(&root, &init, share.path(), &console_log, &output_log);
-        let log = std::fs::File::create(&qemu_log)?;
-        writeln!(&log, "$ {}", proc::render(&cmd))?;
-        cmd.stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log);
-
-        let what = format!("boot {}", self.name);
-        let stage = Stage::begin(&what, Some(&output_log));
+        let mut cmd = self.qemu(&root, &init, share.path(), &console_log);
+        let stage = Stage::begin(&format!("boot {}", self.name), Some(&output_log));
         let started = Instant::now();
-        let mut child = Child::spawn(&mut cmd)?;
-        let mut output = Follow::new(&output_log)?;
         let mut ready = false;
+        let mut stopped = None;
+        let (status, output) = proc::watched(&output_log, &mut cmd, |line| {
+            if let Some(line) = line.filter(|_| self.stream && ready) {
+                stage.clear();
+                println!("{line}");
+            }
+            ready |= line == Some(READY);
+            stage.at(if ready { "running" } else { "booting" });
+            let (limit, what) = match ready {
+                true => (self.limit, "the job did not end"),
+                false => (BOOT_LIMIT, "the guest did not come up"),
+            };
+            if let Some(line) = line.filter(|line| self.first_failure && is_failure(line)) {
+                stopped = Some(format!("stopped at `{line}`"));
+            } else if started.elapsed() > limit {
+                stopped = Some(format!("{what} after {} s, stopped", limit.as_secs()));
+            }
+            stopped.is_some()
+        })?;
+        stage.done("");
         let failure = |why: &str| {
             format!(
                 "{}: {why}\n  kernel's messages: {}\n{}\n  job's output: {}\n{}",
@@ -221,45 +230,13 @@ impl<'a> Boot<'a> {
             )
         };
         let guilty = |why: &str| Ok(Err(failure(why)));
-        let status = loop {
-            let status = child.try_wait()?;
-            while let Some(line) = output.line()? {
-                if !ready {
-                    ready = line == READY;
-                    continue;
-                }
-                if self.first_failure && is_failure(&line) {
-                    child.end();
-                    return guilty(&format!("stopped at `{line}`"));
-                }
-                if self.stream {
-                    stage.clear();
-                    println!("{line}");
-                }
-            }
-            stage.at(if ready { "running" } else { "booting" });
-            if let Some(status) = status {
-                break status;
-            }
-            let (limit, what) = match ready {
-                true => (self.limit, "the job did not end"),
-                false => (BOOT_LIMIT, "the guest did not come up"),
-            };
-            if started.elapsed() > limit {
-                child.end();
-                return guilty(&format!("{what} after {} s, stopped", limit.as_secs()));
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        };
-        if self.stream && !output.partial.is_empty() {
-            println!("{}", String::from_utf8_lossy(&output.partial));
+        if let Some(why) = stopped {
+            return guilty(&why);
         }
-        stage.done("");
-        if !status.success() {
-            let said = file_tail(&qemu_log, 5);
-            bail!(failure(&format!("qemu failed ({status}): {said}")));
+        if !status.is_some_and(|status| status.success()) {
+            bail!(failure("qemu failed"));
         }
-        let console = read_text(&console_log)?;
+        let console = String::from_utf8_lossy(&fs::read(&console_log)?).replace('\r', "");
         if let Some(line) = console.lines().find(|line| line.contains("Kernel panic")) {
             return guilty(&format!("the guest's kernel panicked: {}", line.trim()));
         }
@@ -270,7 +247,6 @@ impl<'a> Boot<'a> {
         let Some(code) = status.code else {
             return guilty(status.trouble.as_deref().unwrap_or("the job did not exit"));
         };
-        let output = read_text(&output_log)?;
         let job = output.split_once(&format!("{READY}\n"));
         let job = job.map_or(output.as_str(), |(_, job)| job).to_owned();
         let result = self.result.map(|name| fs::read(share.path().join(name)));
@@ -294,14 +270,7 @@ impl<'a> Boot<'a> {
         format!("{cwd} && {job}\n")
     }
 
-    fn qemu(
-        &self,
-        root: &Path,
-        init: &Path,
-        share: &Path,
-        console: &Path,
-        output: &Path,
-    ) -> Command {
+    fn qemu(&self, root: &Path, init: &Path, share: &Path, console: &Path) -> Command {
         let arch = self.kernel.arch;
         let (program, machine) = arch.qemu;
         let accelerated = match self.counted {
@@ -337,8 +306,7 @@ impl<'a> Boot<'a> {
             .arg(format!("file,id=console,path={}", path(console)))
             .args(["-serial", "chardev:console"])
             .args(["-device", "virtio-serial-pci"])
-            .arg("-chardev")
-            .arg(format!("file,id=output,path={}", path(output)))
+            .args(["-chardev", "stdio,id=output,signal=off"])
             .args(["-device", "virtconsole,chardev=output"]);
         let init = format!("init={}", init.display());
         let mut words = vec![arch.console, CMDLINE, &init];
@@ -389,35 +357,6 @@ pub(crate) fn static_program(ctx: &Ctx, name: &str) -> Result<PathBuf> {
         .env("RUSTFLAGS", "-C target-feature=+crt-static");
     ui::step(&format!("build the program {name}"), &log, 1800, &mut cmd)?;
     Ok(target.join(TARGET).join("release").join(name))
-}
-
-fn read_text(path: &Path) -> Result<String> {
-    let bytes = fs::read(path)?;
-    Ok(String::from_utf8_lossy(&bytes).replace('\r', ""))
-}
-
-/// Reads a file that grows, line by line.
-struct Follow {
-    file: BufReader<File>,
-    partial: Vec<u8>,
-}
-
-impl Follow {
-    fn new(path: &Path) -> Result<Self> {
-        Ok(Self {
-            file: BufReader::new(File::open(path)?),
-            partial: Vec::new(),
-        })
-    }
-
-    fn line(&mut self) -> Result<Option<String>> {
-        self.file.read_until(b'\n', &mut self.partial)?;
-        if !self.partial.ends_with(b"\n") {
-            return Ok(None);
-        }
-        let line = std::mem::take(&mut self.partial);
-        Ok(Some(String::from_utf8_lossy(&line).trim_end().to_owned()))
-    }
 }
 
 /// Lines in which the kernel complains about itself.
@@ -479,18 +418,5 @@ stress: page allocation failure: order:0
     fn the_kernel_s_complaints_are_found() {
         assert_eq!(complaints(COMPLAINTS), Vec::from_iter(COMPLAINTS.lines()));
         assert_eq!(complaints(FINE), [""; 0]);
-    }
-
-    #[test]
-    fn a_growing_file_is_read_by_lines() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("log");
-        let mut writer = File::create(&path).unwrap();
-        let mut follow = Follow::new(&path).unwrap();
-        write!(writer, "one\ntw").unwrap();
-        let mut line = || follow.line().unwrap();
-        assert_eq!((line().as_deref(), line()), (Some("one"), None));
-        writeln!(writer, "o\r").unwrap();
-        assert_eq!((line().as_deref(), line()), (Some("two"), None));
     }
 }

@@ -184,17 +184,15 @@ fn read_lossy(pipe: Option<impl std::io::Read>) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// Runs a command whose output goes to the end of a log file, for so many seconds at most, and
-/// hands each line of output to `on_line`; from time to time an empty one.
+/// Runs a command whose output goes to the end of a log file, and hands each line of output to
+/// `ends`; from time to time none. The command is ended when `ends` returns true.
 ///
-/// Returns the exit status and the output; not starting and running out of time are errors.
-pub(crate) fn logged(
-    what: &str,
+/// Returns the output and, if the command ended by itself, the exit status.
+pub(crate) fn watched(
     log: &Path,
-    seconds: u64,
     cmd: &mut Command,
-    mut on_line: impl FnMut(&str),
-) -> Result<(ExitStatus, String)> {
+    mut ends: impl FnMut(Option<&str>) -> bool,
+) -> Result<(Option<ExitStatus>, String)> {
     let mut file = OpenOptions::new().create(true).append(true).open(log)?;
     writeln!(file, "$ {}", render(cmd))?;
 
@@ -209,18 +207,21 @@ pub(crate) fn logged(
 
     let (send, lines) = mpsc::channel();
     std::thread::spawn(move || pump(reader, file, &send));
-    let started = Instant::now();
     let mut ended = None;
     let mut text = String::new();
     loop {
-        match lines.recv_timeout(Duration::from_millis(100)) {
+        let line = match lines.recv_timeout(Duration::from_millis(100)) {
             Ok(line) => {
-                on_line(&line);
                 text += &line;
                 text.push('\n');
+                Some(line)
             }
-            Err(mpsc::RecvTimeoutError::Timeout) => on_line(""),
+            Err(mpsc::RecvTimeoutError::Timeout) => None,
             Err(mpsc::RecvTimeoutError::Disconnected) => break,
+        };
+        if ends(line.as_deref()) {
+            child.end();
+            return Ok((None, text));
         }
         if ended.is_none() {
             ended = child.try_wait()?.map(|status| (status, Instant::now()));
@@ -229,19 +230,31 @@ pub(crate) fn logged(
         if ended.is_some_and(|(_, at)| at.elapsed() > Duration::from_secs(5)) {
             break;
         }
-        if ended.is_none() && started.elapsed() > Duration::from_secs(seconds) {
-            child.end();
-            bail!(
-                "{what}: no end after {seconds} s, stopped\n  log: {}\n{}",
-                log.display(),
-                file_tail(log, TAIL)
-            );
-        }
     }
     let status = match ended {
         Some((status, _)) => status,
         None => child.wait()?,
     };
+    Ok((Some(status), text))
+}
+
+/// As [`watched`], for so many seconds at most; running out of time is an error.
+pub(crate) fn logged(
+    what: &str,
+    log: &Path,
+    seconds: u64,
+    cmd: &mut Command,
+    mut on_line: impl FnMut(&str),
+) -> Result<(ExitStatus, String)> {
+    let started = Instant::now();
+    let (status, text) = watched(log, cmd, |line| {
+        on_line(line.unwrap_or_default());
+        started.elapsed() > Duration::from_secs(seconds)
+    })?;
+    let status = status.with_context(|| {
+        let (log, tail) = (log.display(), tail(&text, TAIL));
+        format!("{what}: no end after {seconds} s, stopped\n  log: {log}\n{tail}")
+    })?;
     Ok((status, text))
 }
 
