@@ -3,11 +3,11 @@
 //! The checks of a test run: printed as they finish, counted for the closing line.
 
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::process::Command;
 
 use anyhow::Result;
 
-use crate::proc::tail;
+use crate::proc::{self, tail};
 use crate::tap::{Case, Run, Verdict};
 
 /// How many lines of a failure are printed; the log has all.
@@ -52,51 +52,26 @@ impl Check {
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Report {
     passed: usize,
     skipped: usize,
     failures: Vec<String>,
-    last: Instant,
 }
 
 impl Report {
     pub(crate) fn new() -> Self {
-        Self {
-            passed: 0,
-            skipped: 0,
-            failures: Vec::new(),
-            last: Instant::now(),
-        }
-    }
-
-    fn line(&mut self, word: &str, name: &str, note: &str) {
-        let time = self.last.elapsed().as_secs_f64();
-        self.start();
-        let note = match note {
-            "" => String::new(),
-            note => format!(" ({note})"),
-        };
-        let time = match time < 1.0 {
-            true => String::new(),
-            false => format!(" [{time:.1} s]"),
-        };
-        println!("{word:<4} {name}{note}{time}");
-    }
-
-    /// Counts time from here for the next check.
-    pub(crate) fn start(&mut self) {
-        self.last = Instant::now();
+        Self::default()
     }
 
     pub(crate) fn pass(&mut self, name: &str) {
         self.passed += 1;
-        self.line("ok", name, "");
+        println!("ok   {name}");
     }
 
     pub(crate) fn fail(&mut self, name: &str, detail: &str, log: Option<&Path>) {
         self.failures.push(name.to_owned());
-        self.line("FAIL", name, "");
+        println!("FAIL {name}");
         if !detail.trim().is_empty() {
             println!("{}", tail(detail.trim_end(), DETAIL));
         }
@@ -108,7 +83,7 @@ impl Report {
     /// A check that could not be made, for a reason that is no fault.
     pub(crate) fn skip(&mut self, name: &str, reason: &str) {
         self.skipped += 1;
-        self.line("skip", name, reason);
+        println!("skip {name} ({reason})");
     }
 
     pub(crate) fn check(&mut self, name: &str, problems: &[String], log: Option<&Path>) {
@@ -124,12 +99,10 @@ impl Report {
         self.check(&name, &check.problems, check.log.as_deref());
     }
 
-    /// A check that is a step; an error counts as a failure.
-    pub(crate) fn step<T>(&mut self, name: &str, outcome: Result<T>, log: &Path) {
-        match outcome {
-            Ok(_) => self.pass(name),
-            Err(error) => self.fail(name, &format!("{error:#}"), Some(log)),
-        }
+    /// A check that a command succeeds, whose output goes to the end of a log.
+    pub(crate) fn command(&mut self, name: &str, log: &Path, cmd: &mut Command) {
+        let ran = proc::run(name, log, cmd, |_| {});
+        self.outcome(name, ran.map(|_| Vec::new()));
     }
 
     /// The cases of a run, and the run as a whole.
@@ -168,7 +141,7 @@ impl Report {
         let count = cases.len();
         if passed + skipped == count {
             let word = if passed == 0 { "skip" } else { "ok" };
-            self.line(word, name, &format!("{count} cases{skips}"));
+            println!("{word:<4} {name} ({count} cases{skips})");
             return;
         }
         for case in of(Verdict::Fail) {

@@ -115,20 +115,14 @@ impl Run {
     }
 }
 
-/// A result line: `ok 1 name # SKIP reason`.
-struct Line<'a> {
-    number: &'a str,
-    name: &'a str,
-    verdict: Verdict,
-    reason: &'a str,
-}
-
 static RESULT: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"^(not )?ok(?: +(\d+))?(?: +(?:- )?([^#]*?))?\s*(?:#\s*(.*?))?\s*$")
         .expect("a constant")
 });
 
-fn result(line: &str) -> Option<Line<'_>> {
+/// A result line: `ok 1 name # SKIP reason`. The reason is the detail; a case without a name has
+/// its number.
+fn result(line: &str) -> Option<Case> {
     let found = RESULT.captures(line)?;
     let part = |at| found.get(at).map_or("", |part| part.as_str());
     let reason = part(4);
@@ -138,11 +132,15 @@ fn result(line: &str) -> Option<Line<'_>> {
         ("", _) | (_, "XFAIL" | "TODO") => Verdict::Pass,
         _ => Verdict::Fail,
     };
-    Some(Line {
-        number: part(2),
-        name: part(3),
+    let name = match part(3) {
+        "" => format!("#{}", part(2)),
+        name => name.to_owned(),
+    };
+    Some(Case {
+        group: String::new(),
+        name,
         verdict,
-        reason,
+        detail: reason.to_owned(),
     })
 }
 
@@ -172,39 +170,31 @@ impl Program {
     fn line(&mut self, line: &str) {
         if let Some(planned) = plan(line) {
             self.plan = Some(self.plan.unwrap_or(0) + planned);
-        } else if let Some(found) = result(line) {
+        } else if let Some(mut case) = result(line) {
             let said = std::mem::take(&mut self.said);
-            self.cases.push(Case {
-                group: String::new(),
-                name: match found.name {
-                    "" => format!("#{}", found.number),
-                    name => name.to_owned(),
-                },
-                verdict: found.verdict,
-                detail: match found.verdict {
-                    Verdict::Fail => said.join("\n"),
-                    _ => found.reason.to_owned(),
-                },
-            });
+            if case.verdict == Verdict::Fail {
+                case.detail = said.join("\n");
+            }
+            self.cases.push(case);
         } else if !line.is_empty() && !line.trim_start_matches('K').starts_with("TAP version") {
             self.said.push(line.to_owned());
         }
     }
 
     /// Ends the program with its own result.
-    fn end(mut self, group: &str, verdict: Verdict, reason: &str) -> Vec<Case> {
-        let said = self.said.join("\n");
+    fn end(mut self, group: &str, result: Case) -> Vec<Case> {
+        let (said, reason) = (self.said.join("\n"), result.detail.as_str());
         let (count, planned) = (self.cases.len(), self.plan.unwrap_or(0));
         let failed = self.cases.iter().any(|case| case.verdict == Verdict::Fail);
-        let own = match verdict {
-            Verdict::Fail if count == 0 => Some(("", verdict, format!("{reason}\n{said}"))),
+        let own = match result.verdict {
+            Verdict::Fail if count == 0 => Some(("", Verdict::Fail, format!("{reason}\n{said}"))),
             // A program may find out after its plan that it can test nothing.
-            Verdict::Skip if count == 0 => Some(("", verdict, reason.to_owned())),
+            Verdict::Skip if count == 0 => Some(("", Verdict::Skip, reason.to_owned())),
             _ if planned > count => {
                 let detail = format!("{count} of {planned} cases reported\n{said}");
                 Some(("(plan)", Verdict::Fail, detail))
             }
-            Verdict::Pass if count == 0 => Some(("", verdict, reason.to_owned())),
+            Verdict::Pass if count == 0 => Some(("", Verdict::Pass, reason.to_owned())),
             Verdict::Fail if !failed => {
                 let detail = format!("every case passed but the program failed: {reason}\n{said}");
                 Some(("(exit)", Verdict::Fail, detail))
@@ -212,10 +202,10 @@ impl Program {
             _ => None,
         };
         self.cases.extend(own.map(|(name, verdict, detail)| Case {
-            group: String::new(),
             name: name.to_owned(),
             verdict,
             detail,
+            ..result.clone()
         }));
         // Cases of the same name are told apart by their order.
         let mut seen: BTreeMap<String, usize> = BTreeMap::new();
@@ -268,10 +258,10 @@ pub(crate) fn kselftest(text: &str) -> Stream {
         } else if let Some(count) = plan(line) {
             planned.get_or_insert(count);
         } else if let Some(found) = result(line)
-            && let Some(name) = program_name(found.name)
+            && let Some(name) = program_name(&found.name)
         {
             programs += 1;
-            cases.extend(std::mem::take(&mut program).end(&name, found.verdict, found.reason));
+            cases.extend(std::mem::take(&mut program).end(&name, found));
             group.clear();
         } else if !group.is_empty() {
             // A program may write past the runner's prefix (to the console, say).
@@ -279,9 +269,19 @@ pub(crate) fn kselftest(text: &str) -> Stream {
         }
     }
     if !group.is_empty() {
-        cases.extend(program.end(&group, Verdict::Fail, "the program did not end"));
+        cases.extend(program.end(&group, unended()));
     }
     (cases, unreported("run_kselftest.sh", planned, programs))
+}
+
+/// The result of a program or suite that printed none.
+fn unended() -> Case {
+    Case {
+        group: String::new(),
+        name: String::new(),
+        verdict: Verdict::Fail,
+        detail: "it did not end".to_owned(),
+    }
 }
 
 /// `filesystems/openat2:openat2_test`, from `selftests: filesystems/openat2: openat2_test`.
@@ -307,14 +307,14 @@ pub(crate) fn kunit(console: &str) -> Stream {
             (0, _, Some(suite)) if planned.is_some() => {
                 suites += 1;
                 let open = std::mem::take(&mut open);
-                cases.extend(open.end(suite.name, suite.verdict, suite.reason));
+                cases.extend(open.end(&suite.name.clone(), suite));
             }
             (4, ..) => open.line(text),
             _ => open.said.push(text.to_owned()),
         }
     }
     if !open.cases.is_empty() {
-        cases.extend(open.end("(suite that did not end)", Verdict::Fail, ""));
+        cases.extend(open.end("(suite that did not end)", unended()));
     }
     (cases, unreported("KUnit", planned, suites))
 }
@@ -363,19 +363,15 @@ pub(crate) mod tests {
     #[test]
     fn result_lines() {
         for (line, right) in [
-            (
-                "ok 3 name # SKIP no such flag",
-                ("3", "name", Verdict::Skip),
-            ),
-            ("not ok 1 - x", ("1", "x", Verdict::Fail)),
-            ("not ok 1 x # XFAIL known", ("1", "x", Verdict::Pass)),
-            ("ok 1 # SKIP", ("1", "", Verdict::Skip)),
-            ("not ok 2 x # exit=1", ("2", "x", Verdict::Fail)),
-            ("ok 3d x", ("", "3d x", Verdict::Pass)),
-            ("ok", ("", "", Verdict::Pass)),
+            ("ok 3 name # SKIP no such flag", "name: Skip"),
+            ("not ok 1 - x", "x: Fail"),
+            ("not ok 1 x # XFAIL known", "x: Pass"),
+            ("ok 1 # SKIP", "#1: Skip"),
+            ("not ok 2 x # exit=1", "x: Fail"),
+            ("ok 3d x", "3d x: Pass"),
+            ("ok", "#: Pass"),
         ] {
-            let found = result(line).unwrap();
-            assert_eq!((found.number, found.name, found.verdict), right);
+            assert_eq!(brief(&[result(line).unwrap()]).trim_start(), right);
         }
         for line in ["okay 1 x", "# ok 1 x", ""] {
             assert!(result(line).is_none(), "{line}");

@@ -9,7 +9,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use super::sides::{self, Found, PROBE, Side, UP, found};
+use super::sides::{self, Found, PROBE, Side, UP, found, without};
 use crate::kernel::{self, Variant, warnings};
 use crate::proc;
 use crate::report::Check;
@@ -173,9 +173,9 @@ impl<'a> Objects<'a> {
     /// What W=1 and clippy say of the touched objects.
     fn w1(&self) -> Result<Found> {
         let objects = self.touched()?;
-        let probe = self.side.c_probe()?;
-        let findings = probe.found(self.compile(&objects)?, "no previous prototype")?;
-        Ok(found(format!("{} objects", objects.len()), findings))
+        self.side.put_probe()?;
+        let findings = without(PROBE, "no previous prototype", self.compile(&objects)?)?;
+        Ok(found(objects.len(), "objects", findings))
     }
 
     /// Compiles the objects and the probe again, and returns the warnings.
@@ -309,7 +309,7 @@ pub(super) fn selftests(session: &Session<'_>) -> Result<Check> {
             let words = [&words, Flavour::SERIES.options].concat();
             findings.extend(all.warnings(&all.make("make kselftest-all", &words)?));
         }
-        Ok(found(format!("{targets}, 2 compilers"), findings))
+        Ok(found(2, &format!("compilers: {targets}"), findings))
     })
 }
 
@@ -320,8 +320,7 @@ pub(super) fn rustdoc(session: &Session<'_>) -> Result<Check> {
     sides::row(session, ("rustdoc", claim, &inputs), &|side| {
         let all = Objects::of(session, side, &CONSUMERS)?;
         let findings = all.warnings(&all.make("make rustdoc", &["rustdoc"])?);
-        let files = side.ending(&[".rs"]).len();
-        Ok(found(format!("{files} files"), findings))
+        Ok(found(side.ending(&[".rs"]).len(), "files", findings))
     })
 }
 

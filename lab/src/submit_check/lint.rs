@@ -8,7 +8,7 @@ use std::process::Command;
 use anyhow::Result;
 
 use super::builds::{self, Objects};
-use super::sides::{self, found, lines_with};
+use super::sides::{self, PROBE, found, lines_with, without};
 use crate::proc;
 use crate::report::Check;
 use crate::session::Session;
@@ -35,7 +35,7 @@ pub(super) fn maintainers(session: &Session<'_>) -> Result<Check> {
                 findings.insert(format!("{file}: no maintainer"));
             }
         }
-        Ok(found(format!("{} files", side.files.len()), findings))
+        Ok(found(side.files.len(), "files", findings))
     })
 }
 
@@ -50,18 +50,18 @@ pub(super) fn kernel_doc(session: &Session<'_>) -> Result<Check> {
     let claim = "kernel-doc -Wall -Werror: nothing new in the touched files";
     sides::row(session, ("kernel-doc", claim, ""), &|side| {
         let files = side.ending(&[".c", ".h"]);
-        let probe = side.c_probe()?;
+        side.put_probe()?;
         let mut cmd = Command::new("python3");
         cmd.arg(side.path("scripts/kernel-doc"))
             .args(["-none", "-Wall", "-Werror"])
             .args(&files)
-            .arg(sides::PROBE)
+            .arg(PROBE)
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .current_dir(side.tree.dir());
         let (_, text) = side.stage.attempt("kernel-doc", &mut cmd)?;
         let findings = lines_with(&text, &["warning:", "error:"], &[side.tree.dir()]);
-        let tried = format!("{} files", files.len());
-        Ok(found(tried, probe.found(findings, "not described")?))
+        let findings = without(PROBE, "not described", findings)?;
+        Ok(found(files.len(), "files", findings))
     })
 }
 
@@ -71,11 +71,11 @@ pub(super) fn coccicheck(session: &Session<'_>) -> Result<Check> {
     let version = proc::capture(Command::new("spatch").arg("--version"))?;
     sides::row(session, ("coccicheck", claim, &version), &|side| {
         let files = side.ending(&[".c"]);
-        let probe = side.c_probe()?;
+        side.put_probe()?;
         // As `make C=2 CHECK=scripts/coccicheck` does for one file; with the others beside
         // it, each semantic patch is read once and not once a file.
         let mut cmd = Command::new("bash");
-        cmd.args(["scripts/coccicheck", sides::PROBE])
+        cmd.args(["scripts/coccicheck", PROBE])
             .current_dir(side.tree.dir())
             .env("srctree", side.tree.dir())
             .env("LINUXINCLUDE", "-I./include -I./include/uapi")
@@ -83,8 +83,8 @@ pub(super) fn coccicheck(session: &Session<'_>) -> Result<Check> {
             .envs([("C", "2"), ("MODE", "report"), ("LC_ALL", "C.UTF-8")]);
         let text = side.stage.run("coccicheck", &mut cmd)?;
         let findings = lines_with(&text, &[".c:", ".h:"], &[side.tree.dir()]);
-        let tried = format!("{} files", files.len());
-        Ok(found(tried, probe.found(findings, "NULL check")?))
+        let findings = without(PROBE, "NULL check", findings)?;
+        Ok(found(files.len(), "files", findings))
     })
 }
 
@@ -99,19 +99,16 @@ pub(super) fn sparse(session: &Session<'_>) -> Result<Check> {
     sides::row(session, ("sparse", claim, &inputs), &|side| {
         let all = Objects::of(session, side, &CONSUMERS)?;
         let objects = all.of_c()?;
-        let probe = side.c_probe()?;
+        side.put_probe()?;
         let check = format!("CHECK={}", program.display());
-        let own = sides::PROBE.replace(".c", ".o");
+        let own = PROBE.replace(".c", ".o");
         let words = ["C=2", &check, &own].into_iter();
         let words = words.chain(objects.iter().map(String::as_str));
         let text = all.make("make C=2", &Vec::from_iter(words))?;
         let roots = [side.tree.dir(), &all.dir];
         let findings = lines_with(&text, &["warning:", "error:"], &roots);
-        let tried = format!("{} files", objects.len());
-        Ok(found(
-            tried,
-            probe.found(findings, "dereference of noderef")?,
-        ))
+        let findings = without(PROBE, "dereference of noderef", findings)?;
+        Ok(found(objects.len(), "files", findings))
     })
 }
 

@@ -2,7 +2,6 @@
 
 //! What a tool says about the base, and about the series.
 
-use fs_err as fs;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -62,46 +61,28 @@ impl Side<'_> {
         self.tree.dir().join(file)
     }
 
-    /// Writes a file with mistakes, and removes it when dropped.
-    pub(super) fn probe(&self, file: &str, text: &str) -> Result<Probe> {
-        let (path, file) = (self.path(file), file.to_owned());
-        write_whole(&path, text.as_bytes())?;
-        Ok(Probe { path, file })
-    }
-
-    pub(super) fn c_probe(&self) -> Result<Probe> {
-        self.probe(PROBE, PROBE_TEXT)
+    /// Puts [`PROBE`] into the tree, where it stays until the tree goes to another commit.
+    pub(super) fn put_probe(&self) -> Result<()> {
+        write_whole(&self.path(PROBE), PROBE_TEXT.as_bytes())
     }
 }
 
-/// A file with mistakes on purpose.
-pub(super) struct Probe {
-    path: PathBuf,
-    file: String,
-}
-
-impl Probe {
-    /// The findings but those about the probe, of which one must have `word` in it: a
-    /// tool that finds nothing there finds nothing anywhere.
-    pub(super) fn found(&self, findings: BTreeSet<String>, word: &str) -> Result<BTreeSet<String>> {
-        let stem = self.file.rsplit_once('.').map_or("", |(stem, _)| stem);
-        let is_own = |finding: &String| finding.contains(stem);
-        let (own, others): (BTreeSet<_>, BTreeSet<_>) = findings.into_iter().partition(is_own);
-        if !own.iter().any(|finding| finding.contains(word)) {
-            bail!(
-                "the tool says nothing with \"{word}\" in it about a file that is wrong on purpose ({}), so it checks nothing",
-                self.file
-            );
-        }
-        Ok(others)
+/// The findings but those about `probe`, a file that is wrong on purpose; one of these must have
+/// `word` in it: a tool that finds nothing there finds nothing anywhere.
+pub(super) fn without(
+    probe: &str,
+    word: &str,
+    findings: BTreeSet<String>,
+) -> Result<BTreeSet<String>> {
+    let stem = probe.rsplit_once('.').map_or("", |(stem, _)| stem);
+    let is_own = |finding: &String| finding.contains(stem);
+    let (own, others): (BTreeSet<_>, BTreeSet<_>) = findings.into_iter().partition(is_own);
+    if !own.iter().any(|finding| finding.contains(word)) {
+        bail!(
+            "the tool says nothing with \"{word}\" in it about a file that is wrong on purpose ({probe}), so it checks nothing"
+        );
     }
-}
-
-impl Drop for Probe {
-    fn drop(&mut self) {
-        // What stays is removed when the tree goes to its next commit.
-        let _ = fs::remove_file(&self.path);
-    }
+    Ok(others)
 }
 
 /// Makes a row of what a tool finds in the series and not in the base.
@@ -151,8 +132,9 @@ pub(super) fn row(
     Ok(Check::new(claim).also(&tried, failures, &log))
 }
 
-/// What a tool looked at, and what it complained about.
-pub(super) fn found(tried: String, findings: BTreeSet<String>) -> Found {
+/// What a tool complained about, of so many things that it looked at.
+pub(super) fn found(count: usize, what: &str, findings: BTreeSet<String>) -> Found {
+    let tried = format!("{count} {what}");
     Found { tried, findings }
 }
 
@@ -160,9 +142,9 @@ pub(super) fn found(tried: String, findings: BTreeSet<String>) -> Found {
 #[derive(Debug, serde::Serialize, serde::Deserialize)]
 pub(super) struct Found {
     /// What it looked at: "12 files".
-    tried: String,
+    pub(super) tried: String,
     /// What it complained about.
-    findings: BTreeSet<String>,
+    pub(super) findings: BTreeSet<String>,
 }
 
 pub(super) fn touched(session: &Session<'_>) -> Result<Vec<String>> {
@@ -244,15 +226,11 @@ mod tests {
 
     #[test]
     fn a_tool_that_is_silent_about_the_probe_could_not_run() {
-        let probe = Probe {
-            path: PathBuf::from("/nowhere/probe.c"),
-            file: "fs/mayexec_probe.c".to_owned(),
-        };
         let findings = set(&["fs/mayexec_probe.c:9:1: warning: noderef", "fs/a.c: x"]);
-        let others = probe.found(findings.clone(), "noderef").unwrap();
+        let others = without(PROBE, "noderef", findings.clone()).unwrap();
         assert_eq!(others, set(&["fs/a.c: x"]));
-        assert!(probe.found(findings, "address space").is_err());
-        assert!(probe.found(BTreeSet::new(), "noderef").is_err());
+        assert!(without(PROBE, "address space", findings).is_err());
+        assert!(without(PROBE, "noderef", BTreeSet::new()).is_err());
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::process::Command;
 
 use anyhow::{Result, bail};
 
-use super::sides::{self, Side, found, lines_with};
+use super::sides::{self, Found, Side, found, lines_with};
 use crate::proc;
 use crate::report::Check;
 use crate::session::Session;
@@ -43,7 +43,7 @@ pub(super) fn compatible(session: &Session<'_>) -> Result<Check> {
     let base = session.tree.base.as_str();
     sides::row(session, ("check-uapi", claim, &version), &|side| {
         if !side.tip {
-            return Ok(found(String::new(), BTreeSet::new()));
+            return Ok(found(0, "", BTreeSet::new()));
         }
         let mut cmd = Command::new("scripts/check-uapi.sh");
         cmd.args(["-b", session.tip(), "-p", base])
@@ -60,7 +60,8 @@ pub(super) fn compatible(session: &Session<'_>) -> Result<Check> {
             true => BTreeSet::new(),
             false => lines_with(&text, &["error - ", "===="], &[]),
         };
-        Ok(found(verdict.trim().to_owned(), findings))
+        let tried = verdict.trim().to_owned();
+        Ok(Found { tried, findings })
     })
 }
 
@@ -94,9 +95,8 @@ pub(super) fn programs(session: &Session<'_>) -> Result<Check> {
                 findings.extend(include(side, &include_dir, header, language)?);
             }
         }
-        let (headers, languages) = (headers.len(), LANGUAGES.len());
-        let tried = format!("{headers} headers, {languages} compilers and languages");
-        Ok(found(tried, findings))
+        let with = format!("headers, {} compilers and languages", LANGUAGES.len());
+        Ok(found(headers.len(), &with, findings))
     })
 }
 

@@ -26,7 +26,6 @@ pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
     let bundle = session.selftests()?;
     let own = selftests::own(&bundle)?;
 
-    report.start();
     let on_base = selftests::boot(ctx, base_kernel, "selftests on the base", &bundle);
     let on_tip = selftests::boot(ctx, tip_kernel, "selftests", &bundle);
     let (base, tip) = beside(

@@ -85,7 +85,6 @@ pub(crate) fn run(ctx: &Ctx, wanted: &[Suite]) -> Result<bool> {
     for suite in suites {
         let name = suite.name();
         println!("\n{name}");
-        report.start();
         let (clock, before) = (Clock::start(), report.counts());
         // Those that need no kernel tree still run when there is none.
         let outcome = match (suite, &session) {

@@ -3,7 +3,6 @@
 //! The patch files themselves.
 
 use fs_err as fs;
-use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
@@ -41,17 +40,15 @@ pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
     report.outcome("no one signs or vouches in the patches", signed);
     let name = "git am applies the series to mainline's fs/namei.c";
     report.outcome(name, mainline(session));
-    let log = session.ctx.fresh_log("example")?;
-    let compiled = example(session, &log);
-    report.step("the documentation's example compiles", compiled, &log);
+    let compiled = example(session);
+    report.outcome("the documentation's example compiles", compiled);
     checkpatch(session, report)?;
     let log = ctx.fresh_log("cbindgen")?;
     let mut cmd = Command::new(ctx.root.join("scripts/prototypes.sh"));
     cmd.arg(session.at(session.tip())?.dir())
         .current_dir(&ctx.root);
-    let outcome = proc::run("scripts/prototypes.sh", &log, &mut cmd, |_| {});
     let name = "cbindgen writes the prototypes that the series has";
-    report.step(name, outcome, &log);
+    report.command(name, &log, &mut cmd);
     Ok(())
 }
 
@@ -88,7 +85,8 @@ fn sizes(session: &Session<'_>) -> Result<(String, Vec<String>)> {
 }
 
 /// Compiles the C code that the documentation shows, with the headers of the series.
-fn example(session: &Session<'_>, log: &Path) -> Result<String> {
+fn example(session: &Session<'_>) -> Result<Vec<String>> {
+    let log = session.ctx.fresh_log("example")?;
     let walk = session.at(session.tip())?;
     let tree = walk.dir();
     let obj = session.builder(&Variant::PLAIN)?.obj;
@@ -98,13 +96,14 @@ fn example(session: &Session<'_>, log: &Path) -> Result<String> {
     let source = dir.path().join("example.c");
     fs::write(&source, code_block(&text)?)?;
     let mut headers = session.tools()?.make(tree, &obj);
-    proc::run("make headers", log, headers.arg("headers"), |_| {})?;
+    proc::run("make headers", &log, headers.arg("headers"), |_| {})?;
     let mut compile = Command::new("gcc");
     compile
         .args(["-Wall", "-Wextra", "-Werror", "-fsyntax-only", "-isystem"])
         .arg(obj.join("usr/include"))
         .arg(&source);
-    proc::run("gcc", log, &mut compile, |_| {})
+    proc::run("gcc", &log, &mut compile, |_| {})?;
+    Ok(Vec::new())
 }
 
 /// The only block of C code of a page.

@@ -10,7 +10,6 @@ use anyhow::Result;
 
 use super::host::cargo;
 use crate::git::Git;
-use crate::proc;
 use crate::report::Report;
 use crate::session::Session;
 
@@ -30,7 +29,7 @@ pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
         ),
         ("clippy of the tools", &mut cargo(ctx, clippy)),
     ] {
-        report.step(name, proc::run(name, &log, cmd, |_| {}), &log);
+        report.command(name, &log, cmd);
     }
     rustfmt(session, report)
 }
@@ -46,7 +45,7 @@ pub(crate) fn rustfmt(session: &Session<'_>, report: &mut Report) -> Result<()> 
         .args(&changed)
         .current_dir(tip.dir());
     let log = session.ctx.fresh_log("rustfmt")?;
-    report.step(name, proc::run(name, &log, &mut cmd, |_| {}), &log);
+    report.command(name, &log, &mut cmd);
     Ok(())
 }
 
