@@ -84,8 +84,8 @@ enum Verb {
     Export,
     /// Run every test, or the named suites
     Test {
-        /// series, style, host, build, kunit, guest, consumers, proof, userland, others, demo
-        suites: Vec<suites::Suite>,
+        /// Words of the suites to run; all, without
+        suites: Vec<String>,
     },
     /// Run what takes longer than a test may, and print a table of evidence
     Verify {

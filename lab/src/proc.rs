@@ -333,21 +333,13 @@ mod tests {
 
     #[test]
     fn capture_reports_what_a_failing_command_said() {
-        let script = "echo out; echo err >&2; exit 3";
-        let error = capture(Command::new("sh").args(["-c", script])).unwrap_err();
-        let text = error.to_string();
-        assert!(
-            ["  | out", "  | err", "3"]
-                .iter()
-                .all(|part| text.contains(part)),
-            "{text}"
-        );
-    }
-
-    #[test]
-    fn a_missing_program_says_how_to_get_it() {
-        let error = capture(&mut Command::new("no-such-program-here")).unwrap_err();
-        assert!(error.to_string().contains("scripts/setup.sh"), "{error}");
+        let error = |cmd: &mut Command| capture(cmd).unwrap_err().to_string();
+        let said = error(Command::new("sh").args(["-c", "echo out; echo err >&2; exit 3"]));
+        for part in ["  | out", "  | err", "3"] {
+            assert!(said.contains(part), "{said}");
+        }
+        let missing = error(&mut Command::new("no-such-program-here"));
+        assert!(missing.contains("scripts/setup.sh"), "{missing}");
     }
 
     #[test]
@@ -369,14 +361,8 @@ mod tests {
         let log = dir.path().join("log");
         let mut seen = Vec::new();
         let mut sh = Command::new("sh");
-        let text = run(
-            "echo",
-            &log,
-            sh.args(["-c", "echo a; echo b >&2"]),
-            |line| {
-                seen.push(line.to_owned());
-            },
-        );
+        sh.args(["-c", "echo a; echo b >&2"]);
+        let text = run("echo", &log, &mut sh, |line| seen.push(line.to_owned()));
         assert_eq!(text.unwrap(), "a\nb\n");
         seen.retain(|line| !line.is_empty());
         assert_eq!(seen, ["a", "b"]);

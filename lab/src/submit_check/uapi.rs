@@ -17,16 +17,16 @@ use crate::ui;
 
 const DIR: &str = "include/uapi/";
 
-/// Languages in which a program may include them, with the compilers' options.
-const LANGUAGES: [(&str, &[&str], &str); 8] = [
-    ("gcc", &["-std=gnu90"], "c"),
-    ("gcc", &["-std=c99"], "c"),
-    ("gcc", &["-std=gnu17"], "c"),
-    ("clang-19", &["-std=gnu90"], "c"),
-    ("clang-19", &["-std=c23"], "c"),
-    ("g++", &["-std=c++11"], "cc"),
-    ("g++", &["-std=c++20"], "cc"),
-    ("clang-19", &["-xc++", "-std=c++17"], "cc"),
+/// Compilers, and languages in which a program may include them.
+const LANGUAGES: [&str; 8] = [
+    "gcc -xc -std=gnu90",
+    "gcc -xc -std=c99",
+    "gcc -xc -std=gnu17",
+    "clang-19 -xc -std=gnu90",
+    "clang-19 -xc -std=c23",
+    "g++ -xc++ -std=c++11",
+    "g++ -xc++ -std=c++20",
+    "clang-19 -xc++ -std=c++17",
 ];
 
 /// A header with a mistake, put beside the installed ones.
@@ -89,7 +89,7 @@ pub(super) fn programs(session: &Session<'_>) -> Result<Check> {
         fs::write(include_dir.join(PROBE), PROBE_TEXT)?;
         for language in LANGUAGES {
             if include(side, &include_dir, PROBE, language)?.is_empty() {
-                bail!("{language:?} is silent about a header that is wrong on purpose");
+                bail!("{language} is silent about a header that is wrong on purpose");
             }
             for header in &headers {
                 findings.extend(include(side, &include_dir, header, language)?);
@@ -105,25 +105,22 @@ fn include(
     side: &Side<'_>,
     headers: &Path,
     header: &str,
-    (compiler, options, end): (&str, &[&str], &str),
+    language: &str,
 ) -> Result<BTreeSet<String>> {
-    let dir = tempfile::tempdir()?;
-    let program = dir.path().join(format!("program.{end}"));
-    let text =
-        format!("#include <{header}>\n#include <{header}>\nint main(void) {{ return 0; }}\n");
-    fs::write(&program, text)?;
+    let (compiler, options) = language.split_once(' ').unwrap_or((language, ""));
     let mut cmd = Command::new(compiler);
-    cmd.args(options)
-        .args(["-Wall", "-Wextra", "-fsyntax-only", "-I"])
+    cmd.args(options.split(' '))
+        .args(["-Wall", "-Wextra", "-fsyntax-only"])
+        .args(["-include", header, "-include", header, "/dev/null", "-I"])
         .arg(headers)
-        .arg(&program)
         .env("LC_ALL", "C");
     let (status, text) = side.stage.attempt(compiler, &mut cmd)?;
-    let label = format!("{compiler} {}: {header}: ", options.join(" "));
-    let mut said = lines_with(&text, &["warning:", "error:"], &[headers, dir.path()]);
+    let mut said = lines_with(&text, &["warning:", "error:"], &[headers]);
     if !status.success() && said.is_empty() {
         said.insert("failed".to_owned());
     }
-    let said = said.into_iter().map(|line| format!("{label}{line}"));
-    Ok(said.collect())
+    let said = said.into_iter();
+    Ok(said
+        .map(|line| format!("{language}: {header}: {line}"))
+        .collect())
 }
