@@ -163,20 +163,18 @@ impl Builder<'_> {
             fs::remove_dir_all(&self.obj)?;
         }
         self.configure(&stage, variant)?;
-        let mut objects = 0_usize;
         let mut make = self.tools.make(&self.src, &self.obj);
         // clippy-driver compiles as rustc does and lints on the way.
         make.args(["CLIPPY=1", self.tools.arch.image]);
         let text = proc::run(&format!("building {what}"), &log, &mut make, |line| {
-            objects += usize::from(is_object(line));
             if line.contains("warning: ") {
                 let _ = fs::write(&warned, "");
             }
-            stage.at(&format!("{objects} objects"));
+            stage.at(line);
         })?;
         let _ = fs::remove_file(&warned);
         let kernel = self.keep(&key, inputs, warnings(&self.src, &self.obj, &text))?;
-        stage.done(&format!("{objects} objects"));
+        stage.done("");
         Ok(kernel)
     }
 
@@ -343,14 +341,6 @@ pub(crate) fn log_name(verb: &str, what: &str) -> String {
     name.make_ascii_lowercase();
     name.truncate(80);
     name
-}
-
-pub(crate) fn is_object(line: &str) -> bool {
-    let mut words = line.split_whitespace();
-    matches!(
-        words.next(),
-        Some("CC" | "AS" | "RUSTC" | "CLIPPY" | "HOSTCC" | "HOSTRUSTC" | "LD" | "AR" | "BINDGEN")
-    )
 }
 
 /// Compiler warnings in the output of make, without their lines and columns. `src` and `obj` are cut

@@ -123,32 +123,28 @@ impl Report {
     /// The cases of a TAP stream: one line per program or suite, one per failure.
     fn cases(&mut self, prefix: &str, cases: &[Case], log: &Path) {
         for group in cases.chunk_by(|one, next| one.group == next.group) {
-            self.group(&format!("{prefix}{}", group[0].group), prefix, group, log);
+            let of = |verdict| group.iter().filter(move |case| case.verdict == verdict);
+            let (passed, skipped) = (of(Verdict::Pass).count(), of(Verdict::Skip).count());
+            self.passed += passed;
+            self.skipped += skipped;
+            for case in of(Verdict::Fail) {
+                let name = format!("{prefix}{}", case.full_name());
+                self.fail(&name, &case.detail, Some(log));
+            }
+            let word = match (passed, group.len() - skipped - passed) {
+                (0, 0) => "skip",
+                (_, 0) => "ok",
+                _ => "",
+            };
+            let reason = of(Verdict::Skip).find(|case| !case.detail.is_empty());
+            let reason = reason.map_or("", |case| case.detail.as_str());
+            let skips = match skipped {
+                0 => String::new(),
+                _ => format!(", {skipped} skipped: {reason}"),
+            };
+            let (name, count) = (&group[0].group, group.len());
+            println!("{word:<4} {prefix}{name}: {passed} of {count} cases passed{skips}");
         }
-    }
-
-    fn group(&mut self, name: &str, prefix: &str, cases: &[Case], log: &Path) {
-        let of = |verdict| cases.iter().filter(move |case| case.verdict == verdict);
-        let (passed, skipped) = (of(Verdict::Pass).count(), of(Verdict::Skip).count());
-        self.passed += passed;
-        self.skipped += skipped;
-        let reason = of(Verdict::Skip).find(|case| !case.detail.is_empty());
-        let reason = reason.map_or(String::new(), |case| format!(", e.g. {}", case.detail));
-        let skips = match skipped {
-            0 => String::new(),
-            _ => format!(", {skipped} skipped{reason}"),
-        };
-        let count = cases.len();
-        if passed + skipped == count {
-            let word = if passed == 0 { "skip" } else { "ok" };
-            println!("{word:<4} {name} ({count} cases{skips})");
-            return;
-        }
-        for case in of(Verdict::Fail) {
-            let name = format!("{prefix}{}", case.full_name());
-            self.fail(&name, &case.detail, Some(log));
-        }
-        println!("     {name}: {passed} of {count} cases passed{skips}");
     }
 
     pub(crate) fn failures(&self) -> &[String] {

@@ -2,7 +2,7 @@
 
 //! What the user sees while a long step runs.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
@@ -28,6 +28,7 @@ pub(crate) struct Stage {
     shown: bool,
     terminal: bool,
     spoke: Cell<Instant>,
+    last: RefCell<String>,
 }
 
 impl Stage {
@@ -45,10 +46,15 @@ impl Stage {
             started: Instant::now(),
             terminal: std::io::stderr().is_terminal(),
             spoke: Cell::new(Instant::now()),
+            last: RefCell::default(),
         }
     }
 
+    /// Shows a message, or the last one again if this is none.
     pub(crate) fn at(&self, message: &str) {
+        if !message.is_empty() {
+            message.clone_into(&mut self.last.borrow_mut());
+        }
         let pause = match self.terminal {
             true => Duration::from_millis(200),
             false => Duration::from_secs(30),
@@ -57,11 +63,8 @@ impl Stage {
             return;
         }
         self.spoke.set(Instant::now());
-        let line = format!(
-            "  {} {}: {message}",
-            clock(self.started.elapsed()),
-            self.name
-        );
+        let time = clock(self.started.elapsed());
+        let line = format!("  {time} {}: {}", self.name, self.last.borrow());
         self.clear();
         match self.terminal {
             // A longer line would leave its beginning behind.
@@ -79,12 +82,12 @@ impl Stage {
 
     /// Runs a command of the step, whose output goes to the step's log; what it printed.
     pub(crate) fn run(&self, what: &str, cmd: &mut Command) -> Result<String> {
-        proc::run(what, &self.log, cmd, |_| self.at(what))
+        proc::run(what, &self.log, cmd, |line| self.at(line))
     }
 
     /// As [`Stage::run`], of a command that may fail.
     pub(crate) fn attempt(&self, what: &str, cmd: &mut Command) -> Result<(ExitStatus, String)> {
-        proc::logged(what, &self.log, DAY, cmd, |_| self.at(what))
+        proc::logged(what, &self.log, DAY, cmd, |line| self.at(line))
     }
 
     /// Ends the step with a note on what came of it.
@@ -122,13 +125,8 @@ pub(crate) fn attempt(
     cmd: &mut Command,
 ) -> Result<(ExitStatus, String)> {
     let stage = Stage::begin(name, Some(log));
-    let mut last = String::new();
-    let ended = proc::logged(name, log, seconds, cmd, |line| {
-        if !line.is_empty() {
-            line.clone_into(&mut last);
-        }
-        stage.at(&last);
-    })?;
+    let ended = proc::logged(name, log, seconds, cmd, |line| stage.at(line))?;
+    let last = stage.last.take();
     stage.done(&last);
     Ok(ended)
 }
