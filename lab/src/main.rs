@@ -162,7 +162,7 @@ fn run(args: &Args) -> Result<bool> {
         Verb::Demo => {
             let (_, kernel) = build_tip(&ctx)?;
             let mut report = Report::new();
-            suites::demo::demo(&ctx, &kernel, &mut report);
+            suites::demo(&ctx, &kernel, &mut report);
             Ok(report.failures().is_empty())
         }
         Verb::Kernel => {

@@ -7,7 +7,6 @@
 //! mistakes on purpose ([`sides::PROBE`]) count as tools that could not run.
 
 pub(crate) mod builds;
-mod docs;
 mod lint;
 mod sides;
 mod uapi;
@@ -40,7 +39,7 @@ const ROWS: [(&str, Make); 25] = [
     ("rustfmt", Make::Suite("rustfmt, with the kernel's settings", suites::style::rustfmt)),
     ("get_maintainer", Make::Tool(lint::maintainers)),
     ("kernel-doc", Make::Tool(lint::kernel_doc)),
-    ("check-sysctl-docs", Make::Tool(docs::sysctl)),
+    ("check-sysctl-docs", Make::Tool(lint::sysctl)),
     ("check-uapi", Make::Tool(uapi::compatible)),
     ("headers", Make::Tool(uapi::programs)),
     ("build: x86_64 allnoconfig LLVM", Make::Build(small("allnoconfig", Llvm))),
@@ -58,7 +57,7 @@ const ROWS: [(&str, Make); 25] = [
     ("rustdoc", Make::Tool(builds::rustdoc)),
     ("sparse", Make::Tool(lint::sparse)),
     ("coccicheck", Make::Tool(lint::coccicheck)),
-    ("htmldocs", Make::Tool(docs::html)),
+    ("htmldocs", Make::Tool(lint::html)),
     ("kunit", Make::Suite("KUnit passes", suites::kunit::run)),
     ("each patch", Make::Suite("each patch and configuration builds (CLIPPY=1) and boots", suites::build::run)),
 ];

@@ -103,8 +103,7 @@ pub(super) fn row(
         kept_as(&session.ctx.build.join(kept), || {
             let which = if tip { "the series" } else { "the base" };
             let stage = Stage::begin(&format!("{name}, {which}"), Some(&log));
-            let walk = session.walk()?;
-            walk.force_to(commit)?;
+            let walk = session.at(commit)?;
             let mut files = touched.clone();
             files.retain(|file| walk.dir().join(file).is_file());
             let found = find(&Side {
