@@ -25,7 +25,7 @@ pub(crate) struct Stage {
     name: String,
     log: PathBuf,
     started: Instant,
-    shown: bool,
+    shown: Cell<bool>,
     terminal: bool,
     spoke: Cell<Instant>,
     last: RefCell<String>,
@@ -33,21 +33,29 @@ pub(crate) struct Stage {
 
 impl Stage {
     pub(crate) fn begin(name: &str, log: Option<&Path>) -> Self {
-        let shown = !SHOWN.swap(true, Ordering::SeqCst);
-        match log {
-            _ if !shown => {}
-            Some(log) => eprintln!("{name} (log: {})", log.display()),
-            None => eprintln!("{name}"),
-        }
-        Self {
-            shown,
+        let stage = Self {
+            shown: Cell::new(false),
             name: name.to_owned(),
             log: log.map_or_else(PathBuf::new, Path::to_owned),
             started: Instant::now(),
             terminal: std::io::stderr().is_terminal(),
             spoke: Cell::new(Instant::now()),
             last: RefCell::default(),
+        };
+        match log {
+            _ if !stage.shows() => {}
+            Some(log) => eprintln!("{name} (log: {})", log.display()),
+            None => eprintln!("{name}"),
         }
+        stage
+    }
+
+    /// Whether this step is the one that is shown; it becomes so when no other is.
+    fn shows(&self) -> bool {
+        if !self.shown.get() {
+            self.shown.set(!SHOWN.swap(true, Ordering::SeqCst));
+        }
+        self.shown.get()
     }
 
     /// Shows a message, or the last one again if this is none.
@@ -59,7 +67,7 @@ impl Stage {
             true => Duration::from_millis(200),
             false => Duration::from_secs(30),
         };
-        if !self.shown || self.spoke.get().elapsed() < pause {
+        if !self.shows() || self.spoke.get().elapsed() < pause {
             return;
         }
         self.spoke.set(Instant::now());
@@ -75,7 +83,7 @@ impl Stage {
 
     /// Removes the moving line, before something else is printed.
     pub(crate) fn clear(&self) {
-        if self.shown && self.terminal {
+        if self.shown.get() && self.terminal {
             eprint!("\r\x1b[K");
         }
     }
@@ -93,7 +101,7 @@ impl Stage {
     /// Ends the step with a note on what came of it.
     pub(crate) fn done(self, note: &str) {
         self.clear();
-        if self.shown {
+        if self.shown.get() {
             let sep = if note.is_empty() { "" } else { ": " };
             let time = clock(self.started.elapsed());
             eprintln!("  {time} {}{sep}{note}", self.name);
@@ -104,7 +112,7 @@ impl Stage {
 impl Drop for Stage {
     fn drop(&mut self) {
         self.clear();
-        if self.shown {
+        if self.shown.get() {
             SHOWN.store(false, Ordering::SeqCst);
         }
     }

@@ -189,12 +189,8 @@ mod tests {
     fn run(cases: &[(&str, &str, Verdict)]) -> Run {
         let cases = cases
             .iter()
-            .map(|&(group, name, verdict)| case(group, name, verdict));
-        Run {
-            cases: cases.collect(),
-            trouble: Vec::new(),
-            log: PathBuf::from("log"),
-        }
+            .map(|&(group, name, end)| case(group, name, end));
+        Run::of_job((cases.collect(), Vec::new()), 0, PathBuf::new())
     }
 
     #[test]

@@ -171,7 +171,7 @@ fn undocumented(text: &str) -> BTreeSet<String> {
 
 /// The pages of the touched directories are made without a warning that the base has not.
 pub(super) fn html(session: &Session<'_>) -> Result<Check> {
-    let dirs = directories(&sides::touched(session)?);
+    let dirs = directories(&session.touched(&[])?);
     let version = proc::capture(Command::new("sphinx-build").arg("--version"))?;
     let claim = format!("make htmldocs SPHINXDIRS=\"{dirs}\": no new warnings");
     let obj = session.ctx.slot.join("walk/obj-check-docs");

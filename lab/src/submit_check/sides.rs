@@ -95,7 +95,7 @@ pub(super) fn row(
     find: &dyn Fn(&Side<'_>) -> Result<Found>,
 ) -> Result<Check> {
     let log = session.ctx.fresh_log(&log_name("check", name))?;
-    let touched = touched(session)?;
+    let touched = session.touched(&[])?;
     let of = |commit: &str, tip: bool| -> Result<Found> {
         let tree = session.tree.git.tree(commit)?;
         let key = hash(format!("{RECIPE} {name} {inputs} {tree} {}", touched.join(" ")).as_bytes());
@@ -144,14 +144,6 @@ pub(super) struct Found {
     pub(super) tried: String,
     /// What it complained about.
     pub(super) findings: BTreeSet<String>,
-}
-
-pub(super) fn touched(session: &Session<'_>) -> Result<Vec<String>> {
-    let changed = session.touched(&[])?;
-    if changed.is_empty() {
-        bail!("the series touches no file");
-    }
-    Ok(changed)
 }
 
 /// The findings whose text, places aside, the base has not, or has fewer times.
