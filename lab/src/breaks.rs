@@ -24,11 +24,12 @@ use self::noticed::{Answers, apply, failures, first_line, noticed, stem};
 use self::own::Checkout;
 use crate::ctx::{Ctx, with_extension};
 use crate::git::Git;
+use crate::guest::Boot;
 use crate::kernel::{self, Kernel, Variant};
 use crate::proof;
 use crate::report::Check;
 use crate::results;
-use crate::selftests::{self, Plan};
+use crate::selftests;
 use crate::series::touched_paths;
 use crate::session::{Session, once};
 use crate::suites::consumers;
@@ -238,11 +239,11 @@ impl<'a> Subjects<'a> {
             _ => "guest",
         };
         let label = format!("{what} {name}");
-        let plan = Plan {
+        let boot = Boot {
             first_failure: true,
-            ..Plan::all(&label, bundle)
+            ..selftests::boot(ctx, kernel, &label, bundle)
         };
-        let selftests = || selftests::run(ctx, kernel, plan.only(&own));
+        let selftests = || selftests::run(boot.clone(), &own);
         let row = |(name, row): (_, Result<Check>)| (name, row.map(|row| row.problems));
         let said = match kind {
             Kind::Plain | Kind::Proof | Kind::Userspace => {
@@ -254,11 +255,11 @@ impl<'a> Subjects<'a> {
                 said
             }
             Kind::Consumers => {
-                let run = consumers::all_tests(session, kernel, plan);
+                let run = consumers::all_tests(session, bundle, &boot);
                 vec![(what, failures(run))]
             }
             Kind::Filesystems => {
-                let run = filesystems::tests(session, kernel, plan);
+                let run = filesystems::tests(session, bundle, boot);
                 vec![(what, failures(run))]
             }
             Kind::Static => {

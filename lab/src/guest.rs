@@ -7,12 +7,11 @@
 //! root with busybox (see [`crate::root`]). There is no KVM: where it exists
 //! it may hang, and the tests must not depend on it.
 
-use fs_err::{self as fs, File};
+use fs_err as fs;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -23,7 +22,8 @@ use regex::Regex;
 
 use crate::ctx::{Ctx, write_whole};
 use crate::kernel::Kernel;
-use crate::proc::{self, Child, TAIL, file_tail};
+use crate::proc::{self, TAIL, file_tail};
+use crate::tap::{Run, Stream, is_failure};
 use crate::toolchain::X86;
 use crate::ui::{self, Stage};
 
@@ -45,6 +45,7 @@ const COUNTED: &str = "-accel tcg,thread=single -icount shift=0,sleep=off -seed 
 const CMDLINE: &str = "root=/dev/root rootfstype=9p \
     rootflags=trans=virtio,version=9p2000.L,msize=512000,cache=loose ro panic=-1 no_timer_check";
 
+#[derive(Clone)]
 pub(crate) struct Boot<'a> {
     pub(crate) ctx: &'a Ctx,
     pub(crate) kernel: &'a Kernel,
@@ -58,11 +59,8 @@ pub(crate) struct Boot<'a> {
     pub(crate) limit: Duration,
     /// Whether to print the job's output as it comes.
     pub(crate) stream: bool,
-    /// Whether to show no progress: another boot beside this one does.
-    pub(crate) quiet: bool,
-    /// Stops the guest when the job prints a line that this is true of: nobody needs the rest.
-    /// The run is an error then, which has that line in its first.
-    pub(crate) until: Option<fn(&str) -> bool>,
+    /// Whether the first failure of a case ends the run, as an error: nobody needs the rest.
+    pub(crate) first_failure: bool,
     pub(crate) cpus: usize,
     /// The file of the shared directory that is read when the job has ended.
     pub(crate) result: Option<&'a str>,
@@ -111,8 +109,7 @@ impl<'a> Boot<'a> {
             cmdline: vec!["kunit.enable=0"],
             limit: Duration::from_secs(300),
             stream: false,
-            quiet: false,
-            until: None,
+            first_failure: false,
             cpus: 1,
             result: None,
             counted: false,
@@ -153,6 +150,14 @@ impl<'a> Boot<'a> {
         self
     }
 
+    /// Runs a job that tests, and reads the cases in its output.
+    pub(crate) fn tests(self, read: impl Fn(&str) -> Stream) -> Result<Run> {
+        let outcome = self.run()?;
+        let mut run = Run::of_job(read(&outcome.output), outcome.code, outcome.output_log);
+        run.trouble.extend(complaints(&outcome.console));
+        Ok(run)
+    }
+
     /// Boots, runs the job and waits for the guest to turn itself off.
     ///
     /// An error is the guest's doing unless it has [`HostFault`] in its chain.
@@ -169,7 +174,6 @@ impl<'a> Boot<'a> {
         let base = crate::kernel::log_name("guest", &self.name);
         let console_log = self.ctx.fresh_log(&format!("{base}-console"))?;
         let output_log = self.ctx.fresh_log(&format!("{base}-output"))?;
-        let qemu_log = self.ctx.fresh_log(&format!("{base}-qemu"))?;
         let share = self.ctx.scratch()?;
         let job = serde_json::to_vec_pretty(&self.job)?;
         write_whole(&share.path().join(JOB_FILE), &job)?;
@@ -191,19 +195,30 @@ impl<'a> Boot<'a> {
             write_whole(&share.path().join(JOB_SCRIPT), self.script().as_bytes())?;
             (crate::root::open(self.ctx, arch)?, PathBuf::from("/init"))
         };
-        let mut cmd = self.qemu(&root, &init, share.path(), &console_log, &output_log);
-        let log = std::fs::File::create(&qemu_log)?;
-        writeln!(&log, "$ {}", proc::render(&cmd))?;
-        cmd.stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log);
-
-        let what = format!("boot {}", self.name);
-        let stage = (!self.quiet).then(|| Stage::begin(&what, Some(&output_log)));
+        let mut cmd = self.qemu(&root, &init, share.path(), &console_log);
+        let stage = Stage::begin(&format!("boot {}", self.name), Some(&output_log));
         let started = Instant::now();
-        let mut child = Child::spawn(&mut cmd)?;
-        let mut output = Follow::new(&output_log)?;
         let mut ready = false;
+        let mut stopped = None;
+        let (status, output) = proc::watched(&output_log, &mut cmd, |line| {
+            if let Some(line) = line.filter(|_| self.stream && ready) {
+                stage.clear();
+                println!("{line}");
+            }
+            ready |= line == Some(READY);
+            stage.at(if ready { "running" } else { "booting" });
+            let (limit, what) = match ready {
+                true => (self.limit, "the job did not end"),
+                false => (BOOT_LIMIT, "the guest did not come up"),
+            };
+            if let Some(line) = line.filter(|line| self.first_failure && is_failure(line)) {
+                stopped = Some(format!("stopped at `{line}`"));
+            } else if started.elapsed() > limit {
+                stopped = Some(format!("{what} after {} s, stopped", limit.as_secs()));
+            }
+            stopped.is_some()
+        })?;
+        stage.done("");
         let failure = |why: &str| {
             format!(
                 "{}: {why}\n  kernel's messages: {}\n{}\n  job's output: {}\n{}",
@@ -215,51 +230,13 @@ impl<'a> Boot<'a> {
             )
         };
         let guilty = |why: &str| Ok(Err(failure(why)));
-        let status = loop {
-            let status = child.try_wait()?;
-            while let Some(line) = output.line()? {
-                if !ready {
-                    ready = line == READY;
-                    continue;
-                }
-                if self.until.is_some_and(|decides| decides(&line)) {
-                    child.end();
-                    return guilty(&format!("stopped at `{line}`"));
-                }
-                if self.stream {
-                    match &stage {
-                        Some(stage) => stage.aside(|| println!("{line}")),
-                        None => println!("{line}"),
-                    }
-                }
-            }
-            if let Some(stage) = &stage {
-                stage.at(if ready { "running" } else { "booting" });
-            }
-            if let Some(status) = status {
-                break status;
-            }
-            let (limit, what) = match ready {
-                true => (self.limit, "the job did not end"),
-                false => (BOOT_LIMIT, "the guest did not come up"),
-            };
-            if started.elapsed() > limit {
-                child.end();
-                return guilty(&format!("{what} after {} s, stopped", limit.as_secs()));
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        };
-        if self.stream && !output.partial.is_empty() {
-            println!("{}", String::from_utf8_lossy(&output.partial));
+        if let Some(why) = stopped {
+            return guilty(&why);
         }
-        if let Some(stage) = &stage {
-            stage.done("");
+        if !status.is_some_and(|status| status.success()) {
+            bail!(failure("qemu failed"));
         }
-        if !status.success() {
-            let said = file_tail(&qemu_log, 5);
-            bail!(failure(&format!("qemu failed ({status}): {said}")));
-        }
-        let console = read_text(&console_log)?;
+        let console = String::from_utf8_lossy(&fs::read(&console_log)?).replace('\r', "");
         if let Some(line) = console.lines().find(|line| line.contains("Kernel panic")) {
             return guilty(&format!("the guest's kernel panicked: {}", line.trim()));
         }
@@ -270,7 +247,6 @@ impl<'a> Boot<'a> {
         let Some(code) = status.code else {
             return guilty(status.trouble.as_deref().unwrap_or("the job did not exit"));
         };
-        let output = read_text(&output_log)?;
         let job = output.split_once(&format!("{READY}\n"));
         let job = job.map_or(output.as_str(), |(_, job)| job).to_owned();
         let result = self.result.map(|name| fs::read(share.path().join(name)));
@@ -294,14 +270,7 @@ impl<'a> Boot<'a> {
         format!("{cwd} && {job}\n")
     }
 
-    fn qemu(
-        &self,
-        root: &Path,
-        init: &Path,
-        share: &Path,
-        console: &Path,
-        output: &Path,
-    ) -> Command {
+    fn qemu(&self, root: &Path, init: &Path, share: &Path, console: &Path) -> Command {
         let arch = self.kernel.arch;
         let (program, machine) = arch.qemu;
         let accelerated = match self.counted {
@@ -337,8 +306,7 @@ impl<'a> Boot<'a> {
             .arg(format!("file,id=console,path={}", path(console)))
             .args(["-serial", "chardev:console"])
             .args(["-device", "virtio-serial-pci"])
-            .arg("-chardev")
-            .arg(format!("file,id=output,path={}", path(output)))
+            .args(["-chardev", "stdio,id=output,signal=off"])
             .args(["-device", "virtconsole,chardev=output"]);
         let init = format!("init={}", init.display());
         let mut words = vec![arch.console, CMDLINE, &init];
@@ -391,35 +359,6 @@ pub(crate) fn static_program(ctx: &Ctx, name: &str) -> Result<PathBuf> {
     Ok(target.join(TARGET).join("release").join(name))
 }
 
-fn read_text(path: &Path) -> Result<String> {
-    let bytes = fs::read(path)?;
-    Ok(String::from_utf8_lossy(&bytes).replace('\r', ""))
-}
-
-/// Reads a file that grows, line by line.
-struct Follow {
-    file: BufReader<File>,
-    partial: Vec<u8>,
-}
-
-impl Follow {
-    fn new(path: &Path) -> Result<Self> {
-        Ok(Self {
-            file: BufReader::new(File::open(path)?),
-            partial: Vec::new(),
-        })
-    }
-
-    fn line(&mut self) -> Result<Option<String>> {
-        self.file.read_until(b'\n', &mut self.partial)?;
-        if !self.partial.ends_with(b"\n") {
-            return Ok(None);
-        }
-        let line = std::mem::take(&mut self.partial);
-        Ok(Some(String::from_utf8_lossy(&line).trim_end().to_owned()))
-    }
-}
-
 /// Lines in which the kernel complains about itself.
 pub(crate) fn complaints(console: &str) -> Vec<String> {
     let pattern = Regex::new(
@@ -438,56 +377,46 @@ pub(crate) fn complaints(console: &str) -> Vec<String> {
 mod tests {
     use super::*;
 
+    /// Each has one line in which the kernel complains.
+    const COMPLAINTS: &str = "\
+[ 1.0] BUG: unable to handle page fault
+[ 1.0] WARNING: CPU: 0 PID: 1 at fs/namei.c:1 do_open+0x1/0x2
+[ 1.0] rcu: INFO: rcu_preempt detected stalls on CPUs/tasks: stall
+[ 1.0] BUG: KASAN: slab-use-after-free in do_open+0x1/0x2
+[ 1.0] BUG: KFENCE: use-after-free read in do_open+0x1/0x2
+[ 1.0] UBSAN: array-index-out-of-bounds in fs/namei.c:1:2
+[ 1.0] BUG: sleeping function called from invalid context at fs/namei.c:1
+[ 1.0] BUG: scheduling while atomic: stress/1/0x00000002
+[ 1.0] WARNING: possible circular locking dependency detected
+[ 1.0] WARNING: inconsistent lock state
+[ 1.0] [ BUG: Invalid wait context ]
+[ 1.0] INFO: trying to register non-static key.
+[ 1.0] WARNING: lock held when returning to user space!
+[ 1.0] WARNING: suspicious RCU usage
+[ 1.0] kmemleak: 3 new suspected memory leaks (see /sys/kernel/debug/kmemleak)
+[ 1.0] kmemleak: Kernel memory leak detector disabled
+[ 1.0] kmemleak: unreferenced object 0xffff888000000000 (size 192):
+[ 1.0] VFS_WARN_ON_INODE(inode_state_read(inode) & I_CLEAR) encountered for inode 1
+[ 1.0] kernel BUG at fs/namei.c:1!
+kernel BUG at lib/list_debug.c:1!
+[ 1.0] INFO: task stress:1 blocked for more than 122 seconds.
+";
+
+    const FINE: &str = "\
+Linux version 7.3.4
+Debug: fine
+ok 1 debug_warning
+workqueue: deprecated
+kmemleak: Kernel memory leak detector initialized (mem pool available: 1)
+kmemleak: Automatic memory scanning thread started
+FAULT_INJECTION: forcing a failure.
+Lock dependency validator: Copyright
+stress: page allocation failure: order:0
+";
+
     #[test]
     fn the_kernel_s_complaints_are_found() {
-        let console = "Linux version 7.3.4\n[    1.0] BUG: unable to handle page fault\n\
-                       WARNING: CPU: 0 PID: 1 at fs/namei.c:1 do_open+0x1/0x2\nDebug: fine\n\
-                       rcu: INFO: rcu_preempt detected stalls on CPUs/tasks: stall\n";
-        assert_eq!(complaints(console).len(), 3);
-        assert!(complaints("ok 1 debug_warning\nworkqueue: deprecated").is_empty());
-    }
-
-    #[test]
-    fn what_a_debug_kernel_complains_of_is_found() {
-        for line in [
-            "[ 1.0] BUG: KASAN: slab-use-after-free in do_open+0x1/0x2",
-            "[ 1.0] BUG: KFENCE: use-after-free read in do_open+0x1/0x2",
-            "[ 1.0] UBSAN: array-index-out-of-bounds in fs/namei.c:1:2",
-            "[ 1.0] BUG: sleeping function called from invalid context at fs/namei.c:1",
-            "[ 1.0] BUG: scheduling while atomic: stress/1/0x00000002",
-            "[ 1.0] WARNING: possible circular locking dependency detected",
-            "[ 1.0] WARNING: inconsistent lock state",
-            "[ 1.0] [ BUG: Invalid wait context ]",
-            "[ 1.0] INFO: trying to register non-static key.",
-            "[ 1.0] WARNING: lock held when returning to user space!",
-            "[ 1.0] WARNING: suspicious RCU usage",
-            "[ 1.0] kmemleak: 3 new suspected memory leaks (see /sys/kernel/debug/kmemleak)",
-            "[ 1.0] kmemleak: Kernel memory leak detector disabled",
-            "[ 1.0] kmemleak: unreferenced object 0xffff888000000000 (size 192):",
-            "[ 1.0] VFS_WARN_ON_INODE(inode_state_read(inode) & I_CLEAR) encountered for inode 1",
-            "[ 1.0] kernel BUG at fs/namei.c:1!",
-            "[ 1.0] list_add corruption. next->prev should be prev\nkernel BUG at lib/list_debug.c:1!",
-            "[ 1.0] INFO: task stress:1 blocked for more than 122 seconds.",
-        ] {
-            assert_eq!(complaints(line).len(), 1, "{line}");
-        }
-        let console = "kmemleak: Kernel memory leak detector initialized (mem pool available: 1)\n\
-                       kmemleak: Automatic memory scanning thread started\n\
-                       FAULT_INJECTION: forcing a failure.\nLock dependency validator: Copyright\n\
-                       stress: page allocation failure: order:0";
-        assert_eq!(complaints(console), [""; 0]);
-    }
-
-    #[test]
-    fn a_growing_file_is_read_by_lines() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("log");
-        let mut writer = File::create(&path).unwrap();
-        let mut follow = Follow::new(&path).unwrap();
-        write!(writer, "one\ntw").unwrap();
-        let mut line = || follow.line().unwrap();
-        assert_eq!((line().as_deref(), line()), (Some("one"), None));
-        writeln!(writer, "o\r").unwrap();
-        assert_eq!((line().as_deref(), line()), (Some("two"), None));
+        assert_eq!(complaints(COMPLAINTS), Vec::from_iter(COMPLAINTS.lines()));
+        assert_eq!(complaints(FINE), [""; 0]);
     }
 }

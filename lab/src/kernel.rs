@@ -20,9 +20,6 @@ use crate::ui::Stage;
 /// Change this when kernels must be built again although their inputs are the same.
 const RECIPE: &str = "1";
 
-/// The comment in guest.config after which the options of the series come.
-const SERIES_SECTION: &str = "# The series";
-
 /// What CONFIG_IPE_BOOT_POLICY of a fragment names.
 const BOOT_POLICY: &str = "ipe-boot.policy";
 
@@ -105,7 +102,8 @@ pub(crate) struct Builder<'a> {
     pub(crate) obj: PathBuf,
     /// Part of the key: what one builder's log has shown, another's has not.
     pub(crate) name: &'static str,
-    /// Whether the tree holds the whole series, so that it must have every option.
+    /// Whether the tree holds the whole series, so that it must have every option: the base and the
+    /// first patches lack those that the series adds.
     pub(crate) whole: bool,
 }
 
@@ -136,29 +134,26 @@ impl Builder<'_> {
         Ok(fs::read(&path)?)
     }
 
-    fn kept(&self, key: &str) -> Option<Kernel> {
-        let dir = self.ctx.build.join("kernels").join(&key[..16]);
-        let facts = fs::read(dir.join("facts.json")).ok()?;
-        let facts = serde_json::from_slice(&facts).ok()?;
-        let kernel = Kernel {
-            dir,
-            facts,
-            arch: self.tools.arch,
-        };
-        kernel.image().is_file().then_some(kernel)
+    fn dir(&self, key: &str) -> PathBuf {
+        self.ctx.build.join("kernels").join(&key[..16])
     }
 
     /// The kernel of `tree_key` if it was built before.
     pub(crate) fn find(&self, tree_key: &str, variant: &Variant) -> Result<Option<Kernel>> {
-        Ok(self.kept(&self.key(tree_key, variant)?.0))
+        let dir = self.dir(&self.key(tree_key, variant)?.0);
+        let arch = self.tools.arch;
+        let facts = fs::read(dir.join("facts.json")).ok();
+        let facts = facts.and_then(|facts| serde_json::from_slice(&facts).ok());
+        let kernel = facts.map(|facts| Kernel { dir, facts, arch });
+        Ok(kernel.filter(|kernel| kernel.image().is_file()))
     }
 
     /// The kernel of the tree as checked out, built unless it was before.
     pub(crate) fn build(&self, what: &str, tree_key: &str, variant: &Variant) -> Result<Kernel> {
-        let (key, inputs) = self.key(tree_key, variant)?;
-        if let Some(kernel) = self.kept(&key) {
+        if let Some(kernel) = self.find(tree_key, variant)? {
             return Ok(kernel);
         }
+        let (key, inputs) = self.key(tree_key, variant)?;
         let log = self.ctx.fresh_log(&log_name("build", what))?;
         let stage = Stage::begin(&format!("build {what}"), Some(&log));
         // make does not compile again what it has compiled: after a build that was
@@ -168,28 +163,25 @@ impl Builder<'_> {
             fs::remove_dir_all(&self.obj)?;
         }
         self.configure(&stage, variant)?;
-        let mut objects = 0_usize;
         let mut make = self.tools.make(&self.src, &self.obj);
         // clippy-driver compiles as rustc does and lints on the way.
         make.args(["CLIPPY=1", self.tools.arch.image]);
         let text = proc::run(&format!("building {what}"), &log, &mut make, |line| {
-            objects += usize::from(is_object(line));
             if line.contains("warning: ") {
                 let _ = fs::write(&warned, "");
             }
-            stage.at(&format!("{objects} objects"));
+            stage.at(line);
         })?;
         let _ = fs::remove_file(&warned);
         let kernel = self.keep(&key, inputs, warnings(&self.src, &self.obj, &text))?;
-        stage.done(&format!("{objects} objects"));
+        stage.done("");
         Ok(kernel)
     }
 
     fn keep(&self, key: &str, inputs: String, warnings: BTreeSet<String>) -> Result<Kernel> {
         let arch = self.tools.arch;
         let image = format!("arch/{}/boot/{}", arch.dir, arch.image);
-        let dir = self.ctx.build.join("kernels").join(&key[..16]);
-        let facts = Facts { inputs, warnings };
+        let (dir, facts) = (self.dir(key), Facts { inputs, warnings });
         make_whole(&dir, |part| {
             let part = part.join("kernel");
             fs::create_dir(&part)?;
@@ -223,7 +215,7 @@ impl Builder<'_> {
         let at = (self.src.as_path(), self.obj.as_path());
         let config = merged(self.tools, at, "tinyconfig", &text, stage)?;
         let mut missing = unmet(&text, &config);
-        missing.retain(|line| self.whole || !(in_series_section(&text, line) && self.lacks(line)));
+        missing.retain(|line| self.whole || !self.lacks(line));
         if !missing.is_empty() {
             bail!(
                 "the kernel's configuration does not take these lines of scripts/config:\n  {}\n\
@@ -289,13 +281,6 @@ pub(crate) fn put_config(obj: &Path, config: &str) -> Result<()> {
     put(&obj.join(".config"), config.as_bytes())
 }
 
-/// Whether a line of the fragment sets an option that the series adds, which the
-/// base and the series' first patches do not have yet.
-fn in_series_section(fragment: &str, line: &str) -> bool {
-    let section = fragment.split_once(SERIES_SECTION);
-    section.is_some_and(|(_, section)| section.lines().any(|own| own == line))
-}
-
 /// Lines of a fragment that a configuration does not honour.
 pub(crate) fn unmet(fragment: &str, config: &str) -> Vec<String> {
     let lines: BTreeSet<&str> = config.lines().collect();
@@ -358,14 +343,6 @@ pub(crate) fn log_name(verb: &str, what: &str) -> String {
     name
 }
 
-pub(crate) fn is_object(line: &str) -> bool {
-    let mut words = line.split_whitespace();
-    matches!(
-        words.next(),
-        Some("CC" | "AS" | "RUSTC" | "CLIPPY" | "HOSTCC" | "HOSTRUSTC" | "LD" | "AR" | "BINDGEN")
-    )
-}
-
 /// Compiler warnings in the output of make, without their lines and columns. `src` and `obj` are cut
 /// from the paths.
 pub(crate) fn warnings(src: &Path, obj: &Path, text: &str) -> BTreeSet<String> {
@@ -411,14 +388,6 @@ mod tests {
         }
         // A variant's line comes last and wins.
         assert!(unmet("CONFIG_B=y\nCONFIG_B=n\n", config).is_empty());
-    }
-
-    #[test]
-    fn the_series_own_options_are_known() {
-        let text = "CONFIG_A=y\n\n# The series\nCONFIG_RUST=y\nCONFIG_B=y\n";
-        assert!(in_series_section(text, "CONFIG_B=y"));
-        assert!(!in_series_section(text, "CONFIG_A=y"));
-        assert!(!in_series_section("CONFIG_A=y\n", "CONFIG_A=y"));
     }
 
     #[test]

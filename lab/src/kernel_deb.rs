@@ -9,7 +9,6 @@ use anyhow::{Context, Result, bail};
 
 use crate::ctx::{Ctx, hash, with_extension, write_whole};
 use crate::kernel;
-use crate::proc;
 use crate::toolchain::Toolchain;
 use crate::ui::Stage;
 use crate::{series, tree};
@@ -78,19 +77,15 @@ pub(crate) fn build(ctx: &Ctx, config: Option<&Path>) -> Result<PathBuf> {
     for old in with_extension(&dir, "deb")? {
         fs::remove_file(&old)?;
     }
-    let mut objects = 0_usize;
     let mut make = tools.make(&src, &obj);
     // The packages stand beside the distribution's, which have another name. Its name is
     // looked up nowhere.
     make.args(["LOCALVERSION=-mayexec", "KDEB_CHANGELOG_DIST=unstable"])
         .arg("bindeb-pkg");
-    proc::run("building the kernel's packages", &log, &mut make, |line| {
-        objects += usize::from(kernel::is_object(line));
-        stage.at(&format!("{objects} objects"));
-    })?;
+    stage.run("building the kernel's packages", &mut make)?;
     let image = image(&dir)?;
     write_whole(&made, inputs.as_bytes())?;
-    stage.done(&format!("{objects} objects"));
+    stage.done("");
     Ok(image)
 }
 

@@ -47,7 +47,7 @@ use crate::ctx::Ctx;
 use crate::kernel::{Builder, Kernel, Variant};
 use crate::report::Report;
 use crate::results::Table;
-use crate::selftests::{Flavour, Plan};
+use crate::selftests::Flavour;
 use crate::toolchain::Toolchain;
 use crate::tree::Tree;
 
@@ -84,8 +84,8 @@ enum Verb {
     Export,
     /// Run every test, or the named suites
     Test {
-        /// The suites to run; all, without
-        suites: Vec<suites::Suite>,
+        /// Words of the suites to run; all, without
+        suites: Vec<String>,
     },
     /// Run what takes longer than a test may, and print a table of evidence
     Verify {
@@ -160,7 +160,7 @@ fn run(args: &Args) -> Result<bool> {
         Verb::Demo => {
             let (_, kernel) = build_tip(&ctx)?;
             let mut report = Report::new();
-            suites::demo::demo(&ctx, &kernel, &mut report);
+            suites::demo(&ctx, &kernel, &mut report);
             Ok(report.failures().is_empty())
         }
         Verb::Kernel => {
@@ -178,7 +178,7 @@ fn run(args: &Args) -> Result<bool> {
             let tools = Toolchain::find(&ctx)?;
             let bundle = selftests::build(&ctx, &tools, &tree.git, &ctx.obj(), Flavour::SERIES)?;
             let mut report = Report::new();
-            let run = selftests::run(&ctx, &kernel, Plan::all("kselftest", &bundle))?;
+            let run = selftests::run(selftests::boot(&ctx, &kernel, "kselftest", &bundle), &[])?;
             report.run("", "of kselftest", &run);
             Ok(report.close())
         }

@@ -184,17 +184,15 @@ fn read_lossy(pipe: Option<impl std::io::Read>) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// Runs a command whose output goes to the end of a log file, for so many seconds at most, and
-/// hands each line of output to `on_line`; from time to time an empty one.
+/// Runs a command whose output goes to the end of a log file, and hands each line of output to
+/// `ends`; from time to time none. The command is ended when `ends` returns true.
 ///
-/// Returns the exit status and the output; not starting and running out of time are errors.
-pub(crate) fn logged(
-    what: &str,
+/// Returns the output and, if the command ended by itself, the exit status.
+pub(crate) fn watched(
     log: &Path,
-    seconds: u64,
     cmd: &mut Command,
-    mut on_line: impl FnMut(&str),
-) -> Result<(ExitStatus, String)> {
+    mut ends: impl FnMut(Option<&str>) -> bool,
+) -> Result<(Option<ExitStatus>, String)> {
     let mut file = OpenOptions::new().create(true).append(true).open(log)?;
     writeln!(file, "$ {}", render(cmd))?;
 
@@ -209,18 +207,21 @@ pub(crate) fn logged(
 
     let (send, lines) = mpsc::channel();
     std::thread::spawn(move || pump(reader, file, &send));
-    let started = Instant::now();
     let mut ended = None;
     let mut text = String::new();
     loop {
-        match lines.recv_timeout(Duration::from_millis(100)) {
+        let line = match lines.recv_timeout(Duration::from_millis(100)) {
             Ok(line) => {
-                on_line(&line);
                 text += &line;
                 text.push('\n');
+                Some(line)
             }
-            Err(mpsc::RecvTimeoutError::Timeout) => on_line(""),
+            Err(mpsc::RecvTimeoutError::Timeout) => None,
             Err(mpsc::RecvTimeoutError::Disconnected) => break,
+        };
+        if ends(line.as_deref()) {
+            child.end();
+            return Ok((None, text));
         }
         if ended.is_none() {
             ended = child.try_wait()?.map(|status| (status, Instant::now()));
@@ -229,24 +230,36 @@ pub(crate) fn logged(
         if ended.is_some_and(|(_, at)| at.elapsed() > Duration::from_secs(5)) {
             break;
         }
-        if ended.is_none() && started.elapsed() > Duration::from_secs(seconds) {
-            child.end();
-            bail!(
-                "{what}: no end after {seconds} s, stopped\n  log: {}\n{}",
-                log.display(),
-                file_tail(log, TAIL)
-            );
-        }
     }
     let status = match ended {
         Some((status, _)) => status,
         None => child.wait()?,
     };
+    Ok((Some(status), text))
+}
+
+/// As [`watched`], for so many seconds at most; running out of time is an error.
+pub(crate) fn logged(
+    what: &str,
+    log: &Path,
+    seconds: u64,
+    cmd: &mut Command,
+    mut on_line: impl FnMut(&str),
+) -> Result<(ExitStatus, String)> {
+    let started = Instant::now();
+    let (status, text) = watched(log, cmd, |line| {
+        on_line(line.unwrap_or_default());
+        started.elapsed() > Duration::from_secs(seconds)
+    })?;
+    let status = status.with_context(|| {
+        let (log, tail) = (log.display(), tail(&text, TAIL));
+        format!("{what}: no end after {seconds} s, stopped\n  log: {log}\n{tail}")
+    })?;
     Ok((status, text))
 }
 
-/// No command takes longer: a day.
-const LONG: u64 = 86_400;
+/// The limit of a command that nobody has to stop, in seconds.
+pub(crate) const DAY: u64 = 86_400;
 
 /// As [`logged`], but an exit status other than 0 is an error that shows the end of the log.
 pub(crate) fn run(
@@ -255,7 +268,7 @@ pub(crate) fn run(
     cmd: &mut Command,
     on_line: impl FnMut(&str),
 ) -> Result<String> {
-    let (status, text) = logged(what, log, LONG, cmd, on_line)?;
+    let (status, text) = logged(what, log, DAY, cmd, on_line)?;
     succeeded(what, log, status)?;
     Ok(text)
 }
@@ -320,21 +333,13 @@ mod tests {
 
     #[test]
     fn capture_reports_what_a_failing_command_said() {
-        let script = "echo out; echo err >&2; exit 3";
-        let error = capture(Command::new("sh").args(["-c", script])).unwrap_err();
-        let text = error.to_string();
-        assert!(
-            ["  | out", "  | err", "3"]
-                .iter()
-                .all(|part| text.contains(part)),
-            "{text}"
-        );
-    }
-
-    #[test]
-    fn a_missing_program_says_how_to_get_it() {
-        let error = capture(&mut Command::new("no-such-program-here")).unwrap_err();
-        assert!(error.to_string().contains("scripts/setup.sh"), "{error}");
+        let error = |cmd: &mut Command| capture(cmd).unwrap_err().to_string();
+        let said = error(Command::new("sh").args(["-c", "echo out; echo err >&2; exit 3"]));
+        for part in ["  | out", "  | err", "3"] {
+            assert!(said.contains(part), "{said}");
+        }
+        let missing = error(&mut Command::new("no-such-program-here"));
+        assert!(missing.contains("scripts/setup.sh"), "{missing}");
     }
 
     #[test]
@@ -356,14 +361,8 @@ mod tests {
         let log = dir.path().join("log");
         let mut seen = Vec::new();
         let mut sh = Command::new("sh");
-        let text = run(
-            "echo",
-            &log,
-            sh.args(["-c", "echo a; echo b >&2"]),
-            |line| {
-                seen.push(line.to_owned());
-            },
-        );
+        sh.args(["-c", "echo a; echo b >&2"]);
+        let text = run("echo", &log, &mut sh, |line| seen.push(line.to_owned()));
         assert_eq!(text.unwrap(), "a\nb\n");
         seen.retain(|line| !line.is_empty());
         assert_eq!(seen, ["a", "b"]);

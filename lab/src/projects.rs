@@ -15,11 +15,11 @@ use anyhow::{Result, bail};
 use crate::ctx::{Ctx, hash, with_extension};
 use crate::guest::{Boot, complaints};
 use crate::kernel::Kernel;
-use crate::proc::{self, file_tail};
+use crate::proc::{self, DAY};
 use crate::report::Report;
 use crate::results::{self, Table};
 use crate::session::Session;
-use crate::ui::Stage;
+use crate::ui;
 
 /// The page of the tables.
 const PAGE: &str = "docs/interpreters.md";
@@ -151,24 +151,22 @@ pub(crate) fn part(ctx: &Ctx, report: &mut Report, kernel: &Kernel) {
 }
 
 /// Runs scripts/projects.sh, whose last argument is a project; whether it found no fault.
-fn built(ctx: &Ctx, report: &mut Report, args: &[&str]) -> bool {
+pub(crate) fn built(ctx: &Ctx, report: &mut Report, args: &[&str]) -> bool {
     let name = args.last().map_or("", |name| *name);
     let outcome = ctx.fresh_log(&format!("projects-{name}")).and_then(|log| {
         let mut cmd = Command::new("scripts/projects.sh");
-        let stage = Stage::begin(&format!("build and test {name}"), Some(&log));
-        let says = |line: &str| stage.at(line);
-        proc::run(name, &log, cmd.args(args).current_dir(&ctx.root), says)?;
-        stage.done(&file_tail(&log, 1));
+        cmd.args(args).current_dir(&ctx.root);
+        ui::step(&format!("build and test {name}"), &log, DAY, &mut cmd)?;
         Ok(Vec::new())
     });
     let built = outcome.is_ok();
-    report.outcome(&format!("{name}: scripts/projects.sh"), outcome, None);
+    report.outcome(&format!("{name}: scripts/projects.sh"), outcome);
     built
 }
 
 /// Reports what came of the ways of a project.
 fn in_guest(report: &mut Report, name: &str, tried: Result<Vec<String>>) {
-    report.outcome(&format!("{name}: each way under each policy"), tried, None);
+    report.outcome(&format!("{name}: each way under each policy"), tried);
 }
 
 /// What patches/projects/NAME says, as far as the guest is concerned.

@@ -13,26 +13,26 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use crate::ctx::Ctx;
-use crate::guest::beside;
+use crate::guest::{Boot, beside};
 use crate::kernel::Kernel;
 use crate::report::{Check, Report};
 use crate::rows;
-use crate::selftests::{self, Plan};
+use crate::selftests;
 use crate::session::Session;
 use crate::suites::filesystems;
-use crate::tap::Verdict;
+use crate::tap::{MAY_SKIP, Verdict};
 use crate::variants::DEBUG;
-use fuzz::Extent;
+use fuzz::{Extent, LONG, SHORT};
 
-/// Makes every row, or those that are named, and prints the table; whether nothing failed.
+/// Makes every row, or those that are named; whether nothing failed.
 pub(crate) fn verify(ctx: &Ctx, names: &[String]) -> Result<bool> {
     let wanted = rows::named(&ROWS, names)?;
     let session = Session::open(ctx)?;
     rows::print((ctx, "verify"), &wanted, &|_, make| match make {
-        Make::Series(make) => make(&session, session.tip_kernel()?, Extent::Long),
-        Make::Debug(make) => make(&session, &debug_kernel(&session)?, Extent::Short),
-        Make::Again(make) => {
-            let mut row = make(&session, &debug_kernel(&session)?, Extent::Short)?;
+        Make::Series(make) => make(&session, session.tip_kernel()?, LONG),
+        Make::Debug(make) => {
+            let kernel = session.kernel("the debug kernel", session.tip(), &DEBUG)?;
+            let mut row = make(&session, &kernel, SHORT)?;
             row.name += ", on the debug kernel";
             Ok(row)
         }
@@ -45,15 +45,11 @@ pub(crate) fn names() -> Vec<String> {
 }
 
 /// Makes the rows of `make test`.
-pub(crate) fn shortened(session: &Session<'_>, report: &mut Report) {
-    for (name, make) in &ROWS {
-        if let Make::Series(make) = make {
-            let row = session
-                .tip_kernel()
-                .and_then(|kernel| make(session, kernel, Extent::Short));
-            report.add(&rows::made(name, row));
-        }
+pub(crate) fn shortened(session: &Session<'_>, report: &mut Report) -> Result<()> {
+    for (name, row) in notice(session, session.tip_kernel()?) {
+        report.add(&rows::made(name, row));
     }
+    Ok(())
 }
 
 /// What makes a row of a kernel.
@@ -65,8 +61,6 @@ enum Make {
     Series(OfKernel),
     /// Of one that looks for its own mistakes.
     Debug(OfKernel),
-    /// Of that one, a row that the other kernel has too.
-    Again(OfKernel),
     /// Of one that no other row uses.
     Other(fn(&Session<'_>) -> Result<Check>),
 }
@@ -78,8 +72,8 @@ const ROWS: [(&str, Make); 14] = [
     ("races", Make::Series(stress::races)),
     ("attacks", Make::Series(attacks)),
     ("debug: selftests", Make::Debug(debugged)),
-    ("debug: opens with the flag", Make::Again(fuzz::oracle)),
-    ("debug: races", Make::Again(stress::races)),
+    ("debug: opens with the flag", Make::Debug(fuzz::oracle)),
+    ("debug: races", Make::Debug(stress::races)),
     (FAULTS, Make::Debug(stress::faults)),
     ("filesystems", Make::Other(filesystems::all)),
     ("uml", Make::Other(ports::uml)),
@@ -92,14 +86,14 @@ const ROWS: [(&str, Make); 14] = [
 /// The row that only the debug kernel can have.
 const FAULTS: &str = "debug: faults";
 
-/// The shortened rows for a kernel that is broken on purpose, with their names, one after
+/// The shortened rows for a kernel, which may be broken on purpose, with their names, one after
 /// the other as they are asked for.
 pub(crate) fn notice(
     session: &Session<'_>,
     kernel: &Kernel,
 ) -> impl Iterator<Item = (&'static str, Result<Check>)> {
     ROWS.iter().filter_map(move |(name, make)| match make {
-        Make::Series(make) => Some((*name, make(session, kernel, Extent::Short))),
+        Make::Series(make) => Some((*name, make(session, kernel, SHORT))),
         _ => None,
     })
 }
@@ -110,11 +104,7 @@ pub(crate) fn notice_faults(
     session: &Session<'_>,
     kernel: &Kernel,
 ) -> (&'static str, Result<Check>) {
-    (FAULTS, stress::faults(session, kernel, Extent::Short))
-}
-
-fn debug_kernel(session: &Session<'_>) -> Result<Kernel> {
-    session.kernel("the debug kernel", session.tip(), &DEBUG)
+    (FAULTS, stress::faults(session, kernel, SHORT))
 }
 
 /// The selftests that attack: what they get hold of without the flag, and not with it.
@@ -122,12 +112,10 @@ fn attacks(session: &Session<'_>, kernel: &Kernel, _: Extent) -> Result<Check> {
     let bundle = session.selftests()?;
     let own = selftests::own(&bundle)?;
     let attack = selftests::program_of(&own, "attack").context("no program attacks")?;
-    let only = std::slice::from_ref(attack);
-    let plan = Plan::all("attacks", &bundle).only(only);
-    let run = selftests::run(session.ctx, kernel, plan)?;
-    let mut check = Check::new("the attacks of the catalogue fail");
-    check.also(&run.counted(), run.problems(&[Verdict::Pass]), &run.log);
-    Ok(check)
+    let boot = selftests::boot(session.ctx, kernel, "attacks", &bundle);
+    let run = selftests::run(boot, std::slice::from_ref(attack))?;
+    let check = Check::new("the attacks of the catalogue fail");
+    Ok(check.also_run(&run, &[Verdict::Pass], ""))
 }
 
 /// The series' selftests on a kernel that looks for its own mistakes, half of them in each
@@ -135,25 +123,21 @@ fn attacks(session: &Session<'_>, kernel: &Kernel, _: Extent) -> Result<Check> {
 fn debugged(session: &Session<'_>, kernel: &Kernel, _: Extent) -> Result<Check> {
     let bundle = session.selftests()?;
     let own = selftests::own(&bundle)?;
-    let half = |name, from, quiet| {
+    let half = |name, from| {
         let only: Vec<String> = own.iter().skip(from).step_by(2).cloned().collect();
-        let plan = Plan {
-            quiet,
+        let boot = Boot {
             // Sanitizers take half an hour on a machine that does something else meanwhile.
             limit: Duration::from_secs(3600),
-            ..Plan::all(name, &bundle).only(&only)
+            ..selftests::boot(session.ctx, kernel, name, &bundle)
         };
-        selftests::run(session.ctx, kernel, plan)
+        selftests::run(boot, &only)
     };
     let (first, second) = beside(
-        || half("selftests debug, first half", 0, true),
-        || half("selftests debug, second half", 1, false),
+        || half("selftests debug, first half", 0),
+        || half("selftests debug, second half", 1),
     )?;
-    let mut check =
-        Check::new("the selftests pass under sanitizers and lockdep, which stay silent");
-    for run in [first, second] {
-        let problems = run.problems(&[Verdict::Pass, Verdict::Skip]);
-        check.also(&run.counted(), problems, &run.log);
-    }
-    Ok(check)
+    let check = Check::new("the selftests pass under sanitizers and lockdep, which stay silent");
+    Ok(check
+        .also_run(&first, &MAY_SKIP, "")
+        .also_run(&second, &MAY_SKIP, ""))
 }

@@ -3,11 +3,11 @@
 //! The checks of a test run: printed as they finish, counted for the closing line.
 
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::process::Command;
 
 use anyhow::Result;
 
-use crate::proc::tail;
+use crate::proc::{self, tail};
 use crate::tap::{Case, Run, Verdict};
 
 /// How many lines of a failure are printed; the log has all.
@@ -33,7 +33,7 @@ impl Check {
     }
 
     /// Something more that was tried. The check's log is that of the first problem.
-    pub(crate) fn also(&mut self, tried: &str, problems: Vec<String>, log: &Path) {
+    pub(crate) fn also(mut self, tried: &str, problems: Vec<String>, log: &Path) -> Self {
         if !self.tried.is_empty() {
             self.tried.push_str(", ");
         }
@@ -42,60 +42,36 @@ impl Check {
             self.log = Some(log.to_owned());
         }
         self.problems.extend(problems);
+        self
+    }
+
+    /// As [`Check::also`], of tests: how they may end, and whose they are.
+    pub(crate) fn also_run(self, run: &Run, fine: &[Verdict], whose: &str) -> Self {
+        let tried = format!("{}{whose}", run.counted());
+        self.also(&tried, run.problems(fine), &run.log)
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Report {
     passed: usize,
     skipped: usize,
     failures: Vec<String>,
-    last: Instant,
 }
 
 impl Report {
     pub(crate) fn new() -> Self {
-        Self {
-            passed: 0,
-            skipped: 0,
-            failures: Vec::new(),
-            last: Instant::now(),
-        }
-    }
-
-    fn line(&mut self, word: &str, name: &str, note: &str) {
-        let time = self.last.elapsed().as_secs_f64();
-        self.start();
-        let note = match note {
-            "" => String::new(),
-            note => format!(" ({note})"),
-        };
-        let time = match time < 1.0 {
-            true => String::new(),
-            false => format!(" [{time:.1} s]"),
-        };
-        println!("{word:<4} {name}{note}{time}");
-    }
-
-    /// Counts time from here for the next check.
-    pub(crate) fn start(&mut self) {
-        self.last = Instant::now();
+        Self::default()
     }
 
     pub(crate) fn pass(&mut self, name: &str) {
         self.passed += 1;
-        self.line("ok", name, "");
-    }
-
-    /// A check that stands for `count` cases, all passed.
-    pub(crate) fn pass_many(&mut self, name: &str, count: usize) {
-        self.passed += count;
-        self.line("ok", name, &format!("{count} cases"));
+        println!("ok   {name}");
     }
 
     pub(crate) fn fail(&mut self, name: &str, detail: &str, log: Option<&Path>) {
         self.failures.push(name.to_owned());
-        self.line("FAIL", name, "");
+        println!("FAIL {name}");
         if !detail.trim().is_empty() {
             println!("{}", tail(detail.trim_end(), DETAIL));
         }
@@ -107,7 +83,7 @@ impl Report {
     /// A check that could not be made, for a reason that is no fault.
     pub(crate) fn skip(&mut self, name: &str, reason: &str) {
         self.skipped += 1;
-        self.line("skip", name, reason);
+        println!("skip {name} ({reason})");
     }
 
     pub(crate) fn check(&mut self, name: &str, problems: &[String], log: Option<&Path>) {
@@ -123,55 +99,52 @@ impl Report {
         self.check(&name, &check.problems, check.log.as_deref());
     }
 
-    /// A check that is a step; an error counts as a failure.
-    pub(crate) fn step<T>(&mut self, name: &str, outcome: Result<T>, log: &Path) {
-        self.outcome(name, outcome.map(|_| Vec::new()), Some(log));
+    /// A check that a command succeeds, whose output goes to the end of a log.
+    pub(crate) fn command(&mut self, name: &str, log: &Path, cmd: &mut Command) {
+        let ran = proc::run(name, log, cmd, |_| {});
+        self.outcome(name, ran.map(|_| Vec::new()));
     }
 
     /// The cases of a run, and the run as a whole.
     pub(crate) fn run(&mut self, prefix: &str, what: &str, run: &Run) {
         self.cases(prefix, &run.cases, &run.log);
         let name = format!("the run {what} is complete and the kernel did not complain");
-        self.check(&name, &run.trouble, Some(&run.log));
+        self.check(&name, &run.whole(), Some(&run.log));
     }
 
     /// A check that was computed; an error counts as a failure.
-    pub(crate) fn outcome(&mut self, name: &str, outcome: Result<Vec<String>>, log: Option<&Path>) {
+    pub(crate) fn outcome(&mut self, name: &str, outcome: Result<Vec<String>>) {
         match outcome {
-            Ok(problems) => self.check(name, &problems, log),
-            Err(error) => self.fail(name, &format!("{error:#}"), log),
+            Ok(problems) => self.check(name, &problems, None),
+            Err(error) => self.fail(name, &format!("{error:#}"), None),
         }
     }
 
     /// The cases of a TAP stream: one line per program or suite, one per failure.
     fn cases(&mut self, prefix: &str, cases: &[Case], log: &Path) {
         for group in cases.chunk_by(|one, next| one.group == next.group) {
-            self.group(&format!("{prefix}{}", group[0].group), prefix, group, log);
+            let of = |verdict| group.iter().filter(move |case| case.verdict == verdict);
+            let (passed, skipped) = (of(Verdict::Pass).count(), of(Verdict::Skip).count());
+            self.passed += passed;
+            self.skipped += skipped;
+            for case in of(Verdict::Fail) {
+                let name = format!("{prefix}{}", case.full_name());
+                self.fail(&name, &case.detail, Some(log));
+            }
+            let word = match (passed, group.len() - skipped - passed) {
+                (0, 0) => "skip",
+                (_, 0) => "ok",
+                _ => "",
+            };
+            let reason = of(Verdict::Skip).find(|case| !case.detail.is_empty());
+            let reason = reason.map_or("", |case| case.detail.as_str());
+            let skips = match skipped {
+                0 => String::new(),
+                _ => format!(", {skipped} skipped: {reason}"),
+            };
+            let (name, count) = (&group[0].group, group.len());
+            println!("{word:<4} {prefix}{name}: {passed} of {count} cases passed{skips}");
         }
-    }
-
-    fn group(&mut self, name: &str, prefix: &str, cases: &[Case], log: &Path) {
-        let of = |verdict| cases.iter().filter(move |case| case.verdict == verdict);
-        let (passed, skipped) = (of(Verdict::Pass).count(), of(Verdict::Skip).count());
-        self.passed += passed;
-        self.skipped += skipped;
-        let reason = of(Verdict::Skip).find(|case| !case.detail.is_empty());
-        let reason = reason.map_or(String::new(), |case| format!(", e.g. {}", case.detail));
-        let skips = match skipped {
-            0 => String::new(),
-            _ => format!(", {skipped} skipped{reason}"),
-        };
-        let count = cases.len();
-        if passed + skipped == count {
-            let word = if passed == 0 { "skip" } else { "ok" };
-            self.line(word, name, &format!("{count} cases{skips}"));
-            return;
-        }
-        for case in of(Verdict::Fail) {
-            let name = format!("{prefix}{}", case.full_name());
-            self.fail(&name, &case.detail, Some(log));
-        }
-        println!("     {name}: {passed} of {count} cases passed{skips}");
     }
 
     pub(crate) fn failures(&self) -> &[String] {
@@ -228,9 +201,8 @@ mod tests {
     #[test]
     fn the_log_is_that_of_the_first_problem() {
         for (first, log) in [(vec!["x".to_owned()], "one"), (Vec::new(), "two")] {
-            let mut check = Check::new("claim");
-            check.also("one", first, Path::new("one"));
-            check.also("two", vec!["y".to_owned()], Path::new("two"));
+            let check = Check::new("claim").also("one", first, Path::new("one"));
+            let check = check.also("two", vec!["y".to_owned()], Path::new("two"));
             assert_eq!(check.tried, "one, two");
             assert_eq!(check.log.as_deref(), Some(Path::new(log)));
         }

@@ -28,24 +28,21 @@ pub(crate) fn names<M>(rows: &[(&'static str, M)]) -> Vec<String> {
     rows.iter().map(|(name, _)| (*name).to_owned()).collect()
 }
 
-/// Makes one row after the other, leaves each for docs/results.md and prints the table; whether
-/// nothing failed.
+/// Makes one row after the other, prints each and leaves it for docs/results.md; whether nothing
+/// failed.
 pub(crate) fn print<M>(
     (ctx, verb): (&Ctx, &str),
     wanted: &[&(&'static str, M)],
     make: &dyn Fn(&str, &M) -> Result<Check>,
 ) -> Result<bool> {
     let mut report = Report::new();
-    let mut table = String::from("| claim | tried | failures |\n|---|---|---|\n");
     for (name, how) in wanted {
         let clock = Clock::start();
         let row = made(name, make(name, how));
         report.add(&row);
         let cells = [row.name, row.tried, row.problems.len().to_string()];
-        table += &format!("| {} |\n", cells.join(" | "));
         results::record(ctx, verb, name, &[&cells[..], &clock.cells()].concat())?;
     }
-    println!("\n{table}");
     Ok(report.close())
 }
 

@@ -12,7 +12,7 @@ use anyhow::{Result, bail};
 
 use crate::ctx::{Ctx, hash, make_whole, write_whole};
 use crate::git::Git;
-use crate::guest::{Boot, complaints};
+use crate::guest::Boot;
 use crate::kernel::Kernel;
 use crate::proc;
 use crate::tap::{self, Case, Run, Verdict};
@@ -46,7 +46,7 @@ pub(crate) struct Flavour {
     kernel: &'static str,
     /// Added to make's command line.
     pub(crate) options: &'static [&'static str],
-    /// Whether this repository's own tests are copied into the tree for the time of the build.
+    /// Whether this repository's own tests are copied into the tree, which nobody works in.
     more: bool,
 }
 
@@ -131,35 +131,6 @@ pub(crate) fn own(bundle: &Path) -> Result<Vec<String>> {
     Ok(own)
 }
 
-/// This repository's tests as a collection of a tree, until it is dropped.
-struct Copied(PathBuf);
-
-impl Copied {
-    fn of(ctx: &Ctx, tree: &Path) -> Result<Option<Self>> {
-        let own = ctx.root.join(DIR);
-        if !own.is_dir() {
-            return Ok(None);
-        }
-        let copied = Self(tree.join(COLLECTIONS).join(MORE));
-        // A run that was ended may have left it.
-        copied.remove();
-        let mut copy = Command::new("cp");
-        proc::capture(copy.arg("-a").arg(&own).arg(&copied.0))?;
-        Ok(Some(copied))
-    }
-
-    fn remove(&self) {
-        // What stays is removed when the tree goes to its next commit.
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-impl Drop for Copied {
-    fn drop(&mut self) {
-        self.remove();
-    }
-}
-
 /// The selftests of the tree as checked out, installed with the kernel's own rules.
 pub(crate) fn build(
     ctx: &Ctx,
@@ -168,8 +139,13 @@ pub(crate) fn build(
     obj: &Path,
     flavour: Flavour,
 ) -> Result<PathBuf> {
-    let copied = flavour.more.then(|| Copied::of(ctx, tree.dir()));
-    let _copied = copied.transpose()?;
+    if flavour.more {
+        // It stays until the tree goes to another commit.
+        let more = tree.dir().join(COLLECTIONS).join(MORE);
+        let _ = fs::remove_dir_all(&more);
+        let mut copy = Command::new("cp");
+        proc::capture(copy.arg("-a").arg(ctx.root.join(DIR)).arg(more))?;
+    }
     let targets = flavour.targets(tree.dir());
     // Everything that the tests are built from; the rest of the tree is not.
     let mut inputs = format!(
@@ -213,129 +189,58 @@ pub(crate) fn build(
             .arg("FORCE_TARGETS=1")
             .args(flavour.options);
         stage.run("building the selftests", &mut make)?;
-        clean_list(&out.join(LIST))?;
+        // make's $(info) messages are in the list too, and run_kselftest.sh would take each of
+        // their words for a test.
+        let list = fs::read_to_string(out.join(LIST))?;
+        let is_test =
+            |line: &&str| line.contains(':') && !line.ends_with(':') && !line.contains(' ');
+        let tests = list.lines().filter(is_test);
+        let tests: String = tests.map(|line| format!("{line}\n")).collect();
+        write_whole(&out.join(LIST), tests.as_bytes())?;
         Ok(out)
     })?;
     stage.done("");
     Ok(kept)
 }
 
-/// Drops from the list of tests what is none: make's $(info) messages end up in it,
-/// and run_kselftest.sh would take each of their words for a test.
-fn clean_list(path: &Path) -> Result<()> {
-    let text = fs::read_to_string(path)?;
-    let tests: Vec<&str> = text.lines().filter(|line| is_test(line)).collect();
-    if tests.is_empty() {
-        bail!("the installed selftests' list is empty: {}", path.display());
-    }
-    write_whole(path, (tests.join("\n") + "\n").as_bytes())
-}
-
-fn is_test(line: &str) -> bool {
-    let parts = line.split_once(':');
-    parts.is_some_and(|(dir, test)| !dir.is_empty() && !test.is_empty())
-        && !line.contains(char::is_whitespace)
-}
-
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Plan<'a> {
-    pub(crate) name: &'a str,
-    pub(crate) bundle: &'a Path,
-    pub(crate) cmdline: &'a [&'a str],
-    /// The programs to run, as `collection:test`; all if there is none.
-    pub(crate) only: &'a [String],
-    /// Programs that tests need and the host may not have.
-    pub(crate) tools: Option<&'a Path>,
-    pub(crate) quiet: bool,
-    /// How long the programs may take together.
-    pub(crate) limit: Duration,
-    /// Whether the first failure ends the run, as an error.
-    pub(crate) first_failure: bool,
-}
-
-impl<'a> Plan<'a> {
-    pub(crate) fn all(name: &'a str, bundle: &'a Path) -> Self {
-        Self {
-            name,
-            bundle,
-            cmdline: &[],
-            only: &[],
-            tools: None,
-            quiet: false,
-            limit: Duration::from_secs(1200),
-            first_failure: false,
-        }
-    }
-
-    pub(crate) fn only(self, only: &'a [String]) -> Self {
-        Self { only, ..self }
-    }
-
-    pub(crate) fn quiet(self) -> Self {
-        Self {
-            quiet: true,
-            ..self
-        }
-    }
-}
-
-/// Whether a line of the kernel's runner is the failure of a case.
-pub(crate) fn is_failure(line: &str) -> bool {
-    line.trim_start_matches("# ").starts_with("not ok ")
-}
-
-pub(crate) fn run(ctx: &Ctx, kernel: &Kernel, plan: Plan<'_>) -> Result<Run> {
+/// A boot for [`run`].
+pub(crate) fn boot<'a>(ctx: &'a Ctx, kernel: &'a Kernel, name: &str, bundle: &Path) -> Boot<'a> {
     // Emulated, a test that takes a second may take half a minute.
-    let mut argv = vec!["./run_kselftest.sh", "-f", "-o", "300"];
-    for test in plan.only {
-        argv.extend(["-t", test]);
+    let argv = ["./run_kselftest.sh", "-f", "-o", "300"];
+    Boot {
+        limit: Duration::from_secs(1200),
+        ..Boot::new(ctx, kernel, name, &argv).bundle(bundle)
     }
-    let mut boot = Boot {
-        until: plan.first_failure.then_some(is_failure),
-        quiet: plan.quiet,
-        limit: plan.limit,
-        ..Boot::new(ctx, kernel, plan.name, &argv).bundle(plan.bundle)
-    };
-    boot.cmdline.extend(plan.cmdline);
-    if let Some(tools) = plan.tools {
-        boot = boot.tools(tools);
-    }
-    let outcome = boot.run()?;
-    let (cases, mut trouble) = tap::kselftest(&outcome.output);
-    if trouble.is_none() && outcome.code != 0 {
-        trouble = Some(format!("run_kselftest.sh exited with {}", outcome.code));
-    }
-    let mut trouble = Vec::from_iter(trouble);
-    trouble.extend(complaints(&outcome.console));
-    Ok(Run {
-        cases,
-        trouble,
-        log: outcome.output_log,
-    })
+}
+
+/// Runs programs of the boot's bundle, as `collection:test`; all if none is named.
+pub(crate) fn run(mut boot: Boot<'_>, only: &[String]) -> Result<Run> {
+    let words = only.iter().flat_map(|test| ["-t".to_owned(), test.clone()]);
+    boot.job.argv.extend(words);
+    boot.tests(tap::kselftest)
 }
 
 /// Cases that ended in one way in one run and in another in the other; each run
 /// comes with where it was made.
 pub(crate) fn unequal(left: (&[Case], &str), right: (&[Case], &str)) -> Vec<String> {
-    let map = |cases: &[Case]| -> BTreeMap<String, Verdict> {
-        let each = cases.iter().map(|case| (case.full_name(), case.verdict));
-        each.collect()
-    };
-    let (here, there) = (left.1, right.1);
-    let (left, right) = (map(left.0), map(right.0));
-    let mut differences = Vec::new();
-    for (name, before) in &left {
-        match right.get(name) {
-            Some(after) if after == before => {}
-            Some(after) => {
-                differences.push(format!("{name}: {before:?} {here}, {after:?} {there}"));
-            }
-            None => differences.push(format!("{name}: {before:?} {here}, not run {there}")),
+    let mut ends: BTreeMap<String, [Option<Verdict>; 2]> = BTreeMap::new();
+    for (side, cases) in [left.0, right.0].into_iter().enumerate() {
+        for case in cases {
+            ends.entry(case.full_name()).or_default()[side] = Some(case.verdict);
         }
     }
-    let new = right.keys().filter(|name| !left.contains_key(*name));
-    differences.extend(new.map(|name| format!("{name}: not run {here}")));
-    differences
+    ends.retain(|_, [here, there]| here != there);
+    let say = |end: Option<Verdict>| end.map_or("not run".to_owned(), |end| format!("{end:?}"));
+    let differing = ends.into_iter().map(|(name, [here, there])| {
+        format!(
+            "{name}: {} {}, {} {}",
+            say(here),
+            left.1,
+            say(there),
+            right.1
+        )
+    });
+    differing.collect()
 }
 
 #[cfg(test)]
@@ -355,51 +260,6 @@ mod tests {
         assert_eq!(program_of(&own, "ima"), Some(&own[0]));
         assert_eq!(program_of(&own, "bpf"), Some(&own[1]));
         assert_eq!(program_of(&own, "pf"), None);
-    }
-
-    #[test]
-    fn the_repository_s_tests_are_in_the_tree_while_it_is_built() {
-        let dir = tempfile::tempdir().unwrap();
-        let (own, tree) = (dir.path().join(DIR), dir.path().join("linux"));
-        let targets = || Flavour::NATIVE.targets(&tree);
-        let ctx = crate::ctx::tests::at(dir.path());
-        fs::create_dir_all(tree.join(COLLECTIONS).join(SERIES)).unwrap();
-        assert!(Copied::of(&ctx, &tree).unwrap().is_none());
-        fs::create_dir_all(&own).unwrap();
-        fs::write(own.join("a_test.c"), "").unwrap();
-        let plain = format!("{KERNEL} {SERIES}");
-        assert_eq!(targets(), plain);
-        let copied = Copied::of(&ctx, &tree).unwrap();
-        assert_eq!(targets(), format!("{plain} {MORE}"));
-        assert!(tree.join(COLLECTIONS).join(MORE).join("a_test.c").is_file());
-        drop(copied);
-        assert_eq!(targets(), plain);
-        assert!(own.join("a_test.c").is_file());
-    }
-
-    #[test]
-    fn messages_are_no_tests() {
-        assert!(is_test("filesystems/openat2:openat2_test"));
-        for line in [
-            "exec selftests: skipping binfmt_misc_bpf, needs clang",
-            "exec:",
-            "",
-        ] {
-            assert!(!is_test(line), "{line}");
-        }
-    }
-
-    #[test]
-    fn a_failure_is_told_from_the_rest() {
-        for line in [
-            "not ok 1 selftests: openat2: mayexec_test # exit=1",
-            "# not ok 4 flags.none",
-        ] {
-            assert!(is_failure(line), "{line}");
-        }
-        for line in ["ok 1 x # SKIP not ok 2", "# ok 1 x", "# # not yet", ""] {
-            assert!(!is_failure(line), "{line}");
-        }
     }
 
     #[test]

@@ -133,12 +133,12 @@ impl<'a> Session<'a> {
     /// The kernel of one commit, built unless it was before.
     pub(crate) fn kernel(&self, what: &str, commit: &str, variant: &Variant) -> Result<Kernel> {
         let mut builder = self.builder(variant)?;
-        builder.whole = commit == self.tip() && *variant == Variant::PLAIN;
+        builder.whole = commit == self.tip();
         let key = kernel::tree_key(&self.tree.git, commit)?;
         if let Some(kernel) = builder.find(&key, variant)? {
             return Ok(kernel);
         }
-        self.walk()?.force_to(commit)?;
+        self.at(commit)?;
         builder.build(what, &key, variant)
     }
 
@@ -169,9 +169,7 @@ impl<'a> Session<'a> {
     /// The walk's tree, with a commit checked out.
     pub(crate) fn at(&self, commit: &str) -> Result<Git> {
         let walk = self.walk()?;
-        if walk.commit("HEAD")?.as_deref() != Some(commit) || !walk.dirt()?.is_empty() {
-            walk.force_to(commit)?;
-        }
+        walk.force_to(commit)?;
         Ok(walk)
     }
 

@@ -20,11 +20,11 @@ use anyhow::{Result, bail};
 use crate::ctx::Ctx;
 use crate::kernel::Kernel;
 use crate::kernel_deb;
-use crate::proc;
+use crate::proc::{self, DAY};
 use crate::report::Report;
 use crate::results;
 use crate::tap::{self, Case, Run, Verdict};
-use crate::ui::Stage;
+use crate::ui::{self, Stage};
 
 /// The interpreters that replace Debian's. perl and python
 /// are not among them: Debian's modules in C need programs that are built as Debian's are.
@@ -197,15 +197,8 @@ pub(crate) fn run(ctx: &Ctx, as_image: bool) -> Result<bool> {
 /// Builds a disk by the scripts of the checkout at `root`, with these arguments.
 fn disk_of(ctx: &Ctx, root: &Path, name: &str, args: &[&str]) -> Result<PathBuf> {
     let log = ctx.fresh_log("system-disk")?;
-    let stage = Stage::begin("build the system's disk", Some(&log));
     let mut disk = Command::new(root.join("scripts/system.sh"));
-    disk.args(args);
-    proc::run("building the system's disk", &log, &mut disk, |line| {
-        if !line.is_empty() {
-            stage.at(line);
-        }
-    })?;
-    stage.done("");
+    ui::step("build the system's disk", &log, DAY, disk.args(args))?;
     Ok(ctx.build.join("system").join(name))
 }
 
@@ -300,8 +293,7 @@ fn boot(ctx: &Ctx, machine: &Machine, word: &str, policy: u8) -> Result<Boot> {
         bail!("qemu failed ({status}): {}", proc::file_tail(&log, 5));
     }
     stage.done(&format!("{cases} cases, {tries} ways tried"));
-    let (cases, trouble) = tap::program(&name, &lines.join("\n"));
-    let mut trouble: Vec<String> = trouble.into_iter().collect();
+    let (cases, mut trouble) = tap::program(&name, &lines.join("\n"));
     let text = fs::read(&console)?;
     let text = String::from_utf8_lossy(&text);
     trouble.extend(crate::guest::complaints(&text));

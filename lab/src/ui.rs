@@ -2,108 +2,119 @@
 
 //! What the user sees while a long step runs.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::ctx::Ctx;
-use crate::proc;
+use crate::proc::{self, DAY};
 
-/// Without a terminal, a step that is still running says so this often.
-const HEARTBEAT: Duration = Duration::from_secs(30);
+/// Whether a step is shown: what runs beside it or in it shows nothing.
+static SHOWN: AtomicBool = AtomicBool::new(false);
 
 /// One named step with its elapsed time and its log.
 ///
-/// On a terminal it is one line that moves; elsewhere (CI, a pipe) it is a line
-/// when it begins, one every 30 seconds, and one when it ends.
+/// On a terminal, a line moves while the step runs; elsewhere (CI, a pipe), a line comes every 30
+/// seconds. One more comes when the step begins, and one when it ends.
 pub(crate) struct Stage {
     name: String,
     log: PathBuf,
     started: Instant,
-    bar: Option<ProgressBar>,
+    shown: Cell<bool>,
+    terminal: bool,
     spoke: Cell<Instant>,
-    ended: Cell<bool>,
+    last: RefCell<String>,
 }
 
 impl Stage {
     pub(crate) fn begin(name: &str, log: Option<&Path>) -> Self {
-        let line = match log {
-            Some(log) => format!("{name} (log: {})", log.display()),
-            None => name.to_owned(),
-        };
-        let bar = std::io::stderr().is_terminal().then(|| {
-            let bar = ProgressBar::new_spinner();
-            let style = "{spinner} [{elapsed_precise}] {prefix}: {wide_msg}";
-            bar.set_style(ProgressStyle::with_template(style).expect("a constant"));
-            bar.set_prefix(name.to_owned());
-            if log.is_some() {
-                bar.println(&line);
-            }
-            bar.enable_steady_tick(Duration::from_millis(200));
-            bar
-        });
-        if bar.is_none() {
-            eprintln!("{line}");
-        }
-        Self {
+        let stage = Self {
+            shown: Cell::new(false),
             name: name.to_owned(),
             log: log.map_or_else(PathBuf::new, Path::to_owned),
             started: Instant::now(),
-            bar,
+            terminal: std::io::stderr().is_terminal(),
             spoke: Cell::new(Instant::now()),
-            ended: Cell::new(false),
+            last: RefCell::default(),
+        };
+        match log {
+            _ if !stage.shows() => {}
+            Some(log) => eprintln!("{name} (log: {})", log.display()),
+            None => eprintln!("{name}"),
+        }
+        stage
+    }
+
+    /// Whether this step is the one that is shown; it becomes so when no other is.
+    fn shows(&self) -> bool {
+        if !self.shown.get() {
+            self.shown.set(!SHOWN.swap(true, Ordering::SeqCst));
+        }
+        self.shown.get()
+    }
+
+    /// Shows a message, or the last one again if this is none.
+    pub(crate) fn at(&self, message: &str) {
+        if !message.is_empty() {
+            message.clone_into(&mut self.last.borrow_mut());
+        }
+        let pause = match self.terminal {
+            true => Duration::from_millis(200),
+            false => Duration::from_secs(30),
+        };
+        if !self.shows() || self.spoke.get().elapsed() < pause {
+            return;
+        }
+        self.spoke.set(Instant::now());
+        let time = clock(self.started.elapsed());
+        let line = format!("  {time} {}: {}", self.name, self.last.borrow());
+        self.clear();
+        match self.terminal {
+            // A longer line would leave its beginning behind.
+            true => eprint!("{line:.78}"),
+            false => eprintln!("{line}"),
         }
     }
 
-    pub(crate) fn at(&self, message: &str) {
-        match &self.bar {
-            Some(bar) => bar.set_message(message.to_owned()),
-            None if self.spoke.get().elapsed() >= HEARTBEAT => {
-                self.spoke.set(Instant::now());
-                let time = clock(self.started.elapsed());
-                eprintln!("  {time} {}: {message}", self.name);
-            }
-            None => {}
+    /// Removes the moving line, before something else is printed.
+    pub(crate) fn clear(&self) {
+        if self.shown.get() && self.terminal {
+            eprint!("\r\x1b[K");
         }
     }
 
     /// Runs a command of the step, whose output goes to the step's log; what it printed.
     pub(crate) fn run(&self, what: &str, cmd: &mut Command) -> Result<String> {
-        proc::run(what, &self.log, cmd, |_| self.at(what))
+        proc::run(what, &self.log, cmd, |line| self.at(line))
     }
 
-    /// As [`Stage::run`], of a command that may fail, and ends within so many seconds.
-    pub(crate) fn attempt(
-        &self,
-        what: &str,
-        seconds: u64,
-        cmd: &mut Command,
-    ) -> Result<(ExitStatus, String)> {
-        proc::logged(what, &self.log, seconds, cmd, |_| self.at(what))
-    }
-
-    /// Runs `print` without the moving line in its way.
-    pub(crate) fn aside(&self, print: impl FnOnce()) {
-        match &self.bar {
-            Some(bar) => bar.suspend(print),
-            None => print(),
-        }
+    /// As [`Stage::run`], of a command that may fail.
+    pub(crate) fn attempt(&self, what: &str, cmd: &mut Command) -> Result<(ExitStatus, String)> {
+        proc::logged(what, &self.log, DAY, cmd, |line| self.at(line))
     }
 
     /// Ends the step with a note on what came of it.
-    pub(crate) fn done(&self, note: &str) {
-        self.ended.set(true);
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
+    pub(crate) fn done(self, note: &str) {
+        self.clear();
+        if self.shown.get() {
+            let sep = if note.is_empty() { "" } else { ": " };
+            let time = clock(self.started.elapsed());
+            eprintln!("  {time} {}{sep}{note}", self.name);
         }
-        let sep = if note.is_empty() { "" } else { ": " };
-        let time = clock(self.started.elapsed());
-        eprintln!("  {time} {}{sep}{note}", self.name);
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        self.clear();
+        if self.shown.get() {
+            SHOWN.store(false, Ordering::SeqCst);
+        }
     }
 }
 
@@ -113,7 +124,8 @@ pub(crate) fn step(name: &str, log: &Path, seconds: u64, cmd: &mut Command) -> R
     proc::succeeded(name, log, status)
 }
 
-/// As [`step`], of a command that may fail: how it ended, and what it said.
+/// As [`step`], of a command that may fail: how it ended, and what it said. The last line that it
+/// said is what the user sees.
 pub(crate) fn attempt(
     name: &str,
     log: &Path,
@@ -122,16 +134,9 @@ pub(crate) fn attempt(
 ) -> Result<(ExitStatus, String)> {
     let stage = Stage::begin(name, Some(log));
     let ended = proc::logged(name, log, seconds, cmd, |line| stage.at(line))?;
-    stage.done("");
+    let last = stage.last.take();
+    stage.done(&last);
     Ok(ended)
-}
-
-impl Drop for Stage {
-    fn drop(&mut self) {
-        if let Some(bar) = self.bar.as_ref().filter(|_| !self.ended.get()) {
-            bar.finish_and_clear();
-        }
-    }
 }
 
 /// A directory that scripts/fetch.sh makes of `what`, unless it is there.

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 
 use crate::git::Git;
 use crate::guest::HostFault;
-use crate::tap::{Run, Verdict};
+use crate::tap::{MAY_SKIP, Run};
 
 /// What one suite said: nothing, or why it is red.
 pub(super) type Noticed = Option<String>;
@@ -28,7 +28,7 @@ pub(super) fn apply(git: &Git, file: &Path) -> Result<()> {
 }
 
 pub(super) fn failures(run: Result<Run>) -> Result<Vec<String>> {
-    run.map(|run| run.problems(&[Verdict::Pass, Verdict::Skip]))
+    run.map(|run| run.problems(&MAY_SKIP))
 }
 
 /// The first of a suite's problems. A suite that could not come to its end has noticed too, unless

@@ -120,8 +120,7 @@ impl<'a> Checkout<'a> {
         let log = self.ctx.fresh_log(&format!("breaks-host-{name}"))?;
         let what = format!("tests on the host with {name}");
         let mut cmd = self.cargo("nextest run --no-fail-fast --color=never", packages);
-        let tested = nextest(&what, &log, &mut cmd)?;
-        Ok(tested.err().map(|failures| failures.join(", ")))
+        noticed(failures(nextest(&what, &log, &mut cmd)))
     }
 
     fn cargo(&self, words: &str, packages: &[&str]) -> Command {

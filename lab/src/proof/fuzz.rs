@@ -13,13 +13,26 @@ use crate::kernel::Kernel;
 use crate::report::Check;
 use crate::session::Session;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Extent {
-    /// Minutes, as part of `make test`.
-    Short,
-    /// What `make verify` takes its time for.
-    Long,
+/// How much is tried.
+#[derive(Clone, Copy)]
+pub(super) struct Extent {
+    /// Random calls.
+    calls: u64,
+    /// Seconds of races.
+    pub(super) seconds: u64,
 }
+
+/// Minutes, as part of `make test`.
+pub(super) const SHORT: Extent = Extent {
+    calls: 50_000,
+    seconds: 45,
+};
+
+/// What `make verify` takes its time for.
+pub(super) const LONG: Extent = Extent {
+    calls: 1_000_000,
+    seconds: 300,
+};
 
 /// What the calls are made from, unless the environment's `SEED` says otherwise.
 const SEED: u64 = 20_261_125;
@@ -28,24 +41,11 @@ const LIMIT: Duration = Duration::from_secs(3600);
 /// How many of the blocks that differ are looked at.
 const LOOKED_AT: usize = 3;
 
-/// How many calls, and from which seed.
-fn amount(extent: Extent) -> Result<(u64, u64)> {
-    let calls = match extent {
-        Extent::Short => 50_000,
-        Extent::Long => 1_000_000,
-    };
-    Ok((given_seed()?, calls))
-}
-
 /// The seed of what is random in the guests.
-pub(super) fn given_seed() -> Result<u64> {
-    seed(std::env::var("SEED").ok().as_deref())
-}
-
-fn seed(text: Option<&str>) -> Result<u64> {
-    match text {
-        None | Some("") => Ok(SEED),
-        Some(text) => text
+pub(super) fn seed() -> Result<u64> {
+    match std::env::var("SEED").unwrap_or_default().as_str() {
+        "" => Ok(SEED),
+        text => text
             .parse()
             .with_context(|| format!("SEED={text} is not a number")),
     }
@@ -54,18 +54,23 @@ fn seed(text: Option<&str>) -> Result<u64> {
 /// Makes the same calls, without the flag, on both kernels.
 pub(crate) fn differential(session: &Session<'_>, tip: &Kernel, extent: Extent) -> Result<Check> {
     let (ctx, base) = (session.ctx, session.base_kernel()?);
-    let (seed, calls) = amount(extent)?;
+    let (seed, calls) = (seed()?, extent.calls);
     let args = format!("differential --seed {seed} --calls {calls}");
     let (on_base, on_tip) = beside(
-        || run(ctx, base, "random opens on the base", &args, true),
-        || run(ctx, tip, "random opens", &args, false),
+        || run(ctx, base, "random opens on the base", &args),
+        || run(ctx, tip, "random opens", &args),
     )?;
     let mut failures = Vec::new();
     for (name, outcome) in [("base", &on_base), ("series", &on_tip)] {
         failures.extend(unsound(name, outcome));
     }
     let (one, other): (Trace, Trace) = (read(&on_base)?, read(&on_tip)?);
-    failures.extend(incomplete(&one, calls));
+    let counts = [
+        ("were made", one.calls(), 1),
+        ("opened something", one.opened(), 10),
+        ("changed the tree", one.changed(), 1000),
+    ];
+    failures.extend(few(calls, &counts));
     let blocks = differing_blocks(&one, &other).map_err(|why| anyhow!(why))?;
     if blocks.len() > LOOKED_AT {
         let (differ, all) = (blocks.len(), one.blocks.len());
@@ -81,24 +86,15 @@ pub(crate) fn differential(session: &Session<'_>, tip: &Kernel, extent: Extent) 
     let (calls, opened, changed) = (one.calls(), one.opened(), one.changed());
     let tried =
         format!("{calls} calls, {opened} opened, {changed} changed the tree, seed {seed}{once}");
-    let mut check = Check::new("opens without the flag answer and act as on the base");
-    check.also(&tried, failures, &on_tip.output_log);
-    Ok(check)
+    let check = Check::new("opens without the flag answer and act as on the base");
+    Ok(check.also(&tried, failures, &on_tip.output_log))
 }
 
-/// A trace that proves little.
-fn incomplete(trace: &Trace, calls: u64) -> Vec<String> {
-    let mut failures = Vec::new();
-    if trace.calls() != calls {
-        failures.push(format!("{} of {calls} calls were made", trace.calls()));
-    }
-    if trace.opened() * 10 < calls {
-        failures.push(format!("only {} calls opened something", trace.opened()));
-    }
-    if trace.changed() * 1000 < calls {
-        failures.push(format!("only {} calls changed the tree", trace.changed()));
-    }
-    failures
+/// What happened less often than once in so many calls, so that it proves little.
+fn few(calls: u64, counts: &[(&str, u64, u64)]) -> Vec<String> {
+    let rare = counts.iter().filter(|(_, count, per)| count * per < calls);
+    let say = |(what, count, _): &(_, _, _)| format!("of {calls} calls, only {count} {what}");
+    rare.map(say).collect()
 }
 
 /// Runs a block that differs on both kernels again: an error is the first call that differs, as what
@@ -113,30 +109,28 @@ fn look_at(
     let again = format!("replay --seed {seed} --block {block}");
     let name = format!("block {block}");
     let (on_base, on_tip) = beside(
-        || run(ctx, base, &format!("{name} on the base"), &again, true),
-        || run(ctx, tip, &name, &again, false),
+        || run(ctx, base, &format!("{name} on the base"), &again),
+        || run(ctx, tip, &name, &again),
     )?;
-    let (one, other) = (text(&on_base)?, text(&on_tip)?);
+    let (one, other) = (result(&on_base)?, result(&on_tip)?);
+    let [one, other] = [one, other].map(String::from_utf8_lossy);
     Ok(match first_difference(("base", &one), ("series", &other)) {
         Some(difference) => Err(format!("{difference}again, in a guest: fuzz {again}")),
-        None => Ok(words_of(call, &one)),
+        None => {
+            let start = format!("{call} ");
+            let words = one.lines().find(|line| line.starts_with(&start));
+            Ok(words.map_or(format!("the tree before call {call}"), str::to_owned))
+        }
     })
-}
-
-/// What a verbose record says of a call.
-fn words_of(call: u64, record: &str) -> String {
-    let start = format!("{call} ");
-    let line = record.lines().find(|line| line.starts_with(&start));
-    line.map_or_else(|| format!("the tree before call {call}"), str::to_owned)
 }
 
 /// Makes calls with the flag, half of them in each of two guests.
 pub(crate) fn oracle(session: &Session<'_>, tip: &Kernel, extent: Extent) -> Result<Check> {
-    let (seed, calls) = amount(extent)?;
+    let (seed, calls) = (seed()?, extent.calls);
     let half = calls / 2 / BLOCK * BLOCK;
     let part = |name: &str, first: u64, calls: u64| {
         let args = format!("oracle --seed {seed} --first {first} --calls {calls}");
-        run(session.ctx, tip, name, &args, first == 0)
+        run(session.ctx, tip, name, &args)
     };
     let (one, other) = beside(
         || part("flagged opens, first half", 0, half),
@@ -148,49 +142,37 @@ pub(crate) fn oracle(session: &Session<'_>, tip: &Kernel, extent: Extent) -> Res
         failures.extend(unsound("series", outcome));
         tally.add(read(outcome)?);
     }
-    failures.extend(unsettled(&tally, calls));
+    let counts = [
+        ("were made", tally.calls, 1),
+        ("opened", tally.opened, 20),
+        ("were denied", tally.denied, 20),
+        ("were invalid", tally.invalid, 20),
+        ("failed", tally.failed, 20),
+        (
+            "were denied before an error of ->open()",
+            tally.preempted,
+            calls,
+        ),
+    ];
+    failures.extend(few(calls, &counts));
+    if tally.undecided * 100 > calls {
+        failures.push(format!("{} calls were not decided", tally.undecided));
+    }
     let denied = tally.denied + tally.preempted;
     let (calls, opened) = (tally.calls, tally.opened);
     let tried =
         format!("{calls} calls under every policy, {opened} opened, {denied} denied, seed {seed}");
     failures.extend(tally.surprises);
-    let mut check = Check::new("opens with the flag answer as the table says");
-    check.also(&tried, failures, &other.output_log);
-    Ok(check)
+    let check = Check::new("opens with the flag answer as the table says");
+    Ok(check.also(&tried, failures, &other.output_log))
 }
 
-/// A tally that proves little.
-fn unsettled(tally: &Tally, calls: u64) -> Vec<String> {
-    let mut failures = Vec::new();
-    if tally.calls != calls {
-        failures.push(format!("{} of {calls} calls were made", tally.calls));
-    }
-    for (what, count) in [
-        ("opened", tally.opened),
-        ("denied", tally.denied),
-        ("invalid", tally.invalid),
-        ("failed", tally.failed),
-    ] {
-        if count * 20 < calls {
-            failures.push(format!("only {count} calls were {what}"));
-        }
-    }
-    if tally.preempted == 0 {
-        failures.push("no denial came before an error of ->open()".to_owned());
-    }
-    if tally.undecided * 100 > calls {
-        failures.push(format!("{} calls were not decided", tally.undecided));
-    }
-    failures
-}
-
-fn run(ctx: &Ctx, kernel: &Kernel, name: &str, args: &str, quiet: bool) -> Result<Outcome> {
+fn run(ctx: &Ctx, kernel: &Kernel, name: &str, args: &str) -> Result<Outcome> {
     let out = format!("{}/{OUT}", guest::SHARE);
     let argv: Vec<&str> = args.split(' ').chain(["--out", &out]).collect();
     let boot = Boot {
         result: Some(OUT),
         limit: LIMIT,
-        quiet,
         ..Boot::new(ctx, kernel, name, &argv).program(&sibling("fuzz")?)
     };
     let outcome = boot.run()?;
@@ -207,81 +189,35 @@ fn unsound(name: &str, outcome: &Outcome) -> Vec<String> {
     lines.map(|line| format!("{name}: {line}")).collect()
 }
 
-fn bytes(outcome: &Outcome) -> Result<&[u8]> {
+/// The file that the program has left.
+fn result(outcome: &Outcome) -> Result<&[u8]> {
+    let log = outcome.output_log.display();
     let result = outcome.result.as_deref();
-    result.with_context(|| format!("no result file: {}", outcome.output_log.display()))
-}
-
-fn text(outcome: &Outcome) -> Result<String> {
-    Ok(String::from_utf8_lossy(bytes(outcome)?).into_owned())
+    result.with_context(|| format!("no result file: {log}"))
 }
 
 fn read<T: serde::de::DeserializeOwned>(outcome: &Outcome) -> Result<T> {
     let log = outcome.output_log.display();
-    serde_json::from_slice(bytes(outcome)?)
-        .with_context(|| format!("the result is unreadable: {log}"))
+    let read = serde_json::from_slice(result(outcome)?);
+    read.with_context(|| format!("the result is unreadable: {log}"))
 }
 
 #[cfg(test)]
 mod tests {
-    use guest::fuzz::trace::Block;
-
     use super::*;
 
     #[test]
-    fn the_seed_can_be_given() {
-        for (text, right) in [(None, SEED), (Some(""), SEED), (Some("7"), 7)] {
-            assert_eq!(seed(text).unwrap(), right);
-        }
-        assert!(seed(Some("seven")).is_err());
-    }
-
-    #[test]
-    fn a_trace_of_failures_proves_little() {
-        let trace = |opened, changed| Trace {
-            seed: 1,
-            blocks: vec![Block {
-                number: 0,
-                calls: 1000,
-                opened,
-                changed,
-                seen: Vec::new(),
-            }],
+    fn what_happened_too_rarely_is_told() {
+        let told = |made, opened, preempted| {
+            let counts = [
+                ("were made", made, 1),
+                ("opened", opened, 20),
+                ("x", preempted, 1000),
+            ];
+            few(1000, &counts)
         };
-        assert!(incomplete(&trace(300, 10), 1000).is_empty());
-        assert_eq!(incomplete(&trace(300, 10), 2000).len(), 1);
-        assert_eq!(incomplete(&trace(9, 0), 1000).len(), 2);
-    }
-
-    #[test]
-    fn a_call_is_found_in_the_record() {
-        let record = "11 root: open(x) = 3\n1 root: open(y) = 4\nin the end: z\n";
-        assert_eq!(words_of(1, record), "1 root: open(y) = 4");
-        assert_eq!(words_of(2, record), "the tree before call 2");
-    }
-
-    #[test]
-    fn a_tally_without_denials_proves_little() {
-        let tally = Tally {
-            calls: 1000,
-            opened: 300,
-            denied: 200,
-            preempted: 10,
-            invalid: 90,
-            failed: 400,
-            undecided: 0,
-            surprises: Vec::new(),
-        };
-        assert!(unsettled(&tally, 1000).is_empty());
-        let missing = |change: &dyn Fn(&mut Tally)| {
-            let mut tally = tally.clone();
-            change(&mut tally);
-            unsettled(&tally, 1000).len()
-        };
-        assert_eq!(
-            missing(&|tally| (tally.denied, tally.preempted) = (0, 0)),
-            2
-        );
-        assert_eq!(missing(&|tally| tally.undecided = 11), 1);
+        assert_eq!(told(1000, 50, 1), [""; 0]);
+        assert_eq!(told(1000, 49, 1), ["of 1000 calls, only 49 opened"]);
+        assert_eq!(told(999, 50, 0).len(), 2);
     }
 }

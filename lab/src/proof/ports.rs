@@ -11,17 +11,21 @@ use anyhow::Result;
 
 use crate::guest::beside;
 use crate::kernel::{self, Builder, Kernel, Variant};
-use crate::proc;
 use crate::report::Check;
-use crate::selftests::{self, Flavour, Plan, is_own};
+use crate::selftests::{self, Flavour, is_own};
 use crate::session::Session;
 use crate::suites::kunit;
-use crate::tap::{Run, Verdict};
+use crate::tap::{MAY_SKIP, Run};
 use crate::toolchain::{self, ARM64, Arch, RISCV64, Toolchain, X86};
 use crate::ui;
 
-/// What kunit.py is told to test: where the series has its `.kunitconfig`.
-const KUNITCONFIG: &str = "fs/mayexec";
+/// What kunit.py builds into its kernel: without this file, it would build the tests of everybody.
+const KUNITCONFIG: &str = "\
+CONFIG_KUNIT=y
+CONFIG_RUST=y
+CONFIG_OPEN_MAYEXEC=y
+CONFIG_OPEN_MAYEXEC_KUNIT_TEST=y
+";
 
 /// What kunit.py keeps of the kernel's output, in its build directory.
 const TEST_LOG: &str = "test.log";
@@ -29,8 +33,16 @@ const TEST_LOG: &str = "test.log";
 /// A race of the kernel's own against a clock, which a busy host loses.
 const RACE: &str = "filesystems/openat2:rename_attack_test";
 
-/// The cases of system calls that only old architectures have.
-const NOT_ON_NEW: [&str; 2] = ["legacy.creat_ignores_it", "legacy.open_ignores_it"];
+/// The cases that another architecture cannot have: two of system calls that only old
+/// architectures have, and one of a program of the host.
+const ONLY_HERE: [&str; 3] = [
+    "legacy.creat_ignores_it",
+    "legacy.open_ignores_it",
+    "tracers.strace_shows_flag_and_error",
+];
+
+/// What is said of KUnit's cases.
+const OF_KUNIT: &str = " of KUnit";
 
 pub(crate) fn arm64(session: &Session<'_>) -> Result<Check> {
     cross(session, ARM64)
@@ -44,82 +56,52 @@ pub(crate) fn riscv64(session: &Session<'_>) -> Result<Check> {
 fn cross(session: &Session<'_>, arch: Arch) -> Result<Check> {
     let tools = session.tools()?.cross(arch);
     let (name, walk) = (arch.debian, session.at(session.tip())?);
-    let kernel = build(session, &tools, name)?;
+    let check = Check::new(&format!("the series works on {name}"));
+    let (check, kernel) = compiled(session, check, &tools, name)?;
     let obj = obj(session, name);
     let bundle = selftests::build(session.ctx, &tools, &walk, &obj, Flavour::STATIC)?;
-    let claim = format!("the series works on {name}");
-    compiled(session, &claim, (&kernel, name), &bundle, &NOT_ON_NEW)
+    selftests(session, check, (&kernel, name), &bundle, &ONLY_HERE)
 }
 
 /// Compiled by GCC, with Rust.
 pub(crate) fn gcc(session: &Session<'_>) -> Result<Check> {
-    let tools = session.tools()?.gcc(X86)?;
-    let claim = "the series works when GCC compiles the kernel";
-    let kernel = build(session, &tools, "gcc")?;
-    compiled(session, claim, (&kernel, "gcc"), &session.selftests()?, &[])
-}
-
-/// No warning in what the series touches, KUnit passes, and every selftest ends as on the known
-/// kernel.
-fn compiled(
-    session: &Session<'_>,
-    claim: &str,
-    (kernel, name): (&Kernel, &str),
-    bundle: &Path,
-    absent: &[&str],
-) -> Result<Check> {
-    let mut check = Check::new(claim);
-    // Warnings about other files are the base's, which nobody builds this way.
-    let found = warnings_in(&kernel.facts.warnings, &session.touched(&[])?);
-    check.also("a build", found, &kernel.dir.join("facts.json"));
-    let run = kunit::boot(session.ctx, kernel, &format!("kunit {name}"))?;
-    add_kunit(&mut check, &run, Vec::new());
-    selftests(&mut check, session, kernel, (bundle, name), absent)?;
-    Ok(check)
+    let check = Check::new("the series works when GCC compiles the kernel");
+    let (check, kernel) = compiled(session, check, &session.tools()?.gcc(X86)?, "gcc")?;
+    selftests(session, check, (&kernel, "gcc"), &session.selftests()?, &[])
 }
 
 /// i386 programs on the x86_64 kernel: every selftest ends as a 64-bit one.
 pub(crate) fn compat(session: &Session<'_>) -> Result<Check> {
-    let (kernel, tools) = (session.tip_kernel()?, session.tools()?);
-    let (walk, obj) = (
-        session.at(session.tip())?,
-        session.builder(&Variant::PLAIN)?.obj,
-    );
-    let bundle = selftests::build(session.ctx, tools, &walk, &obj, Flavour::COMPAT)?;
-    let mut check = Check::new("32-bit programs meet what 64-bit ones do");
-    selftests(&mut check, session, kernel, (&bundle, "i386"), &[])?;
-    Ok(check)
+    let check = Check::new("32-bit programs meet what 64-bit ones do");
+    let bundle = session.selftests_at(session.tip(), Flavour::COMPAT)?;
+    let kernel = session.tip_kernel()?;
+    selftests(session, check, (kernel, "i386"), &bundle, &[])
 }
 
-/// kunit.py with the series' own configuration, which is what its documentation
-/// tells a newcomer to run.
+/// kunit.py with the feature in its configuration, as a newcomer runs it.
 pub(crate) fn uml(session: &Session<'_>) -> Result<Check> {
     let tools = session.tools()?;
     let tree = session.at(session.tip())?;
     let dir = obj(session, "uml");
     // A result of an earlier run is none of this one.
     let result = dir.join(TEST_LOG);
-    if result.exists() {
-        fs_err::remove_file(&result)?;
-    }
+    let _ = fs_err::remove_file(&result);
     fs_err::create_dir_all(&dir)?;
+    fs_err::write(dir.join(".kunitconfig"), KUNITCONFIG)?;
     let log = session.ctx.fresh_log("kunit-py")?;
     let mut cmd = kunit_py(tools, tree.dir(), &dir);
-    let (status, _) = ui::attempt("run kunit.py", &log, 3600, &mut cmd)?;
-    let failed = proc::succeeded(&proc::render(&cmd), &log, status).err();
-    let problems = Vec::from_iter(failed.map(|error| error.to_string()));
+    let ran = ui::step("run kunit.py", &log, 3600, &mut cmd);
     let output = fs_err::read(&result).unwrap_or_default();
-    let run = kunit::read(&String::from_utf8_lossy(&output), &log);
-    let mut check = Check::new("kunit.py passes in user-mode Linux");
-    add_kunit(&mut check, &run, problems);
-    Ok(check)
+    let mut run = kunit::read(&String::from_utf8_lossy(&output), &log);
+    run.trouble
+        .extend(ran.err().map(|error| format!("{error:#}")));
+    Ok(Check::new("kunit.py passes in user-mode Linux").also_run(&run, &MAY_SKIP, OF_KUNIT))
 }
 
 /// kunit.py as one types it, with the compilers of the other builds.
 fn kunit_py(tools: &Toolchain, tree: &Path, dir: &Path) -> Command {
     let mut cmd = Command::new("python3");
     cmd.args(["tools/testing/kunit/kunit.py", "run"])
-        .args(["--kunitconfig", KUNITCONFIG])
         .arg(format!("--build_dir={}", dir.display()))
         .arg(format!("--jobs={}", toolchain::jobs()));
     let options = tools.make_options().into_iter();
@@ -134,8 +116,13 @@ fn obj(session: &Session<'_>, name: &str) -> PathBuf {
     session.ctx.slot.join(format!("walk/obj-{name}"))
 }
 
-/// The whole series, built by `tools`.
-fn build(session: &Session<'_>, tools: &Toolchain, name: &'static str) -> Result<Kernel> {
+/// Builds the whole series by `tools`: no warning in what it touches, and KUnit passes.
+fn compiled(
+    session: &Session<'_>,
+    check: Check,
+    tools: &Toolchain,
+    name: &'static str,
+) -> Result<(Check, Kernel)> {
     let builder = Builder {
         ctx: session.ctx,
         tools,
@@ -147,7 +134,12 @@ fn build(session: &Session<'_>, tools: &Toolchain, name: &'static str) -> Result
     let key = kernel::tree_key(&session.tree.git, session.tip())?;
     session.at(session.tip())?;
     let what = format!("the series' kernel ({name})");
-    builder.build(&what, &key, &Variant::PLAIN)
+    let kernel = builder.build(&what, &key, &Variant::PLAIN)?;
+    // Warnings about other files are the base's, which nobody builds this way.
+    let found = warnings_in(&kernel.facts.warnings, &session.touched(&[])?);
+    let check = check.also("a build", found, &kernel.dir.join("facts.json"));
+    let run = kunit::boot(session.ctx, &kernel, &format!("kunit {name}"))?;
+    Ok((check.also_run(&run, &MAY_SKIP, OF_KUNIT), kernel))
 }
 
 /// The warnings about one of the files, or about the object made from it.
@@ -161,43 +153,37 @@ fn warnings_in(warnings: &BTreeSet<String>, files: &[String]) -> Vec<String> {
     warnings.iter().filter(is_one).cloned().collect()
 }
 
-/// Adds what KUnit gave, and further problems.
-fn add_kunit(check: &mut Check, run: &Run, mut problems: Vec<String>) {
-    problems.extend(run.problems(&[Verdict::Pass, Verdict::Skip]));
-    check.also(&format!("{} of KUnit", run.counted()), problems, &run.log);
-}
-
-/// Runs a bundle's programs on `kernel`, and the host's of the same names on the known kernel
-/// beside it, and adds what they have not in common. The cases `absent` are only there.
+/// Runs a bundle's programs on a kernel, and the host's of the same names on the known kernel
+/// beside it, and adds what they have not in common. The cases `absent` do not count.
 fn selftests(
-    check: &mut Check,
     session: &Session<'_>,
-    kernel: &Kernel,
-    (bundle, name): (&Path, &str),
+    check: Check,
+    (kernel, name): (&Kernel, &str),
+    bundle: &Path,
     absent: &[&str],
-) -> Result<()> {
+) -> Result<Check> {
     let mut only = selftests::programs(bundle)?;
     only.retain(|program| program != RACE);
-    let known = session.selftests()?;
-    let known_kernel = session.tip_kernel()?;
-    let labels = ["selftests beside", "selftests"].map(|what| format!("{what} {name}"));
-    let [beside_it, there] = [Plan::all(&labels[0], &known), Plan::all(&labels[1], bundle)];
-    let (mut known, run) = beside(
-        || selftests::run(session.ctx, known_kernel, beside_it.only(&only).quiet()),
-        || selftests::run(session.ctx, kernel, there.only(&only)),
+    let label = format!("selftests beside {name}");
+    let (known, bundle_there) = (session.tip_kernel()?, session.selftests()?);
+    let beside_it = selftests::boot(session.ctx, known, &label, &bundle_there);
+    let boot = selftests::boot(session.ctx, kernel, &format!("selftests {name}"), bundle);
+    let (mut known, mut run) = beside(
+        || selftests::run(beside_it, &only),
+        || selftests::run(boot, &only),
     )?;
-    known
-        .cases
-        .retain(|case| !absent.contains(&case.name.as_str()));
     let tried = format!("{} of the selftests", run.counted());
-    check.also(&tried, compared(&known, &run, name), &run.log);
-    Ok(())
+    for run in [&mut known, &mut run] {
+        run.cases
+            .retain(|case| !absent.contains(&case.name.as_str()));
+    }
+    Ok(check.also(&tried, compared(&known, &run, name), &run.log))
 }
 
 /// What a run has not in common with the known one.
 fn compared(known: &Run, run: &Run, name: &str) -> Vec<String> {
     // What fails in both says something about the guest, unless it is the series'.
-    let mut problems = run.of(is_own).problems(&[Verdict::Pass, Verdict::Skip]);
+    let mut problems = run.of(is_own).problems(&MAY_SKIP);
     problems.extend_from_slice(&known.trouble);
     let known = (&known.cases[..], "on the known kernel");
     problems.extend(selftests::unequal(known, (&run.cases, name)));
@@ -207,17 +193,14 @@ fn compared(known: &Run, run: &Run, name: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tap::Verdict;
     use crate::tap::tests::case;
 
     fn run(cases: &[(&str, &str, Verdict)]) -> Run {
         let cases = cases
             .iter()
-            .map(|&(group, name, verdict)| case(group, name, verdict));
-        Run {
-            cases: cases.collect(),
-            trouble: Vec::new(),
-            log: PathBuf::from("log"),
-        }
+            .map(|&(group, name, end)| case(group, name, end));
+        Run::of_job((cases.collect(), Vec::new()), 0, PathBuf::new())
     }
 
     #[test]

@@ -9,8 +9,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use super::sides::{self, PROBE, Side, UP, found, must};
-use crate::kernel::{self, warnings};
+use super::sides::{self, Found, PROBE, Side, UP, found, without};
+use crate::kernel::{self, Variant, warnings};
 use crate::proc;
 use crate::report::Check;
 use crate::selftests::Flavour;
@@ -29,11 +29,12 @@ pub(super) struct Config {
     arch: &'static Arch,
     by: By,
     target: &'static str,
-    /// Files below scripts/config that are merged over it.
-    fragments: &'static [&'static str],
-    /// Lines that are merged over those.
+    /// Lines that are merged over it and over [`FRAGMENTS`]; without, it stays as it is.
     lines: &'static [&'static str],
 }
+
+/// Files below scripts/config.
+const FRAGMENTS: [&str; 2] = ["consumers.config", "check.config"];
 
 /// What every builder of the kernel's tree meets: a target for x86_64 as it is.
 pub(super) const fn small(target: &'static str, by: By) -> Config {
@@ -41,7 +42,6 @@ pub(super) const fn small(target: &'static str, by: By) -> Config {
         arch: &X86,
         by,
         target,
-        fragments: &[],
         lines: &[],
     }
 }
@@ -50,7 +50,6 @@ pub(super) const fn small(target: &'static str, by: By) -> Config {
 pub(super) const fn usual(arch: &'static Arch, by: By, lines: &'static [&'static str]) -> Config {
     Config {
         arch,
-        fragments: &["consumers.config", "check.config"],
         lines,
         ..small("defconfig", by)
     }
@@ -86,7 +85,10 @@ impl Config {
     }
 
     fn fragment(&self, session: &Session<'_>) -> Result<String> {
-        kernel::fragment(session.ctx, self.fragments.iter().copied(), self.lines)
+        match self.lines {
+            [] => Ok(String::new()),
+            lines => kernel::fragment(session.ctx, FRAGMENTS, lines),
+        }
     }
 
     /// Configures the objects' directory. Configurations of one compiler share it.
@@ -118,11 +120,16 @@ pub(super) fn row(session: &Session<'_>, name: &str, config: &Config) -> Result<
     let (versions, fragment) = (config.tools(session)?.versions, config.fragment(session)?);
     let inputs = format!("{}\n{fragment}\n{versions}", config.target);
     sides::row(session, (name, &claim, &inputs), &|side| {
-        let all = config.prepare(session, side)?;
-        let objects = all.touched()?;
-        let probe = side.c_probe()?;
-        let findings = probe.found(all.compile(&objects)?, "no previous prototype")?;
-        Ok(found(format!("{} objects", objects.len()), findings))
+        config.prepare(session, side)?.w1()
+    })
+}
+
+/// As [`row`], in the configuration of the kernel that most suites use.
+pub(crate) fn guests(session: &Session<'_>) -> Result<Check> {
+    let claim = "no new warnings, W=1: the guests' configuration";
+    let inputs = inputs(session, &Variant::PLAIN)?;
+    sides::row(session, ("guests", claim, &inputs), &|side| {
+        Objects::of(session, side, &Variant::PLAIN)?.w1()
     })
 }
 
@@ -140,10 +147,10 @@ pub(super) struct Objects<'a> {
 }
 
 impl<'a> Objects<'a> {
-    /// Those of the kernel with all consumers, which `make test` builds too.
-    pub(super) fn of_consumers(session: &Session<'_>, side: &'a Side<'a>) -> Result<Self> {
-        let builder = session.builder(&CONSUMERS)?;
-        builder.configure(side.stage, &CONSUMERS)?;
+    /// Those of a kernel that `make test` builds too.
+    pub(super) fn of(session: &Session<'_>, side: &'a Side<'a>, variant: &Variant) -> Result<Self> {
+        let builder = session.builder(variant)?;
+        builder.configure(side.stage, variant)?;
         let objects = Self {
             side,
             tools: builder.tools.clone(),
@@ -156,11 +163,19 @@ impl<'a> Objects<'a> {
     /// Runs make with these words, which must not fail; what it printed.
     pub(super) fn make(&self, what: &str, words: &[&str]) -> Result<String> {
         let mut make = self.tools.make(self.side.tree.dir(), &self.dir);
-        must(self.side, what, make.args(words))
+        self.side.stage.run(what, make.args(words))
     }
 
     fn warnings(&self, text: &str) -> BTreeSet<String> {
         warnings(self.side.tree.dir(), &self.dir, text)
+    }
+
+    /// What W=1 and clippy say of the touched objects.
+    fn w1(&self) -> Result<Found> {
+        let objects = self.touched()?;
+        self.side.put_probe()?;
+        let findings = without(PROBE, "no previous prototype", self.compile(&objects)?)?;
+        Ok(found(objects.len(), "objects", findings))
     }
 
     /// Compiles the objects and the probe again, and returns the warnings.
@@ -294,25 +309,24 @@ pub(super) fn selftests(session: &Session<'_>) -> Result<Check> {
             let words = [&words, Flavour::SERIES.options].concat();
             findings.extend(all.warnings(&all.make("make kselftest-all", &words)?));
         }
-        Ok(found(format!("{targets}, 2 compilers"), findings))
+        Ok(found(2, &format!("compilers: {targets}"), findings))
     })
 }
 
 /// The documentation of the kernel's crates is made without a warning that the base has not.
 pub(super) fn rustdoc(session: &Session<'_>) -> Result<Check> {
     let claim = "make rustdoc: no new warnings";
-    let inputs = consumers_inputs(session)?;
+    let inputs = inputs(session, &CONSUMERS)?;
     sides::row(session, ("rustdoc", claim, &inputs), &|side| {
-        let all = Objects::of_consumers(session, side)?;
+        let all = Objects::of(session, side, &CONSUMERS)?;
         let findings = all.warnings(&all.make("make rustdoc", &["rustdoc"])?);
-        let files = side.ending(&[".rs"]).len();
-        Ok(found(format!("{files} files"), findings))
+        Ok(found(side.ending(&[".rs"]).len(), "files", findings))
     })
 }
 
-/// What findings in that kernel depend on, besides the commit.
-pub(super) fn consumers_inputs(session: &Session<'_>) -> Result<String> {
-    Ok(session.builder(&CONSUMERS)?.key("", &CONSUMERS)?.1)
+/// What findings in a kernel of [`Objects::of`] depend on, besides the commit.
+pub(super) fn inputs(session: &Session<'_>, variant: &Variant) -> Result<String> {
+    Ok(session.builder(variant)?.key("", variant)?.1)
 }
 
 #[cfg(test)]

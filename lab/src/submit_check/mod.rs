@@ -6,8 +6,7 @@
 //! failure; so is a tool that could not run. Those that are silent about a file with
 //! mistakes on purpose ([`sides::PROBE`]) count as tools that could not run.
 
-mod builds;
-mod docs;
+pub(crate) mod builds;
 mod lint;
 mod sides;
 mod uapi;
@@ -40,7 +39,7 @@ const ROWS: [(&str, Make); 25] = [
     ("rustfmt", Make::Suite("rustfmt, with the kernel's settings", suites::style::rustfmt)),
     ("get_maintainer", Make::Tool(lint::maintainers)),
     ("kernel-doc", Make::Tool(lint::kernel_doc)),
-    ("check-sysctl-docs", Make::Tool(docs::sysctl)),
+    ("check-sysctl-docs", Make::Tool(lint::sysctl)),
     ("check-uapi", Make::Tool(uapi::compatible)),
     ("headers", Make::Tool(uapi::programs)),
     ("build: x86_64 allnoconfig LLVM", Make::Build(small("allnoconfig", Llvm))),
@@ -58,12 +57,12 @@ const ROWS: [(&str, Make); 25] = [
     ("rustdoc", Make::Tool(builds::rustdoc)),
     ("sparse", Make::Tool(lint::sparse)),
     ("coccicheck", Make::Tool(lint::coccicheck)),
-    ("htmldocs", Make::Tool(docs::html)),
+    ("htmldocs", Make::Tool(lint::html)),
     ("kunit", Make::Suite("KUnit passes", suites::kunit::run)),
     ("each patch", Make::Suite("each patch and configuration builds (CLIPPY=1) and boots", suites::build::run)),
 ];
 
-/// Makes every row, or those that are named, and prints the table; whether nothing failed.
+/// Makes every row, or those that are named; whether nothing failed.
 pub(crate) fn run(ctx: &Ctx, names: &[String]) -> Result<bool> {
     let wanted = rows::named(&ROWS, names)?;
     let session = Session::open(ctx)?;

@@ -2,10 +2,8 @@
 
 //! What a tool says about the base, and about the series.
 
-use fs_err as fs;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Result, bail};
 use regex::Regex;
@@ -13,7 +11,6 @@ use regex::Regex;
 use crate::ctx::{hash, kept_as, write_whole};
 use crate::git::Git;
 use crate::kernel::log_name;
-use crate::proc;
 use crate::report::Check;
 use crate::session::Session;
 use crate::ui::Stage;
@@ -23,8 +20,6 @@ const RECIPE: &str = "1";
 
 /// How compilers name the tree from the objects' directory beside it.
 pub(super) const UP: &str = "../linux/";
-
-const LIMIT: u64 = 3600;
 
 /// A C file with a mistake for each tool that reads C, put beside the real ones.
 pub(super) const PROBE: &str = "fs/mayexec_probe.c";
@@ -66,46 +61,28 @@ impl Side<'_> {
         self.tree.dir().join(file)
     }
 
-    /// Writes a file with mistakes, and removes it when dropped.
-    pub(super) fn probe(&self, file: &str, text: &str) -> Result<Probe> {
-        let (path, file) = (self.path(file), file.to_owned());
-        write_whole(&path, text.as_bytes())?;
-        Ok(Probe { path, file })
-    }
-
-    pub(super) fn c_probe(&self) -> Result<Probe> {
-        self.probe(PROBE, PROBE_TEXT)
+    /// Puts [`PROBE`] into the tree, where it stays until the tree goes to another commit.
+    pub(super) fn put_probe(&self) -> Result<()> {
+        write_whole(&self.path(PROBE), PROBE_TEXT.as_bytes())
     }
 }
 
-/// A file with mistakes on purpose.
-pub(super) struct Probe {
-    path: PathBuf,
-    file: String,
-}
-
-impl Probe {
-    /// The findings but those about the probe, of which one must have `word` in it: a
-    /// tool that finds nothing there finds nothing anywhere.
-    pub(super) fn found(&self, findings: BTreeSet<String>, word: &str) -> Result<BTreeSet<String>> {
-        let stem = self.file.rsplit_once('.').map_or("", |(stem, _)| stem);
-        let is_own = |finding: &String| finding.contains(stem);
-        let (own, others): (BTreeSet<_>, BTreeSet<_>) = findings.into_iter().partition(is_own);
-        if !own.iter().any(|finding| finding.contains(word)) {
-            bail!(
-                "the tool says nothing with \"{word}\" in it about a file that is wrong on purpose ({}), so it checks nothing",
-                self.file
-            );
-        }
-        Ok(others)
+/// The findings but those about `probe`, a file that is wrong on purpose; one of these must have
+/// `word` in it: a tool that finds nothing there finds nothing anywhere.
+pub(super) fn without(
+    probe: &str,
+    word: &str,
+    findings: BTreeSet<String>,
+) -> Result<BTreeSet<String>> {
+    let stem = probe.rsplit_once('.').map_or("", |(stem, _)| stem);
+    let is_own = |finding: &String| finding.contains(stem);
+    let (own, others): (BTreeSet<_>, BTreeSet<_>) = findings.into_iter().partition(is_own);
+    if !own.iter().any(|finding| finding.contains(word)) {
+        bail!(
+            "the tool says nothing with \"{word}\" in it about a file that is wrong on purpose ({probe}), so it checks nothing"
+        );
     }
-}
-
-impl Drop for Probe {
-    fn drop(&mut self) {
-        // What stays is removed when the tree goes to its next commit.
-        let _ = fs::remove_file(&self.path);
-    }
+    Ok(others)
 }
 
 /// Makes a row of what a tool finds in the series and not in the base.
@@ -118,7 +95,7 @@ pub(super) fn row(
     find: &dyn Fn(&Side<'_>) -> Result<Found>,
 ) -> Result<Check> {
     let log = session.ctx.fresh_log(&log_name("check", name))?;
-    let touched = touched(session)?;
+    let touched = session.touched(&[])?;
     let of = |commit: &str, tip: bool| -> Result<Found> {
         let tree = session.tree.git.tree(commit)?;
         let key = hash(format!("{RECIPE} {name} {inputs} {tree} {}", touched.join(" ")).as_bytes());
@@ -126,8 +103,7 @@ pub(super) fn row(
         kept_as(&session.ctx.build.join(kept), || {
             let which = if tip { "the series" } else { "the base" };
             let stage = Stage::begin(&format!("{name}, {which}"), Some(&log));
-            let walk = session.walk()?;
-            walk.force_to(commit)?;
+            let walk = session.at(commit)?;
             let mut files = touched.clone();
             files.retain(|file| walk.dir().join(file).is_file());
             let found = find(&Side {
@@ -152,13 +128,12 @@ pub(super) fn row(
         0 => tip.tried,
         _ => format!("{}, {known} findings as in the base", tip.tried),
     };
-    let mut check = Check::new(claim);
-    check.also(&tried, failures, &log);
-    Ok(check)
+    Ok(Check::new(claim).also(&tried, failures, &log))
 }
 
-/// What a tool looked at, and what it complained about.
-pub(super) fn found(tried: String, findings: BTreeSet<String>) -> Found {
+/// What a tool complained about, of so many things that it looked at.
+pub(super) fn found(count: usize, what: &str, findings: BTreeSet<String>) -> Found {
+    let tried = format!("{count} {what}");
     Found { tried, findings }
 }
 
@@ -166,17 +141,9 @@ pub(super) fn found(tried: String, findings: BTreeSet<String>) -> Found {
 #[derive(Debug, serde::Serialize, serde::Deserialize)]
 pub(super) struct Found {
     /// What it looked at: "12 files".
-    tried: String,
+    pub(super) tried: String,
     /// What it complained about.
-    findings: BTreeSet<String>,
-}
-
-pub(super) fn touched(session: &Session<'_>) -> Result<Vec<String>> {
-    let changed = session.touched(&[])?;
-    if changed.is_empty() {
-        bail!("the series touches no file");
-    }
-    Ok(changed)
+    pub(super) findings: BTreeSet<String>,
 }
 
 /// The findings whose text, places aside, the base has not, or has fewer times.
@@ -210,22 +177,6 @@ pub(super) fn lines_with(text: &str, words: &[&str], roots: &[&Path]) -> BTreeSe
         roots.fold(line, |line, root| line.replace(&root, ""))
     };
     text.lines().filter(wanted).map(cut).collect()
-}
-
-/// Runs a command that may fail, and returns what it printed.
-pub(super) fn output(side: &Side<'_>, what: &str, cmd: &mut Command) -> Result<(bool, String)> {
-    let (status, text) = side.stage.attempt(what, LIMIT, cmd)?;
-    Ok((status.success(), text))
-}
-
-/// As [`output`], of a command that must not fail.
-pub(super) fn must(side: &Side<'_>, what: &str, cmd: &mut Command) -> Result<String> {
-    let (fine, text) = output(side, what, cmd)?;
-    if !fine {
-        let (cmd, tail) = (proc::render(cmd), proc::tail(&text, proc::TAIL));
-        bail!("`{cmd}` failed\n{tail}");
-    }
-    Ok(text)
 }
 
 #[cfg(test)]
@@ -271,15 +222,11 @@ mod tests {
 
     #[test]
     fn a_tool_that_is_silent_about_the_probe_could_not_run() {
-        let probe = Probe {
-            path: PathBuf::from("/nowhere/probe.c"),
-            file: "fs/mayexec_probe.c".to_owned(),
-        };
         let findings = set(&["fs/mayexec_probe.c:9:1: warning: noderef", "fs/a.c: x"]);
-        let others = probe.found(findings.clone(), "noderef").unwrap();
+        let others = without(PROBE, "noderef", findings.clone()).unwrap();
         assert_eq!(others, set(&["fs/a.c: x"]));
-        assert!(probe.found(findings, "address space").is_err());
-        assert!(probe.found(BTreeSet::new(), "noderef").is_err());
+        assert!(without(PROBE, "address space", findings).is_err());
+        assert!(without(PROBE, "noderef", BTreeSet::new()).is_err());
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::process::Command;
 
 use anyhow::{Result, bail};
 
-use super::sides::{self, Side, found, lines_with, must, output};
+use super::sides::{self, Found, Side, found, lines_with};
 use crate::proc;
 use crate::report::Check;
 use crate::session::Session;
@@ -17,16 +17,16 @@ use crate::ui;
 
 const DIR: &str = "include/uapi/";
 
-/// Languages in which a program may include them, with the compilers' options.
-const LANGUAGES: [(&str, &[&str], &str); 8] = [
-    ("gcc", &["-std=gnu90"], "c"),
-    ("gcc", &["-std=c99"], "c"),
-    ("gcc", &["-std=gnu17"], "c"),
-    ("clang-19", &["-std=gnu90"], "c"),
-    ("clang-19", &["-std=c23"], "c"),
-    ("g++", &["-std=c++11"], "cc"),
-    ("g++", &["-std=c++20"], "cc"),
-    ("clang-19", &["-xc++", "-std=c++17"], "cc"),
+/// Compilers, and languages in which a program may include them.
+const LANGUAGES: [&str; 8] = [
+    "gcc -xc -std=gnu90",
+    "gcc -xc -std=c99",
+    "gcc -xc -std=gnu17",
+    "clang-19 -xc -std=gnu90",
+    "clang-19 -xc -std=c23",
+    "g++ -xc++ -std=c++11",
+    "g++ -xc++ -std=c++20",
+    "clang-19 -xc++ -std=c++17",
 ];
 
 /// A header with a mistake, put beside the installed ones.
@@ -43,24 +43,25 @@ pub(super) fn compatible(session: &Session<'_>) -> Result<Check> {
     let base = session.tree.base.as_str();
     sides::row(session, ("check-uapi", claim, &version), &|side| {
         if !side.tip {
-            return Ok(found(String::new(), BTreeSet::new()));
+            return Ok(found(0, "", BTreeSet::new()));
         }
         let mut cmd = Command::new("scripts/check-uapi.sh");
         cmd.args(["-b", session.tip(), "-p", base])
             .env("ABIDIFF", &abidiff)
             .current_dir(side.tree.dir());
-        let (fine, text) = output(side, "check-uapi.sh", &mut cmd)?;
+        let (status, text) = side.stage.attempt("check-uapi.sh", &mut cmd)?;
         let is_verdict = |line: &&str| line.contains("UAPI headers compatible with");
         let verdict = text.lines().rfind(is_verdict);
-        let (Some(verdict), true) = (verdict, fine || text.contains("error - ")) else {
+        let (Some(verdict), true) = (verdict, status.success() || text.contains("error - ")) else {
             let tail = proc::tail(&text, proc::TAIL);
             bail!("check-uapi.sh did not come to a verdict\n{tail}");
         };
-        let findings = match fine {
+        let findings = match status.success() {
             true => BTreeSet::new(),
             false => lines_with(&text, &["error - ", "===="], &[]),
         };
-        Ok(found(verdict.trim().to_owned(), findings))
+        let tried = verdict.trim().to_owned();
+        Ok(Found { tried, findings })
     })
 }
 
@@ -77,7 +78,7 @@ pub(super) fn programs(session: &Session<'_>) -> Result<Check> {
         let mut make = tools.make(side.tree.dir(), &obj);
         make.arg("headers_install")
             .arg(format!("INSTALL_HDR_PATH={}", installed.display()));
-        must(side, "make headers_install", &mut make)?;
+        side.stage.run("make headers_install", &mut make)?;
         let headers = side.files.iter().filter_map(|file| file.strip_prefix(DIR));
         let headers: Vec<&str> = headers.collect();
         if headers.is_empty() {
@@ -88,15 +89,14 @@ pub(super) fn programs(session: &Session<'_>) -> Result<Check> {
         fs::write(include_dir.join(PROBE), PROBE_TEXT)?;
         for language in LANGUAGES {
             if include(side, &include_dir, PROBE, language)?.is_empty() {
-                bail!("{language:?} is silent about a header that is wrong on purpose");
+                bail!("{language} is silent about a header that is wrong on purpose");
             }
             for header in &headers {
                 findings.extend(include(side, &include_dir, header, language)?);
             }
         }
-        let (headers, languages) = (headers.len(), LANGUAGES.len());
-        let tried = format!("{headers} headers, {languages} compilers and languages");
-        Ok(found(tried, findings))
+        let with = format!("headers, {} compilers and languages", LANGUAGES.len());
+        Ok(found(headers.len(), &with, findings))
     })
 }
 
@@ -105,25 +105,22 @@ fn include(
     side: &Side<'_>,
     headers: &Path,
     header: &str,
-    (compiler, options, end): (&str, &[&str], &str),
+    language: &str,
 ) -> Result<BTreeSet<String>> {
-    let dir = tempfile::tempdir()?;
-    let program = dir.path().join(format!("program.{end}"));
-    let text =
-        format!("#include <{header}>\n#include <{header}>\nint main(void) {{ return 0; }}\n");
-    fs::write(&program, text)?;
+    let (compiler, options) = language.split_once(' ').unwrap_or((language, ""));
     let mut cmd = Command::new(compiler);
-    cmd.args(options)
-        .args(["-Wall", "-Wextra", "-fsyntax-only", "-I"])
+    cmd.args(options.split(' '))
+        .args(["-Wall", "-Wextra", "-fsyntax-only"])
+        .args(["-include", header, "-include", header, "/dev/null", "-I"])
         .arg(headers)
-        .arg(&program)
         .env("LC_ALL", "C");
-    let (fine, text) = output(side, compiler, &mut cmd)?;
-    let label = format!("{compiler} {}: {header}: ", options.join(" "));
-    let mut said = lines_with(&text, &["warning:", "error:"], &[headers, dir.path()]);
-    if !fine && said.is_empty() {
+    let (status, text) = side.stage.attempt(compiler, &mut cmd)?;
+    let mut said = lines_with(&text, &["warning:", "error:"], &[headers]);
+    if !status.success() && said.is_empty() {
         said.insert("failed".to_owned());
     }
-    let said = said.into_iter().map(|line| format!("{label}{line}"));
-    Ok(said.collect())
+    let said = said.into_iter();
+    Ok(said
+        .map(|line| format!("{language}: {header}: {line}"))
+        .collect())
 }

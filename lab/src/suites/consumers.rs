@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
+use crate::guest::Boot;
 use crate::kernel::{self, Kernel};
 use crate::report::Report;
-use crate::selftests::{self, Plan};
+use crate::selftests;
 use crate::session::Session;
-use crate::tap::{Run, Verdict};
+use crate::tap::{MAY_SKIP, Run, Verdict};
 use crate::variants::CONSUMERS;
 
 /// Turns on what a boot decides.
@@ -46,48 +47,40 @@ pub(crate) fn kernel(session: &Session<'_>) -> Result<Kernel> {
     session.kernel("the kernel with all consumers", session.tip(), &CONSUMERS)
 }
 
-/// Runs the tests of those consumers that the bundle has tests of, otherwise as planned.
-pub(crate) fn tests(session: &Session<'_>, kernel: &Kernel, plan: Plan<'_>) -> Result<Run> {
-    let (there, _) = wanted(plan.bundle)?;
-    let plan = Plan {
-        cmdline: &CMDLINE,
-        only: &there,
-        tools: Some(&tools(session)?),
-        ..plan
-    };
-    selftests::run(session.ctx, kernel, plan)
+/// Runs the tests of those consumers that the bundle has tests of.
+pub(crate) fn tests(session: &Session<'_>, bundle: &Path, boot: Boot<'_>) -> Result<Run> {
+    let (there, _) = wanted(bundle)?;
+    let mut boot = boot.tools(&tools(session)?);
+    boot.cmdline.extend(CMDLINE);
+    selftests::run(boot, &there)
 }
 
-/// Runs the tests of one consumer of [`ALONE`] in its boot, otherwise as planned: nothing if
-/// the bundle has no tests of it.
+/// Runs the tests of one consumer of [`ALONE`] in its boot: nothing if the bundle has no tests
+/// of it.
 fn alone(
     session: &Session<'_>,
-    kernel: &Kernel,
-    (name, cmdline): (&str, &[&str]),
-    plan: Plan<'_>,
+    bundle: &Path,
+    (name, cmdline): (&str, &[&'static str]),
+    boot: &Boot<'_>,
 ) -> Result<Option<Run>> {
-    let own = selftests::own(plan.bundle)?;
+    let own = selftests::own(bundle)?;
     let Some(program) = program_of(&own, name) else {
         return Ok(None);
     };
-    let plan = Plan {
-        name: &format!("{} {name}", plan.name),
-        cmdline,
-        only: std::slice::from_ref(program),
-        tools: Some(&tools(session)?),
-        ..plan
-    };
-    selftests::run(session.ctx, kernel, plan).map(Some)
+    let mut boot = boot.clone().tools(&tools(session)?);
+    boot.name += &format!(" {name}");
+    boot.cmdline.extend(cmdline);
+    selftests::run(boot, std::slice::from_ref(program)).map(Some)
 }
 
 /// As [`tests`]; those with a boot of their own follow if nothing is wrong before.
-pub(crate) fn all_tests(session: &Session<'_>, kernel: &Kernel, plan: Plan<'_>) -> Result<Run> {
-    let mut run = tests(session, kernel, plan)?;
+pub(crate) fn all_tests(session: &Session<'_>, bundle: &Path, boot: &Boot<'_>) -> Result<Run> {
+    let mut run = tests(session, bundle, boot.clone())?;
     for consumer in ALONE {
-        if !run.problems(&[Verdict::Pass, Verdict::Skip]).is_empty() {
+        if !run.problems(&MAY_SKIP).is_empty() {
             break;
         }
-        if let Some(next) = alone(session, kernel, consumer, plan)? {
+        if let Some(next) = alone(session, bundle, consumer, boot)? {
             run = next;
         }
     }
@@ -128,16 +121,15 @@ pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
     report.outcome(
         "the kernel has what the selftests' config asks for",
         unmet(&kernel, &bundle),
-        None,
     );
-    let run = tests(session, &kernel, Plan::all("consumers", &bundle))?;
+    let boot = selftests::boot(session.ctx, &kernel, "consumers", &bundle);
+    let run = tests(session, &bundle, boot.clone())?;
     report.run("", "with all consumers", &run);
     let skipped = run.wrong(&[Verdict::Pass, Verdict::Fail]);
     report.check("no consumer is missing", &skipped, Some(&run.log));
     for consumer in ALONE {
         let (name, _) = consumer;
-        let plan = Plan::all("consumers", &bundle);
-        let Some(run) = alone(session, &kernel, consumer, plan)? else {
+        let Some(run) = alone(session, &bundle, consumer, &boot)? else {
             report.fail(name, &absent(name), None);
             continue;
         };

@@ -4,13 +4,15 @@
 //! exported or served in one guest.
 
 use fs_err as fs;
+use std::path::Path;
 
 use anyhow::{Context, Result};
 
 use super::consumers;
-use crate::kernel::{self, Kernel};
+use crate::guest::Boot;
+use crate::kernel;
 use crate::report::{Check, Report};
-use crate::selftests::{self, Plan};
+use crate::selftests;
 use crate::session::Session;
 use crate::tap::{Case, Run, Verdict};
 use crate::variants::FILESYSTEMS;
@@ -21,20 +23,15 @@ const NAMES: [&str; 3] = ["disks", "fuse", "servers"];
 /// How the reason of a skip begins that a kernel without the filesystem gives.
 const NEEDS: &str = "SKIP needs CONFIG_";
 
-/// Runs the tests, otherwise as planned.
-pub(crate) fn tests(session: &Session<'_>, kernel: &Kernel, plan: Plan<'_>) -> Result<Run> {
-    let own = selftests::own(plan.bundle)?;
+/// Runs the tests.
+pub(crate) fn tests(session: &Session<'_>, bundle: &Path, boot: Boot<'_>) -> Result<Run> {
+    let own = selftests::own(bundle)?;
     let mut only = Vec::new();
     for name in NAMES {
         let program = selftests::program_of(&own, name);
         only.push(program.with_context(|| consumers::absent(name))?.clone());
     }
-    let plan = Plan {
-        only: &only,
-        tools: Some(&consumers::tools(session)?),
-        ..plan
-    };
-    selftests::run(session.ctx, kernel, plan)
+    selftests::run(boot.tools(&consumers::tools(session)?), &only)
 }
 
 /// Runs the tests on the kernel of the suite consumers. A filesystem may be missing only if
@@ -42,7 +39,8 @@ pub(crate) fn tests(session: &Session<'_>, kernel: &Kernel, plan: Plan<'_>) -> R
 pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
     let kernel = consumers::kernel(session)?;
     let bundle = session.selftests()?;
-    let run = tests(session, &kernel, Plan::all("filesystems", &bundle))?;
+    let boot = selftests::boot(session.ctx, &kernel, "filesystems", &bundle);
+    let run = tests(session, &bundle, boot)?;
     report.run("", "on filesystems", &run);
     let config = fs::read_to_string(kernel.dir.join("config"))?;
     let missing = missing(&run.cases, &config);
@@ -62,15 +60,11 @@ pub(crate) fn all(session: &Session<'_>) -> Result<Check> {
         &FILESYSTEMS,
     )?;
     let bundle = session.selftests()?;
-    let run = tests(session, &kernel, Plan::all("all filesystems", &bundle))?;
-    let mut check = Check::new("the flag answers on every filesystem as the oracle does");
-    let tried = format!(
-        "{}, {} comparisons",
-        run.counted(),
-        comparisons(&fs::read_to_string(&run.log)?)
-    );
-    check.also(&tried, run.problems(&[Verdict::Pass]), &run.log);
-    Ok(check)
+    let boot = selftests::boot(session.ctx, &kernel, "all filesystems", &bundle);
+    let run = tests(session, &bundle, boot)?;
+    let check = Check::new("the flag answers on every filesystem as the oracle does");
+    let compared = comparisons(&fs::read_to_string(&run.log)?);
+    Ok(check.also_run(&run, &[Verdict::Pass], &format!(", {compared} comparisons")))
 }
 
 /// The cases that skipped although the kernel's configuration has what they need.

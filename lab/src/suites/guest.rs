@@ -10,10 +10,13 @@ use crate::ctx::Ctx;
 use crate::guest::{Boot, beside};
 use crate::kernel::{Kernel, Variant};
 use crate::report::Report;
-use crate::selftests::{self, Flavour, Plan, is_own};
+use crate::selftests::{self, Flavour, is_own};
 use crate::session::Session;
-use crate::tap::{Case, Run, Verdict};
+use crate::tap::{Run, Verdict};
 use crate::variants::{NO_RUST, OFF, STATIC, STATIC_MOUNT, STATIC_MOUNT_VALUE, STATIC_VALUE};
+
+/// What a kernel's command line says to set the policy, and what the sysctl says then.
+const PARAMETER: (&str, &str) = ("sysctl.fs.open_mayexec_enforce=2", "2");
 
 /// Runs the same selftests on both kernels, and the series' own on its variants.
 pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
@@ -21,22 +24,18 @@ pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
     let base_kernel = session.base_kernel()?;
     let tip_kernel = session.tip_kernel()?;
     let bundle = session.selftests()?;
+    let own = selftests::own(&bundle)?;
 
-    let all = |name| Plan::all(name, &bundle);
-    report.start();
+    let on_base = selftests::boot(ctx, base_kernel, "selftests on the base", &bundle);
+    let on_tip = selftests::boot(ctx, tip_kernel, "selftests", &bundle);
     let (base, tip) = beside(
-        || selftests::run(ctx, base_kernel, all("selftests on the base").quiet()),
-        || selftests::run(ctx, tip_kernel, all("selftests")),
+        || selftests::run(on_base, &[]),
+        || selftests::run(on_tip, &[]),
     )?;
     let name = "the run on the base is complete and the kernel did not complain";
     report.check(name, &base.trouble, Some(&base.log));
-    let cases = excuse(&tip.cases, &base.cases);
-    let excused = Run {
-        cases,
-        ..tip.clone()
-    };
-    report.run("", "with the series", &excused);
-
+    report.run("", "with the series", &tip.of(is_own));
+    // What fails on both kernels says something about the guest, not about the series.
     let [old, new] = [&base, &tip].map(|run| run.of(|program| !is_own(program)).cases);
     let compared = old.len();
     let mut differing = selftests::unequal((&old, "on the base"), (&new, "with the series"));
@@ -45,52 +44,52 @@ pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
     }
     let name = format!("{compared} cases of the kernel's own tests end as on the base");
     report.check(&name, &differing, Some(&base.log));
-    let own = selftests::own(&bundle)?;
     // Its kernel has no fanotify.
-    let name = "the series' tests skip on the base";
-    without_the_flag(report, name, Verdict::Skip, &base);
+    let problems = not_without_the_flag(Verdict::Skip, &base);
+    report.check(
+        "the series' tests skip on the base",
+        &problems,
+        Some(&base.log),
+    );
 
     for (fixed, value) in [(STATIC, STATIC_VALUE), (STATIC_MOUNT, STATIC_MOUNT_VALUE)] {
         let how = format!("CONFIG_OPEN_MAYEXEC_STATIC=y, value {value}");
         let kernel = session.kernel(&how, session.tip(), &fixed)?;
-        let names = ["sysctl", "selftests"].map(|what| format!("{what} {}", fixed.name));
-        let name = format!("{how}: the sysctl says so");
-        sysctl((session, report), &kernel, (&names[0], &name), (&[], value))?;
-        variant(
-            session,
-            report,
-            &kernel,
-            &how,
-            Plan::all(&names[1], &bundle).only(&own),
-        )?;
+        let name = format!("sysctl {}", fixed.name);
+        let (found, log) = sysctl_value(ctx, &kernel, &name, &[])?;
+        let wrong = wrong_value(&found, value);
+        report.check(&format!("{how}: the sysctl says so"), &wrong, Some(&log));
+        let name = format!("selftests {}", fixed.name);
+        let run = selftests::run(selftests::boot(ctx, &kernel, &name, &bundle), &own)?;
+        report.run(&format!("{how}: "), &how, &run);
     }
 
-    let parameter = ["sysctl.fs.open_mayexec_enforce=2"];
-    let names = ("boot parameter", "the boot parameter sets the sysctl");
-    sysctl((session, report), tip_kernel, names, (&parameter, "2"))?;
-    let plan = Plan {
-        cmdline: &parameter,
-        ..all("selftests boot parameter").only(&own)
-    };
+    let (word, value) = PARAMETER;
+    let (found, log) = sysctl_value(ctx, tip_kernel, "boot parameter", &[word])?;
+    let wrong = wrong_value(&found, value);
+    report.check("the boot parameter sets the sysctl", &wrong, Some(&log));
+    let mut boot = selftests::boot(ctx, tip_kernel, "selftests boot parameter", &bundle);
+    boot.cmdline.push(word);
     let how = "booted with the sysctl at 2";
-    variant(session, report, tip_kernel, how, plan)?;
+    report.run(&format!("{how}: "), how, &selftests::run(boot, &own)?);
 
     if session.first_posting() != session.tip() {
         let how = "the first posting alone";
         let first = session.first_posting();
         let kernel = session.kernel(how, first, &Variant::PLAIN)?;
         let bundle = session.selftests_at(first, Flavour::SERIES)?;
-        let own = selftests::own(&bundle)?;
-        let plan = Plan::all("selftests first posting", &bundle).only(&own);
-        variant(session, report, &kernel, how, plan)?;
+        let boot = selftests::boot(ctx, &kernel, "selftests first posting", &bundle);
+        let run = selftests::run(boot, &selftests::own(&bundle)?)?;
+        report.run(&format!("{how}: "), how, &run);
     }
 
     for (how, without) in [("CONFIG_OPEN_MAYEXEC=n", OFF), ("CONFIG_RUST=n", NO_RUST)] {
         let kernel = session.kernel(how, session.tip(), &without)?;
-        let boot = format!("selftests {}", without.name);
-        let run = selftests::run(ctx, &kernel, Plan::all(&boot, &bundle).only(&own))?;
+        let name = format!("selftests {}", without.name);
+        let run = selftests::run(selftests::boot(ctx, &kernel, &name, &bundle), &own)?;
         let name = format!("{how}: the series' tests skip, and execve(2) raises its events");
-        without_the_flag(report, &name, Verdict::Pass, &run);
+        let problems = not_without_the_flag(Verdict::Pass, &run);
+        report.check(&name, &problems, Some(&run.log));
     }
     Ok(())
 }
@@ -108,62 +107,13 @@ pub(crate) fn sysctl_value(
     Ok((outcome.output.trim().to_owned(), outcome.output_log))
 }
 
-/// Checks the value of the sysctl after a boot with words on the command line.
-fn sysctl(
-    (session, report): (&Session<'_>, &mut Report),
-    kernel: &Kernel,
-    (boot, name): (&str, &str),
-    (cmdline, expected): (&[&str], &str),
-) -> Result<()> {
-    let (found, log) = sysctl_value(session.ctx, kernel, boot, cmdline)?;
-    let wrong = format!("{}: `{found}` instead of `{expected}`", uapi::SYSCTL);
-    let problems = Vec::from_iter((found != expected).then_some(wrong));
-    report.check(name, &problems, Some(&log));
-    Ok(())
+fn wrong_value(found: &str, expected: &str) -> Vec<String> {
+    let wrong = || format!("{}: `{found}` instead of `{expected}`", uapi::SYSCTL);
+    Vec::from_iter((found != expected).then(wrong))
 }
 
-/// The series' cases, with those that fail without it as well counted as skipped:
-/// they say something about the guest, not about the series.
-fn excuse(tip: &[Case], base: &[Case]) -> Vec<Case> {
-    let fails_on_base = |case: &Case| {
-        let same = |old: &Case| old.full_name() == case.full_name();
-        let mut failed = base.iter().filter(|old| old.verdict == Verdict::Fail);
-        !is_own(&case.group) && failed.any(same)
-    };
-    let mut cases = tip.to_vec();
-    for case in &mut cases {
-        if case.verdict == Verdict::Fail && fails_on_base(case) {
-            case.verdict = Verdict::Skip;
-            case.detail = "fails on the base as well".to_owned();
-        }
-    }
-    cases
-}
-
-/// The series' tests on another kernel or after another boot.
-fn variant(
-    session: &Session<'_>,
-    report: &mut Report,
-    kernel: &Kernel,
-    how: &str,
-    plan: Plan<'_>,
-) -> Result<()> {
-    let run = selftests::run(session.ctx, kernel, plan)?;
-    report.run(&format!("{how}: "), how, &run);
-    if !run.cases.iter().any(|case| case.verdict == Verdict::Pass) {
-        let name = format!("{how}: some case passes");
-        report.fail(&name, "none did", Some(&run.log));
-    }
-    Ok(())
-}
-
-/// Checks that the series' tests of the flag skip in a run without the feature, and that the
-/// series' tests of execve(2) end as they are `to_end`.
-fn without_the_flag(report: &mut Report, name: &str, to_end: Verdict, run: &Run) {
-    report.check(name, &not_without_the_flag(to_end, run), Some(&run.log));
-}
-
-/// What a kernel without the feature does not do.
+/// What a kernel without the feature does not do: the series' tests of the flag skip in such a
+/// run, and the series' tests of execve(2) end as they are `to_end`.
 pub(crate) fn not_without_the_flag(to_end: Verdict, run: &Run) -> Vec<String> {
     let own = run.of(is_own);
     let mut problems = Vec::new();
@@ -177,28 +127,4 @@ pub(crate) fn not_without_the_flag(to_end: Verdict, run: &Run) -> Vec<String> {
         problems.extend(part.wrong(&[verdict]));
     }
     problems
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::tap::tests::case;
-
-    #[test]
-    fn only_old_failures_are_excused() {
-        let base = [
-            case("old", "a", Verdict::Fail),
-            case("old", "b", Verdict::Pass),
-            case("filesystems/mayexec:x", "c", Verdict::Fail),
-        ];
-        let tip = base.clone().map(|mut case| {
-            case.verdict = Verdict::Fail;
-            case
-        });
-        let verdicts: Vec<Verdict> = excuse(&tip, &base)
-            .iter()
-            .map(|case| case.verdict)
-            .collect();
-        assert_eq!(verdicts, [Verdict::Skip, Verdict::Fail, Verdict::Fail]);
-    }
 }

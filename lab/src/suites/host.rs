@@ -6,13 +6,14 @@ use fs_err as fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 use regex::Regex;
 
 use crate::ctx::Ctx;
+use crate::kernel::log_name;
 use crate::proc;
 use crate::report::Report;
-use crate::tap::{self, Run, Verdict};
+use crate::tap::{self, Case, Run, Stream, Verdict};
 use crate::ui;
 
 /// The mirrored file that the kernel and the host both compile.
@@ -21,11 +22,28 @@ pub(crate) const POLICY: &str = "fs/mayexec/policy.rs";
 /// The header for interpreters.
 pub(crate) const HEADER: &str = "open_code.h";
 
+/// Reads the cases in what a command printed.
+type Read = fn(&str) -> Stream;
+
 /// Runs the workspace's tests, then mutates the policy under its own.
 pub(crate) fn run(ctx: &Ctx, report: &mut Report) -> Result<()> {
-    tests(ctx, report)?;
-    examples(ctx, report)?;
-    header(ctx, report)?;
+    let nextest = "nextest run --locked --workspace --no-fail-fast --color=never";
+    let nextest = cargo(ctx, nextest);
+    // nextest does not run these.
+    let examples = cargo(ctx, "test --doc --locked --workspace");
+    let header = open_code(ctx, &ctx.root, "check");
+    let all: [(_, _, Read); 3] = [
+        ("the tests on the host", nextest, cargo_cases),
+        ("the examples of the documentation", examples, cargo_cases),
+        ("the header for interpreters", header, header_cases),
+    ];
+    for (what, mut cmd, read) in all {
+        let log = ctx.fresh_log(&log_name("host", what))?;
+        match tests(what, &log, &mut cmd, read) {
+            Ok(run) => report.run("", &format!("of {what}"), &run),
+            Err(error) => report.fail(what, &format!("{error:#}"), Some(&log)),
+        }
+    }
     mutants(ctx, report)
 }
 
@@ -45,25 +63,6 @@ pub(crate) fn open_code_dir(ctx: &Ctx) -> PathBuf {
     ctx.build.join("open_code")
 }
 
-/// Compiles the header for interpreters as strict C and C++, and runs its tests.
-fn header(ctx: &Ctx, report: &mut Report) -> Result<()> {
-    let log = ctx.fresh_log("open-code")?;
-    let mut make = open_code(ctx, &ctx.root, "check");
-    let (status, text) = ui::attempt("the header for interpreters", &log, 300, &mut make)?;
-    let (cases, trouble) = tap::program(HEADER, &text);
-    let mut trouble = Vec::from_iter(trouble);
-    if !status.success() && cases.iter().all(|case| case.verdict != Verdict::Fail) {
-        trouble.push(proc::tail(&text, 20));
-    }
-    let run = Run {
-        cases,
-        trouble,
-        log,
-    };
-    report.run("", &format!("of {HEADER}'s tests"), &run);
-    Ok(())
-}
-
 /// cargo for the workspace of the tools.
 pub(crate) fn cargo(ctx: &Ctx, words: &str) -> Command {
     let mut cargo = Command::new("cargo");
@@ -74,103 +73,76 @@ pub(crate) fn cargo(ctx: &Ctx, words: &str) -> Command {
     cargo
 }
 
-fn tests(ctx: &Ctx, report: &mut Report) -> Result<()> {
-    let log = ctx.fresh_log("nextest")?;
-    let name = "cargo nextest";
-    let words = "nextest run --locked --workspace --no-fail-fast --color=never";
-    match nextest("tests on the host", &log, &mut cargo(ctx, words)) {
-        Ok(Ok(passed)) => report.pass_many(name, passed),
-        Ok(Err(failures)) => {
-            for failure in &failures {
-                report.fail(&format!("{name} {failure}"), "", Some(&log));
-            }
-        }
-        Err(error) => report.fail(name, &format!("{error:#}"), Some(&log)),
-    }
-    Ok(())
-}
-
-/// Runs the examples in the documentation of the crates, which nextest does not.
-fn examples(ctx: &Ctx, report: &mut Report) -> Result<()> {
-    let log = ctx.fresh_log("doctests")?;
-    let name = "cargo test --doc: the examples of the documentation";
-    let mut test = cargo(ctx, "test --doc --locked --workspace");
-    let (status, text) = ui::attempt("examples of the documentation", &log, 600, &mut test)?;
-    let passed = |line: &str| line.starts_with("test ") && line.ends_with("... ok");
-    let ran = text.lines().any(passed);
-    match status.success() && ran {
-        true => report.pass(name),
-        false => report.fail(name, &proc::tail(&text, 20), Some(&log)),
-    }
-    Ok(())
-}
-
-/// Runs nextest; how many tests passed, or which failed. That none ran is an error.
-pub(crate) fn nextest(
-    what: &str,
-    log: &Path,
-    cmd: &mut Command,
-) -> Result<Result<usize, Vec<String>>> {
+/// Runs a command that tests. That it could not is an error.
+fn tests(what: &str, log: &Path, cmd: &mut Command, read: Read) -> Result<Run> {
     let (status, text) = ui::attempt(what, log, 1200, cmd)?;
-    match summary(&text) {
-        Some((passed, _)) if status.success() && passed > 0 => Ok(Ok(passed)),
-        Some((_, failures)) if !failures.is_empty() => Ok(Err(failures)),
-        _ => {
-            proc::succeeded(what, log, status)?;
-            bail!("{what}: no test ran\n  log: {}", log.display())
-        }
+    let stream = read(&text);
+    if stream.0.is_empty() {
+        proc::succeeded(what, log, status)?;
     }
+    let code = status.code().unwrap_or(-1);
+    Ok(Run::of_job(stream, code, log.to_owned()))
 }
 
-/// Reads nextest's closing lines: how many tests passed, and which failed.
-fn summary(text: &str) -> Option<(usize, Vec<String>)> {
-    let [sum, failed] = [
-        r"(?m)^\s*Summary \[.*?\]\s+\d+(?:/\d+)? tests? run: (\d+) passed",
-        r"(?m)^\s*(?:FAIL|TIMEOUT|SIGABRT|SIGSEGV|ABORT) \[.*?\]\s*(.*)$",
-    ]
-    .map(|pattern| Regex::new(pattern).unwrap());
-    let found = sum.captures(text)?;
-    let end = found.get(0)?.end();
-    let failures = failed.captures_iter(&text[end..]);
-    let mut failures: Vec<String> = failures.map(|found| found[1].to_owned()).collect();
-    failures.dedup();
-    Some((found[1].parse().ok()?, failures))
+/// Runs nextest as `cmd` has it.
+pub(crate) fn nextest(what: &str, log: &Path, cmd: &mut Command) -> Result<Run> {
+    tests(what, log, cmd, cargo_cases)
+}
+
+fn header_cases(text: &str) -> Stream {
+    tap::program(HEADER, text)
+}
+
+/// The cases of `cargo nextest`, "PASS [ 0.1s] (1/3) crate name", and of `cargo test`, "test file
+/// name ... ok".
+fn cargo_cases(text: &str) -> Stream {
+    let pattern = r"^(?: *([A-Z-]+) \[.*?\] +(?:\(.*?\) +)?|test )(\S+) (.*?)(?: \.\.\. (\w+))?$";
+    let pattern = Regex::new(pattern).unwrap();
+    // What follows the summary repeats failures.
+    let lines = text.lines().take_while(|line| !line.contains(" Summary ["));
+    let cases = lines.filter_map(|line| {
+        let found = pattern.captures(line)?;
+        let word = found.get(1).or(found.get(4))?.as_str();
+        let verdict = match word {
+            "SLOW" => return None,
+            "PASS" | "LEAK" | "ok" => Verdict::Pass,
+            "ignored" => Verdict::Skip,
+            _ => Verdict::Fail,
+        };
+        let [group, name, detail] = [&found[2], &found[3], word].map(str::to_owned);
+        Some(Case {
+            group,
+            name,
+            verdict,
+            detail,
+        })
+    });
+    let mut cases: Vec<Case> = cases.collect();
+    cases.sort_by(|one, other| one.group.cmp(&other.group));
+    (cases, Vec::new())
 }
 
 fn mutants(ctx: &Ctx, report: &mut Report) -> Result<()> {
-    let name = "cargo mutants: the tests notice every change to policy.rs";
     let log = ctx.fresh_log("mutants")?;
     let dir = ctx.build.join("mutants");
-    let (out, target) = (dir.join("out"), dir.join("target"));
-    if out.exists() {
-        fs::remove_dir_all(&out)?;
-    }
-    fs::create_dir_all(&out)?;
-    // It works on a copy of what git does not ignore. Mutants that live give exit status 2; lists say which.
-    let args = "mutants --gitignore=true --no-shuffle --colors=never --test-tool=nextest --timeout=60 --package=policy";
-    let mut mutants = Command::new("cargo");
+    fs::create_dir_all(dir.join("out"))?;
+    // It works on a copy of what git does not ignore.
+    let words = "mutants --gitignore=true --no-shuffle --colors=never --test-tool=nextest --timeout=60 --package=policy --output";
+    let mut mutants = cargo(ctx, words);
     mutants
-        .args(args.split(' '))
-        .arg("--output")
-        .arg(&out)
-        .arg("--dir")
-        .arg(&ctx.root)
-        .env("CARGO_TARGET_DIR", target);
-    ui::attempt("mutate policy.rs", &log, 1800, &mut mutants)?;
-    let list = |name: &str| -> Result<Vec<String>> {
-        let text = fs::read_to_string(out.join("mutants.out").join(name));
-        let text = text.with_context(|| {
-            let (log, tail) = (log.display(), proc::file_tail(&log, 20));
-            format!("cargo mutants left no {name}; log: {log}\n{tail}")
-        })?;
-        Ok(text.lines().map(str::to_owned).collect())
-    };
-    let caught = list("caught.txt")?.len();
-    let mut alive = [list("missed.txt")?, list("timeout.txt")?].concat();
-    if caught == 0 {
-        alive.push("cargo mutants made no mutant of policy.rs, or none was caught".to_owned());
+        .arg(dir.join("out"))
+        .env("CARGO_TARGET_DIR", dir.join("target"));
+    let (status, text) = ui::attempt("mutate policy.rs", &log, 1800, &mut mutants)?;
+    let alive = |line: &&str| line.starts_with("MISSED") || line.starts_with("TIMEOUT");
+    let mut problems: Vec<String> = text.lines().filter(alive).map(str::to_owned).collect();
+    let counts = text.lines().last().and_then(|line| line.split_once(": "));
+    let counts = counts.map_or("", |(_, counts)| counts);
+    if problems.is_empty() && !(status.success() && counts.contains(" caught")) {
+        let tail = proc::tail(&text, 20);
+        problems.push(format!("it made no mutant, or none was caught\n{tail}"));
     }
-    report.check(&format!("{name} ({caught} caught)"), &alive, Some(&log));
+    let name = "cargo mutants: the tests notice every change to policy.rs";
+    report.check(&format!("{name} ({counts})"), &problems, Some(&log));
     Ok(())
 }
 
@@ -179,14 +151,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nextest_s_summary() {
-        let text = "        PASS [   0.1s] lab a\n------------\n     Summary [   0.557s] 40 tests run: 40 passed, 0 skipped\n";
-        assert_eq!(summary(text), Some((40, Vec::new())));
-        let text = "     Summary [   0.5s] 3 tests run: 1 passed, 2 failed, 0 skipped\n        FAIL [   0.0s] (1/3) lab tests::x\n     TIMEOUT [  60.0s] lab tests::y\n";
-        assert_eq!(
-            summary(text).unwrap().1,
-            ["(1/3) lab tests::x", "lab tests::y"]
-        );
-        assert_eq!(summary("error: could not compile"), None);
+    fn cargo_s_tests() {
+        let text = "        PASS [   0.557s] (1/3) lab a::b\n        SLOW [> 60.000s] lab c\n        \
+            FAIL [   0.0s] (3/3) cli x\n     SIGSEGV [   0.0s] (2/3) cli y\n------------\n     \
+            Summary [   0.5s] 3 tests run: 1 passed, 2 failed, 0 skipped\n        FAIL [   0.0s] \
+            (1/3) cli x\n";
+        let doctest =
+            "test src/lib.rs - open (line 12) ... ok\ntest result: ok. 1 passed; 0 failed\n";
+        let brief = |text: &str| {
+            let (cases, _) = cargo_cases(text);
+            let brief = |case: &Case| format!("{}: {:?}", case.full_name(), case.verdict);
+            Vec::from_iter(cases.iter().map(brief)).join(", ")
+        };
+        assert_eq!(brief(text), "cli x: Fail, cli y: Fail, lab a::b: Pass");
+        assert_eq!(brief(doctest), "src/lib.rs - open (line 12): Pass");
+        assert_eq!(brief("error: could not compile `lab`"), "");
     }
 }

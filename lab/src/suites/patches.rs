@@ -3,12 +3,11 @@
 //! The patch files themselves.
 
 use fs_err as fs;
-use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
-use regex::Regex;
 
+use crate::git::Git;
 use crate::kernel::Variant;
 use crate::proc;
 use crate::report::Report;
@@ -31,63 +30,63 @@ pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
     let differ = (patches != commits).then(|| format!("{patches} patches, {commits} commits"));
     report.check("one commit a patch", &Vec::from_iter(differ), None);
     let differ = exported(session);
-    report.outcome("patches are what `make export` writes", differ, None);
+    report.outcome("patches are what `make export` writes", differ);
     let (counts, problems) = sizes(session)?;
     report.check(&counts, &problems, None);
     let mirror = Mirror::of(&tree.git, &tree.base, session.tip(), &ctx.root);
     let differ = mirror.and_then(|mirror| mirror.differences());
-    report.outcome("the mirror agrees with the patches", differ, None);
-    let signed = trailers(session);
-    report.outcome("no one signs or vouches in the patches", signed, None);
+    report.outcome("the mirror agrees with the patches", differ);
+    let signed = signed(&tree.git, &tree.base, session.tip());
+    report.outcome("no one signs or vouches in the patches", signed);
     let name = "git am applies the series to mainline's fs/namei.c";
-    report.outcome(name, mainline(session), None);
-    let log = session.ctx.fresh_log("example")?;
-    let compiled = example(session, &log);
-    report.step("the documentation's example compiles", compiled, &log);
+    report.outcome(name, mainline(session));
+    let compiled = example(session);
+    report.outcome("the documentation's example compiles", compiled);
     checkpatch(session, report)?;
-    generated_header(session, report)
+    let log = ctx.fresh_log("cbindgen")?;
+    let mut cmd = Command::new(ctx.root.join("scripts/prototypes.sh"));
+    cmd.arg(session.at(session.tip())?.dir())
+        .current_dir(&ctx.root);
+    let name = "cbindgen writes the prototypes that the series has";
+    report.command(name, &log, &mut cmd);
+    Ok(())
 }
 
-/// More than this, nobody reviews in one go: patches and lines of the first posting, lines of
-/// a cover letter.
-const MOST: (usize, usize, usize) = (8, 3000, 150);
-
-/// The size of the first posting and of the cover letters, and what is too long.
+/// The size of the first posting and of the cover letters, and what nobody reviews in one go.
 fn sizes(session: &Session<'_>) -> Result<(String, Vec<String>)> {
     let Session { ctx, tree, .. } = session;
     let patches = session.first_files().len();
     let range = [tree.base.as_str(), session.first_posting()];
-    let counts = tree.git.line("diff --numstat --no-renames", &range)?;
+    let numbers = tree.git.line("diff --numstat --no-renames", &range)?;
     let added = |line: &str| line.split('\t').next()?.parse::<usize>().ok();
-    let added: usize = counts.lines().filter_map(added).sum();
-    let mut name = format!("the first posting is short: {patches} patches add {added} lines");
-    let mut problems = too_many(patches, MOST.0, "patches in the first posting");
-    problems.extend(too_many(added, MOST.1, "lines added by the first posting"));
+    let added = numbers.lines().filter_map(added).sum();
+    let mut sizes = vec![
+        ("patches in the first posting".to_owned(), patches, 8),
+        ("lines added by it".to_owned(), added, 3000),
+    ];
     let mut folders = vec![ctx.patches()];
     if patches < session.files.len() {
         folders.push(series::follow_up(&ctx.patches()));
     }
     for folder in folders {
         let letter = folder.join("cover-letter.txt");
-        let shown = ctx.show(&letter);
-        match fs::read_to_string(&letter) {
-            Ok(text) => {
-                let lines = text.lines().count();
-                name.push_str(&format!(", {shown} has {lines}"));
-                problems.extend(too_many(lines, MOST.2, &format!("lines in {shown}")));
-            }
-            Err(error) => problems.push(format!("{shown}: {error}")),
+        let lines = fs::read_to_string(&letter)?.lines().count();
+        sizes.push((format!("lines in {}", ctx.show(&letter)), lines, 150));
+    }
+    let (mut shown, mut problems) = (Vec::new(), Vec::new());
+    for (what, count, most) in sizes {
+        shown.push(format!("{count} {what}"));
+        if count > most {
+            problems.push(format!("{count} {what}, at most {most}"));
         }
     }
+    let name = format!("the first posting is short: {}", shown.join(", "));
     Ok((name, problems))
 }
 
-fn too_many(count: usize, most: usize, what: &str) -> Vec<String> {
-    Vec::from_iter((count > most).then(|| format!("{count} {what}, at most {most}")))
-}
-
 /// Compiles the C code that the documentation shows, with the headers of the series.
-fn example(session: &Session<'_>, log: &Path) -> Result<String> {
+fn example(session: &Session<'_>) -> Result<Vec<String>> {
+    let log = session.ctx.fresh_log("example")?;
     let walk = session.at(session.tip())?;
     let tree = walk.dir();
     let obj = session.builder(&Variant::PLAIN)?.obj;
@@ -97,13 +96,14 @@ fn example(session: &Session<'_>, log: &Path) -> Result<String> {
     let source = dir.path().join("example.c");
     fs::write(&source, code_block(&text)?)?;
     let mut headers = session.tools()?.make(tree, &obj);
-    proc::run("make headers", log, headers.arg("headers"), |_| {})?;
+    proc::run("make headers", &log, headers.arg("headers"), |_| {})?;
     let mut compile = Command::new("gcc");
     compile
         .args(["-Wall", "-Wextra", "-Werror", "-fsyntax-only", "-isystem"])
         .arg(obj.join("usr/include"))
         .arg(&source);
-    proc::run("gcc", log, &mut compile, |_| {})
+    proc::run("gcc", &log, &mut compile, |_| {})?;
+    Ok(Vec::new())
 }
 
 /// The only block of C code of a page.
@@ -135,23 +135,12 @@ fn exported(session: &Session<'_>) -> Result<Vec<String>> {
     Ok(problems)
 }
 
-fn trailers(session: &Session<'_>) -> Result<Vec<String>> {
-    let mut problems = Vec::new();
-    for (index, commit) in session.commits.iter().enumerate() {
-        let message = session.tree.git.run(["log", "-1", "--format=%B", commit])?;
-        let name = session.patch_name(index);
-        let lines = vouching(&message).into_iter();
-        problems.extend(lines.map(|line| format!("{name}: {line}")));
-    }
-    Ok(problems)
-}
-
-/// Lines of a commit message that only the named person may write.
-fn vouching(message: &str) -> Vec<String> {
-    let person =
-        Regex::new(r"(?i)^\s*(signed-off|reviewed|acked|tested|co-developed)-by:").unwrap();
-    let lines = message.lines().filter(|line| person.is_match(line));
-    lines.map(str::to_owned).collect()
+/// The commits with lines in their messages that only the named person may write.
+fn signed(git: &Git, base: &str, tip: &str) -> Result<Vec<String>> {
+    let person = "^[[:space:]]*(signed-off|reviewed|acked|tested|co-developed)-by:";
+    let range = [format!("--grep={person}"), format!("{base}..{tip}")];
+    let found = git.line("log --format=%h:_%s -E -i", &range)?;
+    Ok(found.lines().map(str::to_owned).collect())
 }
 
 /// Applies the series to the base with fs/namei.c as mainline has it.
@@ -162,7 +151,10 @@ fn mainline(session: &Session<'_>) -> Result<Vec<String>> {
     plain.git.run(["sparse-checkout", "add", "/fs/namei.c"])?;
     let namei = plain.git.dir().join("fs/namei.c");
     let text = fs::read_to_string(&namei)?;
-    let upstream = as_mainline(&text);
+    let mut upstream = text.clone();
+    for line in DEBIAN_LINES {
+        upstream = upstream.replace(line, &line.replace(" = 1;", ";"));
+    }
     if upstream != text {
         fs::write(&namei, &upstream)?;
         let message = "fs/namei.c as in mainline";
@@ -177,12 +169,6 @@ fn mainline(session: &Session<'_>) -> Result<Vec<String>> {
     Ok(Vec::new())
 }
 
-fn as_mainline(namei: &str) -> String {
-    DEBIAN_LINES.iter().fold(namei.to_owned(), |text, line| {
-        text.replace(line, &line.replace(" = 1;", ";"))
-    })
-}
-
 /// The findings of checkpatch that are accepted: lines of part of a patch's name, type, reason.
 fn parse_waivers(text: &str) -> Result<Vec<(&str, &str)>> {
     let lines = text.lines().map(str::trim);
@@ -195,19 +181,11 @@ fn parse_waivers(text: &str) -> Result<Vec<(&str, &str)>> {
         .collect()
 }
 
-/// The type and the text of each line of `checkpatch --terse --show-types`.
-fn parse_findings(out: &str) -> Vec<(String, String)> {
-    let pattern = Regex::new(r"^\S*?:?(\d+): (ERROR|WARNING|CHECK):([A-Z0-9_]+): (.*)$").unwrap();
-    out.lines()
-        .filter_map(|line| pattern.captures(line))
-        .map(|found| {
-            let (_, [line, level, kind, text]) = found.extract();
-            (
-                kind.to_owned(),
-                format!("line {line}: {level} {kind}: {text}"),
-            )
-        })
-        .collect()
+/// What checkpatch found, and that it could not look for typos.
+fn findings(out: &str) -> Vec<&str> {
+    const MARKS: [&str; 4] = [": ERROR:", ": WARNING:", ": CHECK:", "No codespell"];
+    let is_one = |line: &&str| MARKS.iter().any(|mark| line.contains(mark));
+    out.lines().filter(is_one).collect()
 }
 
 /// checkpatch's options; the tree's root follows.
@@ -230,15 +208,19 @@ fn checkpatch(session: &Session<'_>, report: &mut Report) -> Result<()> {
             .arg(&linux)
             .arg(file)
             .current_dir(&linux)
+            // Another Python than Debian's has no dictionary of codespell.
+            .env("PATH", "/usr/bin:/bin")
             .env("LC_ALL", "C.UTF-8");
         let (status, out) = proc::logged("checkpatch", &log, 600, &mut cmd, |_| {})?;
-        let findings = parse_findings(&out);
+        let findings = findings(&out);
         let mut problems = Vec::new();
-        for (kind, text) in &findings {
-            let waives = |(patch, waived): &(&str, &str)| name.contains(patch) && waived == kind;
+        for finding in &findings {
+            let waives = |(patch, kind): &(&str, &str)| {
+                name.contains(patch) && finding.contains(&format!(":{kind}: "))
+            };
             match waivers.iter().position(waives) {
                 Some(waiver) => used[waiver] = true,
-                None => problems.push(text.clone()),
+                None => problems.push((*finding).to_owned()),
             }
         }
         // An exit status without a finding that we understand is no success.
@@ -258,30 +240,26 @@ fn checkpatch(session: &Session<'_>, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// Runs the script that compares the C header with the Rust source.
-fn generated_header(session: &Session<'_>, report: &mut Report) -> Result<()> {
-    let ctx = session.ctx;
-    let name = "cbindgen writes the prototypes that the series has";
-    let log = ctx.fresh_log("cbindgen")?;
-    let tip = session.at(session.tip())?;
-    let mut cmd = Command::new(ctx.root.join("scripts/prototypes.sh"));
-    cmd.arg(tip.dir()).current_dir(&ctx.root);
-    let outcome = proc::run("scripts/prototypes.sh", &log, &mut cmd, |_| {});
-    report.step(name, outcome, &log);
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn trailers_that_only_their_person_may_write() {
-        let message = "fs: x\n\nText with Reviewed-by: inside.\n\nSigned-off-by: A <a@b>\n  acked-by: B\nLink: x\nSuggested-by: C\n";
-        assert_eq!(
-            vouching(message),
-            ["Signed-off-by: A <a@b>", "  acked-by: B"]
-        );
+        let (_dir, git) = crate::git::tests::scratch();
+        let base = git.head().unwrap();
+        for message in [
+            "a\n\nText with Reviewed-by: inside.\n\nLink: x\nSuggested-by: C\n",
+            "b\n\nSigned-off-by: A <a@b>\n",
+            "c\n\n  acked-by: B\n",
+        ] {
+            git.line("commit -q --allow-empty -m", &[message]).unwrap();
+        }
+        let found = signed(&git, &base, "HEAD").unwrap();
+        let subjects = found
+            .iter()
+            .map(|line| line.split('_').next_back().unwrap());
+        assert_eq!(Vec::from_iter(subjects), ["c", "b"]);
     }
 
     #[test]
@@ -304,19 +282,8 @@ mod tests {
     fn findings_of_checkpatch() {
         let out = "/x/patches/0001-a.patch:12: WARNING:LONG_LINE: line length of 101\n\
                    0001-a.patch:9: CHECK:BRACES: braces {} should be used: here\n\
+                   No codespell typos will be found - file '': No such file or directory\n\
                    total: 0 errors\n";
-        let found = parse_findings(out);
-        assert_eq!((found.len(), found[0].0.as_str()), (2, "LONG_LINE"));
-        let text = "line 9: CHECK BRACES: braces {} should be used: here";
-        assert_eq!(found[1].1, text);
-        assert!(parse_findings("").is_empty());
-    }
-
-    #[test]
-    fn mainline_leaves_the_variables_at_zero() {
-        let text = format!("a\n{}\n{}\nb\n", DEBIAN_LINES[0], DEBIAN_LINES[1]);
-        let upstream = as_mainline(&text);
-        assert!(!upstream.contains("= 1"));
-        assert!(upstream.contains("static int sysctl_protected_symlinks __read_mostly;\n"));
+        assert_eq!(findings(out).len(), 3);
     }
 }

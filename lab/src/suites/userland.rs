@@ -12,43 +12,43 @@ use anyhow::{Context, Result};
 
 use super::{consumers, host};
 use crate::ctx::Ctx;
-use crate::guest::{Boot, complaints, sibling};
+use crate::guest::{Boot, sibling};
 use crate::kernel::Kernel;
 use crate::proc;
 use crate::projects;
 use crate::report::Report;
-use crate::selftests::is_failure;
 use crate::session::Session;
 use crate::system;
-use crate::tap::{self, Run, Verdict};
+use crate::tap::{self, Run};
 
 /// The walk through a rollout starts interpreters and package managers by the dozen.
 const LIMIT: Duration = Duration::from_secs(1200);
 
 /// The tests of the header for interpreters, as a program.
-const HEADER_TEST: &str = "open_code_test";
+const HEADER_TEST: &str = "./open_code_test";
 
-/// A boot: what it shows, on which kernel, and the words that tell the tests.
-type Turn = (&'static str, Kernel, &'static [&'static str]);
+/// A boot: what it shows, on which kernel, and the words that start the tests.
+type Turn = (&'static str, Kernel, &'static str);
 
 /// Where the kernel applies the policy, where the program has to, where opens can be
-/// traced, and where there is no check at all; then the guide to a rollout.
-pub(crate) fn turns(session: &Session<'_>) -> Result<[Turn; 6]> {
+/// traced, and where there is no check at all; then the guide to a rollout, and the tests of
+/// the header for interpreters, which does without the flag on the base.
+pub(crate) fn turns(session: &Session<'_>) -> Result<[Turn; 8]> {
     let (tip, base) = (session.tip_kernel()?, session.base_kernel()?);
     let traced = consumers::kernel(session)?;
     let debian = crate::debian::kernel(session.ctx)?;
-    Ok([
-        ("with the series", tip.clone(), &["kernel"]),
-        ("on the base", base.clone(), &["securebits"]),
-        ("with tracing", traced.clone(), &["kernel"]),
-        ("on Debian's kernel", debian, &["plain"]),
-        ("rollout", traced, &["kernel", "rollout"]),
-        (
-            "rollout on the base",
-            base.clone(),
-            &["securebits", "rollout"],
-        ),
-    ])
+    #[rustfmt::skip]
+    let turns = [
+        ("with the series", tip.clone(), "./mayexec-guest kernel"),
+        ("on the base", base.clone(), "./mayexec-guest securebits"),
+        ("with tracing", traced.clone(), "./mayexec-guest kernel"),
+        ("on Debian's kernel", debian, "./mayexec-guest plain"),
+        ("rollout", traced, "./mayexec-guest kernel rollout"),
+        ("rollout on the base", base.clone(), "./mayexec-guest securebits rollout"),
+        ("open_code.h with the series", tip.clone(), HEADER_TEST),
+        ("open_code.h on the base", base.clone(), HEADER_TEST),
+    ];
+    Ok(turns)
 }
 
 pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
@@ -61,47 +61,11 @@ pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
         let run = boot(ctx, bundle.path(), &name, (&kernel, words), false)?;
         report.run(&format!("{what}: "), what, &run);
     }
-    header(session, report, bundle.path())?;
     projects::part(ctx, report, session.tip_kernel()?);
     let disk = system::short_disk(ctx, &ctx.root)?;
     let run = system::short(ctx, &consumers::kernel(session)?, disk)?;
     report.run("a short boot: ", "of a short boot", &run);
     Ok(())
-}
-
-/// Runs the tests of the header for interpreters where the kernel has the flag, and where
-/// the header must do without.
-fn header(session: &Session<'_>, report: &mut Report, bundle: &Path) -> Result<()> {
-    for (what, kernel) in [
-        ("open_code.h with the series", session.tip_kernel()?),
-        ("open_code.h on the base", session.base_kernel()?),
-    ] {
-        let argv = format!("./{HEADER_TEST}");
-        let boot = Boot::new(session.ctx, kernel, what, &[&argv]).bundle(bundle);
-        let run = cases(boot, host::HEADER)?;
-        report.run(&format!("{what}: "), what, &run);
-    }
-    Ok(())
-}
-
-/// The cases of a program that writes KTAP, in a guest.
-fn cases(boot: Boot<'_>, group: &str) -> Result<Run> {
-    let outcome = Boot {
-        limit: LIMIT,
-        ..boot
-    }
-    .run()?;
-    let (cases, trouble) = tap::program(group, &outcome.output);
-    let mut trouble = Vec::from_iter(trouble);
-    if outcome.code != 0 && cases.iter().all(|case| case.verdict != Verdict::Fail) {
-        trouble.push(format!("the tests exited with {}", outcome.code));
-    }
-    trouble.extend(complaints(&outcome.console));
-    Ok(Run {
-        cases,
-        trouble,
-        log: outcome.output_log,
-    })
 }
 
 /// What the bundle has of the workspace's programs and libraries.
@@ -127,21 +91,21 @@ pub(crate) fn bundle(ctx: &Ctx, programs: &Path, root: &Path) -> Result<tempfile
     Ok(bundle)
 }
 
-/// Runs the tests once, on a kernel and with words of a turn. If asked to, the first failure
-/// ends the run, as an error.
+/// Runs the tests of a turn. If asked to, the first failure ends the run, as an error.
 pub(crate) fn boot(
     ctx: &Ctx,
     bundle: &Path,
     name: &str,
-    (kernel, words): (&Kernel, &[&str]),
+    (kernel, words): (&Kernel, &str),
     first_failure: bool,
 ) -> Result<Run> {
-    let argv = [&["./mayexec-guest"], words].concat();
+    let argv: Vec<&str> = words.split(' ').collect();
     let boot = Boot {
-        until: first_failure.then_some(is_failure),
+        limit: LIMIT,
+        first_failure,
         ..Boot::new(ctx, kernel, name, &argv).bundle(bundle)
     };
-    cases(boot, "userland")
+    boot.tests(|output| tap::program(argv[0].trim_start_matches("./"), output))
 }
 
 /// Compiles files of the checkout at `root`, which the words name after the options.

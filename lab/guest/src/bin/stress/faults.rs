@@ -245,7 +245,8 @@ pub(crate) fn run() -> Result<bool> {
     fs::write(DROP_CACHES, "4")?;
     let nth = FailNth::open()?;
     let root = scene::root()?;
-    let leaks = Leaks::begin()?;
+    forget_leaks()?;
+    println!("1..{}", Kind::all().len() + 2);
     let (mut calls, mut faults) = (0, 0);
     let mut sound = true;
     for kind in Kind::all() {
@@ -277,15 +278,15 @@ pub(crate) fn run() -> Result<bool> {
             tally.failures.add("no fault was injected".to_owned());
         }
         println!(
-            "{}: {} calls, {} faults, answered {:?}; {} failures",
+            "# {}: {} calls, {} faults, answered {:?}; {} failures",
             kind.name, tally.calls, tally.faults, tally.answers, tally.failures.count
         );
         sound &= tally.failures.tell(kind.name);
         calls += tally.calls;
         faults += tally.faults;
     }
-    sound &= leaks.end()?;
-    println!("tried: {calls} calls, {faults} faults");
+    sound &= leaks()?.tell("kmemleak finds nothing");
+    println!("ok - {calls} calls, {faults} faults");
     Ok(sound)
 }
 
@@ -371,41 +372,30 @@ fn set_faults() -> Result<()> {
     Ok(())
 }
 
-/// kmemleak, which knows what nothing points to any more.
-struct Leaks(Option<&'static str>);
+/// Where kmemleak tells what nothing points to any more.
+const KMEMLEAK: &str = "/sys/kernel/debug/kmemleak";
 
-impl Leaks {
-    /// Forgets what has leaked so far.
-    fn begin() -> Result<Self> {
-        let path = "/sys/kernel/debug/kmemleak";
-        if !Path::new(path).exists() {
-            return Ok(Self(None));
-        }
-        fs::write(path, "clear").context("cannot use kmemleak")?;
-        Ok(Self(Some(path)))
-    }
+/// Lets kmemleak forget what has leaked so far.
+fn forget_leaks() -> Result<()> {
+    fs::write(KMEMLEAK, "clear").context("cannot use kmemleak: not in this kernel?")
+}
 
-    /// Tells what has leaked since, and returns whether nothing has.
-    fn end(self) -> Result<bool> {
-        let Some(path) = self.0 else {
-            println!("kmemleak: not in this kernel");
-            return Ok(true);
-        };
-        // It does not look at what is younger than 5 seconds, and what two scans find is
-        // no pointer that was on its way.
-        std::thread::sleep(Duration::from_secs(7));
-        for _ in 0..2 {
-            fs::write(path, "scan").context("kmemleak cannot scan")?;
-        }
-        let found = fs::read_to_string(path)?;
-        let leaks = found.matches("unreferenced object").count();
-        println!("kmemleak: {leaks} leaks");
-        for line in found.lines().take(40) {
-            println!("  {line}");
-        }
-        if leaks > 0 {
-            println!("FAIL kmemleak: {leaks} leaks, see above");
-        }
-        Ok(leaks == 0)
+/// What has leaked since.
+fn leaks() -> Result<Failures> {
+    // It does not look at what is younger than 5 seconds, and what two scans find is
+    // no pointer that was on its way.
+    std::thread::sleep(Duration::from_secs(7));
+    for _ in 0..2 {
+        fs::write(KMEMLEAK, "scan").context("kmemleak cannot scan")?;
     }
+    let found = fs::read_to_string(KMEMLEAK)?;
+    for line in found.lines().take(40) {
+        println!("# {line}");
+    }
+    let mut failures = Failures::default();
+    let leaks = found.matches("unreferenced object").count();
+    if leaks > 0 {
+        failures.add(format!("{leaks} leaks"));
+    }
+    Ok(failures)
 }

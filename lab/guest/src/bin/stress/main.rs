@@ -2,8 +2,8 @@
 
 //! Opens with O_MAYEXEC under conditions in which a mistake in the kernel would show:
 //! `races` while other threads change everything that the answer depends on, `faults`
-//! while the kernel's allocations and copies fail. Runs in the guest, prints what was
-//! tried, and exits non-zero if an answer was wrong.
+//! while the kernel's allocations and copies fail. Runs in the guest, and prints KTAP: a
+//! case a scenario, and one that says what was tried altogether.
 
 mod epoch;
 mod faults;
@@ -47,7 +47,7 @@ fn main() -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
-            println!("FAIL {error:#}");
+            println!("not ok - {error:#}");
             ExitCode::FAILURE
         }
     }
@@ -75,15 +75,17 @@ impl Failures {
         self.told.extend(other.told.into_iter().take(room));
     }
 
-    /// Prints them so that the host finds them, and returns whether there were none.
+    /// Prints them with the case that they are failures of, and returns whether there were none.
     fn tell(&self, what: &str) -> bool {
         for failure in &self.told {
-            println!("FAIL {what}: {failure}");
+            println!("# {failure}");
         }
         let rest = self.count - self.told.len() as u64;
         if rest > 0 {
-            println!("FAIL {what}: and {rest} more");
+            println!("# and {rest} more");
         }
+        let verdict = if self.count == 0 { "ok" } else { "not ok" };
+        println!("{verdict} - {what}");
         self.count == 0
     }
 }

@@ -283,6 +283,7 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
     if cpus < 2 {
         bail!("one CPU: two calls can hardly meet");
     }
+    println!("1..{}", SCENARIOS.len() + 1);
     let mut total = Tally::default();
     let mut sound = true;
     for (number, scenario) in (0..).zip(SCENARIOS) {
@@ -296,7 +297,7 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
         }
         tally.require_progress(scenario);
         println!(
-            "{}: {} opens ({} by io_uring, {} from the cache), {} changes; {} had to succeed, \
+            "# {}: {} opens ({} by io_uring, {} from the cache), {} changes; {} had to succeed, \
              {} had to be denied, {} met a change; {} failures",
             scenario.name,
             tally.opens,
@@ -312,8 +313,8 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
         total.add(tally);
     }
     println!(
-        "tried: {} opens, {} changes, {} opens had one possible answer; {} s, {} threads, \
-         seed {}, {cpus} CPUs",
+        "ok - {} opens, {} changes, {} opens had one possible answer; {} s, {} threads, seed {}, \
+         {cpus} CPUs",
         total.opens,
         total.changes,
         total.opened + total.denied,
