@@ -77,7 +77,7 @@ impl Stage {
         match self.terminal {
             // A longer line would leave its beginning behind.
             true => eprint!("{line:.78}"),
-            false => eprintln!("{line}"),
+            false => eprintln!("{line:.100}"),
         }
     }
 
@@ -135,7 +135,7 @@ pub(crate) fn attempt(
     let stage = Stage::begin(name, Some(log));
     let ended = proc::logged(name, log, seconds, cmd, |line| stage.at(line))?;
     let last = stage.last.take();
-    stage.done(&last);
+    stage.done(&format!("{last:.100}"));
     Ok(ended)
 }
 
