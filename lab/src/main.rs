@@ -87,12 +87,12 @@ enum Verb {
         /// Words of the suites to run; all, without
         suites: Vec<String>,
     },
-    /// Run what takes longer than a test may, and print a table of evidence
+    /// Run what takes longer than a test may: evidence, a row a claim
     Verify {
         /// Words of the rows to make; all, without
         rows: Vec<String>,
     },
-    /// Run the tools that a maintainer runs on a series, and print a table
+    /// Run the tools that a maintainer runs on a series, a row a tool
     SubmitCheck {
         /// Words of the rows to make; all, without
         rows: Vec<String>,
