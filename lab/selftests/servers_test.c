@@ -173,9 +173,19 @@ static int mount_v3(void)
 	return sys_result(sys_mount("127.0.0.1:/", "nfs", "nfs", 0, (void *)&data));
 }
 
-FIXTURE_SETUP(nfs)
+static int mount_v4(const char *version, const char *at)
 {
 	char options[128];
+
+	snprintf(options, sizeof(options),
+		 "vers=%s,addr=127.0.0.1,clientaddr=127.0.0.1,nosharecache",
+		 version);
+	return sys_result(sys_mount("127.0.0.1:/", at, "nfs4", 0, options));
+}
+
+FIXTURE_SETUP(nfs)
+{
+	const bool v3 = variant->version[0] == '3';
 
 	if (!setup_test(_metadata))
 		return;
@@ -189,21 +199,14 @@ FIXTURE_SETUP(nfs)
 	self->rpcbind = start_rpcbind(_metadata);
 	export(_metadata, variant->flags);
 	ASSERT_EQ(0, write_string(NFSD "nfsv4gracetime", "10"));
+	/* With version 3, no delegation is granted until its locks could be reclaimed. */
+	ASSERT_EQ(0, write_string(NFSD "versions", v3 ? "+3\n" : "-3\n"));
 	ASSERT_EQ(0, write_string(NFSD "portlist", "tcp 2049"));
 	ASSERT_EQ(0, write_string(NFSD "threads", "4"));
 	write_string(NFSD "v4_end_grace", "Y");
 	ASSERT_EQ(0, mkdir("nfs", 0755));
-	if (variant->version[0] == '3') {
-		ASSERT_EQ(0, mount_v3()) {
-			TH_LOG("NFS 3: %s", strerror(errno));
-		}
-		return;
-	}
-	snprintf(options, sizeof(options),
-		 "vers=%s,addr=127.0.0.1,clientaddr=127.0.0.1,nosharecache",
-		 variant->version);
-	ASSERT_EQ(0, sys_mount("127.0.0.1:/", "nfs", "nfs4", 0, options)) {
-		TH_LOG("NFS %s: %s", variant->version, strerror(errno));
+	ASSERT_EQ(0, v3 ? mount_v3() : mount_v4(variant->version, "nfs")) {
+		TH_LOG("%s: %s", variant->view.name, strerror(errno));
 	}
 }
 
@@ -341,14 +344,33 @@ TEST_F_TIMEOUT(nfs, leaves_what_a_close_leaves, PATIENCE)
 		TH_LOG("%s, delegations %s: %d opens and %d delegations are left",
 		       variant->view.name, delegate ? "on" : "off",
 		       refused.opens, refused.delegations);
+		EXPECT_EQ(0, refused.opens);
 		EXPECT_EQ(closed.opens, refused.opens);
+		EXPECT_EQ(variant->view.early && delegate, refused.delegations);
 		EXPECT_EQ(closed.delegations, refused.delegations);
-		if (!delegate) {
-			EXPECT_EQ(0, refused.opens);
-			EXPECT_EQ(0, refused.delegations);
-		}
 	}
 	write_string("/proc/sys/fs/leases-enable", "1");
+}
+
+/* The open that comes before the decision takes the file back from another client. */
+TEST_F_TIMEOUT(nfs, recalls_what_another_client_holds, PATIENCE)
+{
+	int fd;
+
+	if (!variant->view.early)
+		return;
+	if (!set_policy(_metadata, ENFORCE_FILE))
+		SKIP(return, NEEDS_SYSCTL);
+	make_file(_metadata, EXPORT "/delegated", 0666);
+	ASSERT_EQ(0, mkdir("other", 0755));
+	ASSERT_EQ(0, mount_v4("4.1", "other"));
+	fd = open("other/delegated", O_RDWR | O_CLOEXEC);
+	ASSERT_LE(0, fd);
+	close(fd);
+	EXPECT_EQ(1, count_states("type: deleg"));
+	EXPECT_EQ(-EACCES, try_open("nfs/delegated", O_MAYEXEC));
+	EXPECT_EQ(0, count_states("type: deleg"));
+	EXPECT_EQ(0, try_umount("other"));
 }
 
 TEST_HARNESS_MAIN
