@@ -66,7 +66,7 @@ enum Make {
 }
 
 /// The rows, in order, by the names under which `make verify` takes them.
-const ROWS: [(&str, Make); 14] = [
+const ROWS: [(&str, Make); 15] = [
     ("opens without the flag", Make::Series(fuzz::differential)),
     ("opens with the flag", Make::Series(fuzz::oracle)),
     ("races", Make::Series(stress::races)),
@@ -76,6 +76,7 @@ const ROWS: [(&str, Make); 14] = [
     ("debug: races", Make::Debug(stress::races)),
     (FAULTS, Make::Debug(stress::faults)),
     ("filesystems", Make::Other(filesystems::all)),
+    ("scale", Make::Other(stress::scale)),
     ("uml", Make::Other(ports::uml)),
     ("i386", Make::Other(ports::compat)),
     ("arm64", Make::Other(ports::arm64)),

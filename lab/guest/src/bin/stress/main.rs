@@ -2,13 +2,15 @@
 
 //! Opens with O_MAYEXEC under conditions in which a mistake in the kernel would show:
 //! `races` while other threads change everything that the answer depends on, `faults`
-//! while the kernel's allocations and copies fail. Runs in the guest, and prints KTAP: a
-//! case a scenario, and one that says what was tried altogether.
+//! while the kernel's allocations and copies fail, `scale` by many threads of many files.
+//! Runs in the guest, and prints KTAP: a case a scenario, and one that says what was tried
+//! altogether.
 
 mod epoch;
 mod faults;
 mod model;
 mod races;
+mod scale;
 mod scene;
 
 use std::fs;
@@ -36,12 +38,15 @@ enum Verb {
     /// Open while allocations and copies from user space fail; a failure may make no
     /// file descriptor of a denial
     Faults,
+    /// Open many files below many mounts by many threads; nothing may leak
+    Scale(scale::Args),
 }
 
 fn main() -> ExitCode {
     let done = match Args::parse().verb {
         Verb::Races(args) => races::run(&args),
         Verb::Faults => faults::run(),
+        Verb::Scale(args) => scale::run(&args),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,
