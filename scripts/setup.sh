@@ -19,10 +19,12 @@ nextest_version=0.9.143
 mutants_version=27.1.0
 virtme_version=1.42
 b4_version=0.16.0
-guest_packages="apparmor auditd btrfs-progs dosfstools erofs-utils exfatprogs f2fs-tools
-	fapolicyd fatrace gfs2-utils ima-evm-utils libapparmor1 libauparse0 libimaevm2 libinih1
-	libkeyutils1 liblmdb0 liblzo2-2 libmagic1 libsepol2 libunwind8 liburcu8 libwrap0 openssl
-	secilc squashfs-tools strace xfsprogs"
+guest_packages="apparmor auditd btrfs-progs diod dosfstools erofs-utils exfatprogs f2fs-tools fapolicyd
+	fatrace gfs2-utils ima-evm-utils libapparmor1 libauparse0 libimaevm2 libinih1 libipsec-mb1
+	libjudydebian1 libkeyutils1 libldb2 liblmdb0 liblua5.1-0 liblzo2-2 libmagic1 libmunge2
+	libsctp1 libsepol2 libtalloc2 libtdb1 libtevent0 libunwind8 liburcu8 libwbclient0 libwrap0
+	openssl samba samba-common-bin samba-libs secilc squashfs-tools strace stress-ng trinity
+	xfsprogs"
 
 fail() {
 	printf 'setup: %s\n' "$@" >&2
@@ -120,9 +122,11 @@ unpack_guest_tools() {
 	lacking=$(
 		cd "$dir.part/root"
 		LD_LIBRARY_PATH=$PWD/usr/lib/x86_64-linux-gnu:$PWD/lib/x86_64-linux-gnu
+		LD_LIBRARY_PATH=$LD_LIBRARY_PATH:$PWD/usr/lib/x86_64-linux-gnu/samba
 		export LD_LIBRARY_PATH
-		ldd sbin/au* sbin/apparmor_parser sbin/mkfs.* usr/sbin/fa* usr/sbin/mkfs.* usr/bin/evmctl \
-			usr/bin/mkfs.* usr/bin/mksquashfs usr/bin/secilc usr/bin/strace 2>/dev/null |
+		ldd sbin/au* sbin/apparmor_parser sbin/mkfs.* usr/sbin/diod usr/sbin/fa* usr/sbin/mkfs.* \
+			usr/sbin/smbd usr/bin/evmctl usr/bin/mkfs.* usr/bin/mksquashfs usr/bin/secilc \
+			usr/bin/strace usr/bin/stress-ng usr/bin/trinity 2>/dev/null |
 			grep 'not found' || true
 	)
 	[ -z "$lacking" ] || fail "guest_packages in scripts/setup.sh lacks a library:" "$lacking"
@@ -192,9 +196,9 @@ test | breaks | submit-check) cargo_tool cbindgen $cbindgen_version cbindgen --v
 esac
 rust_component clippy-driver clippy
 rust_component rustfmt rustfmt
+case $verb in test | verify | breaks) unpack_guest_tools ;; esac
 case $verb in
 test | breaks)
-	unpack_guest_tools
 	# Any recent version gives the same verdicts; the pin is for a fresh install.
 	cargo nextest --version >/dev/null 2>&1 ||
 		cargo_tool cargo-nextest $nextest_version false

@@ -19,7 +19,7 @@ use crate::report::{Check, Report};
 use crate::rows;
 use crate::selftests;
 use crate::session::Session;
-use crate::suites::filesystems;
+use crate::suites::{consumers, filesystems};
 use crate::tap::{MAY_SKIP, Verdict};
 use crate::variants::DEBUG;
 use fuzz::{Extent, LONG, SHORT};
@@ -66,7 +66,7 @@ enum Make {
 }
 
 /// The rows, in order, by the names under which `make verify` takes them.
-const ROWS: [(&str, Make); 15] = [
+const ROWS: [(&str, Make); 16] = [
     ("opens without the flag", Make::Series(fuzz::differential)),
     ("opens with the flag", Make::Series(fuzz::oracle)),
     ("races", Make::Series(stress::races)),
@@ -75,6 +75,7 @@ const ROWS: [(&str, Make); 15] = [
     ("debug: opens with the flag", Make::Debug(fuzz::oracle)),
     ("debug: races", Make::Debug(stress::races)),
     (FAULTS, Make::Debug(stress::faults)),
+    ("debug: programs of others", Make::Debug(others)),
     ("filesystems", Make::Other(filesystems::all)),
     ("scale", Make::Other(stress::scale)),
     ("uml", Make::Other(ports::uml)),
@@ -116,6 +117,22 @@ fn attacks(session: &Session<'_>, kernel: &Kernel, _: Extent) -> Result<Check> {
     let boot = selftests::boot(session.ctx, kernel, "attacks", &bundle);
     let run = selftests::run(boot, std::slice::from_ref(attack))?;
     let check = Check::new("the attacks of the catalogue fail");
+    Ok(check.also_run(&run, &[Verdict::Pass], ""))
+}
+
+/// Programs that others wrote, under three policies, with the flag where they open to read.
+fn others(session: &Session<'_>, kernel: &Kernel, _: Extent) -> Result<Check> {
+    let bundle = session.selftests()?;
+    let own = selftests::own(&bundle)?;
+    let others =
+        selftests::program_of(&own, "others").context("no program runs those of others")?;
+    let mut boot = selftests::boot(session.ctx, kernel, "programs of others", &bundle);
+    boot = boot.tools(&consumers::tools(session)?);
+    // Sanitizers make minutes of it.
+    boot.job.argv.extend(["-o", "1800"].map(str::to_owned));
+    boot.limit = Duration::from_secs(3600);
+    let run = selftests::run(boot, std::slice::from_ref(others))?;
+    let check = Check::new("stress-ng and trinity find nothing");
     Ok(check.also_run(&run, &[Verdict::Pass], ""))
 }
 

@@ -101,7 +101,7 @@ fn wanted(bundle: &Path) -> Result<(Vec<String>, Vec<String>)> {
 }
 
 /// What to say of a consumer whose tests are nowhere.
-pub(super) fn absent(name: &str) -> String {
+pub(crate) fn absent(name: &str) -> String {
     format!("no program is named {name}_test")
 }
 
@@ -155,7 +155,7 @@ fn unmet(kernel: &Kernel, bundle: &Path) -> Result<Vec<String>> {
 }
 
 /// What scripts/setup.sh has unpacked: daemons that nobody wants on the host.
-pub(super) fn tools(session: &Session<'_>) -> Result<PathBuf> {
+pub(crate) fn tools(session: &Session<'_>) -> Result<PathBuf> {
     let dir = session.ctx.build.join("guest-tools");
     if !dir.is_dir() {
         bail!(
