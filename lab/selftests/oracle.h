@@ -11,7 +11,9 @@
 #define OWN_FIXTURE
 #include "more.h"
 
+#include <net/if.h>
 #include <sys/inotify.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 
 #define NOBODY_ID	65534
@@ -50,6 +52,7 @@ struct view {
 	bool mounter_squash;	/* an overlay, whose mounter is nobody on the server */
 	bool mounter_nocap;	/* an overlay, whose mounter is root without capabilities */
 	bool mounter_by_open;	/* an overlay: to execute, its mounter need not read */
+	bool access_by_server;	/* access(2) is left to a server that says yes */
 };
 
 static struct subject subjects[MAX_SUBJECTS];
@@ -231,7 +234,7 @@ static inline void compare_file(struct __test_metadata *_metadata,
 	compare_one(execution, try_execve_check(AT_FDCWD, path, 0),
 		    "AT_EXECVE_CHECK");
 	/* Without permissions of its own, FUSE leaves access(2) to the server. */
-	compare_one(view->any_x ? (noexec ? -EACCES : 0) : access,
+	compare_one(view->access_by_server ? (noexec ? -EACCES : 0) : access,
 		    sys_result(syscall(__NR_faccessat2, AT_FDCWD, path, X_OK,
 				       AT_EACCESS)), "faccessat2");
 }
@@ -339,6 +342,19 @@ static inline void compare_mount(struct __test_metadata *_metadata,
 	rmdir("bind-noexec");
 	if (!view->remote && !view->below)
 		keep_lease(_metadata, view, dir);
+}
+
+/* For servers on this machine */
+static inline void set_lo_up(struct __test_metadata *_metadata)
+{
+	struct ifreq request = { .ifr_name = "lo" };
+	int sock = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	ASSERT_LE(0, sock);
+	ASSERT_EQ(0, ioctl(sock, SIOCGIFFLAGS, &request));
+	request.ifr_flags |= IFF_UP;
+	ASSERT_EQ(0, ioctl(sock, SIOCSIFFLAGS, &request));
+	close(sock);
 }
 
 static inline void end_compare(struct __test_metadata *_metadata,

@@ -10,8 +10,6 @@
 #include <glob.h>
 #include <linux/nfs_mount.h>
 #include <linux/nfsd/export.h>
-#include <net/if.h>
-#include <sys/ioctl.h>
 #include <sys/un.h>
 
 #define RPC		"/proc/net/rpc/"
@@ -20,18 +18,6 @@
 #define CLIENT		"mayexec"	/* what the server calls 127.0.0.1 */
 #define EXPORT		"/tmp/export"
 #define NO_FLAGS	(NFSEXP_NOSUBTREECHECK | NFSEXP_FSID)
-
-static void set_lo_up(struct __test_metadata *_metadata)
-{
-	struct ifreq request = { .ifr_name = "lo" };
-	int sock = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-
-	ASSERT_LE(0, sock);
-	ASSERT_EQ(0, ioctl(sock, SIOCGIFFLAGS, &request));
-	request.ifr_flags |= IFF_UP;
-	ASSERT_EQ(0, ioctl(sock, SIOCSIFFLAGS, &request));
-	close(sock);
-}
 
 /*
  * The server registers with rpcbind(8), which nobody here asks. Every call is

@@ -141,7 +141,11 @@ impl<'a> Boot<'a> {
             Vec::from_iter(dirs).join(":")
         };
         let path = format!("{}:{PATH}", below(&["usr/sbin", "sbin", "usr/bin"]));
-        let libraries = below(&["usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu"]);
+        let libraries = below(&[
+            "usr/lib/x86_64-linux-gnu",
+            "lib/x86_64-linux-gnu",
+            "usr/lib/x86_64-linux-gnu/samba",
+        ]);
         let variables = [("PATH", path), ("LD_LIBRARY_PATH", libraries)];
         self.job.env = variables
             .map(|(name, value)| (name.to_owned(), value))

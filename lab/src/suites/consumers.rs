@@ -101,7 +101,7 @@ fn wanted(bundle: &Path) -> Result<(Vec<String>, Vec<String>)> {
 }
 
 /// What to say of a consumer whose tests are nowhere.
-pub(crate) fn absent(name: &str) -> String {
+pub(super) fn absent(name: &str) -> String {
     format!("no program is named {name}_test")
 }
 

@@ -5,6 +5,7 @@
 
 use fs_err as fs;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 
@@ -18,7 +19,7 @@ use crate::tap::{Case, Run, Verdict};
 use crate::variants::FILESYSTEMS;
 
 /// The programs, without the `_test` at their ends.
-const NAMES: [&str; 3] = ["disks", "fuse", "servers"];
+const NAMES: [&str; 4] = ["disks", "fuse", "servers", "shares"];
 
 /// How the reason of a skip begins that a kernel without the filesystem gives.
 const NEEDS: &str = "SKIP needs CONFIG_";
@@ -60,7 +61,10 @@ pub(crate) fn all(session: &Session<'_>) -> Result<Check> {
         &FILESYSTEMS,
     )?;
     let bundle = session.selftests()?;
-    let boot = selftests::boot(session.ctx, &kernel, "all filesystems", &bundle);
+    let boot = Boot {
+        limit: Duration::from_secs(3600),
+        ..selftests::boot(session.ctx, &kernel, "all filesystems", &bundle)
+    };
     let run = tests(session, &bundle, boot)?;
     let check = Check::new("the flag answers on every filesystem as the oracle does");
     let compared = comparisons(&fs::read_to_string(&run.log)?);
