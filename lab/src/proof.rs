@@ -124,16 +124,14 @@ fn attacks(session: &Session<'_>, kernel: &Kernel, _: Extent) -> Result<Check> {
 fn others(session: &Session<'_>, kernel: &Kernel, _: Extent) -> Result<Check> {
     let bundle = session.selftests()?;
     let own = selftests::own(&bundle)?;
-    let others =
-        selftests::program_of(&own, "others").context("no program runs those of others")?;
+    let others = selftests::program_of(&own, "others").context("no others_test")?;
     let mut boot = selftests::boot(session.ctx, kernel, "programs of others", &bundle);
     boot = boot.tools(&consumers::tools(session)?);
     // Sanitizers make minutes of it.
     boot.job.argv.extend(["-o", "1800"].map(str::to_owned));
     boot.limit = Duration::from_secs(3600);
     let run = selftests::run(boot, std::slice::from_ref(others))?;
-    let check = Check::new("stress-ng and trinity find nothing");
-    Ok(check.also_run(&run, &[Verdict::Pass], ""))
+    Ok(Check::new("stress-ng and trinity find nothing").also_run(&run, &[Verdict::Pass], ""))
 }
 
 /// The series' selftests on a kernel that looks for its own mistakes, half of them in each
