@@ -108,7 +108,7 @@ impl Report {
     /// The cases of a run, and the run as a whole.
     pub(crate) fn run(&mut self, prefix: &str, what: &str, run: &Run) {
         self.cases(prefix, &run.cases, &run.log);
-        let name = format!("the run {what} is complete and the kernel did not complain");
+        let name = format!("the run {what} is complete and nobody complained");
         self.check(&name, &run.whole(), Some(&run.log));
     }
 
