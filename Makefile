@@ -79,7 +79,7 @@ results: ## put what the verbs left into docs/results.md, docs/demo.svg and brea
 projects: ## build and test interpreters that use the flag, attack them; NAMES="dash bash" picks
 	@$(call lab,projects,$(NAMES))
 
-system: ## boot a Debian with five of them under MOUNT and attack it; IMAGE=1 leaves a disk image
+system: ## boot a Debian with seven of them under MOUNT and attack it; IMAGE=1 leaves a disk image
 	@scripts/setup.sh deb
 	@scripts/setup.sh kernel-deb
 	@$(call lab,system,$(if $(IMAGE),--image))

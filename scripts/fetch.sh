@@ -12,6 +12,9 @@
 #        scripts/fetch.sh abigail DIR            abidiff, with its libraries
 #        scripts/fetch.sh upstream PACKAGE VERSION DIR
 #                                                the archive of a project's source, as upstream made it
+#        scripts/fetch.sh debian PACKAGE VERSION DIR
+#                                                the same source as Debian has it: that archive, Debian's own and
+#                                                the file that names them
 #        scripts/fetch.sh sources                prints `RELEASE VERSION PACKAGE` of each kernel's source
 set -eu
 cd "$(dirname "$0")/.."
@@ -89,10 +92,11 @@ download() {
 	echo "$dl/$deb"
 }
 
-# source_of SUITES PACKAGE=VERSION DIR: the archive of a source as upstream made it, into DIR.
-# $types must say `deb-src`.
+# source_of SUITES PACKAGE=VERSION DIR [OPTION]: the archives of a source, into DIR; with
+# --tar-only the one that upstream made. $types must say `deb-src`.
 source_of() {
-	(cd "$3" && apt "$1" apt-get source --download-only --tar-only "$2" >&2) || fail "cannot fetch $2"
+	# shellcheck disable=SC2086 # an option, or none
+	(cd "$3" && apt "$1" apt-get source --download-only ${4-} "$2" >&2) || fail "cannot fetch $2"
 }
 
 linux() {
@@ -196,7 +200,7 @@ sparse() {
 		types="deb-src"
 		version=$(versions sid sparse | head -n 1)
 		[ -n "$version" ] || fail "Debian has no source of sparse"
-		source_of sid "sparse=$version" "$part"
+		source_of sid "sparse=$version" "$part" --tar-only
 		mv "$part"/sparse_*.orig.tar.gz "$dl/"
 		tar=$(echo "$dl"/sparse_*.orig.tar.gz)
 	fi
@@ -225,13 +229,14 @@ abigail() {
 	chmod +x "$made/abidiff"
 }
 
-upstream() {
+# project_source PACKAGE VERSION [OPTION]
+project_source() {
 	types="deb-src"
 	suites="bookworm trixie"
 	version=$(apt "$suites" apt-cache showsrc "$1" | sed -n 's/^Version: //p' | grep -F "$2-" | head -n 1)
 	[ -n "$version" ] || fail "Debian has no source of $1 $2 (any more)"
 	mkdir "$made"
-	source_of "$suites" "$1=$version" "$made"
+	source_of "$suites" "$1=$version" "$made" "${3-}"
 }
 
 sources() {
@@ -256,7 +261,9 @@ part=$(mktemp -d "$(dirname "$dir")/.part-XXXXXX")
 trap 'rm -rf "$part"' EXIT
 made=$part/made
 case $what in
-linux | kernel | busybox | sparse | abigail | upstream) $what "$@" ;;
+linux | kernel | busybox | sparse | abigail) $what "$@" ;;
+upstream) project_source "$1" "$2" --tar-only ;;
+debian) project_source "$1" "$2" ;;
 rust-src) rust_src "$@" ;;
 *) fail "$what: see the head of scripts/fetch.sh" ;;
 esac

@@ -5,9 +5,10 @@
 # has, builds it as it is and with the patches of patches/projects/NAME/, runs the
 # project's own test suite on both and compares.
 #
-# Usage: scripts/projects.sh [--build] [NAME...]      without names: every project
+# Usage: scripts/projects.sh [--build|--debian] [NAME...]      without names: every project
 #
-# --build makes the patched programs and runs no suite, for who wants to install them.
+# --build makes the patched programs and runs no suite. --debian makes those that shall take
+# the place of Debian's: where modules must fit them, as Debian builds them.
 # A step that takes longer than LIMIT seconds (3,600, unless the caller says otherwise) is
 # ended.
 # patches/projects/NAME/project has one `key: value` a line:
@@ -22,8 +23,12 @@
 #   check      shell commands that must succeed with the patches; a project without `test`
 #              is built with the patches alone then
 #   binary     what the build makes
+#   debian     shell commands that build the same source with Debian's patches and words (absent:
+#              what `build` makes takes the place of Debian's)
+#   contains   patches of Debian that ours do the work of (may be absent)
+#   replaces   FILE PATH...: what of that build takes the place of which files of Debian
 #   file, code, refuse, map, open: what scripts/projects-try.sh tries with it
-# The commands run twice, below build/projects/NAME/plain and .../patched. What
+# The commands run below build/projects/NAME/plain, .../patched and .../debian. What
 # neither the project's file nor its patches changed since is not built again.
 set -eu
 cd "$(dirname "$0")/.."
@@ -47,22 +52,25 @@ field() {
 	sed -n "s/^$1: *//p" "$dir/project"
 }
 
-# fetch: sets $tarball to the upstream source, which apt verified.
+# sources upstream|debian: what Debian has of the source comes to $out/dl; apt verified it.
+sources() {
+	rm -rf "$out/dl/part"
+	scripts/fetch.sh "$1" "$package" "$version" "$out/dl/part" >"$logs/projects-$name-fetch.log" 2>&1 ||
+		fail "$(tail -n 3 "$logs/projects-$name-fetch.log")" \
+			"next: if Debian has another version (apt-cache showsrc $package), rebase the patches and change $dir/project" \
+			"log: build/logs/projects-$name-fetch.log"
+	mv "$out/dl/part"/* "$out/dl/"
+}
+
+# fetch: sets $tarball to the upstream source.
 fetch() {
-	package=$(field package)
-	version=$(field version)
 	tarball=$(find "$out/dl" -name "${package}_$version.orig.tar.*" 2>/dev/null)
 	[ -z "$tarball" ] || return 0
 	if [ "$(field source)" = crate ]; then
 		fetch_crate
 		return 0
 	fi
-	rm -rf "$out/dl/part"
-	scripts/fetch.sh upstream "$package" "$version" "$out/dl/part" >"$logs/projects-$name-fetch.log" 2>&1 ||
-		fail "$(tail -n 3 "$logs/projects-$name-fetch.log")" \
-			"next: if Debian has another version (apt-cache showsrc $package), rebase the patches and change $dir/project" \
-			"log: build/logs/projects-$name-fetch.log"
-	mv "$out/dl/part/${package}_${version#*:}.orig.tar."* "$out/dl/"
+	sources upstream
 	tarball=$(find "$out/dl" -name "${package}_$version.orig.tar.*")
 }
 
@@ -80,45 +88,74 @@ fetch_crate() {
 	mv "$out/dl/part/source.tar.gz" "$tarball"
 }
 
+# fetch_debian: sets $dsc to what describes the same source with Debian's patches.
+fetch_debian() {
+	dsc=$(find "$out/dl" -name "${package}_$version-*.dsc")
+	[ -z "$dsc" ] || return 0
+	sources debian
+	dsc=$(find "$out/dl" -name "${package}_$version-*.dsc")
+}
+
 # unpack TREE: the source as one commit, so that the patches are applied by git am.
 unpack() {
 	rm -rf "$1"
 	if ! {
-		mkdir -p "$1" &&
-			tar -xf "$tarball" -C "$1" --strip-components=1 &&
+		if [ "$kind" = debian ]; then
+			mkdir -p "${1%/*}" && dpkg-source --no-check --no-copy -x "$dsc" "$1" && take_back "$1"
+		else
+			mkdir -p "$1" && tar -xf "$tarball" -C "$1" --strip-components=1
+		fi &&
 			git -C "$1" init -q &&
 			git -C "$1" add -Af . &&
 			git -C "$1" -c user.name=source -c user.email=source@localhost commit -qm "$package $version"
-	}; then
-		fail "cannot unpack $tarball: is there space left?"
+	} >"$logs/projects-$name-unpack.log"; then
+		fail "cannot unpack ${dsc:-$tarball}: is there space left?"
 	fi
 }
 
-# make_tree plain|patched: builds and tests one of the two.
+# take_back TREE: those of Debian's patches that ours contain.
+take_back() {
+	for patch in $(field contains); do
+		patch -R -s -p1 -d "$1" -i "debian/patches/$patch" || return 1
+	done
+}
+
+# make_tree plain|patched|debian: builds one of these, and tests it.
 make_tree() {
 	kind=$1
-	[ "$kind" = patched ] || [ -n "$(field test)" ] || [ -z "$(field check)" ] || return 0
+	[ "$kind" != plain ] || [ -n "$(field test)" ] || [ -z "$(field check)" ] || return 0
 	tree=$out/$name/$kind
 	stamp=$out/$name/$kind.$last
-	inputs=
-	[ "$kind" = plain ] || inputs="$header $(echo "$dir"/*.patch)"
+	inputs="$header $(echo "$dir"/*.patch)"
 	# What the guest tries changes no build.
+	others="file|code|refuse|map|open"
+	made=$(field binary)
+	case $kind in
+	plain) inputs='' others="$others|debian|contains|replaces" ;;
+	patched) others="$others|debian|contains|replaces" ;;
+	debian)
+		inputs="$inputs $dsc"
+		others="$others|build|test|failed|check|binary"
+		made=$(field replaces | cut -d ' ' -f 1)
+		;;
+	esac
 	# shellcheck disable=SC2086 # a list
-	sum=$(grep -vE '^(file|code|refuse|map|open):' "$dir/project" | cat - $inputs | sha256sum)
-	for made in "$stamp" "$out/$name/$kind.test"; do
-		[ "$(cat "$made" 2>/dev/null)" != "$sum" ] || return 0
+	sum=$(grep -vE "^($others):" "$dir/project" | cat - $inputs | sha256sum)
+	for old in "$stamp" "$out/$name/$kind.test"; do
+		[ "$(cat "$old" 2>/dev/null)" != "$sum" ] || return 0
 	done
 	rm -f "$stamp"
 	unpack "$tree"
-	if [ "$kind" = patched ]; then
+	if [ "$kind" != plain ]; then
 		git -C "$tree" -c user.name=source -c user.email=source@localhost am -q "$top/$dir"/*.patch \
 			>"$logs/projects-$name-am.log" 2>&1 ||
 			fail "the patches of $name do not apply to $package $version" \
-				"log: build/logs/projects-$name-am.log; tree: build/projects/$name/patched"
+				"log: build/logs/projects-$name-am.log; tree: build/projects/$name/$kind"
 		[ -z "$(field header)" ] || cp "$header" "$tree/$(field header)"
 	fi
 	for step in $steps; do
 		command=$(field "$step")
+		[ "$kind" != debian ] || command=$(field debian)
 		[ -n "$command" ] || continue
 		say "$kind: $step"
 		log=projects-$name-$kind-$step.log
@@ -133,7 +170,9 @@ make_tree() {
 				"the build needs: a C compiler, make $(field needs)"
 		[ "$step" != test ] || echo "exit code $code" >>"$logs/$log"
 	done
-	[ -e "$tree/$(field binary)" ] || fail "$name, $kind: the build made no $(field binary)"
+	for file in $made; do
+		[ -e "$tree/$file" ] || fail "$name, $kind: the build made no $file"
+	done
 	echo "$sum" >"$stamp"
 }
 
@@ -183,10 +222,14 @@ compare() {
 
 steps="build test"
 limit=${LIMIT:-3600}
-[ "${1-}" != --build ] || {
+as_debian=
+case ${1-} in
+--build | --debian)
 	steps=build
+	[ "$1" = --build ] || as_debian=yes
 	shift
-}
+	;;
+esac
 last=${steps##* }
 # shellcheck disable=SC2046 # a list
 [ $# -gt 0 ] || set -- $(cd patches/projects && echo */project | sed 's,/project,,g')
@@ -196,6 +239,14 @@ for name; do
 	dir=patches/projects/$name
 	[ -e "$dir/project" ] || fail "no such project: $name" "there are: $(cd patches/projects && echo */project | sed 's,/project,,g')"
 	mkdir -p "$out/$name"
+	package=$(field package)
+	version=$(field version)
+	if [ "$as_debian" ] && [ -n "$(field debian)" ]; then
+		fetch_debian
+		make_tree debian
+		continue
+	fi
+	dsc=
 	fetch
 	make_tree patched
 	[ "$last" = build ] || make_tree plain

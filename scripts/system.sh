@@ -76,18 +76,27 @@ field() {
 	sed -n "s/^$2: *//p" "patches/projects/$1/project"
 }
 
-# install_interpreter NAME PATH: over Debian's own, as whose version it must be.
-install_interpreter() {
-	[ -x "$root$2" ] || fail "Debian 12 has no $2 for the patched $1 to replace"
-	install -m 0755 "build/projects/$1/patched/$(field "$1" binary)" "$root$2"
-	strip "$root$2"
-	known "$1" "${2##*/}"
+# replaced NAME: lines `FILE PATH...`: what is built takes the place of which files of Debian.
+replaced() {
+	if [ -n "$(field "$1" debian)" ]; then
+		field "$1" replaces | sed "s,^,build/projects/$1/debian/,"
+	else
+		echo "build/projects/$1/patched/$(field "$1" binary) /usr/bin/$1"
+	fi
 }
 
-# known NAME COMMAND: lets the attackers try the ways of this interpreter.
-known() {
+# install_interpreter NAME: over Debian's own, as whose version it must be; and lets the
+# attackers try its ways.
+install_interpreter() {
+	replaced "$1" | while read -r file paths; do
+		for path in $paths; do
+			[ -e "$root$path" ] || fail "Debian 12 has no $path for the patched $1 to replace"
+			install -m "$(stat -c %a "$root$path")" "$file" "$root$path"
+			case $path in *.py) ;; *) strip "$root$path" ;; esac
+		done
+	done
 	{
-		echo "installed: $2"
+		echo "installed: $(replaced "$1" | sed -n '1s,.*/,,p')"
 		grep -E '^(file|code|refuse|map|open): ' "patches/projects/$1/project"
 	} >"$root/usr/lib/mayexec/projects/$1"
 }
@@ -149,14 +158,7 @@ assemble() {
 	cp -R scripts/system/project "$root/home/alice/project"
 	chown -R 1000:1000 "$root/home/alice"
 	for name; do
-		case $name in
-		dash) install_interpreter dash /usr/bin/dash ;;
-		bash) install_interpreter bash /usr/bin/bash ;;
-		busybox) install_interpreter busybox /usr/bin/busybox ;;
-		mawk) install_interpreter mawk /usr/bin/mawk ;;
-		make) install_interpreter make /usr/bin/make ;;
-		*) fail "nobody said where Debian has $name: see assemble() in scripts/system.sh" ;;
-		esac
+		install_interpreter "$name"
 	done
 
 	[ "$deb" = --short ] || with_packages
@@ -190,7 +192,7 @@ mkdir -p "$out" "$logs"
 key=$(echo "$packages" | sha256sum | cut -c 1-16)
 base=$out/base-$key.tar
 [ -s "$base" ] || bootstrap
-scripts/projects.sh --build "$@" ||
+scripts/projects.sh --debian "$@" ||
 	fail "the interpreters cannot be built"
 debs=
 [ "$deb" = --short ] || {
@@ -205,8 +207,8 @@ sum=$(
 		[ -z "$debs" ] || sha256sum $debs
 		find scripts/system scripts/system.sh scripts/projects-try.sh "$rollout" -type f -exec sha256sum {} +
 		for name; do
-			sha256sum "patches/projects/$name/project" \
-				"build/projects/$name/patched/$(field "$name" binary)"
+			# shellcheck disable=SC2046 # a list
+			sha256sum "patches/projects/$name/project" $(replaced "$name" | cut -d ' ' -f 1)
 		done
 	} | sort | sha256sum
 )

@@ -26,15 +26,21 @@ use crate::results;
 use crate::tap::{self, Case, Run, Verdict};
 use crate::ui::{self, Stage};
 
-/// The interpreters that replace Debian's. perl and python
-/// are not among them: Debian's modules in C need programs that are built as Debian's are.
-const INTERPRETERS: [&str; 5] = ["dash", "bash", "busybox", "mawk", "make"];
+/// The interpreters that replace Debian's.
+const INTERPRETERS: [&str; 7] = ["dash", "bash", "busybox", "mawk", "make", "perl", "python"];
 
-/// Who attacks.
-const ATTACKERS: [&str; 3] = ["user", "service", "container"];
-
-/// Where the user of the short boot has to try, apart from other places.
-const SHORT_PLACES: [&str; 3] = ["/tmp", "/dev/shm", "/run/user/1000"];
+/// Who attacks, and where they have to try, apart from other places. A short boot has the first.
+const ATTACKERS: [(&str, [&str; 4]); 3] = [
+    ("user", ["/tmp", "/var/tmp", "/dev/shm", "/run/user/1000"]),
+    (
+        "service",
+        ["/tmp", "/var/tmp", "/dev/shm", "/srv/www/upload"],
+    ),
+    (
+        "container",
+        ["/tmp", "/var/tmp", "/dev/shm", "/run/user/1000"],
+    ),
+];
 
 /// Places that may execute on the first day, and why an attacker's code runs there.
 const OPEN_PLACES: [(&str, &str); 2] = [
@@ -69,10 +75,6 @@ pub(crate) fn names() -> Vec<String> {
 
 /// What systemd and then the kernel print of a machine that is shut down.
 const SHUT_DOWN: [&str; 2] = ["All filesystems unmounted.", "reboot: Power down"];
-
-/// What is checked of two boots.
-const EACH_WAY: &str = "policy 0: each way of running a file runs it";
-const NO_UNIT: &str = "policy 1: no unit fails that does not fail without it";
 
 /// How long one boot may take, trials included: thousands of starts of programs on an
 /// emulated processor, on a machine that may be busy.
@@ -122,20 +124,12 @@ pub(crate) fn run(ctx: &Ctx, as_image: bool) -> Result<bool> {
     let scene = |word, policy| boot(ctx, &machine, word, policy);
     let plain = scene("works", 0)?;
     say(&mut report, "policy 0", &plain);
-    report.check(EACH_WAY, &idle_ways(&plain.lines), Some(&plain.log));
     let attacked = scene("attack", 1)?;
     say(&mut report, "policy 1", &attacked);
-    report.check(
-        NO_UNIT,
-        &broken_units(&plain.lines, &attacked.lines),
-        Some(&attacked.log),
-    );
     let tries = Tries::of(&attacked.lines);
-    report.check(
-        &format!("policy 1: {}", tries.summary()),
-        &tries.problems(&ATTACKERS),
-        Some(&attacked.log),
-    );
+    for (name, problems) in judge(&plain, &attacked, &tries, &ATTACKERS) {
+        report.check(&name, &problems, Some(&attacked.log));
+    }
     let home = scene("home", 1)?;
     say(&mut report, "policy 1, noexec /home", &home);
     let observed = scene("observe", 7)?;
@@ -219,16 +213,9 @@ pub(crate) fn short(ctx: &Ctx, kernel: &Kernel, disk: PathBuf) -> Result<Run> {
     let plain = boot(ctx, &machine, "short", 0)?;
     let under = boot(ctx, &machine, "short", 1)?;
     let tries = Tries::of(&under.lines);
-    let summary = format!("policy 1: {}", tries.summary());
-    let problems = [tries.problems(&["user"]), tries.missed("user")].concat();
-    let judged = [
-        (EACH_WAY, idle_ways(&plain.lines)),
-        (NO_UNIT, broken_units(&plain.lines, &under.lines)),
-        (summary.as_str(), problems),
-    ];
-    let judged = judged.map(|(name, problems)| Case {
+    let judged = judge(&plain, &under, &tries, &ATTACKERS[..1]).map(|(name, problems)| Case {
         group: "both boots".to_owned(),
-        name: name.to_owned(),
+        name,
         verdict: match problems.as_slice() {
             [] => Verdict::Pass,
             _ => Verdict::Fail,
@@ -241,6 +228,30 @@ pub(crate) fn short(ctx: &Ctx, kernel: &Kernel, disk: PathBuf) -> Result<Run> {
     run.trouble.extend(second.trouble);
     run.log = second.log;
     Ok(run)
+}
+
+/// What a boot without the policy and one under MOUNT, with its attackers, must show together:
+/// each check, and what is wrong.
+fn judge(
+    plain: &Boot,
+    under: &Boot,
+    tries: &Tries,
+    attackers: &[(&str, [&str; 4])],
+) -> [(String, Vec<String>); 3] {
+    [
+        (
+            "policy 0: each way of running a file runs it".to_owned(),
+            idle_ways(&plain.lines),
+        ),
+        (
+            "policy 1: no unit fails that does not fail without it".to_owned(),
+            broken_units(&plain.lines, &under.lines),
+        ),
+        (
+            format!("policy 1: {}", tries.summary()),
+            tries.problems(attackers),
+        ),
+    ]
 }
 
 /// Boots a disk, which stays as it is, and reads what the trials print. The guest's script
@@ -451,7 +462,9 @@ impl Tries {
             }
             match (*kind, open_place) {
                 ("open", _) => {
-                    self.opened("standard input and the command line, which are no files");
+                    self.opened(
+                        "standard input, the command line and the environment, which are no files",
+                    );
                 }
                 (_, Some((_, why))) => {
                     if ran {
@@ -487,20 +500,8 @@ impl Tries {
         )
     }
 
-    /// The places of the short boot in which this attacker tried nothing that must be refused.
-    fn missed(&self, who: &str) -> Vec<String> {
-        let tried = |place: &&str| {
-            let places = self.places.get(who);
-            places.is_some_and(|places| places.contains(*place))
-        };
-        let missed = SHORT_PLACES.into_iter().filter(|place| !tried(place));
-        missed
-            .map(|place| format!("the attacker `{who}` tried nothing in {place}"))
-            .collect()
-    }
-
-    /// What is wrong; each of these attackers must have tried something.
-    fn problems(&self, attackers: &[&str]) -> Vec<String> {
+    /// What is wrong; each of these attackers must have tried something in each of these places.
+    fn problems(&self, attackers: &[(&str, [&str; 4])]) -> Vec<String> {
         let mut problems = self.ran.clone();
         problems.extend(self.garbled.iter().map(|line| format!("garbled: {line}")));
         problems.extend(self.void.iter().cloned());
@@ -510,9 +511,12 @@ impl Tries {
                 .iter()
                 .map(|place| format!("writable and not noexec: {place}")),
         );
-        for who in attackers {
-            if !self.refusable.contains_key(*who) {
-                problems.push(format!("the attacker `{who}` tried nothing"));
+        for (who, places) in attackers {
+            let tried = self.places.get(*who);
+            for place in places {
+                if tried.is_none_or(|tried| !tried.contains(*place)) {
+                    problems.push(format!("the attacker `{who}` tried nothing in {place}"));
+                }
             }
         }
         problems
@@ -543,26 +547,28 @@ mod tests {
         text.iter().map(|&line| line.to_owned()).collect()
     }
 
-    const TRIED: [&str; 3] = [
-        "try: user\t/tmp\tnoexec\tdash\targument\trefuse\trefused\trefused",
-        "try: service\t/tmp\tnoexec\tdash\targument\trefuse\trefused\trefused",
-        "try: container\t/tmp\tnoexec\tdash\tstdin\topen\tran\tran",
-    ];
+    /// Each of these attackers tries in each of their places.
+    fn tried(attackers: &[(&str, [&str; 4])]) -> Vec<String> {
+        let ways = attackers.iter().flat_map(|(who, places)| {
+            places.map(|place| {
+                format!("try: {who}\t{place}\tnoexec\tdash\targument\trefuse\trefused\trefused")
+            })
+        });
+        ways.collect()
+    }
 
     #[test]
     fn what_ran_is_a_problem_unless_it_is_documented() {
-        let mut tried = lines(&TRIED);
-        tried.push(
-            "try: container\t/tmp\tnoexec\tdash\targument\trefuse\trefused\trefused".to_owned(),
-        );
+        let mut tried = tried(&ATTACKERS);
+        tried.push("try: container\t/tmp\tnoexec\tdash\tstdin\topen\tran\tran".to_owned());
         tried.push("try: container\town mount\texec\tdash\targument\trefuse\tran\tran".to_owned());
         let tries = Tries::of(&tried);
         assert_eq!(tries.problems(&ATTACKERS), [""; 0]);
-        assert_eq!(tries.summary(), "6 tries on noexec mounts, 0 ran");
+        assert_eq!(tries.summary(), "24 tries on noexec mounts, 0 ran");
         assert_eq!(tries.open.values().sum::<usize>(), 4);
         assert_eq!(
             tries.places["container"],
-            BTreeSet::from(["/tmp".to_owned()])
+            BTreeSet::from(ATTACKERS[2].1.map(str::to_owned))
         );
 
         tried.push("try: user\t/dev/shm\tnoexec\tdash\t`.`\trefuse\trefused\tran".to_owned());
@@ -574,7 +580,7 @@ mod tests {
 
     #[test]
     fn a_place_nobody_thought_of_and_an_idle_attacker_are_problems() {
-        let mut tried = lines(&TRIED);
+        let mut tried = tried(&ATTACKERS[..2]);
         tried.push(
             "try: service\t/var/lib/x\texec\tdash\targument\trefuse\trefused\trefused".to_owned(),
         );
@@ -590,7 +596,10 @@ mod tests {
                 "user: dash, `.`, /tmp, 0755: late, which shows nothing",
                 "escape: /tmp is exec now",
                 "writable and not noexec: service: /var/lib/x",
-                "the attacker `container` tried nothing",
+                "the attacker `container` tried nothing in /tmp",
+                "the attacker `container` tried nothing in /var/tmp",
+                "the attacker `container` tried nothing in /dev/shm",
+                "the attacker `container` tried nothing in /run/user/1000",
             ]
         );
     }
@@ -612,15 +621,7 @@ mod tests {
     }
 
     #[test]
-    fn a_short_boot_needs_its_places_its_units_and_its_end() {
-        let tries = Tries::of(&lines(&TRIED));
-        assert_eq!(
-            tries.missed("user"),
-            [
-                "the attacker `user` tried nothing in /dev/shm",
-                "the attacker `user` tried nothing in /run/user/1000",
-            ]
-        );
+    fn a_boot_needs_its_units_and_its_end() {
         let before = lines(&["failed: a.service"]);
         let after = lines(&["ok 1 - x", "failed: a.service", "failed: b.service"]);
         assert_eq!(broken_units(&before, &after), ["b.service"]);

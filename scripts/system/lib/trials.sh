@@ -69,7 +69,7 @@ as() {
 
 session="PAMName=login"
 
-# until SECONDS COMMAND...: waits for something that happens by itself.
+# until_true SECONDS COMMAND...: waits for something that happens by itself.
 until_true() {
 	left=$1
 	shift
@@ -131,19 +131,45 @@ fails() {
 	[ "$code" = 1 ]
 }
 
+# perl_modules, python_modules: whether the interpreter loads what Debian built for its own.
+perl_modules() {
+	for dir in $(perl -e 'print "@INC"'); do
+		find "$dir/auto" -name '*.so' -printf '%P\n' 2>/dev/null
+	done | sed 's,/[^/]*$,,; s,/,::,g' | sort -u >"$work/modules"
+	says "all loaded" perl -e 'chomp(my @names = <STDIN>); @names or die;
+		foreach (@names) { eval "require $_; 1" or die "$_: $@" } print "all loaded\n"' <"$work/modules"
+}
+
+python_modules() {
+	says "all loaded" python3 -c 'import importlib, os, sysconfig
+there = os.listdir(sysconfig.get_path("stdlib") + "/lib-dynload")
+assert there
+for name in there: importlib.import_module(name.split(".")[0])
+print("all loaded")'
+}
+
 cgi() {
 	until_true 60 busybox wget -q -O "$work/page" http://127.0.0.1:8080/cgi-bin/hello &&
 		says "perl says hello" cat "$work/page"
 }
 
-day() {
+# What each boot does.
+basics() {
 	ok "multi-user.target is reached" systemctl is-active multi-user.target
+	ok "a timer starts a service of sh -c" until_true 60 [ -e /run/trial-timer ]
+	ok "sh -l reads ~/.profile" says "profile" as alice $session -- /bin/sh -lc 'echo $from_profile'
+	# Every unit sees this place, whatever PrivateTmp= says.
+	echo 'echo ran' >/dev/shm/drop.sh
+	chmod 0755 /dev/shm/drop.sh
+	ok "sh drop.sh" refuses sh /dev/shm/drop.sh
+}
+
+day() {
+	basics
 	ok "the kernel is that of its package, with modules from its initramfs" packaged
-	ok "a timer starts its service" until_true 60 [ -e /run/trial-timer ]
 	ok "a login shell reads ~/.profile and ~/.bashrc" \
 		says "profile bashrc" as alice $session -- /bin/bash -lic 'echo $from_profile $from_bashrc'
 	ok "su - reads ~/.profile" says "profile" su - alice -c 'echo $from_profile'
-	ok "sh -l reads ~/.profile" says "profile" as alice $session -- /bin/sh -lc 'echo $from_profile'
 	ok "logrotate runs a postrotate script" rotate
 	ok "apt-get installs a package whose scripts are in sh and perl" install_package
 	ok "dpkg-reconfigure asks debconf" reconfigure
@@ -151,6 +177,8 @@ day() {
 	ok "update-initramfs writes an initramfs" initramfs
 	ok "a service in python runs" says "python says hello" as www-data -- /usr/bin/python3 "$lib/hello.py"
 	ok "a web server runs a CGI in perl" cgi
+	ok "perl loads each of its modules in C" perl_modules
+	ok "python loads each of its modules in C" python_modules
 	ok "make builds a program of several makefiles" \
 		says built as alice $session -- make -C /home/alice/project
 	ok "make -f - reads its standard input" \
@@ -174,25 +202,19 @@ first() {
 }
 
 short() {
-	ok "multi-user.target is reached" systemctl is-active multi-user.target
+	basics
 	ok "the policy is the one of the command line" \
 		says "open_mayexec_enforce=$policy" cat /proc/cmdline
 	ok "the policy is in force for the first process" first
-	ok "a timer starts a service of sh -c" until_true 60 [ -e /run/trial-timer ]
-	ok "sh -l reads ~/.profile" says "profile" as alice $session -- /bin/sh -lc 'echo $from_profile'
-	echo 'echo ran' >/dev/shm/drop.sh
-	ok "sh drop.sh" refuses sh /dev/shm/drop.sh
 	ok "sh <drop.sh" says ran sh -c 'exec sh </dev/shm/drop.sh'
-	rm /dev/shm/drop.sh
 	failed_units
 }
 
 # What is known to break, and what to write instead.
 breakers() {
-	# Every unit sees this place, whatever PrivateTmp= says.
-	echo 'echo ran' >/dev/shm/drop.sh
-	chmod 0755 /dev/shm/drop.sh
-	ok "sh drop.sh" refuses sh /dev/shm/drop.sh
+	echo 'print "ran";' >/dev/shm/drop.pl
+	ok "perl with its library as a shared object" \
+		refuses perl5.36-x86_64-linux-gnu /dev/shm/drop.pl
 	ok "source <(command)" refuses bash -c 'source <(echo echo ran)'
 	ok "eval instead of source <(command)" says ran bash -c 'eval "$(echo echo ran)"'
 	echo 'DEVICE=ran' >/run/net-eth0.conf
@@ -228,7 +250,7 @@ attackers() {
 		says "No space left" as alice -- unshare --user --map-root-user --mount true
 }
 
-# lines FILE: how many a login with this file on a noexec /home costs. Prints them.
+# What a login with each rc file on a noexec /home costs: one line.
 home() {
 	mount -o bind,noexec,nosuid,nodev /home /home
 	for case in '.profile:sh -lc "echo done"' '.profile:bash -lc "echo done"' \
