@@ -96,7 +96,7 @@ install_interpreter() {
 		done
 	done
 	{
-		echo "installed: $(replaced "$1" | sed -n '1s,.*/,,p')"
+		echo "installed: $(replaced "$1" | sed -n '1s,[^ ]* \([^ ]*\).*,\1,p')"
 		grep -E '^(file|code|refuse|map|open): ' "patches/projects/$1/project"
 	} >"$root/usr/lib/mayexec/projects/$1"
 }
