@@ -101,7 +101,7 @@ unpack() {
 	rm -rf "$1"
 	if ! {
 		if [ "$kind" = debian ]; then
-			mkdir -p "${1%/*}" && dpkg-source --no-check --no-copy -x "$dsc" "$1" && take_back "$1"
+			dpkg-source --no-check --no-copy -x "$dsc" "$1" && take_back "$1"
 		else
 			mkdir -p "$1" && tar -xf "$tarball" -C "$1" --strip-components=1
 		fi &&
@@ -116,7 +116,9 @@ unpack() {
 # take_back TREE: those of Debian's patches that ours contain.
 take_back() {
 	for patch in $(field contains); do
-		patch -R -s -p1 -d "$1" -i "debian/patches/$patch" || return 1
+		patch -R -s -p1 -d "$1" -i "debian/patches/$patch" ||
+			fail "Debian's source of $package $version has not the patch $patch, which $dir/project names" \
+				"next: if Debian has dropped it, take it out of there"
 	done
 }
 

@@ -430,8 +430,9 @@ mod tests {
     }
 
     /// What scripts/projects.sh says of a project whose file is this, whose patch makes a line of
-    /// `old`, with some programs replaced by scripts.
+    /// `old`, with some programs replaced by scripts. A project of Debian's is built as Debian does.
     fn says(project: &str, old: &str, line: &str, shims: &[(&str, &str)]) -> String {
+        let debian = project.contains("debian: ");
         let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
             .parent()
             .unwrap();
@@ -460,17 +461,23 @@ mod tests {
             proc::output(&mut sh).unwrap()
         };
         sh(
-            "mkdir -p build/projects/dl; state=build/apt/deb-src-$(dpkg --print-architecture)-bookworm-trixie; mkdir -p $state; : >$state/listed; tar -czf build/projects/dl/toy_1.orig.tar.gz toy-1; git init -q; git -c user.name=a -c user.email=b commit -q --allow-empty -m c",
+            "mkdir -p build/projects/dl; state=build/apt/deb-src-$(dpkg --print-architecture)-bookworm-trixie; mkdir -p $state; : >$state/listed; tar -czf build/projects/dl/toy_1.orig.tar.gz toy-1; : >build/projects/dl/toy_1-1.dsc; git init -q; git -c user.name=a -c user.email=b commit -q --allow-empty -m c",
         );
         for (name, script) in shims {
             put(&format!("bin/{name}"), &format!("#!/bin/sh\n{script}\n"));
         }
-        let (status, out, err) = sh(
-            "mkdir -p bin; chmod -R +x bin scripts; PATH=$PWD/bin:$PATH LIMIT=2 scripts/projects.sh toy",
-        );
+        let option = if debian { "--debian" } else { "" };
+        let (status, out, err) = sh(&format!(
+            "mkdir -p bin; chmod -R +x bin scripts; PATH=$PWD/bin:$PATH LIMIT=2 scripts/projects.sh {option} toy",
+        ));
         assert_eq!(status.success(), err.is_empty(), "{err}");
         // What did not succeed is not taken for done.
-        assert_eq!(status.success(), at("build/results/projects/toy").exists());
+        let done = if debian {
+            "build/projects/toy/debian.build"
+        } else {
+            "build/results/projects/toy"
+        };
+        assert_eq!(status.success(), at(done).exists());
         out + &err
     }
 
@@ -482,6 +489,10 @@ mod tests {
         let other = TOY.replace("version: 1", "version: 9");
         let broken = TOY.replace("build: true", "build: false");
         let listed = ("apt-cache", "echo Version: 9-1");
+        let debian = format!("{TOY}debian: grep -q new toy\nreplaces: toy /usr/bin/toy\n");
+        let dropped = format!("{debian}contains: gone.patch\n");
+        let moved = debian.replace("replaces: toy", "replaces: build/toy");
+        let unpacks = [("dpkg-source", "for dir; do :; done; cp -R toy-1 \"$dir\"")];
         for (project, old, new, shims, says) in [
             (TOY, old, new, &[][..], "suite as before"),
             (
@@ -521,6 +532,21 @@ mod tests {
             ),
             (&broken, old, new, &[], "toy, patched: build failed"),
             (TOY, old, new, &[("tar", "exit 2")], "is there space left?"),
+            (&debian, old, new, &unpacks, "debian: build"),
+            (
+                &dropped,
+                old,
+                new,
+                &unpacks,
+                "Debian's source of toy 1 has not the patch gone.patch",
+            ),
+            (
+                &moved,
+                old,
+                new,
+                &unpacks,
+                "toy, debian: the build made no build/toy",
+            ),
         ] {
             let said = self::says(project, old, new, shims);
             assert!(said.contains(says), "{said}\ninstead of\n{says}");
