@@ -128,19 +128,18 @@ make_tree() {
 	[ "$kind" != plain ] || [ -n "$(field test)" ] || [ -z "$(field check)" ] || return 0
 	tree=$out/$name/$kind
 	stamp=$out/$name/$kind.$last
-	inputs="$header $(echo "$dir"/*.patch)"
+	inputs=
+	[ "$kind" = plain ] || inputs="$header $(echo "$dir"/*.patch)"
 	# What the guest tries changes no build.
 	others="file|code|refuse|map|open"
-	made=$(field binary)
-	case $kind in
-	plain) inputs='' others="$others|debian|contains|replaces" ;;
-	patched) others="$others|debian|contains|replaces" ;;
-	debian)
+	if [ "$kind" = debian ]; then
 		inputs="$inputs $dsc"
 		others="$others|build|test|failed|check|binary"
 		made=$(field replaces | cut -d ' ' -f 1)
-		;;
-	esac
+	else
+		others="$others|debian|contains|replaces"
+		made=$(field binary)
+	fi
 	# shellcheck disable=SC2086 # a list
 	sum=$(grep -vE "^($others):" "$dir/project" | cat - $inputs | sha256sum)
 	for old in "$stamp" "$out/$name/$kind.test"; do

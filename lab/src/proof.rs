@@ -10,7 +10,7 @@ mod stress;
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use crate::ctx::Ctx;
 use crate::guest::{Boot, beside};
@@ -112,25 +112,22 @@ pub(crate) fn notice_faults(
 /// The selftests that attack: what they get hold of without the flag, and not with it.
 fn attacks(session: &Session<'_>, kernel: &Kernel, _: Extent) -> Result<Check> {
     let bundle = session.selftests()?;
-    let own = selftests::own(&bundle)?;
-    let attack = selftests::program_of(&own, "attack").context("no program attacks")?;
+    let only = selftests::testing(&bundle, &["attack"])?;
     let boot = selftests::boot(session.ctx, kernel, "attacks", &bundle);
-    let run = selftests::run(boot, std::slice::from_ref(attack))?;
-    let check = Check::new("the attacks of the catalogue fail");
-    Ok(check.also_run(&run, &[Verdict::Pass], ""))
+    let run = selftests::run(boot, &only)?;
+    Ok(Check::new("the attacks of the catalogue fail").also_run(&run, &[Verdict::Pass], ""))
 }
 
 /// Programs that others wrote, under three policies, with the flag where they open to read.
 fn others(session: &Session<'_>, kernel: &Kernel, _: Extent) -> Result<Check> {
     let bundle = session.selftests()?;
-    let own = selftests::own(&bundle)?;
-    let others = selftests::program_of(&own, "others").context("no others_test")?;
-    let mut boot = selftests::boot(session.ctx, kernel, "programs of others", &bundle);
-    boot = boot.tools(&consumers::tools(session)?);
+    let only = selftests::testing(&bundle, &["others"])?;
+    let boot = selftests::boot(session.ctx, kernel, "programs of others", &bundle);
+    let mut boot = boot.tools(&consumers::tools(session)?);
     // Sanitizers make minutes of it.
     boot.job.argv.extend(["-o", "1800"].map(str::to_owned));
     boot.limit = Duration::from_secs(3600);
-    let run = selftests::run(boot, std::slice::from_ref(others))?;
+    let run = selftests::run(boot, &only)?;
     Ok(Check::new("stress-ng and trinity find nothing").also_run(&run, &[Verdict::Pass], ""))
 }
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 use crate::ctx::{Ctx, hash, make_whole, write_whole};
 use crate::git::Git;
@@ -107,12 +107,21 @@ pub(crate) fn is_own(program: &str) -> bool {
 }
 
 /// The program among the series' `own` that tests `what`.
-pub(crate) fn program_of<'a>(own: &'a [String], what: &str) -> Option<&'a String> {
+pub(crate) fn program_of<'a>(own: &'a [String], what: &str) -> Result<&'a String> {
     let test = format!("{what}_test");
-    own.iter().find(|program| {
+    let is_it = |program: &&String| {
         let name = program.split_once(':').map_or("", |(_, name)| name);
         name.strip_prefix("mayexec_").unwrap_or(name) == test
-    })
+    };
+    let found = own.iter().find(is_it);
+    found.with_context(|| format!("no program is named {test}"))
+}
+
+/// The programs of a bundle that test each of these, none of which may be missing.
+pub(crate) fn testing(bundle: &Path, names: &[&str]) -> Result<Vec<String>> {
+    let own = own(bundle)?;
+    let named = |name: &&str| program_of(&own, name).cloned();
+    names.iter().map(named).collect()
 }
 
 /// The programs of the bundle, as `collection:test`.
@@ -257,9 +266,9 @@ mod tests {
         assert!(own.iter().all(|program| is_own(program)));
         assert!(!is_own("filesystems/openat2:openat2_test"));
         let own = own.map(str::to_owned);
-        assert_eq!(program_of(&own, "ima"), Some(&own[0]));
-        assert_eq!(program_of(&own, "bpf"), Some(&own[1]));
-        assert_eq!(program_of(&own, "pf"), None);
+        assert_eq!(program_of(&own, "ima").ok(), Some(&own[0]));
+        assert_eq!(program_of(&own, "bpf").ok(), Some(&own[1]));
+        assert_eq!(program_of(&own, "pf").ok(), None);
     }
 
     #[test]

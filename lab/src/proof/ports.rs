@@ -41,9 +41,6 @@ const ONLY_HERE: [&str; 3] = [
     "tracers.strace_shows_flag_and_error",
 ];
 
-/// What is said of KUnit's cases.
-const OF_KUNIT: &str = " of KUnit";
-
 pub(crate) fn arm64(session: &Session<'_>) -> Result<Check> {
     cross(session, ARM64)
 }
@@ -95,7 +92,7 @@ pub(crate) fn uml(session: &Session<'_>) -> Result<Check> {
     let mut run = kunit::read(&String::from_utf8_lossy(&output), &log);
     run.trouble
         .extend(ran.err().map(|error| format!("{error:#}")));
-    Ok(Check::new("kunit.py passes in user-mode Linux").also_run(&run, &MAY_SKIP, OF_KUNIT))
+    Ok(Check::new("kunit.py passes in user-mode Linux").also_run(&run, &MAY_SKIP, " of KUnit"))
 }
 
 /// kunit.py as one types it, with the compilers of the other builds.
@@ -139,7 +136,7 @@ fn compiled(
     let found = warnings_in(&kernel.facts.warnings, &session.touched(&[])?);
     let check = check.also("a build", found, &kernel.dir.join("facts.json"));
     let run = kunit::boot(session.ctx, &kernel, &format!("kunit {name}"))?;
-    Ok((check.also_run(&run, &MAY_SKIP, OF_KUNIT), kernel))
+    Ok((check.also_run(&run, &MAY_SKIP, " of KUnit"), kernel))
 }
 
 /// The warnings about one of the files, or about the object made from it.

@@ -26,43 +26,40 @@ const CMDLINE: [&str; 2] = ["kunit.enable=0", "rcupdate.rcu_cpu_stall_timeout=30
 pub(crate) fn races(session: &Session<'_>, kernel: &Kernel, extent: Extent) -> Result<Check> {
     let (seconds, seed) = (extent.seconds, seed()?);
     let words = format!("races --seconds {seconds} --threads {THREADS} --seed {seed}");
-    let argv: Vec<&str> = words.split(' ').collect();
-    let boot = Boot {
-        cmdline: CMDLINE.to_vec(),
-        cpus: CPUS,
-        limit: Duration::from_secs(2 * seconds + 300),
-        ..Boot::new(session.ctx, kernel, "races", &argv).program(&sibling("stress")?)
-    };
-    row("no answer under races that no order of events allows", boot)
+    let claim = "no answer under races that no order of events allows";
+    row(session, kernel, claim, &words, (CPUS, 2 * seconds + 300))
 }
 
 /// Opens while allocations and copies from user space fail; `debug_kernel` is that of
 /// [`crate::variants::DEBUG`].
 pub(crate) fn faults(session: &Session<'_>, debug_kernel: &Kernel, _: Extent) -> Result<Check> {
-    let boot = Boot {
-        cmdline: CMDLINE.to_vec(),
-        limit: Duration::from_secs(900),
-        ..Boot::new(session.ctx, debug_kernel, "faults", &["faults"]).program(&sibling("stress")?)
-    };
     let claim = "no failure inside an open makes a file descriptor of a denial, or leaks";
-    row(claim, boot)
+    row(session, debug_kernel, claim, "faults", (1, 900))
 }
 
 /// Opens by many threads of many files below many mounts, while the policy changes.
 pub(crate) fn scale(session: &Session<'_>) -> Result<Check> {
     let words = format!("scale --seconds 180 --seed {}", seed()?);
-    let argv: Vec<&str> = words.split(' ').collect();
-    let boot = Boot {
-        cmdline: CMDLINE.to_vec(),
-        cpus: CPUS,
-        limit: Duration::from_secs(3600),
-        ..Boot::new(session.ctx, session.tip_kernel()?, "scale", &argv).program(&sibling("stress")?)
-    };
-    row("64 threads, a million files: right answers, no leak", boot)
+    let claim = "64 threads, a million files: right answers, no leak";
+    row(session, session.tip_kernel()?, claim, &words, (CPUS, 3600))
 }
 
-/// The row of one boot. The program's last case says what was tried.
-fn row(claim: &str, boot: Boot<'_>) -> Result<Check> {
+/// The row of one boot of the program with these words, on so many CPUs, for so many seconds at
+/// most. The program's last case says what was tried.
+fn row(
+    session: &Session<'_>,
+    kernel: &Kernel,
+    claim: &str,
+    words: &str,
+    (cpus, seconds): (usize, u64),
+) -> Result<Check> {
+    let argv = Vec::from_iter(words.split(' '));
+    let boot = Boot {
+        cmdline: CMDLINE.to_vec(),
+        cpus,
+        limit: Duration::from_secs(seconds),
+        ..Boot::new(session.ctx, kernel, argv[0], &argv).program(&sibling("stress")?)
+    };
     let run = boot.tests(|output| tap::program("stress", output))?;
     let tried = run.cases.last().map_or("nothing", |case| &case.name);
     Ok(Check::new(claim).also(tried, run.problems(&[Verdict::Pass]), &run.log))

@@ -55,33 +55,29 @@ pub(crate) fn tests(session: &Session<'_>, bundle: &Path, boot: Boot<'_>) -> Res
     selftests::run(boot, &there)
 }
 
-/// Runs the tests of one consumer of [`ALONE`] in its boot: nothing if the bundle has no tests
-/// of it.
+/// Runs the program of one consumer of [`ALONE`] in its boot.
 fn alone(
     session: &Session<'_>,
-    bundle: &Path,
+    program: &String,
     (name, cmdline): (&str, &[&'static str]),
     boot: &Boot<'_>,
-) -> Result<Option<Run>> {
-    let own = selftests::own(bundle)?;
-    let Some(program) = program_of(&own, name) else {
-        return Ok(None);
-    };
+) -> Result<Run> {
     let mut boot = boot.clone().tools(&tools(session)?);
     boot.name += &format!(" {name}");
     boot.cmdline.extend(cmdline);
-    selftests::run(boot, std::slice::from_ref(program)).map(Some)
+    selftests::run(boot, std::slice::from_ref(program))
 }
 
 /// As [`tests`]; those with a boot of their own follow if nothing is wrong before.
 pub(crate) fn all_tests(session: &Session<'_>, bundle: &Path, boot: &Boot<'_>) -> Result<Run> {
+    let own = selftests::own(bundle)?;
     let mut run = tests(session, bundle, boot.clone())?;
     for consumer in ALONE {
         if !run.problems(&MAY_SKIP).is_empty() {
             break;
         }
-        if let Some(next) = alone(session, bundle, consumer, boot)? {
-            run = next;
+        if let Ok(program) = selftests::program_of(&own, consumer.0) {
+            run = alone(session, program, consumer, boot)?;
         }
     }
     Ok(run)
@@ -92,24 +88,12 @@ fn wanted(bundle: &Path) -> Result<(Vec<String>, Vec<String>)> {
     let own = selftests::own(bundle)?;
     let (mut there, mut missing) = (Vec::new(), Vec::new());
     for name in NAMES {
-        match program_of(&own, name) {
-            Some(program) => there.push(program.clone()),
-            None => missing.push(absent(name)),
+        match selftests::program_of(&own, name) {
+            Ok(program) => there.push(program.clone()),
+            Err(error) => missing.push(error.to_string()),
         }
     }
     Ok((there, missing))
-}
-
-/// What to say of a consumer whose tests are nowhere.
-pub(super) fn absent(name: &str) -> String {
-    format!("no program is named {name}_test")
-}
-
-/// The program with a consumer's tests.
-pub(crate) fn program_of<'a>(own: &'a [String], name: &str) -> Option<&'a String> {
-    // fanotify's may test the whole of fsnotify.
-    let other = (name == "fanotify").then(|| selftests::program_of(own, "fsnotify"));
-    selftests::program_of(own, name).or(other.flatten())
 }
 
 /// Runs the tests of all consumers, of which none may be missing nor skip.
@@ -127,12 +111,17 @@ pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
     report.run("", "with all consumers", &run);
     let skipped = run.wrong(&[Verdict::Pass, Verdict::Fail]);
     report.check("no consumer is missing", &skipped, Some(&run.log));
+    let own = selftests::own(&bundle)?;
     for consumer in ALONE {
         let (name, _) = consumer;
-        let Some(run) = alone(session, &bundle, consumer, &boot)? else {
-            report.fail(name, &absent(name), None);
-            continue;
+        let program = match selftests::program_of(&own, name) {
+            Ok(program) => program,
+            Err(error) => {
+                report.fail(name, &error.to_string(), None);
+                continue;
+            }
         };
+        let run = alone(session, program, consumer, &boot)?;
         report.run("", &format!("with {name}"), &run);
         let skipped = run.wrong(&[Verdict::Pass, Verdict::Fail]);
         report.check(&format!("{name} is not missing"), &skipped, Some(&run.log));

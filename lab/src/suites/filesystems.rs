@@ -7,7 +7,7 @@ use fs_err as fs;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use super::consumers;
 use crate::guest::Boot;
@@ -26,12 +26,7 @@ const NEEDS: &str = "SKIP needs CONFIG_";
 
 /// Runs the tests.
 pub(crate) fn tests(session: &Session<'_>, bundle: &Path, boot: Boot<'_>) -> Result<Run> {
-    let own = selftests::own(bundle)?;
-    let mut only = Vec::new();
-    for name in NAMES {
-        let program = selftests::program_of(&own, name);
-        only.push(program.with_context(|| consumers::absent(name))?.clone());
-    }
+    let only = selftests::testing(bundle, &NAMES)?;
     selftests::run(boot.tools(&consumers::tools(session)?), &only)
 }
 
