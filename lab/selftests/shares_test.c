@@ -158,10 +158,12 @@ FIXTURE_SETUP(share)
 	const bool smb = variant->source[0] == '/';
 	const struct view own = { .no_acls = true };
 
-	if (!setup_test(_metadata))
-		return;
 	if (smb && access("/proc/fs/cifs", F_OK))
 		SKIP(return, "needs CONFIG_CIFS");
+	if (!smb && system("command -v diod >/dev/null"))
+		SKIP(return, "needs diod");
+	if (!setup_test(_metadata))
+		return;
 	set_lo_up(_metadata);
 	ASSERT_EQ(0, mkdir(EXPORT, 0755));
 	ASSERT_EQ(0, mkdir("samba", 0755));
