@@ -64,7 +64,9 @@ pub(crate) fn make() -> Result<()> {
     mount_new("bench", noexec, "tmpfs", MountFlags::NOEXEC, "mode=0755")?;
     file(NOEXEC_SCRIPT, 0o755)?;
     let tmpfs = format!("{ROOT}/tmpfs");
-    mount_new("bench", &tmpfs, "tmpfs", MountFlags::empty(), "mode=0755")?;
+    // Half of the memory's pages would not do for a million files.
+    let options = "mode=0755,nr_inodes=0";
+    mount_new("bench", &tmpfs, "tmpfs", MountFlags::empty(), options)?;
     file(format!("{tmpfs}/script"), 0o755)
 }
 

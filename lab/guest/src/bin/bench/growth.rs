@@ -19,7 +19,7 @@ const MOUNTS: [usize; 4] = [10, 100, 1_000, 10_000];
 const LOOKED_AT: usize = 301;
 
 /// How many files the directory has.
-const ENTRIES: [usize; 5] = [10, 100, 1_000, 10_000, 100_000];
+const ENTRIES: [usize; 7] = [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000];
 
 /// Takes the figures of all three.
 pub(crate) fn run(meter: &Meter<'_>, flag: bool) -> Result<()> {
@@ -56,7 +56,7 @@ pub(crate) fn run(meter: &Meter<'_>, flag: bool) -> Result<()> {
             file(&script, 0o755)?;
             pair("entries", entries, &script)?;
         }
-        // 100,000 files would be walked by whoever uses the mount after this.
+        // A million files would be walked by whoever uses the mount after this.
         fs::remove_dir_all(&dir)?;
     }
 
