@@ -15,7 +15,7 @@ mod own;
 
 use fs_err as fs;
 use std::cell::OnceCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
@@ -34,7 +34,7 @@ use crate::series::touched_paths;
 use crate::session::{Session, once};
 use crate::suites::consumers;
 use crate::suites::filesystems;
-use crate::suites::guest::{not_without_the_flag, sysctl_value};
+use crate::suites::guest::{not_without_the_flag, wrong_sysctl};
 use crate::suites::host::POLICY;
 use crate::suites::kunit;
 use crate::tap::Verdict;
@@ -44,18 +44,18 @@ use crate::variants::{CONSUMERS, DEBUG, OFF, STATIC, STATIC_VALUE};
 pub(crate) fn run(ctx: &Ctx, names: &[String]) -> Result<bool> {
     let breaks = select(&ctx.root.join("lab/breaks"), names)?;
     let session = Session::open(ctx)?;
-    let subjects = Subjects {
+    let judge = Judge {
         session: &session,
-        checkout: OnceCell::new(),
+        checkout: Checkout::copied(ctx)?,
         bundle: OnceCell::new(),
     };
 
     // A suite that is red without a break would catch everything.
-    let has = |kind| breaks.iter().any(|(of, _)| *of == kind);
-    for (kind, ..) in KINDS {
+    let has = |dir| breaks.iter().any(|((of, _), _)| *of == dir);
+    for kind in &KINDS {
         // Proof asks what Plain asks, of the same kernel, and more.
-        if has(kind) && !(kind == Kind::Plain && has(Kind::Proof)) {
-            for (suite, noticed) in subjects.ask(kind, None)? {
+        if has(kind.0) && !(kind.0.is_empty() && has("proof")) {
+            for (suite, noticed) in judge.ask(kind, None)? {
                 if let Some(why) = noticed {
                     bail!("{suite} fails without any break, so it can show nothing:\n{why}");
                 }
@@ -66,7 +66,7 @@ pub(crate) fn run(ctx: &Ctx, names: &[String]) -> Result<bool> {
     let mut survive = 0;
     for (kind, file) in &breaks {
         let name = stem(file);
-        let asked = subjects.ask(*kind, Some(file))?.into_iter();
+        let asked = judge.ask(kind, Some(file))?.into_iter();
         let caught: BTreeMap<&str, String> = asked
             .filter_map(|(suite, why)| Some((suite, why?)))
             .collect();
@@ -84,7 +84,6 @@ pub(crate) fn run(ctx: &Ctx, names: &[String]) -> Result<bool> {
         };
         results::record(ctx, "breaks", &row(ctx, file)?, &[noticed])?;
     }
-    subjects.restore()?;
     println!("\n{} breaks, {survive} survive", breaks.len());
     Ok(survive == 0)
 }
@@ -94,11 +93,8 @@ pub(crate) fn stale(session: &Session<'_>) -> Result<Vec<String>> {
     let root = &session.ctx.root;
     let (own, series) = (Git::at(root), session.at(session.tip())?);
     let mut problems = Vec::new();
-    for (kind, file) in select(&root.join("lab/breaks"), &[])? {
-        let git = match kind {
-            Kind::Userspace => &own,
-            _ => &series,
-        };
+    for ((_, of), file) in select(&root.join("lab/breaks"), &[])? {
+        let git = if of.is_some() { &series } else { &own };
         if let Err(error) = git.line("apply --check", &[&file]) {
             problems.push(format!("{}: {error:#}", stem(&file)));
         }
@@ -119,9 +115,9 @@ pub(crate) fn names(ctx: &Ctx) -> Result<Vec<String>> {
     breaks.iter().map(|(_, file)| row(ctx, file)).collect()
 }
 
-/// What a break is for: a kernel, or this repository.
+/// What must notice the breaks of a kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum Ask {
     Plain,
     Consumers,
     Filesystems,
@@ -129,26 +125,28 @@ enum Kind {
     Off,
     Proof,
     Debug,
-    Userspace,
 }
 
-/// The directories below lab/breaks, and the kernels on which their breaks show.
-const KINDS: [(Kind, &str, Variant); 8] = [
-    (Kind::Plain, "", Variant::PLAIN),
-    (Kind::Consumers, "consumers", CONSUMERS),
-    (Kind::Filesystems, "filesystems", CONSUMERS),
-    (Kind::Static, "static", STATIC),
-    (Kind::Off, "off", OFF),
-    (Kind::Proof, "proof", Variant::PLAIN),
-    (Kind::Debug, "debug", DEBUG),
-    (Kind::Userspace, "userspace", Variant::PLAIN),
+/// A directory below lab/breaks, what must notice its breaks, and the kernel on which they show; or
+/// nothing, for those of this repository.
+type Kind = (&'static str, Option<(Ask, Variant)>);
+
+static KINDS: [Kind; 8] = [
+    ("", Some((Ask::Plain, Variant::PLAIN))),
+    ("consumers", Some((Ask::Consumers, CONSUMERS))),
+    ("filesystems", Some((Ask::Filesystems, CONSUMERS))),
+    ("static", Some((Ask::Static, STATIC))),
+    ("off", Some((Ask::Off, OFF))),
+    ("proof", Some((Ask::Proof, Variant::PLAIN))),
+    ("debug", Some((Ask::Debug, DEBUG))),
+    ("userspace", None),
 ];
 
 /// The breaks of these names, or all.
-fn select(dir: &Path, names: &[String]) -> Result<Vec<(Kind, PathBuf)>> {
+fn select(dir: &Path, names: &[String]) -> Result<Vec<(&'static Kind, PathBuf)>> {
     let mut breaks = Vec::new();
-    for (kind, below, _) in KINDS {
-        let below = dir.join(below);
+    for kind in &KINDS {
+        let below = dir.join(kind.0);
         if below.is_dir() {
             let diffs = with_extension(&below, "diff")?.into_iter();
             breaks.extend(diffs.map(|file| (kind, file)));
@@ -158,7 +156,7 @@ fn select(dir: &Path, names: &[String]) -> Result<Vec<(Kind, PathBuf)>> {
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
         let name = entry.file_name();
-        if entry.path().is_dir() && !KINDS.iter().any(|(_, known, _)| name == **known) {
+        if entry.path().is_dir() && !KINDS.iter().any(|(known, _)| name == **known) {
             bail!("{}: no breaks of that kind", entry.path().display());
         }
     }
@@ -173,107 +171,82 @@ fn select(dir: &Path, names: &[String]) -> Result<Vec<(Kind, PathBuf)>> {
     Ok(breaks)
 }
 
-/// What is broken, made ready when the first break of it is asked about.
-struct Subjects<'a> {
+/// Applies a break and asks the suites.
+struct Judge<'a> {
     session: &'a Session<'a>,
-    checkout: OnceCell<Checkout<'a>>,
-    /// What tests the kernels that are broken.
+    checkout: Checkout<'a>,
+    /// What tests the kernels, installed before the first of them is broken.
     bundle: OnceCell<PathBuf>,
 }
 
-impl<'a> Subjects<'a> {
-    fn bundle(&self) -> Result<&PathBuf> {
-        once(&self.bundle, || self.session.selftests())
-    }
-
-    fn checkout(&self) -> Result<&Checkout<'a>> {
-        once(&self.checkout, || Checkout::copied(self.session.ctx))
-    }
-
+impl Judge<'_> {
     /// What the suites of a kind say with a break applied, or without one.
-    fn ask(&self, kind: Kind, file: Option<&Path>) -> Result<Answers> {
+    fn ask(&self, (_, of): &Kind, file: Option<&Path>) -> Result<Answers> {
         let session = self.session;
-        if kind == Kind::Userspace {
-            return self.checkout()?.ask(session, file);
-        }
-        self.bundle()?;
-        let variant = KINDS.into_iter().find(|(of, ..)| *of == kind);
-        let variant = variant.map_or(Variant::PLAIN, |(_, _, variant)| variant);
-        let Some(file) = file else {
-            let what = format!("the unbroken kernel {}", variant.name);
-            let kernel = session.kernel(what.trim_end(), session.tip(), &variant)?;
-            return self.notice(kind, &kernel, "unbroken");
+        let Some((suites, variant)) = of else {
+            return self.checkout.ask(session, file);
         };
-        let name = stem(file);
-        let walk = &session.walk()?;
-        walk.force_to(session.tip())?;
-        apply(walk, file)?;
-        let mut builder = session.builder(&variant)?;
+        let bundle = once(&self.bundle, || session.selftests())?;
+        let walk = session.at(session.tip())?;
+        let name = file.map_or("unbroken".to_owned(), stem);
+        let mut touched = BTreeSet::new();
+        if let Some(file) = file {
+            apply(&walk, file)?;
+            touched = touched_paths(&fs::read_to_string(file)?);
+        }
+        let mut builder = session.builder(variant)?;
         builder.whole = true;
-        let key = kernel::dirty_tree_key(walk)?;
+        let key = kernel::dirty_tree_key(&walk)?;
         // What does not compile shows nothing about the tests.
-        let kernel = builder.build(&format!("the kernel with {name}"), &key, &variant)?;
-        let mut answers = self.notice(kind, &kernel, &name)?;
-        if touched_paths(&fs::read_to_string(file)?).contains(POLICY) {
+        let kernel = builder.build(&format!("the kernel with {name}"), &key, variant)?;
+        let mut answers = self.notice(*suites, &kernel, bundle, &name)?;
+        if touched.contains(POLICY) {
             let policy = walk.dir().join(POLICY);
-            answers.push(("host", self.checkout()?.policy_tests(&name, &policy)?));
+            answers.push(("host", self.checkout.policy_tests(&name, &policy)?));
         }
         Ok(answers)
     }
 
-    fn restore(&self) -> Result<()> {
-        if self.bundle.get().is_some() {
-            self.session.walk()?.force_to(self.session.tip())?;
-        }
-        self.checkout.get().map_or(Ok(()), Checkout::restore)
-    }
-
     /// What the suites say of a kernel.
-    fn notice(&self, kind: Kind, kernel: &Kernel, name: &str) -> Result<Answers> {
-        let (session, bundle) = (self.session, self.bundle()?);
-        let ctx = session.ctx;
-        let own = selftests::own(bundle)?;
-        let what = match kind {
-            Kind::Consumers => "consumers",
-            Kind::Filesystems => "filesystems",
-            _ => "guest",
-        };
-        let label = format!("{what} {name}");
-        let boot = Boot {
+    fn notice(&self, ask: Ask, kernel: &Kernel, bundle: &Path, name: &str) -> Result<Answers> {
+        let session = self.session;
+        let label = |what: &str| format!("{what} {name}");
+        let boot = |what: &str| Boot {
             first_failure: true,
-            ..selftests::boot(ctx, kernel, &label, bundle)
+            ..selftests::boot(session.ctx, kernel, &label(what), bundle)
         };
-        let selftests = || selftests::run(boot.clone(), &own);
-        let row = |(name, row): (_, Result<Check>)| (name, row.map(|row| row.problems));
-        let said = match kind {
-            Kind::Plain | Kind::Proof | Kind::Userspace => {
-                let kunit = kunit::boot(ctx, kernel, &format!("kunit {name}"));
-                let mut said = vec![("kunit", failures(kunit)), (what, failures(selftests()))];
-                if kind == Kind::Proof {
-                    said.extend(proof::notice(session, kernel).map(row));
+        let guest = || selftests::run(boot("guest"), &selftests::own(bundle)?);
+        let of_row = |(row, check): (_, Result<Check>)| (row, check.map(|check| check.problems));
+        let said = match ask {
+            Ask::Plain | Ask::Proof => {
+                let kunit = kunit::boot(session.ctx, kernel, &label("kunit"));
+                let mut said = vec![("kunit", failures(kunit)), ("guest", failures(guest()))];
+                if ask == Ask::Proof {
+                    said.extend(proof::notice(session, kernel).map(of_row));
                 }
                 said
             }
-            Kind::Consumers => {
-                let run = consumers::all_tests(session, bundle, &boot);
-                vec![(what, failures(run))]
+            Ask::Consumers => {
+                let run = consumers::all_tests(session, bundle, &boot("consumers"));
+                vec![("consumers", failures(run))]
             }
-            Kind::Filesystems => {
-                let run = filesystems::tests(session, bundle, boot);
-                vec![(what, failures(run))]
+            Ask::Filesystems => {
+                let run = filesystems::tests(session, bundle, boot("filesystems"));
+                vec![("filesystems", failures(run))]
             }
-            Kind::Static => {
-                let value = sysctl_value(ctx, kernel, &format!("sysctl {name}"), &[]);
-                let said = value.and_then(|(value, _)| match value == STATIC_VALUE {
-                    true => failures(selftests()),
-                    false => Ok(vec![format!("the sysctl is {value}")]),
+            Ask::Static => {
+                let name = label("sysctl");
+                let wrong = wrong_sysctl(session.ctx, kernel, &name, &[], STATIC_VALUE);
+                let said = wrong.and_then(|(wrong, _)| match wrong.is_empty() {
+                    true => failures(guest()),
+                    false => Ok(wrong),
                 });
-                vec![(what, said)]
+                vec![("guest", said)]
             }
-            Kind::Debug => vec![row(proof::notice_faults(session, kernel))],
-            Kind::Off => {
-                let said = selftests().map(|run| not_without_the_flag(Verdict::Pass, &run));
-                vec![(what, said)]
+            Ask::Debug => vec![of_row(proof::notice_faults(session, kernel))],
+            Ask::Off => {
+                let said = guest().map(|run| not_without_the_flag(Verdict::Pass, &run));
+                vec![("guest", said)]
             }
         };
         let said = said.into_iter();
@@ -296,8 +269,8 @@ mod tests {
             put(file);
         }
         let files = select(dir.path(), &[]).unwrap();
-        let kinds: Vec<Kind> = files.into_iter().map(|(kind, _)| kind).collect();
-        assert_eq!(kinds, [Kind::Plain, Kind::Plain, Kind::Consumers]);
+        let dirs: Vec<&str> = files.iter().map(|(kind, _)| kind.0).collect();
+        assert_eq!(dirs, ["", "", "consumers"]);
         assert_eq!(select(dir.path(), &["b".to_owned()]).unwrap().len(), 1);
         let error = select(dir.path(), &["d".to_owned()]).unwrap_err();
         assert!(error.to_string().contains("there are: a b c"), "{error}");

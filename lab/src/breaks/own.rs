@@ -19,15 +19,8 @@ use crate::suites::{consumers, userland};
 use crate::system;
 use crate::ui;
 
-/// What runs in guests is built from these.
-const PACKAGES: [&str; 6] = [
-    "mayexec",
-    "mayexec-capi",
-    "mayexec-cli",
-    "mayexec-lua",
-    "mayexec-python",
-    "mayexec-rtld",
-];
+/// What runs in guests is built from these packages.
+const PACKAGES: &str = "mayexec*";
 
 /// A copy of the checkout, to be broken.
 pub(super) struct Checkout<'a> {
@@ -46,15 +39,13 @@ impl<'a> Checkout<'a> {
         fs::create_dir_all(&dir)?;
         let git = Git::at(&dir);
         git.run(["init", "--quiet"])?;
-        let store = dir.join(".git");
-        let checkout = Git::at(&ctx.root);
-        let index = |args: &[&str]| {
-            let mut cmd = checkout.cmd(["--work-tree".as_ref(), ctx.root.as_os_str()]);
-            cmd.arg("--git-dir").arg(&store).args(args);
-            proc::capture(cmd.env("GIT_INDEX_FILE", store.join("checkout-index")))
+        let index = |words: &str| {
+            let mut cmd = git.cmd([format!("--work-tree={}", ctx.root.display())]);
+            cmd.args(words.split(' '));
+            proc::capture(cmd.env("GIT_INDEX_FILE", dir.join(".git/checkout-index")))
         };
-        index(&["add", "--all"])?;
-        let tree = index(&["write-tree"])?;
+        index("add --all")?;
+        let tree = index("write-tree")?;
         let commit = git.line(
             "-c user.name=mayexec -c user.email=mayexec@localhost commit-tree -m checkout",
             &[tree.trim()],
@@ -63,31 +54,26 @@ impl<'a> Checkout<'a> {
         Ok(Self { ctx, git, commit })
     }
 
-    pub(super) fn restore(&self) -> Result<()> {
-        self.git.force_to(&self.commit)
-    }
-
     /// What the suites say with a break applied, or without one. The guests, which take minutes,
     /// are asked only about what the tests on the host let pass.
     pub(super) fn ask(&self, session: &Session<'_>, file: Option<&Path>) -> Result<Answers> {
         let name = file.map_or("unbroken".to_owned(), stem);
-        self.restore()?;
+        self.git.force_to(&self.commit)?;
         if let Some(file) = file {
             apply(&self.git, file)?;
         }
         // A break that does not compile shows nothing.
         let log = self.ctx.fresh_log(&format!("breaks-build-{name}"))?;
         let what = format!("build the tools with {name}");
-        let mut build = self.cargo("build --package guest", &PACKAGES);
+        let mut build = self.cargo("build --package guest", PACKAGES);
         ui::step(&what, &log, 3600, &mut build)?;
-        let host = self.tests(&name, &PACKAGES)?;
-        if host.is_some() {
-            return Ok(vec![("host", host)]);
+        let host = self.tests(&name, PACKAGES)?;
+        let passed = host.is_none();
+        let mut answers = vec![("host", host)];
+        if passed {
+            answers.push(("userland", self.guests(session, &name)?));
         }
-        Ok(vec![
-            ("host", host),
-            ("userland", self.guests(session, &name)?),
-        ])
+        Ok(answers)
     }
 
     /// What the first guest says that is red.
@@ -101,7 +87,7 @@ impl<'a> Checkout<'a> {
                 return Ok(Some(format!("{what}: {first}")));
             }
         }
-        // The scripts look for what is built beside themselves; the next restore() removes it.
+        // The scripts look for what is built beside themselves; what restores the copy removes it.
         symlink(&ctx.build, root.join("build"))?;
         let disk = system::short_disk(ctx, root)?;
         let run = system::short(ctx, &consumers::kernel(session)?, disk);
@@ -110,24 +96,23 @@ impl<'a> Checkout<'a> {
 
     /// What the policy's tests on the host say of another version of the policy.
     pub(super) fn policy_tests(&self, name: &str, policy: &Path) -> Result<Noticed> {
-        self.restore()?;
+        self.git.force_to(&self.commit)?;
         fs::copy(policy, self.git.dir().join(POLICY))?;
-        self.tests(name, &["policy"])
+        self.tests(name, "policy")
     }
 
     /// Why the tests of packages fail on the host, if they do.
-    fn tests(&self, name: &str, packages: &[&str]) -> Result<Noticed> {
+    fn tests(&self, name: &str, packages: &str) -> Result<Noticed> {
         let log = self.ctx.fresh_log(&format!("breaks-host-{name}"))?;
         let what = format!("tests on the host with {name}");
         let mut cmd = self.cargo("nextest run --no-fail-fast --color=never", packages);
         noticed(failures(nextest(&what, &log, &mut cmd)))
     }
 
-    fn cargo(&self, words: &str, packages: &[&str]) -> Command {
+    fn cargo(&self, words: &str, packages: &str) -> Command {
         let mut cmd = Command::new("cargo");
         cmd.args(words.split(' '))
-            .args(["--release", "--locked"])
-            .args(packages.iter().map(|name| format!("--package={name}")))
+            .args(["--release", "--locked", "--package", packages])
             .current_dir(self.git.dir())
             .env("CARGO_TARGET_DIR", self.target());
         cmd

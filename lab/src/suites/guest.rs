@@ -56,8 +56,7 @@ pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
         let how = format!("CONFIG_OPEN_MAYEXEC_STATIC=y, value {value}");
         let kernel = session.kernel(&how, session.tip(), &fixed)?;
         let name = format!("sysctl {}", fixed.name);
-        let (found, log) = sysctl_value(ctx, &kernel, &name, &[])?;
-        let wrong = wrong_value(&found, value);
+        let (wrong, log) = wrong_sysctl(ctx, &kernel, &name, &[], value)?;
         report.check(&format!("{how}: the sysctl says so"), &wrong, Some(&log));
         let name = format!("selftests {}", fixed.name);
         let run = selftests::run(selftests::boot(ctx, &kernel, &name, &bundle), &own)?;
@@ -65,8 +64,7 @@ pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
     }
 
     let (word, value) = PARAMETER;
-    let (found, log) = sysctl_value(ctx, tip_kernel, "boot parameter", &[word])?;
-    let wrong = wrong_value(&found, value);
+    let (wrong, log) = wrong_sysctl(ctx, tip_kernel, "boot parameter", &[word], value)?;
     report.check("the boot parameter sets the sysctl", &wrong, Some(&log));
     let mut boot = selftests::boot(ctx, tip_kernel, "selftests boot parameter", &bundle);
     boot.cmdline.push(word);
@@ -94,22 +92,21 @@ pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// The value of the sysctl after a boot, and where the guest's output is.
-pub(crate) fn sysctl_value(
+/// What is wrong with the sysctl's value after a boot, and where the guest's output is.
+pub(crate) fn wrong_sysctl(
     ctx: &Ctx,
     kernel: &Kernel,
     boot: &str,
     cmdline: &[&str],
-) -> Result<(String, PathBuf)> {
+    expected: &str,
+) -> Result<(Vec<String>, PathBuf)> {
     let mut boot = Boot::new(ctx, kernel, boot, &["/bin/cat", uapi::SYSCTL]);
     boot.cmdline.extend(cmdline);
     let outcome = boot.run()?;
-    Ok((outcome.output.trim().to_owned(), outcome.output_log))
-}
-
-fn wrong_value(found: &str, expected: &str) -> Vec<String> {
+    let found = outcome.output.trim();
     let wrong = || format!("{}: `{found}` instead of `{expected}`", uapi::SYSCTL);
-    Vec::from_iter((found != expected).then(wrong))
+    let wrong = Vec::from_iter((found != expected).then(wrong));
+    Ok((wrong, outcome.output_log))
 }
 
 /// What a kernel without the feature does not do: the series' tests of the flag skip in such a
