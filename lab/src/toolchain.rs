@@ -127,11 +127,6 @@ impl Toolchain {
         })
     }
 
-    /// The words on make's command line that choose the C compiler.
-    pub(crate) fn make_options(&self) -> Option<String> {
-        (!self.gcc).then(|| format!("LLVM={LLVM}"))
-    }
-
     /// `make`, for the tree `src` with its objects in `obj`.
     pub(crate) fn make(&self, src: &Path, obj: &Path) -> Command {
         let mut cmd = Command::new("make");

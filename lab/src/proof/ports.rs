@@ -3,7 +3,6 @@
 //! The series elsewhere: on arm64 and riscv64, compiled by GCC, under 32-bit programs,
 //! and in user-mode Linux.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -77,7 +76,6 @@ pub(crate) fn compat(session: &Session<'_>) -> Result<Check> {
 
 /// kunit.py with the feature in its configuration, as a newcomer runs it.
 pub(crate) fn uml(session: &Session<'_>) -> Result<Check> {
-    let tools = session.tools()?;
     let tree = session.at(session.tip())?;
     let dir = obj(session, "uml");
     // A result of an earlier run is none of this one.
@@ -86,7 +84,12 @@ pub(crate) fn uml(session: &Session<'_>) -> Result<Check> {
     fs_err::create_dir_all(&dir)?;
     fs_err::write(dir.join(".kunitconfig"), KUNITCONFIG)?;
     let log = session.ctx.fresh_log("kunit-py")?;
-    let mut cmd = kunit_py(tools, tree.dir(), &dir);
+    let mut cmd = Command::new("python3");
+    cmd.args(["tools/testing/kunit/kunit.py", "run"])
+        .arg(format!("--build_dir={}", dir.display()))
+        .arg(format!("--jobs={}", toolchain::jobs()))
+        .current_dir(tree.dir());
+    session.tools()?.environment(&mut cmd);
     let ran = ui::step("run kunit.py", &log, 3600, &mut cmd);
     let output = fs_err::read(&result).unwrap_or_default();
     let mut run = kunit::read(&String::from_utf8_lossy(&output), &log);
@@ -95,25 +98,12 @@ pub(crate) fn uml(session: &Session<'_>) -> Result<Check> {
     Ok(Check::new("kunit.py passes in user-mode Linux").also_run(&run, &MAY_SKIP, " of KUnit"))
 }
 
-/// kunit.py as one types it, with the compilers of the other builds.
-fn kunit_py(tools: &Toolchain, tree: &Path, dir: &Path) -> Command {
-    let mut cmd = Command::new("python3");
-    cmd.args(["tools/testing/kunit/kunit.py", "run"])
-        .arg(format!("--build_dir={}", dir.display()))
-        .arg(format!("--jobs={}", toolchain::jobs()));
-    let options = tools.make_options().into_iter();
-    cmd.args(options.flat_map(|option| ["--make_options".to_owned(), option]));
-    tools.environment(&mut cmd);
-    cmd.current_dir(tree);
-    cmd
-}
-
 /// Objects that no other kernel of the session shares.
 fn obj(session: &Session<'_>, name: &str) -> PathBuf {
     session.ctx.slot.join(format!("walk/obj-{name}"))
 }
 
-/// Builds the whole series by `tools`: no warning in what it touches, and KUnit passes.
+/// Builds the whole series by `tools`: nothing in the kernel warns, and KUnit passes.
 fn compiled(
     session: &Session<'_>,
     check: Check,
@@ -132,22 +122,10 @@ fn compiled(
     session.at(session.tip())?;
     let what = format!("the series' kernel ({name})");
     let kernel = builder.build(&what, &key, &Variant::PLAIN)?;
-    // Warnings about other files are the base's, which nobody builds this way.
-    let found = warnings_in(&kernel.facts.warnings, &session.touched(&[])?);
-    let check = check.also("a build", found, &kernel.dir.join("facts.json"));
+    let warnings = Vec::from_iter(kernel.facts.warnings.iter().cloned());
+    let check = check.also("a build", warnings, &kernel.dir.join("facts.json"));
     let run = kunit::boot(session.ctx, &kernel, &format!("kunit {name}"))?;
     Ok((check.also_run(&run, &MAY_SKIP, " of KUnit"), kernel))
-}
-
-/// The warnings about one of the files, or about the object made from it.
-fn warnings_in(warnings: &BTreeSet<String>, files: &[String]) -> Vec<String> {
-    let stem = |file: &str| Path::new(file).with_extension("");
-    let stems: BTreeSet<PathBuf> = files.iter().map(|file| stem(file)).collect();
-    let is_one = |warning: &&String| {
-        let file = warning.split_once(": warning: ").map(|(file, _)| file);
-        file.is_some_and(|file| stems.contains(&stem(file)))
-    };
-    warnings.iter().filter(is_one).cloned().collect()
 }
 
 /// Runs a bundle's programs on a kernel, and the host's of the same names on the known kernel
@@ -215,18 +193,5 @@ mod tests {
         let mut trouble = known.clone();
         trouble.trouble.push("no plan".to_owned());
         assert_eq!(problems(&trouble), 1);
-    }
-
-    #[test]
-    fn only_warnings_about_the_series_files_count() {
-        let warnings = BTreeSet::from([
-            "fs/open.c: warning: unused variable 'x'".to_owned(),
-            "fs/open.o: warning: objtool: x".to_owned(),
-            "fs/openother.c: warning: x".to_owned(),
-            "warning: a lint".to_owned(),
-        ]);
-        let files = ["fs/namei.c", "fs/open.c"].map(str::to_owned);
-        assert_eq!(warnings_in(&warnings, &files).len(), 2);
-        assert!(warnings_in(&warnings, &files[..1]).is_empty());
     }
 }
