@@ -196,6 +196,11 @@ test | breaks | submit-check) cargo_tool cbindgen $cbindgen_version cbindgen --v
 esac
 rust_component clippy-driver clippy
 rust_component rustfmt rustfmt
+# Where rustup cannot add the source of Rust's library, scripts/fetch.sh takes Debian's.
+if [ ! -d "$(rustc --print sysroot)/lib/rustlib/src/rust/library" ] && ! ls -d build/rust-src-* >/dev/null 2>&1; then
+	mkdir -p "$logs"
+	timeout 120 rustup component add rust-src >>"$logs/setup-rustup.log" 2>&1 </dev/null || true
+fi
 case $verb in test | verify | breaks) unpack_guest_tools ;; esac
 case $verb in
 test | breaks)

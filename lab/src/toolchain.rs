@@ -208,17 +208,6 @@ fn rust_library(ctx: &Ctx) -> Result<Option<PathBuf>> {
     let version = version.split_whitespace().nth(1);
     let version = version.context("rustc -V names no version")?;
     let fetched = ctx.build.join(format!("rust-src-{version}"));
-    if fetched.join("library").is_dir() {
-        return Ok(Some(fetched.join("library")));
-    }
-
-    let log = ctx.fresh_log("rust-src")?;
-    let mut rustup = Command::new("rustup");
-    rustup.args(["component", "add", "rust-src"]);
-    let added = ui::step("add rust-src with rustup", &log, 120, &mut rustup);
-    if added.is_ok() && own.is_file() {
-        return Ok(None);
-    }
     ui::fetched(ctx, &["rust-src", version], &fetched)?;
     Ok(Some(fetched.join("library")))
 }
