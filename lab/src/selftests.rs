@@ -214,16 +214,17 @@ pub(crate) fn build(
 
 /// A boot for [`run`].
 pub(crate) fn boot<'a>(ctx: &'a Ctx, kernel: &'a Kernel, name: &str, bundle: &Path) -> Boot<'a> {
-    // Emulated, a test that takes a second may take half a minute.
-    let argv = ["./run_kselftest.sh", "-f", "-o", "300"];
     Boot {
         limit: Duration::from_secs(1200),
-        ..Boot::new(ctx, kernel, name, &argv).bundle(bundle)
+        ..Boot::new(ctx, kernel, name, &["./run_kselftest.sh", "-f"]).bundle(bundle)
     }
 }
 
 /// Runs programs of the boot's bundle, as `collection:test`; all if none is named.
 pub(crate) fn run(mut boot: Boot<'_>, only: &[String]) -> Result<Run> {
+    // Emulated, a test that takes a second may take half a minute; none may take half of all time.
+    let most = (boot.limit.as_secs() / 2).to_string();
+    boot.job.argv.extend(["-o".to_owned(), most]);
     let words = only.iter().flat_map(|test| ["-t".to_owned(), test.clone()]);
     boot.job.argv.extend(words);
     boot.tests(tap::kselftest)
