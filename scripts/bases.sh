@@ -13,7 +13,8 @@ export LC_ALL=C GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1
 export GIT_AUTHOR_NAME=Linux GIT_AUTHOR_EMAIL=linux@localhost
 export GIT_COMMITTER_NAME=Linux GIT_COMMITTER_EMAIL=linux@localhost
 
-work=$(mktemp -d build/.part-XXXXXX)
+mkdir -p build/tmp
+work=$(mktemp -d build/tmp/XXXXXX)
 trap 'rm -rf "$work"' EXIT
 work=$(realpath "$work")
 mkdir "$work/linux"

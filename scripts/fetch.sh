@@ -21,6 +21,8 @@ cd "$(dirname "$0")/.."
 top=$PWD
 build=$top/build
 dl=$build/dl
+# What is here when lab starts was left by a run that was ended, and goes.
+tmp=$build/tmp
 export LC_ALL=C DEBIAN_FRONTEND=noninteractive
 
 # The suites that may have a kernel's source, the one first that has this series' base.
@@ -83,7 +85,7 @@ kept() {
 
 # download SUITES PACKAGE[=VERSION]: fetches it into build/dl; prints the path.
 download() {
-	fetching=$(mktemp -d "$dl/.part-XXXXXX")
+	fetching=$(mktemp -d "$tmp/XXXXXX")
 	echo "download $2" >&2
 	(cd "$fetching" && apt "$1" apt-get download "$2" >&2) || fail "cannot download $2 of Debian's $1"
 	deb=$(basename "$fetching"/*.deb)
@@ -250,14 +252,14 @@ sources() {
 
 what=${1:?usage: see the head of scripts/fetch.sh}
 shift
-mkdir -p "$dl"
+mkdir -p "$dl" "$tmp"
 if [ "$what" = sources ]; then
 	sources
 	exit 0
 fi
 for dir; do :; done
 mkdir -p "$(dirname "$dir")"
-part=$(mktemp -d "$(dirname "$dir")/.part-XXXXXX")
+part=$(mktemp -d "$tmp/XXXXXX")
 trap 'rm -rf "$part"' EXIT
 made=$part/made
 case $what in

@@ -3,30 +3,15 @@
 //! Removing what the tools made.
 
 use fs_err as fs;
-use std::path::Path;
 
 use anyhow::{Result, bail};
 
-use crate::ctx::{Ctx, TEMPORARY};
+use crate::ctx::Ctx;
 use crate::git::Git;
 use crate::{series, submit, tree};
 
 /// Directories of `build/` that cost a download or an installation to get back.
 const COSTLY: [&str; 5] = ["apt", "dl", "guest-tools", "tools", "venv"];
-
-/// Removes what interrupted runs left. Only called under the lock.
-pub(crate) fn leftovers(ctx: &Ctx) {
-    let below = ["", "dl", "kernels", "selftests", "tools"].map(|dir| ctx.build.join(dir));
-    for dir in below.into_iter().chain([ctx.slot.clone()]) {
-        for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
-            let name = entry.file_name();
-            if name.to_string_lossy().starts_with(TEMPORARY) {
-                // A leftover that stays costs space, nothing else.
-                let _ = fs::remove_dir_all(entry.path()).or_else(|_| fs::remove_file(entry.path()));
-            }
-        }
-    }
-}
 
 /// Removes trees, objects and kernels; with `all`, downloads and tools too.
 pub(crate) fn clean(ctx: &Ctx, all: bool) -> Result<()> {
@@ -52,7 +37,7 @@ pub(crate) fn clean(ctx: &Ctx, all: bool) -> Result<()> {
         for worktree in [ctx.linux(), ctx.walk(), submit::place(ctx)] {
             user.remove_worktree(&worktree)?;
         }
-        return remove(&ctx.slot);
+        return Ok(fs::remove_dir_all(&ctx.slot)?);
     }
     for entry in fs::read_dir(&ctx.slot)? {
         let entry = entry?;
@@ -61,18 +46,13 @@ pub(crate) fn clean(ctx: &Ctx, all: bool) -> Result<()> {
         let other = name == ".lock" || name.starts_with("kdir-") || name.starts_with("base-");
         // This program itself runs from `cargo`, which rebuilds it in seconds.
         if !other && (all || name != "cargo" && !COSTLY.contains(&name.as_str())) {
-            remove(&entry.path())?;
+            match entry.file_type()?.is_dir() {
+                true => fs::remove_dir_all(entry.path())?,
+                false => fs::remove_file(entry.path())?,
+            }
         }
     }
     Ok(())
-}
-
-fn remove(path: &Path) -> Result<()> {
-    let removed = match path.is_dir() {
-        true => fs::remove_dir_all(path),
-        false => fs::remove_file(path),
-    };
-    Ok(removed?)
 }
 
 #[cfg(test)]

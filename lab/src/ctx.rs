@@ -14,9 +14,6 @@ use tempfile::TempDir;
 /// The kernel release that patches/ is made for.
 pub(crate) const DEFAULT_BASE: &str = "7.3";
 
-/// How the names of temporary files begin: what has such a name was left by a run that was ended.
-pub(crate) const TEMPORARY: &str = ".part-";
-
 /// The checkout, its build directory and the user's choices.
 #[derive(Debug)]
 pub(crate) struct Ctx {
@@ -105,9 +102,32 @@ impl Ctx {
         Ok(log)
     }
 
+    /// Where everything is made that is not to stay.
+    pub(crate) fn tmp(&self) -> PathBuf {
+        self.build.join("tmp")
+    }
+
     /// A directory on the disk of `build/`, which goes when it is dropped.
     pub(crate) fn scratch(&self) -> Result<TempDir> {
-        scratch(&self.build)
+        fs::create_dir_all(self.tmp())?;
+        Ok(tempfile::tempdir_in(self.tmp())?)
+    }
+
+    /// Makes a directory below `build/`, in place of the one that may be there: `make` is given a
+    /// directory for what it needs meanwhile and returns the one in it that is to become `dir`. A run
+    /// that is ended leaves nothing of that name.
+    pub(crate) fn make_whole(
+        &self,
+        dir: &Path,
+        make: impl FnOnce(&Path) -> Result<PathBuf>,
+    ) -> Result<()> {
+        let part = self.scratch()?;
+        let made = make(part.path())?;
+        if dir.exists() {
+            fs::remove_dir_all(dir)?;
+        }
+        fs::create_dir_all(dir.parent().context("a path without a directory")?)?;
+        Ok(fs::rename(made, dir)?)
     }
 
     /// `path` as seen from the checkout, for messages.
@@ -160,7 +180,6 @@ pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     let dir = path.parent().context("a file path without a directory")?;
     fs::create_dir_all(dir)?;
     let mut file = tempfile::Builder::new()
-        .prefix(TEMPORARY)
         .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
         .tempfile_in(dir)?;
     file.write_all(bytes)?;
@@ -188,26 +207,6 @@ pub(crate) fn put(path: &Path, bytes: &[u8]) -> Result<()> {
         true => Ok(()),
         false => write_whole(path, bytes),
     }
-}
-
-/// Makes a directory, in place of the one that may be there: `make` is given a directory for what it
-/// needs meanwhile and returns the one in it that is to become `dir`. A run that is ended leaves
-/// nothing of that name.
-pub(crate) fn make_whole(dir: &Path, make: impl FnOnce(&Path) -> Result<PathBuf>) -> Result<()> {
-    let parent = dir.parent().context("a path without a directory")?;
-    fs::create_dir_all(parent)?;
-    let part = scratch(parent)?;
-    let made = make(part.path())?;
-    if dir.exists() {
-        fs::remove_dir_all(dir)?;
-    }
-    Ok(fs::rename(made, dir)?)
-}
-
-fn scratch(parent: &Path) -> Result<TempDir> {
-    Ok(tempfile::Builder::new()
-        .prefix(TEMPORARY)
-        .tempdir_in(parent)?)
 }
 
 /// The files of a directory with that extension, in the order of their names.
@@ -276,9 +275,10 @@ pub(crate) mod tests {
     #[test]
     fn a_directory_is_made_whole_or_stays() {
         let place = tempfile::tempdir().unwrap();
-        let dir = place.path().join("below/it");
+        let ctx = at(place.path());
+        let dir = ctx.build.join("below/it");
         let make = |text: &'static str| {
-            make_whole(&dir, |part| {
+            ctx.make_whole(&dir, |part| {
                 let made = part.join("made");
                 fs::create_dir(&made)?;
                 fs::write(made.join("file"), text)?;

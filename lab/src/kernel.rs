@@ -11,7 +11,7 @@ use anyhow::{Result, bail};
 use regex::Regex;
 use serde::{Deserialize, Serialize};
 
-use crate::ctx::{Ctx, hash, make_whole, put, write_whole};
+use crate::ctx::{Ctx, hash, put, write_whole};
 use crate::git::Git;
 use crate::proc;
 use crate::toolchain::{Arch, Toolchain};
@@ -182,7 +182,7 @@ impl Builder<'_> {
         let arch = self.tools.arch;
         let image = format!("arch/{}/boot/{}", arch.dir, arch.image);
         let (dir, facts) = (self.dir(key), Facts { inputs, warnings });
-        make_whole(&dir, |part| {
+        self.ctx.make_whole(&dir, |part| {
             let part = part.join("kernel");
             fs::create_dir(&part)?;
             for (from, to) in [

@@ -155,7 +155,8 @@ fn run(args: &Args) -> Result<bool> {
     let ctx = Ctx::new(&args.base, args.kdir.as_deref(), args.force)?;
     proc::install_signal_handler()?;
     let lock = ctx.lock()?;
-    clean::leftovers(&ctx);
+    // What a run that was ended has left; if it stays, it costs space and nothing else.
+    let _ = fs_err::remove_dir_all(ctx.tmp());
     match &args.verb {
         Verb::Demo => {
             let (_, kernel) = build_tip(&ctx)?;

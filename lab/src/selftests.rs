@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use crate::ctx::{Ctx, hash, make_whole, write_whole};
+use crate::ctx::{Ctx, hash, write_whole};
 use crate::git::Git;
 use crate::guest::Boot;
 use crate::kernel::Kernel;
@@ -188,7 +188,7 @@ pub(crate) fn build(
             tools.make(tree.dir(), obj).arg("tinyconfig"),
         )?;
     }
-    make_whole(&kept, |part| {
+    ctx.make_whole(&kept, |part| {
         let out = part.join("installed");
         let mut make = tools.make(tree.dir(), obj);
         make.arg("kselftest-install")

@@ -11,7 +11,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail, ensure};
 use regex::Regex;
 
-use crate::ctx::{Ctx, make_whole, with_extension, write_whole};
+use crate::ctx::{Ctx, with_extension, write_whole};
 use crate::git::Git;
 use crate::proc;
 use crate::series::{self, BRANCH};
@@ -355,7 +355,7 @@ impl<'a> Branch<'a> {
     fn mails(&self, known: &Known, dir: &Path) -> Result<usize> {
         let stage = Stage::begin("write the mails and apply them", Some(&self.log));
         let mut count = 0;
-        make_whole(dir, |part| {
+        self.ctx.make_whole(dir, |part| {
             let mails = part.join("mails");
             for name in ["cur", "new", "tmp"] {
                 fs::create_dir_all(mails.join(name))?;
