@@ -93,11 +93,14 @@ impl Ctx {
         self.root.join("patches")
     }
 
-    /// An empty log file; the previous run's content is dropped.
-    pub(crate) fn fresh_log(&self, name: &str) -> Result<PathBuf> {
+    /// An empty log file, named by the words of `what`; the previous run's content is dropped.
+    pub(crate) fn fresh_log(&self, what: &str) -> Result<PathBuf> {
         let logs = self.build.join("logs");
         fs::create_dir_all(&logs)?;
-        let log = logs.join(format!("{name}.log"));
+        let words = what.split(|c: char| !c.is_ascii_alphanumeric());
+        let words = words.filter(|word| !word.is_empty());
+        let name = Vec::from_iter(words).join("-").to_ascii_lowercase();
+        let log = logs.join(format!("{name:.200}.log"));
         File::create(&log)?;
         Ok(log)
     }

@@ -175,9 +175,8 @@ impl<'a> Boot<'a> {
     /// As [`Boot::run`]: the outer error is the host's, the inner one says what the
     /// guest did.
     fn attempt(self) -> Result<Result<Outcome, String>> {
-        let base = crate::kernel::log_name("guest", &self.name);
-        let console_log = self.ctx.fresh_log(&format!("{base}-console"))?;
-        let output_log = self.ctx.fresh_log(&format!("{base}-output"))?;
+        let log = |what: &str| self.ctx.fresh_log(&format!("guest {} {what}", self.name));
+        let (console_log, output_log) = (log("console")?, log("output")?);
         let share = self.ctx.scratch()?;
         let job = serde_json::to_vec_pretty(&self.job)?;
         write_whole(&share.path().join(JOB_FILE), &job)?;

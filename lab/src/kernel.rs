@@ -154,7 +154,7 @@ impl Builder<'_> {
             return Ok(kernel);
         }
         let (key, inputs) = self.key(tree_key, variant)?;
-        let log = self.ctx.fresh_log(&log_name("build", what))?;
+        let log = self.ctx.fresh_log(&format!("build {what}"))?;
         let stage = Stage::begin(&format!("build {what}"), Some(&log));
         // make does not compile again what it has compiled: after a build that was
         // ended, the files that had warned would keep silent.
@@ -332,15 +332,6 @@ pub(crate) fn tree_key(git: &Git, commit: &str) -> Result<String> {
 /// The key of a work tree with changes that no commit has.
 pub(crate) fn dirty_tree_key(git: &Git) -> Result<String> {
     tree_key(git, &git.snapshot()?)
-}
-
-pub(crate) fn log_name(verb: &str, what: &str) -> String {
-    let words = what.split(|c: char| !c.is_ascii_alphanumeric());
-    let words = words.filter(|word| !word.is_empty());
-    let mut name = Vec::from_iter([verb].into_iter().chain(words)).join("-");
-    name.make_ascii_lowercase();
-    name.truncate(80);
-    name
 }
 
 /// Compiler warnings in the output of make, without their lines and columns. `src` and `obj` are cut

@@ -145,7 +145,7 @@ pub(crate) fn fetched(ctx: &Ctx, what: &[&str], dir: &Path) -> Result<()> {
         return Ok(());
     }
     let name = format!("fetch {}", what.join(" "));
-    let log = ctx.fresh_log(&name.replace(' ', "-"))?;
+    let log = ctx.fresh_log(&name)?;
     let mut fetch = Command::new(ctx.root.join("scripts/fetch.sh"));
     step(&name, &log, 7200, fetch.args(what).arg(dir))
 }

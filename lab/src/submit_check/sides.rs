@@ -10,7 +10,6 @@ use regex::Regex;
 
 use crate::ctx::{hash, kept_as, write_whole};
 use crate::git::Git;
-use crate::kernel::log_name;
 use crate::report::Check;
 use crate::session::Session;
 use crate::ui::Stage;
@@ -94,7 +93,7 @@ pub(super) fn row(
     (name, claim, inputs): (&str, &str, &str),
     find: &dyn Fn(&Side<'_>) -> Result<Found>,
 ) -> Result<Check> {
-    let log = session.ctx.fresh_log(&log_name("check", name))?;
+    let log = session.ctx.fresh_log(&format!("check {name}"))?;
     let touched = session.touched(&[])?;
     let of = |commit: &str, tip: bool| -> Result<Found> {
         let tree = session.tree.git.tree(commit)?;

@@ -10,7 +10,6 @@ use anyhow::Result;
 use regex::Regex;
 
 use crate::ctx::Ctx;
-use crate::kernel::log_name;
 use crate::proc;
 use crate::report::Report;
 use crate::tap::{self, Case, Run, Stream, Verdict};
@@ -38,7 +37,7 @@ pub(crate) fn run(ctx: &Ctx, report: &mut Report) -> Result<()> {
         ("the header for interpreters", header, header_cases),
     ];
     for (what, mut cmd, read) in all {
-        let log = ctx.fresh_log(&log_name("host", what))?;
+        let log = ctx.fresh_log(&format!("host {what}"))?;
         match tests(what, &log, &mut cmd, read) {
             Ok(run) => report.run("", &format!("of {what}"), &run),
             Err(error) => report.fail(what, &format!("{error:#}"), Some(&log)),

@@ -197,7 +197,7 @@ pub(crate) fn run(ctx: &Ctx, report: &mut Report) -> Result<()> {
     let page = Page::parse(&text).with_context(|| PAGE.to_owned())?;
     let mut tried = Vec::new();
     for (disk, options) in DISKS {
-        let log = ctx.fresh_log(&format!("system-image-{}", disk.to_lowercase()))?;
+        let log = ctx.fresh_log(&format!("system image {disk}"))?;
         let problems = match session(ctx, &page, disk, options, &log) {
             Ok(problems) => problems,
             Err(error) => vec![format!("{error:#}\n{}", proc::file_tail(&log, 8))],
