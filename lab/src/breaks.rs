@@ -194,11 +194,10 @@ impl Judge<'_> {
             apply(&walk, file)?;
             touched = touched_paths(&fs::read_to_string(file)?);
         }
-        let mut builder = session.builder(variant)?;
-        builder.whole = true;
         let key = kernel::dirty_tree_key(&walk)?;
         // What does not compile shows nothing about the tests.
-        let kernel = builder.build(&format!("the kernel with {name}"), &key, variant)?;
+        let what = format!("the kernel with {name}");
+        let kernel = session.builder(variant)?.build(&what, &key, variant)?;
         let mut answers = self.notice(*suites, &kernel, bundle, &name)?;
         if touched.contains(POLICY) {
             let policy = walk.dir().join(POLICY);

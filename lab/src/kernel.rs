@@ -23,11 +23,15 @@ const RECIPE: &str = "1";
 /// What CONFIG_IPE_BOOT_POLICY of a fragment names.
 const BOOT_POLICY: &str = "ipe-boot.policy";
 
-/// An initramfs beside an image that needs one.
-pub(crate) const INITRD: &str = "initrd";
-
 /// What is kept of the objects, for the figures of the code, if it is built.
 const OBJECT: &str = "fs/mayexec/mayexec.o";
+
+/// The options that the series adds.
+const ADDED: [&str; 3] = [
+    "OPEN_MAYEXEC",
+    "OPEN_MAYEXEC_KUNIT_TEST",
+    "RUST_FS_KUNIT_TEST",
+];
 
 /// Top-level entries of the tree that no object depends on.
 const NOT_BUILT: [&str; 6] = [
@@ -73,16 +77,7 @@ impl Kernel {
 
     /// What it needs before it can mount its root, if it does.
     pub(crate) fn initrd(&self) -> Option<PathBuf> {
-        Some(self.dir.join(INITRD)).filter(|path| path.is_file())
-    }
-
-    pub(crate) fn symbols(&self) -> PathBuf {
-        self.dir.join("System.map")
-    }
-
-    /// The policy's object file, if the kernel has the policy.
-    pub(crate) fn policy_object(&self) -> PathBuf {
-        self.dir.join("mayexec.o")
+        Some(self.dir.join("initrd")).filter(|path| path.is_file())
     }
 }
 
@@ -102,9 +97,6 @@ pub(crate) struct Builder<'a> {
     pub(crate) obj: PathBuf,
     /// Part of the key: what one builder's log has shown, another's has not.
     pub(crate) name: &'static str,
-    /// Whether the tree holds the whole series, so that it must have every option: the base and the
-    /// first patches lack those that the series adds.
-    pub(crate) whole: bool,
 }
 
 impl Builder<'_> {
@@ -215,7 +207,7 @@ impl Builder<'_> {
         let at = (self.src.as_path(), self.obj.as_path());
         let config = merged(self.tools, at, "tinyconfig", &text, stage)?;
         let mut missing = unmet(&text, &config);
-        missing.retain(|line| self.whole || !self.lacks(line));
+        missing.retain(|line| !self.lacks(line));
         if !missing.is_empty() {
             bail!(
                 "the kernel's configuration does not take these lines of scripts/config:\n  {}\n\
@@ -223,18 +215,18 @@ impl Builder<'_> {
                 missing.join("\n  ")
             );
         }
-        put_config(&self.obj, &config)
+        put(&self.obj.join(".config"), config.as_bytes())
     }
 
-    /// Whether no Kconfig file of the tree defines the option that `line` sets.
+    /// Whether `line` sets an option that the series adds and that the tree does not have, as it is
+    /// the base or ends before that patch.
     fn lacks(&self, line: &str) -> bool {
-        let name = line.split('=').next().unwrap_or_default();
-        let Some(symbol) = name.strip_prefix("CONFIG_") else {
-            return false;
-        };
-        let pattern = format!("^(menu)?config {symbol}$");
-        let found = Git::at(&self.src).ok(["grep", "-qE", &pattern, "--", "*Kconfig*"]);
-        matches!(found, Ok(false))
+        let added = ADDED.iter().find(|name| line == format!("CONFIG_{name}=y"));
+        added.is_some_and(|name| {
+            let pattern = format!("^config {name}$");
+            let found = Git::at(&self.src).ok(["grep", "-qE", &pattern, "--", "*Kconfig*"]);
+            matches!(found, Ok(false))
+        })
     }
 }
 
@@ -274,11 +266,6 @@ pub(crate) fn merged(
     step(merge.current_dir(obj))?;
     step(tools.make(src, obj).arg("olddefconfig"))?;
     Ok(fs::read_to_string(&fresh)?)
-}
-
-/// Makes it the configuration of `obj`, which stays alone if it is the same already.
-pub(crate) fn put_config(obj: &Path, config: &str) -> Result<()> {
-    put(&obj.join(".config"), config.as_bytes())
 }
 
 /// Lines of a fragment that a configuration does not honour.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use crate::ctx::{Ctx, hash, with_extension, write_whole};
+use crate::ctx::{Ctx, hash, put, with_extension, write_whole};
 use crate::kernel;
 use crate::toolchain::Toolchain;
 use crate::ui::Stage;
@@ -72,7 +72,7 @@ pub(crate) fn build(ctx: &Ctx, config: Option<&Path>) -> Result<PathBuf> {
     }
     let stat = rustix::fs::statvfs(&dir).context("cannot look at the file system")?;
     room(&text, stat.f_bavail * stat.f_frsize)?;
-    kernel::put_config(&obj, &text)?;
+    put(&obj.join(".config"), text.as_bytes())?;
     let _ = fs::remove_file(&made);
     for old in with_extension(&dir, "deb")? {
         fs::remove_file(&old)?;

@@ -258,7 +258,6 @@ fn build_tip(ctx: &Ctx) -> Result<(Tree, Kernel)> {
         src: ctx.linux(),
         obj: ctx.obj(),
         name: "walk",
-        whole: !series::files(&ctx.patches())?.is_empty(),
     };
     let key = kernel::dirty_tree_key(&tree.git)?;
     // That of the suites serves too; what is built here may not have shown all its warnings.

@@ -126,14 +126,12 @@ impl<'a> Session<'a> {
             src: self.ctx.walk(),
             obj: self.ctx.slot.join(obj),
             name: "walk",
-            whole: false,
         })
     }
 
     /// The kernel of one commit, built unless it was before.
     pub(crate) fn kernel(&self, what: &str, commit: &str, variant: &Variant) -> Result<Kernel> {
-        let mut builder = self.builder(variant)?;
-        builder.whole = commit == self.tip();
+        let builder = self.builder(variant)?;
         let key = kernel::tree_key(&self.tree.git, commit)?;
         if let Some(kernel) = builder.find(&key, variant)? {
             return Ok(kernel);

@@ -102,11 +102,12 @@ fn code_figures(results: &mut Results, kernels: [&Kernel; 4]) -> Result<()> {
     let mut keep = |name: &str, value| {
         results.figures.insert(format!("code/{name}"), vec![value]);
     };
-    let bytes = |kernel: &Kernel| code::text_bytes(&fs::read_to_string(kernel.symbols())?);
+    let bytes =
+        |kernel: &Kernel| code::text_bytes(&fs::read_to_string(kernel.dir.join("System.map"))?);
     for (kernel, name) in kernels[1..].iter().zip(["enabled", "first", "off"]) {
         keep(&format!("text-{name}"), bytes(kernel)? - bytes(kernels[0])?);
     }
-    let object = kernels[1].policy_object();
+    let object = kernels[1].dir.join("mayexec.o");
     let mut objdump = Command::new(format!("llvm-objdump{}", crate::toolchain::LLVM));
     objdump
         .args(["--disassemble", "--no-show-raw-insn"])

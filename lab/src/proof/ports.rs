@@ -116,7 +116,6 @@ fn compiled(
         src: session.ctx.walk(),
         obj: obj(session, name),
         name,
-        whole: true,
     };
     let key = kernel::tree_key(&session.tree.git, session.tip())?;
     session.at(session.tip())?;

@@ -10,6 +10,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use super::sides::{self, Found, PROBE, Side, UP, found, without};
+use crate::ctx::put;
 use crate::kernel::{self, Variant, warnings};
 use crate::proc;
 use crate::report::Check;
@@ -107,7 +108,7 @@ impl Config {
         if side.tip && !missing.is_empty() {
             bail!("the configuration does not take {}", missing.join(", "));
         }
-        kernel::put_config(&dir, &config)?;
+        put(&dir.join(".config"), config.as_bytes())?;
         let objects = Objects { side, tools, dir };
         objects.make("make syncconfig", &["syncconfig"])?;
         Ok(objects)
