@@ -19,6 +19,7 @@ use guest::{
     BUNDLE, BUNDLE_TAG, JOB_FILE, Job, PATH, READY, SHARE, SHARE_TAG, STATUS_FILE, Status,
 };
 use regex::Regex;
+use tempfile::TempDir;
 
 use crate::ctx::{Ctx, write_whole};
 use crate::kernel::Kernel;
@@ -62,8 +63,6 @@ pub(crate) struct Boot<'a> {
     /// Whether the first failure of a case ends the run, as an error: nobody needs the rest.
     pub(crate) first_failure: bool,
     pub(crate) cpus: usize,
-    /// The file of the shared directory that is read when the job has ended.
-    pub(crate) result: Option<&'a str>,
     /// Whether the guest's clocks count its instructions, a nanosecond each.
     pub(crate) counted: bool,
 }
@@ -76,8 +75,8 @@ pub(crate) struct Outcome {
     pub(crate) code: i32,
     pub(crate) output_log: PathBuf,
     pub(crate) console_log: PathBuf,
-    /// What the job left in the file that [`Boot::result`] names.
-    pub(crate) result: Option<Vec<u8>>,
+    /// The directory that host and guest shared, with what the job has left there.
+    pub(crate) share: TempDir,
 }
 
 /// In the chain of an error: the host could not run this guest, which says nothing of
@@ -111,7 +110,6 @@ impl<'a> Boot<'a> {
             stream: false,
             first_failure: false,
             cpus: 1,
-            result: None,
             counted: false,
         }
     }
@@ -252,14 +250,13 @@ impl<'a> Boot<'a> {
         };
         let job = output.split_once(&format!("{READY}\n"));
         let job = job.map_or(output.as_str(), |(_, job)| job).to_owned();
-        let result = self.result.map(|name| fs::read(share.path().join(name)));
         Ok(Ok(Outcome {
             output: job,
             console,
             code,
             output_log,
             console_log,
-            result: result.and_then(Result::ok),
+            share,
         }))
     }
 

@@ -113,7 +113,7 @@ fn look_at(
         || run(ctx, tip, &name, &again),
     )?;
     let (one, other) = (result(&on_base)?, result(&on_tip)?);
-    let [one, other] = [one, other].map(String::from_utf8_lossy);
+    let [one, other] = [&one, &other].map(|words| String::from_utf8_lossy(words));
     Ok(match first_difference(("base", &one), ("series", &other)) {
         Some(difference) => Err(format!("{difference}again, in a guest: fuzz {again}")),
         None => {
@@ -171,7 +171,6 @@ fn run(ctx: &Ctx, kernel: &Kernel, name: &str, args: &str) -> Result<Outcome> {
     let out = format!("{}/{OUT}", guest::SHARE);
     let argv: Vec<&str> = args.split(' ').chain(["--out", &out]).collect();
     let boot = Boot {
-        result: Some(OUT),
         limit: LIMIT,
         ..Boot::new(ctx, kernel, name, &argv).program(&sibling("fuzz")?)
     };
@@ -190,16 +189,14 @@ fn unsound(name: &str, outcome: &Outcome) -> Vec<String> {
 }
 
 /// The file that the program has left.
-fn result(outcome: &Outcome) -> Result<&[u8]> {
-    let log = outcome.output_log.display();
-    let result = outcome.result.as_deref();
-    result.with_context(|| format!("no result file: {log}"))
+fn result(outcome: &Outcome) -> Result<Vec<u8>> {
+    let result = fs_err::read(outcome.share.path().join(OUT));
+    result.with_context(|| format!("no result: {}", outcome.output_log.display()))
 }
 
 fn read<T: serde::de::DeserializeOwned>(outcome: &Outcome) -> Result<T> {
-    let log = outcome.output_log.display();
-    let read = serde_json::from_slice(result(outcome)?);
-    read.with_context(|| format!("the result is unreadable: {log}"))
+    let read = serde_json::from_slice(&result(outcome)?);
+    read.with_context(|| format!("unreadable result: {}", outcome.output_log.display()))
 }
 
 #[cfg(test)]
