@@ -4,12 +4,14 @@
 //!
 //! The guest's root is the host's file system over 9p, read-only, so that the
 //! host's shells and interpreters run in it; where its machine is another, a small
-//! root with busybox (see [`crate::root`]). There is no KVM: where it exists
-//! it may hang, and the tests must not depend on it.
+//! root with busybox. There is no KVM: where it exists it may hang, and the tests
+//! must not depend on it.
 
 use fs_err as fs;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -25,7 +27,7 @@ use crate::ctx::{Ctx, write_whole};
 use crate::kernel::Kernel;
 use crate::proc::{self, TAIL, file_tail};
 use crate::tap::{Run, Stream, is_failure};
-use crate::toolchain::X86;
+use crate::toolchain::{Arch, X86};
 use crate::ui::{self, Stage};
 
 /// How long the kernel may take until its first process is ready.
@@ -35,7 +37,10 @@ const BOOT_LIMIT: Duration = Duration::from_secs(120);
 const TOOLS: &str = "tools";
 
 /// The job as a script, in the shared directory.
-pub(crate) const JOB_SCRIPT: &str = "job.sh";
+const JOB_SCRIPT: &str = "job.sh";
+
+/// The first process of a guest that is no machine like the host.
+const BUSYBOX_INIT: &str = "scripts/guest-init.sh";
 
 /// qemu's options for [`Boot::counted`]. The seed is that of the guest's random
 /// numbers, on which the order of the kernel's hash chains depends.
@@ -194,7 +199,7 @@ impl<'a> Boot<'a> {
         } else {
             // A shell cannot read the job's own form.
             write_whole(&share.path().join(JOB_SCRIPT), self.script().as_bytes())?;
-            (crate::root::open(self.ctx, arch)?, PathBuf::from("/init"))
+            (busybox(self.ctx, arch)?, PathBuf::from("/init"))
         };
         let mut cmd = self.qemu(&root, &init, share.path(), &console_log);
         let stage = Stage::begin(&format!("boot {}", self.name), Some(&output_log));
@@ -342,21 +347,21 @@ pub(crate) fn sibling(name: &str) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// A program of this workspace that takes nothing from the guest's root: its own instructions are
-/// the same wherever this compiler made it.
-pub(crate) fn static_program(ctx: &Ctx, name: &str) -> Result<PathBuf> {
-    // To name the target keeps its flags from build scripts and macros.
-    const TARGET: &str = "x86_64-unknown-linux-gnu";
-    let log = ctx.fresh_log(&format!("build-{name}"))?;
-    let target = ctx.build.join("cargo");
-    let mut cmd = Command::new("cargo");
-    cmd.args(["build", "--release", "--locked", "--package", "guest"])
-        .args(["--target", TARGET, "--bin", name, "--manifest-path"])
-        .arg(ctx.root.join("Cargo.toml"))
-        .env("CARGO_TARGET_DIR", &target)
-        .env("RUSTFLAGS", "-C target-feature=+crt-static");
-    ui::step(&format!("build the program {name}"), &log, 1800, &mut cmd)?;
-    Ok(target.join(TARGET).join("release").join(name))
+/// A program of this workspace that scripts/lab.sh has linked statically, for bench and release.
+pub(crate) fn static_program(ctx: &Ctx, name: &str) -> PathBuf {
+    let release = ctx.build.join("cargo/x86_64-unknown-linux-gnu/release");
+    release.join(name)
+}
+
+/// The root of guests in which the host's programs do not run: busybox, and a script as the first
+/// process.
+fn busybox(ctx: &Ctx, arch: Arch) -> Result<PathBuf> {
+    let root = ctx.build.join(format!("root-{}", arch.debian));
+    ui::fetched(ctx, &["busybox", arch.debian], &root)?;
+    let (script, init) = (ctx.root.join(BUSYBOX_INIT), root.join("init"));
+    fs::copy(&script, &init)?;
+    fs::set_permissions(&init, Permissions::from_mode(0o755))?;
+    Ok(root)
 }
 
 /// Lines in which the kernel complains about itself.
@@ -418,5 +423,35 @@ stress: page allocation failure: order:0
     fn the_kernel_s_complaints_are_found() {
         assert_eq!(complaints(COMPLAINTS), Vec::from_iter(COMPLAINTS.lines()));
         assert_eq!(complaints(FINE), [""; 0]);
+    }
+
+    const INIT: &str = include_str!("../../scripts/guest-init.sh");
+
+    #[test]
+    fn the_script_keeps_what_host_and_guest_agreed_on() {
+        for part in [
+            format!(" {SHARE_TAG} {SHARE}\n"),
+            format!(" {BUNDLE_TAG} /run/bundle-source;"),
+            format!(" /run/bundle-source {BUNDLE}\n"),
+            format!("echo \"{READY}\" >"),
+            format!("sh {SHARE}/{JOB_SCRIPT} "),
+            format!(" >{SHARE}/{STATUS_FILE}\n"),
+        ] {
+            assert!(INIT.contains(&part), "{part}");
+        }
+        // The demo of `make release` plays in guests alone, and by this it knows one.
+        let release = include_str!("../../scripts/release-init.sh");
+        assert!(release.contains(&format!(" >{SHARE}/{JOB_FILE}\n")));
+        assert!(release.contains("\n/demo || "));
+    }
+
+    #[test]
+    fn the_script_s_status_is_one_that_the_host_reads() {
+        let mut lines = INIT.lines().filter(|line| line.contains(STATUS_FILE));
+        let (command, _) = lines.next().unwrap().split_once(" >").unwrap();
+        let script = format!("code=7; {command}");
+        let out = proc::capture(Command::new("sh").args(["-c", &script])).unwrap();
+        let status: Status = serde_json::from_str(&out).unwrap();
+        assert_eq!((status.code, status.trouble), (Some(7), None));
     }
 }

@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 use crate::ctx::{Ctx, hash, put, write_whole};
 use crate::git::Git;
 use crate::proc;
-use crate::toolchain::{Arch, Toolchain};
-use crate::ui::Stage;
+use crate::toolchain::{Arch, Toolchain, X86};
+use crate::ui::{self, Stage};
 
 /// Change this when kernels must be built again although their inputs are the same.
 const RECIPE: &str = "1";
@@ -228,6 +228,30 @@ impl Builder<'_> {
             matches!(found, Ok(false))
         })
     }
+}
+
+/// What makes Debian's own kernel, and the first process of its initramfs.
+const DEBIAN: [&str; 3] = [
+    "scripts/fetch.sh",
+    "scripts/initramfs.sh",
+    "scripts/debian-init.sh",
+];
+
+/// Debian 12's own kernel: older than `AT_EXECVE_CHECK`, and built by nobody here. It is fetched and
+/// unpacked unless it was before.
+pub(crate) fn of_debian(ctx: &Ctx) -> Result<Kernel> {
+    let mut inputs = Vec::new();
+    for script in DEBIAN {
+        inputs.extend(fs::read(ctx.root.join(script))?);
+    }
+    let name = format!("debian-{}", &hash(&inputs)[..16]);
+    let dir = ctx.build.join("kernels").join(name);
+    ui::fetched(ctx, &["kernel"], &dir)?;
+    Ok(Kernel {
+        dir,
+        facts: Facts::default(),
+        arch: X86,
+    })
 }
 
 /// Files of scripts/config one after the other, and lines after them.

@@ -44,7 +44,7 @@ pub(crate) fn run(ctx: &Ctx) -> Result<bool> {
     let (base, tip) = (session.tree.base.clone(), session.tip().to_owned());
     let minimal = [session.base_kernel()?, session.tip_kernel()?];
     let traced = consumers::kernel(&session)?;
-    let program = static_program(ctx, "bench")?;
+    let program = static_program(ctx, "bench");
 
     let mut results = Results {
         versions: versions(&session.tools()?.versions)?,

@@ -13,7 +13,7 @@ use anyhow::{Context, Result};
 use super::{consumers, host};
 use crate::ctx::Ctx;
 use crate::guest::{Boot, sibling};
-use crate::kernel::Kernel;
+use crate::kernel::{self, Kernel};
 use crate::proc;
 use crate::projects;
 use crate::report::Report;
@@ -36,7 +36,7 @@ type Turn = (&'static str, Kernel, &'static str);
 pub(crate) fn turns(session: &Session<'_>) -> Result<[Turn; 8]> {
     let (tip, base) = (session.tip_kernel()?, session.base_kernel()?);
     let traced = consumers::kernel(session)?;
-    let debian = crate::debian::kernel(session.ctx)?;
+    let debian = kernel::of_debian(session.ctx)?;
     #[rustfmt::skip]
     let turns = [
         ("with the series", tip.clone(), "./mayexec-guest kernel"),
