@@ -18,7 +18,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
 use guest::{
-    BUNDLE, BUNDLE_TAG, JOB_FILE, Job, PATH, READY, SHARE, SHARE_TAG, STATUS_FILE, Status,
+    BUNDLE, BUNDLE_TAG, JOB_FILE, Job, PATH, READY, SHARE, SHARE_TAG, STATUS_FILE, Status, TOOLS,
+    TOOLS_TAG,
 };
 use regex::Regex;
 use tempfile::TempDir;
@@ -32,9 +33,6 @@ use crate::ui::{self, Stage};
 
 /// How long the kernel may take until its first process is ready.
 const BOOT_LIMIT: Duration = Duration::from_secs(120);
-
-/// Where the shared directory has the packages that are not installed on the host.
-const TOOLS: &str = "tools";
 
 /// The job as a script, in the shared directory.
 const JOB_SCRIPT: &str = "job.sh";
@@ -106,6 +104,7 @@ impl<'a> Boot<'a> {
                 env: BTreeMap::new(),
                 cwd: PathBuf::from("/tmp"),
                 bundle: false,
+                tools: false,
             },
             bundle: None,
             program: None,
@@ -139,20 +138,13 @@ impl<'a> Boot<'a> {
     /// Puts programs in the job's PATH that the host does not have: `dir` holds them
     /// as Debian's packages do.
     pub(crate) fn tools(mut self, dir: &Path) -> Self {
-        let below = |dirs: &[&str]| {
-            let dirs = dirs.iter().map(|dir| format!("{SHARE}/{TOOLS}/{dir}"));
-            Vec::from_iter(dirs).join(":")
-        };
-        let path = format!("{}:{PATH}", below(&["usr/sbin", "sbin", "usr/bin"]));
-        let libraries = below(&[
-            "usr/lib/x86_64-linux-gnu",
-            "lib/x86_64-linux-gnu",
-            "usr/lib/x86_64-linux-gnu/samba",
-        ]);
-        let variables = [("PATH", path), ("LD_LIBRARY_PATH", libraries)];
-        self.job.env = variables
-            .map(|(name, value)| (name.to_owned(), value))
-            .into();
+        let path = format!("{TOOLS}/usr/sbin:{TOOLS}/sbin:{TOOLS}/usr/bin:{PATH}");
+        let usr = format!("{TOOLS}/usr/lib/x86_64-linux-gnu");
+        let libraries = format!("{usr}:{TOOLS}/lib/x86_64-linux-gnu:{usr}/samba");
+        let env = [("PATH", path), ("LD_LIBRARY_PATH", libraries)];
+        let env = env.map(|(name, value)| (name.to_owned(), value));
+        self.job.env.extend(env);
+        self.job.tools = true;
         self.tools = Some(dir.to_owned());
         self
     }
@@ -186,11 +178,6 @@ impl<'a> Boot<'a> {
         if let Some(program) = &self.program {
             let name = program.file_name().context("a program without a name")?;
             fs::copy(program, share.path().join(name))?;
-        }
-        if let Some(tools) = &self.tools {
-            let mut copy = Command::new("cp");
-            copy.arg("-a").arg(tools).arg(share.path().join(TOOLS));
-            proc::capture(&mut copy)?;
         }
 
         let arch = self.kernel.arch;
@@ -306,6 +293,9 @@ impl<'a> Boot<'a> {
         share_dir(SHARE_TAG, "share", share, "");
         if let Some(dir) = &self.bundle {
             share_dir(BUNDLE_TAG, "bundle", dir, ",readonly=on");
+        }
+        if let Some(dir) = &self.tools {
+            share_dir(TOOLS_TAG, "tools", dir, ",readonly=on");
         }
         cmd.arg("-chardev")
             .arg(format!("file,id=console,path={}", path(console)))

@@ -16,6 +16,10 @@ use serde::{Deserialize, Serialize};
 pub const SHARE_TAG: &str = "lab";
 /// The 9p tag of the directory that is copied into the guest's memory.
 pub const BUNDLE_TAG: &str = "bundle";
+/// The 9p tag of the directory with the programs that the host does not have.
+pub const TOOLS_TAG: &str = "tools";
+/// Where the guest sees these programs.
+pub const TOOLS: &str = "/run/tools";
 /// Where the guest sees the shared directory.
 pub const SHARE: &str = "/run/lab";
 /// Where the guest keeps its copy of the bundle.
@@ -57,6 +61,8 @@ pub struct Job {
     pub cwd: PathBuf,
     /// Whether the bundle is there and is to be copied to [`BUNDLE`].
     pub bundle: bool,
+    /// Whether the programs for [`TOOLS`] are there.
+    pub tools: bool,
 }
 
 /// How a job ended.

@@ -14,7 +14,8 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 use guest::{
-    BUNDLE, BUNDLE_TAG, JOB_FILE, Job, PATH, READY, SHARE, SHARE_TAG, STATUS_FILE, Status,
+    BUNDLE, BUNDLE_TAG, JOB_FILE, Job, PATH, READY, SHARE, SHARE_TAG, STATUS_FILE, Status, TOOLS,
+    TOOLS_TAG,
 };
 use rustix::mount::{MountFlags, mount};
 use rustix::process::{WaitOptions, wait};
@@ -119,6 +120,9 @@ fn prepare() -> Result<Job> {
     mount_9p(SHARE_TAG, SHARE, none)?;
     let text = fs::read(Path::new(SHARE).join(JOB_FILE)).context("the host left no job")?;
     let job: Job = serde_json::from_slice(&text).context("the host's job cannot be read")?;
+    if job.tools {
+        mount_9p(TOOLS_TAG, TOOLS, MountFlags::RDONLY)?;
+    }
     Ok(job)
 }
 
