@@ -16,7 +16,7 @@ mount -t tmpfs -o mode=1777 tmpfs /tmp
 mount -t tmpfs -o mode=0755 tmpfs /run
 # The scene plays in guests alone, and by this it knows one.
 mkdir /run/lab
-: >/run/lab/job.json
+: >/run/lab/job.sh
 code=0
 /demo || code=$?
 echo "the scene exited with $code"

@@ -8,7 +8,6 @@
 //! must not depend on it.
 
 use fs_err as fs;
-use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
@@ -17,10 +16,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
-use guest::{
-    BUNDLE, BUNDLE_TAG, JOB_FILE, Job, PATH, READY, SHARE, SHARE_TAG, STATUS_FILE, Status, TOOLS,
-    TOOLS_TAG,
-};
+use guest::{JOB_FILE, READY, SHARE_TAG, STATUS_FILE};
 use regex::Regex;
 use tempfile::TempDir;
 
@@ -34,8 +30,28 @@ use crate::ui::{self, Stage};
 /// How long the kernel may take until its first process is ready.
 const BOOT_LIMIT: Duration = Duration::from_secs(120);
 
-/// The job as a script, in the shared directory.
-const JOB_SCRIPT: &str = "job.sh";
+/// How the job's script begins. A directory of the host is mounted in /run by the name of its tag.
+const MOUNT: &str = "set -e
+cd /tmp
+mounted() {
+    mkdir /run/$1
+    mount -t 9p -o ro,trans=virtio,version=9p2000.L,msize=512000 $1 /run/$1
+}
+";
+
+/// Goes on with a copy of the bundle in memory, as tests write in it.
+const BUNDLE: &str = "mounted source
+cp -a /run/source /run/bundle
+cd /run/bundle
+";
+
+/// Goes on with what lets the job find the programs of unpacked packages.
+const TOOLS: &str = "mounted tools
+usr=/run/tools/usr
+export PATH=$usr/sbin:/run/tools/sbin:$usr/bin:$PATH
+lib=lib/x86_64-linux-gnu
+export LD_LIBRARY_PATH=$usr/$lib:/run/tools/$lib:$usr/$lib/samba
+";
 
 /// The first process of a guest that is no machine like the host.
 const BUSYBOX_INIT: &str = "scripts/guest-init.sh";
@@ -54,10 +70,12 @@ pub(crate) struct Boot<'a> {
     pub(crate) ctx: &'a Ctx,
     pub(crate) kernel: &'a Kernel,
     pub(crate) name: String,
-    pub(crate) job: Job,
-    pub(crate) bundle: Option<PathBuf>,
-    pub(crate) program: Option<PathBuf>,
-    pub(crate) tools: Option<PathBuf>,
+    /// The job's words.
+    pub(crate) argv: Vec<String>,
+    /// Directories that the guest sees, read-only, with their 9p tags.
+    pub(crate) dirs: Vec<(&'static str, PathBuf)>,
+    /// What the guest's shell does with them before it runs the job.
+    pub(crate) before: String,
     /// The kernel's own command line; KUnit does not run unless this says so.
     pub(crate) cmdline: Vec<&'a str>,
     pub(crate) limit: Duration,
@@ -99,16 +117,9 @@ impl<'a> Boot<'a> {
             ctx,
             kernel,
             name: name.to_owned(),
-            job: Job {
-                argv: argv.iter().map(|&word| word.to_owned()).collect(),
-                env: BTreeMap::new(),
-                cwd: PathBuf::from("/tmp"),
-                bundle: false,
-                tools: false,
-            },
-            bundle: None,
-            program: None,
-            tools: None,
+            argv: argv.iter().map(|&word| word.to_owned()).collect(),
+            dirs: Vec::new(),
+            before: MOUNT.to_owned(),
             cmdline: vec!["kunit.enable=0"],
             limit: Duration::from_secs(300),
             stream: false,
@@ -118,35 +129,29 @@ impl<'a> Boot<'a> {
         }
     }
 
-    /// Copies `dir` into the guest's memory and runs the job there.
-    pub(crate) fn bundle(mut self, dir: &Path) -> Self {
-        self.bundle = Some(dir.to_owned());
-        self.job.bundle = true;
-        self.job.cwd = PathBuf::from(BUNDLE);
+    fn with(mut self, tag: &'static str, dir: &Path, script: &str) -> Self {
+        self.dirs.push((tag, dir.to_owned()));
+        self.before += script;
         self
     }
 
-    /// Runs a program of this workspace: the guest finds a copy in the shared
-    /// directory, wherever the checkout is.
+    /// Copies `dir` into the guest's memory and runs the job there.
+    pub(crate) fn bundle(self, dir: &Path) -> Self {
+        self.with("source", dir, BUNDLE)
+    }
+
+    /// Runs a program of this workspace, wherever the checkout is.
     pub(crate) fn program(mut self, program: &Path) -> Self {
         let name = program.file_name().unwrap_or_default().to_string_lossy();
-        self.job.argv.insert(0, format!("{SHARE}/{name}"));
-        self.program = Some(program.to_owned());
-        self
+        self.argv.insert(0, format!("/run/programs/{name}"));
+        let dir = program.parent().unwrap_or(program);
+        self.with("programs", dir, "mounted programs\n")
     }
 
     /// Puts programs in the job's PATH that the host does not have: `dir` holds them
     /// as Debian's packages do.
-    pub(crate) fn tools(mut self, dir: &Path) -> Self {
-        let path = format!("{TOOLS}/usr/sbin:{TOOLS}/sbin:{TOOLS}/usr/bin:{PATH}");
-        let usr = format!("{TOOLS}/usr/lib/x86_64-linux-gnu");
-        let libraries = format!("{usr}:{TOOLS}/lib/x86_64-linux-gnu:{usr}/samba");
-        let env = [("PATH", path), ("LD_LIBRARY_PATH", libraries)];
-        let env = env.map(|(name, value)| (name.to_owned(), value));
-        self.job.env.extend(env);
-        self.job.tools = true;
-        self.tools = Some(dir.to_owned());
-        self
+    pub(crate) fn tools(self, dir: &Path) -> Self {
+        self.with("tools", dir, TOOLS)
     }
 
     /// Runs a job that tests, and reads the cases in its output.
@@ -173,20 +178,14 @@ impl<'a> Boot<'a> {
         let log = |what: &str| self.ctx.fresh_log(&format!("guest {} {what}", self.name));
         let (console_log, output_log) = (log("console")?, log("output")?);
         let share = self.ctx.scratch()?;
-        let job = serde_json::to_vec_pretty(&self.job)?;
-        write_whole(&share.path().join(JOB_FILE), &job)?;
-        if let Some(program) = &self.program {
-            let name = program.file_name().context("a program without a name")?;
-            fs::copy(program, share.path().join(name))?;
-        }
-
+        let mut job = Command::new("exec");
+        let job = proc::render(job.args(&self.argv));
+        let script = format!("{}{job}\n", self.before);
+        write_whole(&share.path().join(JOB_FILE), script.as_bytes())?;
         let arch = self.kernel.arch;
-        let (root, init) = if arch == X86 {
-            (PathBuf::from("/"), sibling("guest-init")?)
-        } else {
-            // A shell cannot read the job's own form.
-            write_whole(&share.path().join(JOB_SCRIPT), self.script().as_bytes())?;
-            (busybox(self.ctx, arch)?, PathBuf::from("/init"))
+        let (root, init) = match arch == X86 {
+            true => (PathBuf::from("/"), sibling("guest-init")?),
+            false => (busybox(self.ctx, arch)?, PathBuf::from("/init")),
         };
         let mut cmd = self.qemu(&root, &init, share.path(), &console_log);
         let stage = Stage::begin(&format!("boot {}", self.name), Some(&output_log));
@@ -233,12 +232,11 @@ impl<'a> Boot<'a> {
         if let Some(line) = console.lines().find(|line| line.contains("Kernel panic")) {
             return guilty(&format!("the guest's kernel panicked: {}", line.trim()));
         }
-        let Ok(status) = fs::read(share.path().join(STATUS_FILE)) else {
+        let Ok(status) = fs::read_to_string(share.path().join(STATUS_FILE)) else {
             return guilty("the guest turned itself off without saying how the job ended");
         };
-        let status: Status = serde_json::from_slice(&status)?;
-        let Some(code) = status.code else {
-            return guilty(status.trouble.as_deref().unwrap_or("the job did not exit"));
+        let Ok(code) = status.trim().parse() else {
+            return guilty(status.trim());
         };
         let job = output.split_once(&format!("{READY}\n"));
         let job = job.map_or(output.as_str(), |(_, job)| job).to_owned();
@@ -250,16 +248,6 @@ impl<'a> Boot<'a> {
             console_log,
             share,
         }))
-    }
-
-    /// The job for a guest whose first process is a shell.
-    fn script(&self) -> String {
-        let mut cwd = Command::new("cd");
-        cwd.arg(&self.job.cwd);
-        let mut job = Command::new("exec");
-        job.args(&self.job.argv);
-        let [cwd, job] = [cwd, job].map(|cmd| proc::render(&cmd));
-        format!("{cwd} && {job}\n")
     }
 
     fn qemu(&self, root: &Path, init: &Path, share: &Path, console: &Path) -> Command {
@@ -291,11 +279,8 @@ impl<'a> Boot<'a> {
         };
         share_dir("/dev/root", "root", root, ",readonly=on");
         share_dir(SHARE_TAG, "share", share, "");
-        if let Some(dir) = &self.bundle {
-            share_dir(BUNDLE_TAG, "bundle", dir, ",readonly=on");
-        }
-        if let Some(dir) = &self.tools {
-            share_dir(TOOLS_TAG, "tools", dir, ",readonly=on");
+        for (tag, dir) in &self.dirs {
+            share_dir(tag, tag, dir, ",readonly=on");
         }
         cmd.arg("-chardev")
             .arg(format!("file,id=console,path={}", path(console)))
@@ -370,6 +355,8 @@ pub(crate) fn complaints(console: &str) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use guest::SHARE;
+
     use super::*;
 
     /// Each has one line in which the kernel complains.
@@ -415,33 +402,20 @@ stress: page allocation failure: order:0
         assert_eq!(complaints(FINE), [""; 0]);
     }
 
-    const INIT: &str = include_str!("../../scripts/guest-init.sh");
-
     #[test]
-    fn the_script_keeps_what_host_and_guest_agreed_on() {
+    fn the_scripts_keep_what_host_and_guest_agreed_on() {
+        let init = include_str!("../../scripts/guest-init.sh");
         for part in [
             format!(" {SHARE_TAG} {SHARE}\n"),
-            format!(" {BUNDLE_TAG} /run/bundle-source;"),
-            format!(" /run/bundle-source {BUNDLE}\n"),
             format!("echo \"{READY}\" >"),
-            format!("sh {SHARE}/{JOB_SCRIPT} "),
-            format!(" >{SHARE}/{STATUS_FILE}\n"),
+            format!("sh {SHARE}/{JOB_FILE} "),
+            format!("echo \"$code\" >{SHARE}/{STATUS_FILE}\n"),
         ] {
-            assert!(INIT.contains(&part), "{part}");
+            assert!(init.contains(&part), "{part}");
         }
         // The demo of `make release` plays in guests alone, and by this it knows one.
         let release = include_str!("../../scripts/release-init.sh");
         assert!(release.contains(&format!(" >{SHARE}/{JOB_FILE}\n")));
         assert!(release.contains("\n/demo || "));
-    }
-
-    #[test]
-    fn the_script_s_status_is_one_that_the_host_reads() {
-        let mut lines = INIT.lines().filter(|line| line.contains(STATUS_FILE));
-        let (command, _) = lines.next().unwrap().split_once(" >").unwrap();
-        let script = format!("code=7; {command}");
-        let out = proc::capture(Command::new("sh").args(["-c", &script])).unwrap();
-        let status: Status = serde_json::from_str(&out).unwrap();
-        assert_eq!((status.code, status.trouble), (Some(7), None));
     }
 }

@@ -224,9 +224,9 @@ pub(crate) fn boot<'a>(ctx: &'a Ctx, kernel: &'a Kernel, name: &str, bundle: &Pa
 pub(crate) fn run(mut boot: Boot<'_>, only: &[String]) -> Result<Run> {
     // Emulated, a test that takes a second may take half a minute; none may take half of all time.
     let most = (boot.limit.as_secs() / 2).to_string();
-    boot.job.argv.extend(["-o".to_owned(), most]);
+    boot.argv.extend(["-o".to_owned(), most]);
     let words = only.iter().flat_map(|test| ["-t".to_owned(), test.clone()]);
-    boot.job.argv.extend(words);
+    boot.argv.extend(words);
     boot.tests(tap::kselftest)
 }
 

@@ -12,14 +12,14 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, bail};
-use guest::{
-    BUNDLE, BUNDLE_TAG, JOB_FILE, Job, PATH, READY, SHARE, SHARE_TAG, STATUS_FILE, Status, TOOLS,
-    TOOLS_TAG,
-};
+use anyhow::{Context, Result};
+use guest::{JOB_FILE, READY, SHARE, SHARE_TAG, STATUS_FILE};
 use rustix::mount::{MountFlags, mount};
 use rustix::process::{WaitOptions, wait};
 use rustix::system::{RebootCommand, reboot, sethostname};
+
+/// Where a job finds programs.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// The console that carries the job's output; the kernel's messages are elsewhere.
 const CONSOLE: &str = "/dev/hvc0";
@@ -31,17 +31,11 @@ fn main() {
         );
         std::process::exit(2);
     }
-    let status = match prepare().and_then(|job| run(&job)) {
-        Ok(status) => status,
-        Err(error) => {
-            // The kernel's console is the one place that certainly works here.
-            eprintln!("guest-init: {error:#}");
-            Status {
-                code: None,
-                trouble: Some(format!("{error:#}")),
-            }
-        }
-    };
+    let status = prepare().and_then(|()| run()).unwrap_or_else(|error| {
+        // The kernel's console is the one place that certainly works here.
+        eprintln!("guest-init: {error:#}");
+        format!("{error:#}")
+    });
     if let Err(error) = leave(&status) {
         eprintln!("guest-init: cannot leave the job's status: {error:#}");
     }
@@ -61,17 +55,7 @@ fn mount_at(source: &str, target: &str, kind: &str, flags: MountFlags, data: &st
         .with_context(|| format!("cannot mount {kind} on {target}"))
 }
 
-fn mount_9p(tag: &str, target: &str, flags: MountFlags) -> Result<()> {
-    mount_at(
-        tag,
-        target,
-        "9p",
-        flags,
-        "trans=virtio,version=9p2000.L,msize=512000",
-    )
-}
-
-fn prepare() -> Result<Job> {
+fn prepare() -> Result<()> {
     let none = MountFlags::empty();
     let plain = MountFlags::NOSUID | MountFlags::NODEV;
     mount_at("proc", "/proc", "proc", plain | MountFlags::NOEXEC, "")?;
@@ -117,26 +101,13 @@ fn prepare() -> Result<Job> {
         let _ = std::os::unix::fs::symlink(target, link);
     }
     let _ = sethostname(b"mayexec");
-    mount_9p(SHARE_TAG, SHARE, none)?;
-    let text = fs::read(Path::new(SHARE).join(JOB_FILE)).context("the host left no job")?;
-    let job: Job = serde_json::from_slice(&text).context("the host's job cannot be read")?;
-    if job.tools {
-        mount_9p(TOOLS_TAG, TOOLS, MountFlags::RDONLY)?;
-    }
-    Ok(job)
-}
-
-/// Copies the bundle, in which tests write, into memory.
-fn copy_bundle() -> Result<()> {
-    mount_9p(BUNDLE_TAG, "/run/bundle-source", MountFlags::RDONLY)?;
-    let copied = Command::new("cp")
-        .args(["-a", "--sparse=always", "/run/bundle-source", BUNDLE])
-        .status()
-        .context("cannot run cp")?;
-    if !copied.success() {
-        bail!("cannot copy the bundle into memory ({copied})");
-    }
-    Ok(())
+    mount_at(
+        SHARE_TAG,
+        SHARE,
+        "9p",
+        none,
+        "trans=virtio,version=9p2000.L,msize=512000",
+    )
 }
 
 /// The job's console, passing bytes through as they are.
@@ -152,29 +123,23 @@ fn console() -> Result<File> {
     Ok(console)
 }
 
-fn run(job: &Job) -> Result<Status> {
+/// Runs the job; its exit code, or what kept it from exiting.
+fn run() -> Result<String> {
     use std::io::Write;
     let mut console = console()?;
     writeln!(console, "{READY}")?;
-    // Part of the job: a kernel with sanitizers takes minutes.
-    if job.bundle {
-        copy_bundle()?;
-    }
-    let (program, args) = job.argv.split_first().context("the job names no program")?;
-    let child = Command::new(program)
-        .args(args)
+    let child = Command::new("/bin/sh")
+        .arg(Path::new(SHARE).join(JOB_FILE))
         .env_clear()
         .env("PATH", PATH)
         .env("HOME", "/tmp")
         .env("TERM", "dumb")
         .env("LC_ALL", "C.UTF-8")
-        .envs(&job.env)
-        .current_dir(&job.cwd)
         .stdin(Stdio::null())
         .stdout(console.try_clone()?)
         .stderr(console)
         .spawn()
-        .with_context(|| format!("cannot start {program}"))?;
+        .context("cannot start the job's shell")?;
     let pid = i32::try_from(child.id())?;
     // Orphans become children of the first process: reap all until the job ends.
     loop {
@@ -185,21 +150,14 @@ fn run(job: &Job) -> Result<Status> {
             continue;
         }
         let status = std::process::ExitStatus::from_raw(status.as_raw());
-        return Ok(Status {
-            code: status.code(),
-            trouble: status
-                .signal()
-                .map(|signal| format!("{program} was ended by signal {signal}")),
-        });
+        let ended = || format!("the job did not exit: {status}");
+        return Ok(status.code().map_or_else(ended, |code| code.to_string()));
     }
 }
 
-fn leave(status: &Status) -> Result<()> {
+fn leave(status: &str) -> Result<()> {
     let path = Path::new(SHARE).join(STATUS_FILE);
     let part = path.with_extension("part");
-    let file = File::create(&part)?;
-    serde_json::to_writer(&file, status)?;
-    file.sync_all()?;
-    fs::rename(part, path)?;
-    Ok(())
+    fs::write(&part, status)?;
+    Ok(fs::rename(part, path)?)
 }
