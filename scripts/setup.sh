@@ -196,10 +196,12 @@ test | breaks | submit-check) cargo_tool cbindgen $cbindgen_version cbindgen --v
 esac
 rust_component clippy-driver clippy
 rust_component rustfmt rustfmt
-# Where rustup cannot add the source of Rust's library, scripts/fetch.sh takes Debian's.
-if [ ! -d "$(rustc --print sysroot)/lib/rustlib/src/rust/library" ] && ! ls -d build/rust-src-* >/dev/null 2>&1; then
-	mkdir -p "$logs"
-	timeout 120 rustup component add rust-src >>"$logs/setup-rustup.log" 2>&1 </dev/null || true
+# The source of Rust's library: where rustup cannot add it, Debian has it for some versions.
+rust=$(rustc -V | cut -d ' ' -f 2)
+library=lib/rustlib/src/rust/library/core/src/lib.rs
+if [ ! -f "$(rustc --print sysroot)/$library" ] && [ ! -d "build/rust-src-$rust" ]; then
+	(run_logged rustup timeout 120 rustup component add rust-src) 2>/dev/null ||
+		run_logged rust-src scripts/fetch.sh rust-src "$rust" "build/rust-src-$rust"
 fi
 case $verb in test | verify | breaks) unpack_guest_tools ;; esac
 case $verb in

@@ -9,7 +9,6 @@ use anyhow::{Context, Result, bail};
 
 use crate::ctx::Ctx;
 use crate::proc;
-use crate::ui;
 
 /// The suffix of Debian's LLVM tools, as the kernel's `LLVM=` takes it.
 pub(crate) const LLVM: &str = "-19";
@@ -193,21 +192,12 @@ fn versions(path: &str, c: [&str; 2]) -> Result<String> {
     Ok(versions)
 }
 
-fn rustc(args: &[&str]) -> Result<String> {
-    proc::capture(Command::new("rustc").args(args)).map(|out| out.trim().to_owned())
-}
-
-/// The source of Rust's library: nothing if rustc has it where the kernel looks.
+/// The source of Rust's library, if scripts/setup.sh has fetched it: rustc has none where the kernel
+/// looks.
 fn rust_library(ctx: &Ctx) -> Result<Option<PathBuf>> {
-    let sysroot = PathBuf::from(rustc(&["--print", "sysroot"])?);
-    let own = sysroot.join("lib/rustlib/src/rust/library/core/src/lib.rs");
-    if own.is_file() {
-        return Ok(None);
-    }
-    let version = rustc(&["-V"])?;
+    let version = proc::capture(Command::new("rustc").arg("-V"))?;
     let version = version.split_whitespace().nth(1);
     let version = version.context("rustc -V names no version")?;
-    let fetched = ctx.build.join(format!("rust-src-{version}"));
-    ui::fetched(ctx, &["rust-src", version], &fetched)?;
-    Ok(Some(fetched.join("library")))
+    let fetched = ctx.build.join(format!("rust-src-{version}/library"));
+    Ok(Some(fetched).filter(|dir| dir.is_dir()))
 }
