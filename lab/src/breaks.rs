@@ -242,7 +242,7 @@ impl Judge<'_> {
                 });
                 vec![("guest", said)]
             }
-            Ask::Debug => vec![of_row(proof::notice_faults(session, kernel))],
+            Ask::Debug => vec![of_row(("debug: faults", proof::faults(session, kernel)))],
             Ask::Off => {
                 let said = guest().map(|run| not_without_the_flag(Verdict::Pass, &run));
                 vec![("guest", said)]

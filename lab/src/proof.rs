@@ -21,6 +21,7 @@ use crate::selftests;
 use crate::session::Session;
 use crate::suites::{consumers, filesystems};
 use crate::tap::{MAY_SKIP, Verdict};
+use crate::toolchain::{ARM64, RISCV64};
 use crate::variants::DEBUG;
 use fuzz::{Extent, LONG, SHORT};
 
@@ -74,19 +75,19 @@ const ROWS: [(&str, Make); 16] = [
     ("debug: selftests", Make::Debug(debugged)),
     ("debug: opens with the flag", Make::Debug(fuzz::oracle)),
     ("debug: races", Make::Debug(stress::races)),
-    (FAULTS, Make::Debug(stress::faults)),
+    ("debug: faults", Make::Debug(stress::faults)),
     ("debug: programs of others", Make::Debug(others)),
     ("filesystems", Make::Other(filesystems::all)),
     ("scale", Make::Other(stress::scale)),
     ("uml", Make::Other(ports::uml)),
     ("i386", Make::Other(ports::compat)),
-    ("arm64", Make::Other(ports::arm64)),
-    ("riscv64", Make::Other(ports::riscv64)),
+    ("arm64", Make::Other(|session| ports::cross(session, ARM64))),
+    (
+        "riscv64",
+        Make::Other(|session| ports::cross(session, RISCV64)),
+    ),
     ("gcc", Make::Other(ports::gcc)),
 ];
-
-/// The row that only the debug kernel can have.
-const FAULTS: &str = "debug: faults";
 
 /// The shortened rows for a kernel, which may be broken on purpose, with their names, one after
 /// the other as they are asked for.
@@ -100,13 +101,10 @@ pub(crate) fn notice(
     })
 }
 
-/// As [`notice`], for a debug kernel. Its other rows ask what those of the other kernels
+/// The row that only a debug kernel can have: its other rows ask what those of the other kernels
 /// ask, for much longer.
-pub(crate) fn notice_faults(
-    session: &Session<'_>,
-    kernel: &Kernel,
-) -> (&'static str, Result<Check>) {
-    (FAULTS, stress::faults(session, kernel, SHORT))
+pub(crate) fn faults(session: &Session<'_>, kernel: &Kernel) -> Result<Check> {
+    stress::faults(session, kernel, SHORT)
 }
 
 /// The selftests that attack: what they get hold of without the flag, and not with it.

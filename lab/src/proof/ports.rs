@@ -15,7 +15,7 @@ use crate::selftests::{self, Flavour, is_own};
 use crate::session::Session;
 use crate::suites::kunit;
 use crate::tap::{MAY_SKIP, Run};
-use crate::toolchain::{self, ARM64, Arch, RISCV64, Toolchain, X86};
+use crate::toolchain::{self, Arch, Toolchain, X86};
 use crate::ui;
 
 /// What kunit.py builds into its kernel: without this file, it would build the tests of everybody.
@@ -40,16 +40,8 @@ const ONLY_HERE: [&str; 3] = [
     "tracers.strace_shows_flag_and_error",
 ];
 
-pub(crate) fn arm64(session: &Session<'_>) -> Result<Check> {
-    cross(session, ARM64)
-}
-
-pub(crate) fn riscv64(session: &Session<'_>) -> Result<Check> {
-    cross(session, RISCV64)
-}
-
 /// Cross-built by LLVM and booted: KUnit passes, and every selftest ends as on x86.
-fn cross(session: &Session<'_>, arch: Arch) -> Result<Check> {
+pub(crate) fn cross(session: &Session<'_>, arch: Arch) -> Result<Check> {
     let tools = session.tools()?.cross(arch);
     let (name, walk) = (arch.debian, session.at(session.tip())?);
     let check = Check::new(&format!("the series works on {name}"));
