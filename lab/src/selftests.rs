@@ -232,23 +232,21 @@ pub(crate) fn run(mut boot: Boot<'_>, only: &[String]) -> Result<Run> {
 
 /// Cases that ended in one way in one run and in another in the other; each run
 /// comes with where it was made.
-pub(crate) fn unequal(left: (&[Case], &str), right: (&[Case], &str)) -> Vec<String> {
+pub(crate) fn unequal(
+    (left, here): (&[Case], &str),
+    (right, there): (&[Case], &str),
+) -> Vec<String> {
     let mut ends: BTreeMap<String, [Option<Verdict>; 2]> = BTreeMap::new();
-    for (side, cases) in [left.0, right.0].into_iter().enumerate() {
+    for (side, cases) in [left, right].into_iter().enumerate() {
         for case in cases {
             ends.entry(case.full_name()).or_default()[side] = Some(case.verdict);
         }
     }
-    ends.retain(|_, [here, there]| here != there);
+    ends.retain(|_, [one, other]| one != other);
     let say = |end: Option<Verdict>| end.map_or("not run".to_owned(), |end| format!("{end:?}"));
-    let differing = ends.into_iter().map(|(name, [here, there])| {
-        format!(
-            "{name}: {} {}, {} {}",
-            say(here),
-            left.1,
-            say(there),
-            right.1
-        )
+    let differing = ends.into_iter().map(|(name, [one, other])| {
+        let [one, other] = [one, other].map(say);
+        format!("{name}: {one} {here}, {other} {there}")
     });
     differing.collect()
 }
