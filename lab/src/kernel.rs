@@ -352,28 +352,20 @@ pub(crate) fn warnings(src: &Path, obj: &Path, text: &str) -> BTreeSet<String> {
     for root in [src, obj] {
         text = text.replace(&format!("{}/", root.display()), "");
     }
-    let place = Regex::new(r"^\s*--> (\S+?):\d+:\d+$").expect("a constant");
-    let ends = |line: &str| {
-        line.trim_start().starts_with('=') || line.is_empty() || line.starts_with("warning")
-    };
-    let mut found = BTreeSet::new();
-    let mut lines = text.lines().map(str::trim_end);
-    while let Some(line) = lines.next() {
-        if let Some(message) = line.strip_prefix("warning: ") {
-            // rustc: the message comes first, the place in one of the next lines.
-            let mut next = lines.clone().take_while(|line| !ends(line));
-            let file = next.find_map(|line| Some(place.captures(line)?[1].to_owned() + ": "));
-            // "N warnings emitted" is a sum, no warning.
-            if !message.ends_with("emitted") {
-                found.insert(format!("{}warning: {message}", file.unwrap_or_default()));
-            }
-        } else if let Some((place, message)) = line.split_once("warning: ")
-            && let Some(file) = place.split(':').next().filter(|file| !file.is_empty())
-        {
-            found.insert(format!("{}: warning: {message}", file.trim()));
-        }
-    }
-    found
+    // The place is before the message, or, as rustc has it, in the next line.
+    let c = Regex::new(r"(?m)^([^:\n]+)(?::.*?)?warning: (.*)$").expect("a constant");
+    let rust = Regex::new(r"(?m)^warning: (.*)$(?:\n\s*--> (\S+?):\d+:\d+$)?").expect("a constant");
+    let of_c = c.captures_iter(&text);
+    let of_c = of_c.map(|found| format!("{}: warning: {}", found[1].trim(), &found[2]));
+    // "N warnings emitted" is a sum, no warning.
+    let of_rust = rust
+        .captures_iter(&text)
+        .filter(|found| !found[1].ends_with("emitted"));
+    let of_rust = of_rust.map(|found| match found.get(2) {
+        Some(file) => format!("{}: warning: {}", file.as_str(), &found[1]),
+        None => format!("warning: {}", &found[1]),
+    });
+    of_c.chain(of_rust).collect()
 }
 
 #[cfg(test)]
