@@ -235,7 +235,7 @@ impl Judge<'_> {
             }
             Ask::Static => {
                 let name = label("sysctl");
-                let wrong = wrong_sysctl(session.ctx, kernel, &name, &[], STATIC_VALUE);
+                let wrong = wrong_sysctl(session.ctx, kernel, &name, None, STATIC_VALUE);
                 let said = wrong.and_then(|(wrong, _)| match wrong.is_empty() {
                     true => failures(guest()),
                     false => Ok(wrong),

@@ -27,11 +27,7 @@ const BOOT_POLICY: &str = "ipe-boot.policy";
 const OBJECT: &str = "fs/mayexec/mayexec.o";
 
 /// The options that the series adds.
-const ADDED: [&str; 3] = [
-    "OPEN_MAYEXEC",
-    "OPEN_MAYEXEC_KUNIT_TEST",
-    "RUST_FS_KUNIT_TEST",
-];
+const ADDED: &str = "OPEN_MAYEXEC OPEN_MAYEXEC_KUNIT_TEST RUST_FS_KUNIT_TEST";
 
 /// Top-level entries of the tree that no object depends on.
 const NOT_BUILT: [&str; 6] = [
@@ -221,28 +217,24 @@ impl Builder<'_> {
     /// Whether `line` sets an option that the series adds and that the tree does not have, as it is
     /// the base or ends before that patch.
     fn lacks(&self, line: &str) -> bool {
-        let added = ADDED.iter().find(|name| line == format!("CONFIG_{name}=y"));
-        added.is_some_and(|name| {
+        let mut added = ADDED.split(' ');
+        added.any(|name| {
             let pattern = format!("^config {name}$");
-            let found = Git::at(&self.src).ok(["grep", "-qE", &pattern, "--", "*Kconfig*"]);
-            matches!(found, Ok(false))
+            let found = || Git::at(&self.src).ok(["grep", "-qE", &pattern, "--", "*Kconfig*"]);
+            line == format!("CONFIG_{name}=y") && matches!(found(), Ok(false))
         })
     }
 }
 
 /// What makes Debian's own kernel, and the first process of its initramfs.
-const DEBIAN: [&str; 3] = [
-    "scripts/fetch.sh",
-    "scripts/initramfs.sh",
-    "scripts/debian-init.sh",
-];
+const DEBIAN: [&str; 3] = ["fetch.sh", "initramfs.sh", "debian-init.sh"];
 
 /// Debian 12's own kernel: older than `AT_EXECVE_CHECK`, and built by nobody here. It is fetched and
 /// unpacked unless it was before.
 pub(crate) fn of_debian(ctx: &Ctx) -> Result<Kernel> {
     let mut inputs = Vec::new();
     for script in DEBIAN {
-        inputs.extend(fs::read(ctx.root.join(script))?);
+        inputs.extend(fs::read(ctx.root.join("scripts").join(script))?);
     }
     let name = format!("debian-{}", &hash(&inputs)[..16]);
     let dir = ctx.build.join("kernels").join(name);

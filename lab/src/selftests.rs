@@ -78,13 +78,12 @@ impl Flavour {
     /// 32-bit programs on the host's architecture, with the run-time library of
     /// clang, which has both, instead of GCC's.
     pub(crate) const COMPAT: Self = Self {
-        kernel: OPENAT2,
         options: &[
             "HAVE_LIBBPF=n",
             "USERCFLAGS=-m32 -fno-sanitize=all",
             "USERLDFLAGS=-rtlib=compiler-rt -unwindlib=none -fuse-ld=lld",
         ],
-        more: true,
+        ..Self::STATIC
     };
 
     /// The collections that a tree has.

@@ -15,8 +15,6 @@ pub(crate) const STATIC: Variant = Variant {
     ],
     ..Variant::PLAIN
 };
-/// What the sysctl says in [`STATIC_MOUNT`].
-pub(crate) const STATIC_MOUNT_VALUE: &str = "1";
 /// The same fixed to a policy which tests that need another one must not mistake for
 /// theirs.
 pub(crate) const STATIC_MOUNT: Variant = Variant {

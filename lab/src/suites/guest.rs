@@ -13,10 +13,10 @@ use crate::report::Report;
 use crate::selftests::{self, Flavour, is_own};
 use crate::session::Session;
 use crate::tap::{Run, Verdict};
-use crate::variants::{NO_RUST, OFF, STATIC, STATIC_MOUNT, STATIC_MOUNT_VALUE, STATIC_VALUE};
+use crate::variants::{NO_RUST, OFF, STATIC, STATIC_MOUNT, STATIC_VALUE};
 
-/// What a kernel's command line says to set the policy, and what the sysctl says then.
-const PARAMETER: (&str, &str) = ("sysctl.fs.open_mayexec_enforce=2", "2");
+/// What a kernel's command line says to set the policy.
+const PARAMETER: &str = "sysctl.fs.open_mayexec_enforce=2";
 
 /// Runs the same selftests on both kernels, and the series' own on its variants.
 pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
@@ -52,24 +52,20 @@ pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
         Some(&base.log),
     );
 
-    for (fixed, value) in [(STATIC, STATIC_VALUE), (STATIC_MOUNT, STATIC_MOUNT_VALUE)] {
-        let how = format!("CONFIG_OPEN_MAYEXEC_STATIC=y, value {value}");
-        let kernel = session.kernel(&how, session.tip(), &fixed)?;
-        let name = format!("sysctl {}", fixed.name);
-        let (wrong, log) = wrong_sysctl(ctx, &kernel, &name, &[], value)?;
+    let fixed = |variant| session.kernel("the series' kernel, static", session.tip(), variant);
+    #[rustfmt::skip]
+    let policies = [
+        ("CONFIG_OPEN_MAYEXEC_STATIC=y, value 3", "static", &fixed(&STATIC)?, None, STATIC_VALUE),
+        ("CONFIG_OPEN_MAYEXEC_STATIC=y, value 1", "static-mount", &fixed(&STATIC_MOUNT)?, None, "1"),
+        ("booted with the sysctl at 2", "boot parameter", tip_kernel, Some(PARAMETER), "2"),
+    ];
+    for (how, name, kernel, word, value) in policies {
+        let (wrong, log) = wrong_sysctl(ctx, kernel, &format!("sysctl {name}"), word, value)?;
         report.check(&format!("{how}: the sysctl says so"), &wrong, Some(&log));
-        let name = format!("selftests {}", fixed.name);
-        let run = selftests::run(selftests::boot(ctx, &kernel, &name, &bundle), &own)?;
-        report.run(&format!("{how}: "), &how, &run);
+        let mut boot = selftests::boot(ctx, kernel, &format!("selftests {name}"), &bundle);
+        boot.cmdline.extend(word);
+        report.run(&format!("{how}: "), how, &selftests::run(boot, &own)?);
     }
-
-    let (word, value) = PARAMETER;
-    let (wrong, log) = wrong_sysctl(ctx, tip_kernel, "boot parameter", &[word], value)?;
-    report.check("the boot parameter sets the sysctl", &wrong, Some(&log));
-    let mut boot = selftests::boot(ctx, tip_kernel, "selftests boot parameter", &bundle);
-    boot.cmdline.push(word);
-    let how = "booted with the sysctl at 2";
-    report.run(&format!("{how}: "), how, &selftests::run(boot, &own)?);
 
     if session.first_posting() != session.tip() {
         let how = "the first posting alone";
@@ -97,11 +93,11 @@ pub(crate) fn wrong_sysctl(
     ctx: &Ctx,
     kernel: &Kernel,
     boot: &str,
-    cmdline: &[&str],
+    word: Option<&str>,
     expected: &str,
 ) -> Result<(Vec<String>, PathBuf)> {
     let mut boot = Boot::new(ctx, kernel, boot, &["/bin/cat", uapi::SYSCTL]);
-    boot.cmdline.extend(cmdline);
+    boot.cmdline.extend(word);
     let outcome = boot.run()?;
     let found = outcome.output.trim();
     let wrong = || format!("{}: `{found}` instead of `{expected}`", uapi::SYSCTL);
