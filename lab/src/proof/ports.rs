@@ -18,14 +18,6 @@ use crate::tap::{MAY_SKIP, Run};
 use crate::toolchain::{self, Arch, Toolchain, X86};
 use crate::ui;
 
-/// What kunit.py builds into its kernel: without this file, it would build the tests of everybody.
-const KUNITCONFIG: &str = "\
-CONFIG_KUNIT=y
-CONFIG_RUST=y
-CONFIG_OPEN_MAYEXEC=y
-CONFIG_OPEN_MAYEXEC_KUNIT_TEST=y
-";
-
 /// What kunit.py keeps of the kernel's output, in its build directory.
 const TEST_LOG: &str = "test.log";
 
@@ -73,12 +65,12 @@ pub(crate) fn uml(session: &Session<'_>) -> Result<Check> {
     // A result of an earlier run is none of this one.
     let result = dir.join(TEST_LOG);
     let _ = fs_err::remove_file(&result);
-    fs_err::create_dir_all(&dir)?;
-    fs_err::write(dir.join(".kunitconfig"), KUNITCONFIG)?;
     let log = session.ctx.fresh_log("kunit-py")?;
     let mut cmd = Command::new("python3");
     cmd.args(["tools/testing/kunit/kunit.py", "run"])
         .arg(format!("--build_dir={}", dir.display()))
+        .arg("--kunitconfig")
+        .arg(session.ctx.root.join("scripts/config/uml.config"))
         .arg(format!("--jobs={}", toolchain::jobs()))
         .current_dir(tree.dir());
     session.tools()?.environment(&mut cmd);
