@@ -173,19 +173,15 @@ impl Builder<'_> {
         self.ctx.make_whole(&dir, |part| {
             let part = part.join("kernel");
             fs::create_dir(&part)?;
-            for (from, to) in [
-                (image.as_str(), arch.image),
-                (".config", "config"),
-                ("System.map", "System.map"),
-            ] {
-                let from = self.obj.join(from);
-                fs::copy(&from, part.join(to))?;
-            }
-            let own = self.obj.join(OBJECT);
+            let copy = |from: &str, to: &str| fs::copy(self.obj.join(from), part.join(to));
+            copy(&image, arch.image)?;
+            copy(".config", "config")?;
+            copy("System.map", "System.map")?;
             // Another configuration's object may still lie there.
             let config = fs::read_to_string(self.obj.join(".config"))?;
-            if config.lines().any(|line| line == "CONFIG_OPEN_MAYEXEC=y") && own.is_file() {
-                fs::copy(&own, part.join("mayexec.o"))?;
+            if unmet("CONFIG_OPEN_MAYEXEC=y", &config).is_empty() && self.obj.join(OBJECT).is_file()
+            {
+                copy(OBJECT, "mayexec.o")?;
             }
             let facts = serde_json::to_vec_pretty(&facts)?;
             write_whole(&part.join("facts.json"), &facts)?;
