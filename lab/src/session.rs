@@ -32,7 +32,7 @@ pub(crate) struct Session<'a> {
     /// The patch files: the first posting, then the follow-up.
     pub(crate) files: Vec<PathBuf>,
     /// How many of them are the first posting.
-    first: usize,
+    pub(crate) first: usize,
     /// The commits that git am made of them, in order.
     pub(crate) commits: Vec<String>,
     tools: OnceCell<Toolchain>,
@@ -93,25 +93,8 @@ impl<'a> Session<'a> {
             .map_or(self.tip(), String::as_str)
     }
 
-    pub(crate) fn first_files(&self) -> &[PathBuf] {
-        &self.files[..self.first]
-    }
-
     pub(crate) fn tools(&self) -> Result<&Toolchain> {
         once(&self.tools, || Toolchain::find(self.ctx))
-    }
-
-    /// The work tree in which the patches are built one after the other.
-    pub(crate) fn walk(&self) -> Result<Git> {
-        let dir = self.ctx.walk();
-        let git = Git::at(&dir);
-        if dir.join(".git").exists() && git.ok(["rev-parse", "--verify", "-q", "HEAD"])? {
-            return Ok(git);
-        }
-        self.tree.git.remove_worktree(&dir)?;
-        let what = [dir.as_path(), self.tree.base.as_ref()];
-        self.tree.git.line("worktree add --detach --force", &what)?;
-        Ok(git)
     }
 
     pub(crate) fn builder(&self, variant: &Variant) -> Result<Builder<'_>> {
@@ -164,9 +147,15 @@ impl<'a> Session<'a> {
         selftests::build(self.ctx, self.tools()?, &tree, &obj, flavour)
     }
 
-    /// The walk's tree, with a commit checked out.
+    /// The work tree in which the patches are built one after the other, with a commit checked out.
     pub(crate) fn at(&self, commit: &str) -> Result<Git> {
-        let walk = self.walk()?;
+        let dir = self.ctx.walk();
+        let walk = Git::at(&dir);
+        if !dir.join(".git").exists() || walk.commit("HEAD")?.is_none() {
+            self.tree.git.remove_worktree(&dir)?;
+            let what = [dir.as_path(), self.tree.base.as_ref()];
+            self.tree.git.line("worktree add --detach --force", &what)?;
+        }
         walk.force_to(commit)?;
         Ok(walk)
     }

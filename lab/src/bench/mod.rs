@@ -53,9 +53,7 @@ pub(crate) fn run(ctx: &Ctx) -> Result<bool> {
     // What can be measured is, before the kernels that take longest are built.
     let measure = |results: &mut Results, config: &str, kernels: [&Kernel; 2]| -> Result<()> {
         // The files for git are the same in each run.
-        let walk = session.walk()?;
-        walk.force_to(&tip)?;
-        let tree = walk.dir().join("fs");
+        let tree = session.at(&tip)?.dir().join("fs");
         for (side, kernel) in ["base", "series"].into_iter().zip(kernels) {
             let name = format!("count {config} {side}");
             let args = ["count", "--tree", &tree.to_string_lossy()];

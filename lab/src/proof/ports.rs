@@ -95,11 +95,10 @@ fn compiled(
     name: &'static str,
 ) -> Result<(Check, Kernel)> {
     let builder = Builder {
-        ctx: session.ctx,
         tools,
-        src: session.ctx.walk(),
         obj: obj(session, name),
         name,
+        ..session.builder(&Variant::PLAIN)?
     };
     let key = kernel::tree_key(&session.tree.git, session.tip())?;
     session.at(session.tip())?;

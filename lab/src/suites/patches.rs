@@ -55,7 +55,7 @@ pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
 /// The size of the first posting and of the cover letters, and what nobody reviews in one go.
 fn sizes(session: &Session<'_>) -> Result<(String, Vec<String>)> {
     let Session { ctx, tree, .. } = session;
-    let patches = session.first_files().len();
+    let patches = session.first;
     let range = [tree.base.as_str(), session.first_posting()];
     let numbers = tree.git.line("diff --numstat --no-renames", &range)?;
     let added = |line: &str| line.split('\t').next()?.parse::<usize>().ok();
