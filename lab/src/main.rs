@@ -81,27 +81,15 @@ enum Verb {
     /// Write patches/ and the mirror of added files from the kernel tree's commits
     Export,
     /// Run every test, or the named suites
-    Test {
-        /// Words of the suites to run; all, without
-        suites: Vec<String>,
-    },
+    Test(Which),
     /// Run what takes longer than a test may: evidence, a row a claim
-    Verify {
-        /// Words of the rows to make; all, without
-        rows: Vec<String>,
-    },
+    Verify(Which),
     /// Run the tools that a maintainer runs on a series, a row a tool
-    SubmitCheck {
-        /// Words of the rows to make; all, without
-        rows: Vec<String>,
-    },
+    SubmitCheck(Which),
     /// Run the kernel's own selftests for openat2 and exec in the guest
     Kselftest,
     /// Break the code on purpose, one way at a time, and see which suite notices
-    Breaks {
-        /// Names of files in lab/breaks, without .diff
-        names: Vec<String>,
-    },
+    Breaks(Which),
     /// Count the instructions that opens take, write docs/bench/, compare with what is committed
     Bench,
     /// Put what the verbs left into the pages with results, and the demo into docs/demo.svg
@@ -119,10 +107,7 @@ enum Verb {
     /// Show what changed since the version that was sent last
     RangeDiff,
     /// Build and test interpreters that use the flag, and try each of their ways in a guest
-    Projects {
-        /// Names of folders in patches/projects; all, without
-        names: Vec<String>,
-    },
+    Projects(Which),
     /// Boot a Debian with patched interpreters under the policy, and attack it
     System {
         /// Also leave the system as a disk image that starts by itself, and try that
@@ -137,6 +122,13 @@ enum Verb {
         #[arg(long)]
         all: bool,
     },
+}
+
+#[derive(clap::Args)]
+struct Which {
+    /// Words in the names of suites or rows, names of breaks (without .diff) or of projects' folders;
+    /// all, without
+    names: Vec<String>,
 }
 
 fn main() -> ExitCode {
@@ -169,9 +161,9 @@ fn run(args: &Args) -> Result<bool> {
         }
         Verb::KernelDeb { config } => kernel_deb::run(&ctx, config.as_deref()).map(|()| true),
         Verb::Export => series::export(&ctx).map(|()| true),
-        Verb::Test { suites } => suites::run(&ctx, suites),
-        Verb::Verify { rows } => proof::verify(&ctx, rows),
-        Verb::SubmitCheck { rows } => submit_check::run(&ctx, rows),
+        Verb::Test(which) => suites::run(&ctx, &which.names),
+        Verb::Verify(which) => proof::verify(&ctx, &which.names),
+        Verb::SubmitCheck(which) => submit_check::run(&ctx, &which.names),
         Verb::Kselftest => {
             let (tree, kernel) = build_tip(&ctx)?;
             let tools = Toolchain::find(&ctx)?;
@@ -181,7 +173,7 @@ fn run(args: &Args) -> Result<bool> {
             report.run("", "of kselftest", &run);
             Ok(report.close())
         }
-        Verb::Breaks { names } => breaks::run(&ctx, names),
+        Verb::Breaks(which) => breaks::run(&ctx, &which.names),
         Verb::Bench => bench::run(&ctx),
         Verb::Results => results::publish(&ctx, &tables(&ctx)?).map(|()| true),
         Verb::Release => {
@@ -195,7 +187,7 @@ fn run(args: &Args) -> Result<bool> {
         Verb::Send => submit::send(&ctx),
         Verb::RangeDiff => submit::range_diff(&ctx).map(|()| true),
         Verb::System { image } => system::run(&ctx, *image),
-        Verb::Projects { names } => projects::run(&ctx, names),
+        Verb::Projects(which) => projects::run(&ctx, &which.names),
         Verb::Shell => {
             if !std::io::stdin().is_terminal() {
                 bail!("a shell needs a terminal; `make kselftest` and `make demo` do not");
