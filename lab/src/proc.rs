@@ -31,17 +31,7 @@ pub(crate) fn install_signal_handler() -> Result<()> {
     ctrlc::set_handler(|| {
         ENDING.store(true, Ordering::SeqCst);
         let groups: Vec<i32> = live().iter().copied().collect();
-        for &group in &groups {
-            signal_group(group, Signal::TERM);
-        }
-        // make removes its half-written targets on SIGTERM; give it the time.
-        let patience = Instant::now() + Duration::from_secs(3);
-        while !live().is_empty() && Instant::now() < patience {
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        for group in groups {
-            signal_group(group, Signal::KILL);
-        }
+        end_groups(&groups, || live().is_empty());
         eprintln!("\nlab: interrupted; run the same command again to go on from here");
         std::process::exit(130);
     })
@@ -57,6 +47,20 @@ fn signal_group(group: i32, signal: Signal) {
     if let Some(pid) = Pid::from_raw(group) {
         // The group may be gone already, which is what was wanted.
         let _ = kill_process_group(pid, signal);
+    }
+}
+
+/// SIGTERM, then SIGKILL: make removes its half-written targets on the first, and gets the time.
+fn end_groups(groups: &[i32], mut ended: impl FnMut() -> bool) {
+    for &group in groups {
+        signal_group(group, Signal::TERM);
+    }
+    let patience = Instant::now() + Duration::from_secs(3);
+    while !ended() && Instant::now() < patience {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    for &group in groups {
+        signal_group(group, Signal::KILL);
     }
 }
 
@@ -109,22 +113,12 @@ impl Child {
         Ok(status)
     }
 
-    /// Ends the whole group: SIGTERM, then SIGKILL.
+    /// Ends the whole group.
     pub(crate) fn end(&mut self) {
-        if self.reaped {
-            return;
+        if !self.reaped {
+            end_groups(&[self.group], || matches!(self.try_wait(), Ok(Some(_))));
+            let _ = self.wait();
         }
-        signal_group(self.group, Signal::TERM);
-        let patience = Instant::now() + Duration::from_secs(2);
-        while Instant::now() < patience {
-            if matches!(self.try_wait(), Ok(Some(_))) {
-                break;
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        signal_group(self.group, Signal::KILL);
-        let _ = self.inner.wait();
-        self.forget();
     }
 
     fn forget(&mut self) {
