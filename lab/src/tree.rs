@@ -66,16 +66,12 @@ fn open_debian(ctx: &Ctx) -> Result<Tree> {
         }
         ui::fetched(ctx, &["linux", &ctx.base], &linux)?;
     }
-    let git = Git::at(&linux);
-    match git.commit("refs/tags/base")? {
-        Some(base) if linux.join("Kbuild").is_file() => Ok(Tree { git, base }),
-        _ => {
-            let linux = ctx.show(&linux);
-            bail!(
-                "{linux} is not a tree that `make kernel` prepared (no tag `base`)\nmove it away and run the command again"
-            )
-        }
-    }
+    existing(ctx)?.with_context(|| {
+        let linux = ctx.show(&linux);
+        format!(
+            "{linux} is not a tree that `make kernel` prepared (no tag `base`)\nmove it away and run the command again"
+        )
+    })
 }
 
 /// The user's repository and the commit in it that BASE names.
@@ -135,9 +131,8 @@ fn open_kdir(ctx: &Ctx, kdir: &Path) -> Result<Tree> {
         ui::step(&what, &log, 3600, cmd.arg(&linux).arg(&base))?;
         Git::at(&linux).run(["update-ref", KDIR_BASE, &base])?;
     }
-    let git = Git::at(&linux);
-    match git.commit(KDIR_BASE)? {
-        Some(known) if known == base => Ok(Tree { git, base }),
+    match existing(ctx)? {
+        Some(known) if known.base == base => Ok(known),
         _ => bail!(
             "{} was made for another commit than {base}, which BASE={} names in {} now\n\
              `make clean KDIR={} BASE={}` removes it (it refuses if it holds unexported work)",
