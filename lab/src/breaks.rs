@@ -32,11 +32,9 @@ use crate::results;
 use crate::selftests;
 use crate::series::touched_paths;
 use crate::session::{Session, once};
-use crate::suites::consumers;
-use crate::suites::filesystems;
 use crate::suites::guest::{not_without_the_flag, wrong_sysctl};
 use crate::suites::host::POLICY;
-use crate::suites::kunit;
+use crate::suites::{consumers, filesystems, kunit};
 use crate::tap::Verdict;
 use crate::variants::{CONSUMERS, DEBUG, OFF, STATIC, STATIC_VALUE};
 

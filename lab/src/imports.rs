@@ -86,20 +86,15 @@ fn graph(modules: &BTreeMap<String, String>) -> Graph {
 
 /// The modules that are left when those that import nothing that is left are taken away.
 fn circles(mut graph: Graph) -> Vec<String> {
-    loop {
-        let before = graph.len();
-        let left: BTreeSet<String> = graph.keys().cloned().collect();
+    while let Some((done, _)) = graph.iter().find(|(_, imported)| imported.is_empty()) {
+        let done = done.clone();
+        graph.remove(&done);
         for imported in graph.values_mut() {
-            imported.retain(|module| left.contains(module));
-        }
-        graph.retain(|_, imported| !imported.is_empty());
-        if graph.len() == before {
-            let shown = graph.into_iter().map(|(module, imported)| {
-                format!("{module} -> {}", Vec::from_iter(imported).join(", "))
-            });
-            return shown.collect();
+            imported.remove(&done);
         }
     }
+    let show = |(module, imported)| format!("{module} -> {}", Vec::from_iter(imported).join(", "));
+    graph.into_iter().map(show).collect()
 }
 
 #[test]
