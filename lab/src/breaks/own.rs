@@ -80,9 +80,8 @@ impl<'a> Checkout<'a> {
     fn guests(&self, session: &Session<'_>, name: &str) -> Result<Noticed> {
         let (ctx, root) = (self.ctx, self.git.dir());
         let bundle = userland::bundle(ctx, &self.target().join("release"), root)?;
-        for (what, kernel, words) in userland::turns(session)? {
-            let boot = format!("userland {what} {name}");
-            let run = userland::boot(ctx, bundle.path(), &boot, (&kernel, words), true);
+        let name = format!("userland {name}");
+        for (what, run) in userland::runs(session, bundle.path(), &name, true)? {
             if let Some(first) = noticed(failures(run))? {
                 return Ok(Some(format!("{what}: {first}")));
             }

@@ -13,7 +13,7 @@ use anyhow::{Context, Result};
 use super::{consumers, host};
 use crate::ctx::Ctx;
 use crate::guest::{Boot, sibling};
-use crate::kernel::{self, Kernel};
+use crate::kernel;
 use crate::proc;
 use crate::projects;
 use crate::report::Report;
@@ -27,13 +27,18 @@ const LIMIT: Duration = Duration::from_secs(1200);
 /// The tests of the header for interpreters, as a program.
 const HEADER_TEST: &str = "./open_code_test";
 
-/// A boot: what it shows, on which kernel, and the words that start the tests.
-type Turn = (&'static str, Kernel, &'static str);
-
 /// Where the kernel applies the policy, where the program has to, where opens can be
 /// traced, and where there is no check at all; then the guide to a rollout, and the tests of
 /// the header for interpreters, which does without the flag on the base.
-pub(crate) fn turns(session: &Session<'_>) -> Result<[Turn; 8]> {
+///
+/// A guest of this name boots for each when it is asked for. If asked to, the first failure ends its
+/// run, as an error.
+pub(crate) fn runs(
+    session: &Session<'_>,
+    bundle: &Path,
+    name: &str,
+    first_failure: bool,
+) -> Result<impl Iterator<Item = (&'static str, Result<Run>)>> {
     let (tip, base) = (session.tip_kernel()?, session.base_kernel()?);
     let traced = consumers::kernel(session)?;
     let debian = kernel::of_debian(session.ctx)?;
@@ -48,7 +53,17 @@ pub(crate) fn turns(session: &Session<'_>) -> Result<[Turn; 8]> {
         ("open_code.h with the series", tip.clone(), HEADER_TEST),
         ("open_code.h on the base", base.clone(), HEADER_TEST),
     ];
-    Ok(turns)
+    Ok(turns.into_iter().map(move |(what, kernel, words)| {
+        let argv: Vec<&str> = words.split(' ').collect();
+        let boot = Boot::new(session.ctx, &kernel, &format!("{name} {what}"), &argv);
+        let boot = Boot {
+            limit: LIMIT,
+            first_failure,
+            ..boot.bundle(bundle)
+        };
+        let read = |output: &str| tap::program(argv[0].trim_start_matches("./"), output);
+        (what, boot.tests(read))
+    }))
 }
 
 pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
@@ -56,10 +71,8 @@ pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
     let program = sibling("mayexec")?;
     let programs = program.parent().context("a program without a directory")?;
     let bundle = bundle(ctx, programs, &ctx.root)?;
-    for (what, kernel, words) in turns(session)? {
-        let name = format!("userland {what}");
-        let run = boot(ctx, bundle.path(), &name, (&kernel, words), false)?;
-        report.run(&format!("{what}: "), what, &run);
+    for (what, run) in runs(session, bundle.path(), "userland", false)? {
+        report.run(&format!("{what}: "), what, &run?);
     }
     projects::part(ctx, report, session.tip_kernel()?);
     let disk = system::short_disk(ctx, &ctx.root)?;
@@ -89,23 +102,6 @@ pub(crate) fn bundle(ctx: &Ctx, programs: &Path, root: &Path) -> Result<tempfile
         cc(root, &words, &bundle.path().join(name))?;
     }
     Ok(bundle)
-}
-
-/// Runs the tests of a turn. If asked to, the first failure ends the run, as an error.
-pub(crate) fn boot(
-    ctx: &Ctx,
-    bundle: &Path,
-    name: &str,
-    (kernel, words): (&Kernel, &str),
-    first_failure: bool,
-) -> Result<Run> {
-    let argv: Vec<&str> = words.split(' ').collect();
-    let boot = Boot {
-        limit: LIMIT,
-        first_failure,
-        ..Boot::new(ctx, kernel, name, &argv).bundle(bundle)
-    };
-    boot.tests(|output| tap::program(argv[0].trim_start_matches("./"), output))
 }
 
 /// Compiles files of the checkout at `root`, which the words name after the options.
