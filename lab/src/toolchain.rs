@@ -163,12 +163,6 @@ impl Toolchain {
                 .env_remove("LLVM")
                 .env("CROSS_COMPILE", self.arch.gcc_prefix),
         };
-        for (name, _) in std::env::vars_os() {
-            let shown = name.to_string_lossy();
-            if shown.starts_with("CARGO_") || shown == "RUSTFLAGS" {
-                cmd.env_remove(&name);
-            }
-        }
     }
 }
 
