@@ -22,20 +22,12 @@ use crate::ui::Stage;
 /// The file in which the installed selftests are listed.
 const LIST: &str = "kselftest-list.txt";
 
-/// The collections of the kernel that the series must not disturb.
-const KERNEL: &str = "filesystems/openat2 exec";
-
-/// The collection of the series' own tests.
-const SERIES: &str = "filesystems/mayexec";
-
-/// The collection that [`DIR`] becomes. It is beside the series' own, whose headers it includes.
+/// The collection that lab/selftests becomes, where the tests are for which the series is no place.
+/// It is beside the series' own, whose headers it includes.
 const MORE: &str = "filesystems/mayexec-more";
 
-/// The collections that test the series.
-pub(crate) const OWN: [&str; 2] = [SERIES, MORE];
-
-/// Where this repository has tests for which the series is no place.
-const DIR: &str = "lab/selftests";
+/// The collections that test the series: its own first.
+pub(crate) const OWN: [&str; 2] = ["filesystems/mayexec", MORE];
 
 /// Where a kernel has its collections.
 const COLLECTIONS: &str = "tools/testing/selftests";
@@ -43,6 +35,7 @@ const COLLECTIONS: &str = "tools/testing/selftests";
 /// Which selftests are built, and how.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Flavour {
+    /// The collections of the kernel that the series must not disturb.
     kernel: &'static str,
     /// Added to make's command line.
     pub(crate) options: &'static [&'static str],
@@ -53,7 +46,7 @@ pub(crate) struct Flavour {
 impl Flavour {
     /// For the host's architecture, as a developer builds them.
     pub(crate) const SERIES: Self = Self {
-        kernel: KERNEL,
+        kernel: "filesystems/openat2 exec",
         // Those of exec need BTF and bpftool; the same bundle on every machine
         // matters more. The series' own needs what scripts/packages.txt has.
         options: &["HAVE_BPF_TOOLCHAIN=n", "HAVE_LIBBPF=y"],
@@ -64,10 +57,10 @@ impl Flavour {
         more: true,
         ..Self::SERIES
     };
-    /// For a root without libraries. The sanitizers do without static programs, and
-    /// nobody has libbpf for two architectures.
+    /// For a root without libraries, which exec's tests need. The sanitizers do without static
+    /// programs, and nobody has libbpf for two architectures.
     pub(crate) const STATIC: Self = Self {
-        kernel: OPENAT2,
+        kernel: "filesystems/openat2",
         options: &[
             "HAVE_LIBBPF=n",
             "USERCFLAGS=-fno-sanitize=all",
@@ -95,9 +88,6 @@ impl Flavour {
         Vec::from_iter(targets).join(" ")
     }
 }
-
-/// The collection of openat2(2) without the flag, alone: whoever has no libraries for exec.
-const OPENAT2: &str = "filesystems/openat2";
 
 /// Whether a program, as `collection:test`, tests the series.
 pub(crate) fn is_own(program: &str) -> bool {
@@ -134,7 +124,7 @@ pub(crate) fn own(bundle: &Path) -> Result<Vec<String>> {
     let mut own = programs(bundle)?;
     own.retain(|program| is_own(program));
     if own.is_empty() {
-        bail!("the selftests hold no program of {SERIES}");
+        bail!("the selftests hold no program of {}", OWN.join(" "));
     }
     Ok(own)
 }
@@ -152,7 +142,7 @@ pub(crate) fn build(
         let more = tree.dir().join(COLLECTIONS).join(MORE);
         let _ = fs::remove_dir_all(&more);
         let mut copy = Command::new("cp");
-        proc::capture(copy.arg("-a").arg(ctx.root.join(DIR)).arg(more))?;
+        proc::capture(copy.arg("-a").arg(ctx.root.join("lab/selftests")).arg(more))?;
     }
     let targets = flavour.targets(tree.dir());
     // Everything that the tests are built from; the rest of the tree is not.
