@@ -96,8 +96,8 @@ pub(crate) struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    /// The key under which a kernel of `commit` is kept, with what went into it.
-    pub(crate) fn key(&self, tree: &str, variant: &Variant) -> Result<(String, String)> {
+    /// Where a kernel of a tree is kept, by the hash of what goes into it, and what that is.
+    pub(crate) fn key(&self, tree: &str, variant: &Variant) -> Result<(PathBuf, String)> {
         let mut config = self.fragment(variant)?.into_bytes();
         if variant.fragment.is_some() {
             config.extend(self.boot_policy()?);
@@ -109,7 +109,8 @@ impl Builder<'_> {
             hash(&config),
             variant.name,
         );
-        Ok((hash(inputs.as_bytes()), inputs))
+        let name = &hash(inputs.as_bytes())[..16];
+        Ok((self.ctx.build.join("kernels").join(name), inputs))
     }
 
     fn fragment(&self, variant: &Variant) -> Result<String> {
@@ -122,13 +123,9 @@ impl Builder<'_> {
         Ok(fs::read(&path)?)
     }
 
-    fn dir(&self, key: &str) -> PathBuf {
-        self.ctx.build.join("kernels").join(&key[..16])
-    }
-
     /// The kernel of `tree_key` if it was built before.
     pub(crate) fn find(&self, tree_key: &str, variant: &Variant) -> Result<Option<Kernel>> {
-        let dir = self.dir(&self.key(tree_key, variant)?.0);
+        let (dir, _) = self.key(tree_key, variant)?;
         let arch = self.tools.arch;
         let facts = fs::read(dir.join("facts.json")).ok();
         let facts = facts.and_then(|facts| serde_json::from_slice(&facts).ok());
@@ -141,7 +138,7 @@ impl Builder<'_> {
         if let Some(kernel) = self.find(tree_key, variant)? {
             return Ok(kernel);
         }
-        let (key, inputs) = self.key(tree_key, variant)?;
+        let (dir, inputs) = self.key(tree_key, variant)?;
         let log = self.ctx.fresh_log(&format!("build {what}"))?;
         let stage = Stage::begin(&format!("build {what}"), Some(&log));
         // make does not compile again what it has compiled: after a build that was
@@ -161,15 +158,15 @@ impl Builder<'_> {
             stage.at(line);
         })?;
         let _ = fs::remove_file(&warned);
-        let kernel = self.keep(&key, inputs, warnings(&self.src, &self.obj, &text))?;
+        let warnings = warnings(&self.src, &self.obj, &text);
+        let kernel = self.keep(dir, Facts { inputs, warnings })?;
         stage.done("");
         Ok(kernel)
     }
 
-    fn keep(&self, key: &str, inputs: String, warnings: BTreeSet<String>) -> Result<Kernel> {
+    fn keep(&self, dir: PathBuf, facts: Facts) -> Result<Kernel> {
         let arch = self.tools.arch;
         let image = format!("arch/{}/boot/{}", arch.dir, arch.image);
-        let (dir, facts) = (self.dir(key), Facts { inputs, warnings });
         self.ctx.make_whole(&dir, |part| {
             let part = part.join("kernel");
             fs::create_dir(&part)?;
