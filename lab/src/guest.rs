@@ -9,8 +9,6 @@
 
 use fs_err as fs;
 use std::fmt;
-use std::fs::Permissions;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -52,9 +50,6 @@ export PATH=$usr/sbin:/run/tools/sbin:$usr/bin:$PATH
 lib=lib/x86_64-linux-gnu
 export LD_LIBRARY_PATH=$usr/$lib:/run/tools/$lib:$usr/$lib/samba
 ";
-
-/// The first process of a guest that is no machine like the host.
-const BUSYBOX_INIT: &str = "scripts/guest-init.sh";
 
 /// qemu's options for [`Boot::counted`]. The seed is that of the guest's random
 /// numbers, on which the order of the kernel's hash chains depends.
@@ -333,9 +328,7 @@ pub(crate) fn static_program(ctx: &Ctx, name: &str) -> PathBuf {
 fn busybox(ctx: &Ctx, arch: Arch) -> Result<PathBuf> {
     let root = ctx.build.join(format!("root-{}", arch.debian));
     ui::fetched(ctx, &["busybox", arch.debian], &root)?;
-    let (script, init) = (ctx.root.join(BUSYBOX_INIT), root.join("init"));
-    fs::copy(&script, &init)?;
-    fs::set_permissions(&init, Permissions::from_mode(0o755))?;
+    fs::copy(ctx.root.join("scripts/guest-init.sh"), root.join("init"))?;
     Ok(root)
 }
 
