@@ -32,7 +32,7 @@ use crate::results;
 use crate::selftests;
 use crate::series::touched_paths;
 use crate::session::{Session, once};
-use crate::suites::guest::{not_without_the_flag, wrong_sysctl};
+use crate::suites::guest::{expect_sysctl, not_without_the_flag};
 use crate::suites::host::POLICY;
 use crate::suites::{consumers, filesystems, kunit};
 use crate::tap::Verdict;
@@ -212,12 +212,16 @@ impl Judge<'_> {
             first_failure: true,
             ..selftests::boot(session.ctx, kernel, &label(what), bundle)
         };
-        let guest = || selftests::run(boot("guest"), &selftests::own(bundle)?);
+        let guest = |before: &str| {
+            let mut boot = boot("guest");
+            boot.before += before;
+            selftests::run(boot, &selftests::own(bundle)?)
+        };
         let of_row = |(row, check): (_, Result<Check>)| (row, check.map(|check| check.problems));
         let said = match ask {
             Ask::Plain | Ask::Proof => {
                 let kunit = kunit::boot(session.ctx, kernel, &label("kunit"));
-                let mut said = vec![("kunit", failures(kunit)), ("guest", failures(guest()))];
+                let mut said = vec![("kunit", failures(kunit)), ("guest", failures(guest("")))];
                 if ask == Ask::Proof {
                     said.extend(proof::notice(session, kernel).map(of_row));
                 }
@@ -232,17 +236,12 @@ impl Judge<'_> {
                 vec![("filesystems", failures(run))]
             }
             Ask::Static => {
-                let name = label("sysctl");
-                let wrong = wrong_sysctl(session.ctx, kernel, &name, None, STATIC_VALUE);
-                let said = wrong.and_then(|(wrong, _)| match wrong.is_empty() {
-                    true => failures(guest()),
-                    false => Ok(wrong),
-                });
-                vec![("guest", said)]
+                let run = guest(&expect_sysctl(STATIC_VALUE));
+                vec![("guest", failures(run))]
             }
             Ask::Debug => vec![of_row(("debug: faults", proof::faults(session, kernel)))],
             Ask::Off => {
-                let said = guest().map(|run| not_without_the_flag(Verdict::Pass, &run));
+                let said = guest("").map(|run| not_without_the_flag(Verdict::Pass, &run));
                 vec![("guest", said)]
             }
         };

@@ -2,13 +2,10 @@
 
 //! The kernel's selftests, with the series and without.
 
-use std::path::PathBuf;
-
 use anyhow::Result;
 
-use crate::ctx::Ctx;
-use crate::guest::{Boot, beside};
-use crate::kernel::{Kernel, Variant};
+use crate::guest::beside;
+use crate::kernel::Variant;
 use crate::report::Report;
 use crate::selftests::{self, Flavour, is_own};
 use crate::session::Session;
@@ -60,10 +57,9 @@ pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
         ("booted with the sysctl at 2", "boot parameter", tip_kernel, Some(PARAMETER), "2"),
     ];
     for (how, name, kernel, word, value) in policies {
-        let (wrong, log) = wrong_sysctl(ctx, kernel, &format!("sysctl {name}"), word, value)?;
-        report.check(&format!("{how}: the sysctl says so"), &wrong, Some(&log));
         let mut boot = selftests::boot(ctx, kernel, &format!("selftests {name}"), &bundle);
         boot.cmdline.extend(word);
+        boot.before += &expect_sysctl(value);
         report.run(&format!("{how}: "), how, &selftests::run(boot, &own)?);
     }
 
@@ -88,21 +84,11 @@ pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// What is wrong with the sysctl's value after a boot, and where the guest's output is.
-pub(crate) fn wrong_sysctl(
-    ctx: &Ctx,
-    kernel: &Kernel,
-    boot: &str,
-    word: Option<&str>,
-    expected: &str,
-) -> Result<(Vec<String>, PathBuf)> {
-    let mut boot = Boot::new(ctx, kernel, boot, &["/bin/cat", uapi::SYSCTL]);
-    boot.cmdline.extend(word);
-    let outcome = boot.run()?;
-    let found = outcome.output.trim();
-    let wrong = || format!("{}: `{found}` instead of `{expected}`", uapi::SYSCTL);
-    let wrong = Vec::from_iter((found != expected).then(wrong));
-    Ok((wrong, outcome.output_log))
+/// What ends a job with an error if the sysctl has another value.
+pub(crate) fn expect_sysctl(value: &str) -> String {
+    let path = uapi::SYSCTL;
+    let wrong = format!("echo \"{path}: $found instead of {value}\"; exit 1");
+    format!("found=$(cat {path})\n[ \"$found\" = {value} ] || {{ {wrong}; }}\n")
 }
 
 /// What a kernel without the feature does not do: the series' tests of the flag skip in such a
