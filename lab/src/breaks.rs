@@ -15,7 +15,7 @@ mod own;
 
 use fs_err as fs;
 use std::cell::OnceCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
@@ -30,7 +30,6 @@ use crate::proof;
 use crate::report::Check;
 use crate::results;
 use crate::selftests;
-use crate::series::touched_paths;
 use crate::session::{Session, once};
 use crate::suites::guest::{expect_sysctl, not_without_the_flag};
 use crate::suites::host::POLICY;
@@ -187,17 +186,17 @@ impl Judge<'_> {
         let bundle = once(&self.bundle, || session.selftests())?;
         let walk = session.at(session.tip())?;
         let name = file.map_or("unbroken".to_owned(), stem);
-        let mut touched = BTreeSet::new();
+        let mut of_policy = false;
         if let Some(file) = file {
             apply(&walk, file)?;
-            touched = touched_paths(&fs::read_to_string(file)?);
+            of_policy = fs::read_to_string(file)?.contains(&format!("\n+++ b/{POLICY}\n"));
         }
         let key = kernel::dirty_tree_key(&walk)?;
         // What does not compile shows nothing about the tests.
         let what = format!("the kernel with {name}");
         let kernel = session.builder(variant)?.build(&what, &key, variant)?;
         let mut answers = self.notice(*suites, &kernel, bundle, &name)?;
-        if touched.contains(POLICY) {
+        if of_policy {
             let policy = walk.dir().join(POLICY);
             answers.push(("host", self.checkout.policy_tests(&name, &policy)?));
         }
