@@ -25,7 +25,6 @@ mod session;
 mod submit;
 mod submit_check;
 mod suites;
-mod svg;
 mod system;
 mod tap;
 mod toolchain;

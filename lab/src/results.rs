@@ -14,7 +14,6 @@ use regex::Regex;
 use crate::ctx::{Ctx, hash, write_whole};
 use crate::git::Git;
 use crate::proc;
-use crate::svg;
 use crate::ui::clock;
 
 pub(crate) const PAGE: &str = "docs/results.md";
@@ -114,7 +113,7 @@ pub(crate) fn publish(ctx: &Ctx, tables: &[Table]) -> Result<()> {
     }
     if let Ok(output) = fs::read_to_string(left.join(SCENE)) {
         let picture = ctx.root.join("docs/demo.svg");
-        write_whole(&picture, svg::terminal(&exploit(&output)).as_bytes())?;
+        write_whole(&picture, terminal(&exploit(&output)).as_bytes())?;
         println!("{}", ctx.show(&picture));
     }
     Ok(())
@@ -124,6 +123,29 @@ pub(crate) fn publish(ctx: &Ctx, tables: &[Table]) -> Result<()> {
 fn exploit(output: &str) -> Vec<&str> {
     let scene = output.lines().skip_while(|line| !line.contains("exploit"));
     ["$ make demo", "..."].into_iter().chain(scene).collect()
+}
+
+/// A terminal that shows these lines, as the text of an SVG file.
+fn terminal(lines: &[&str]) -> String {
+    let (mut columns, mut content) = (0, String::new());
+    for (at, line) in lines
+        .iter()
+        .enumerate()
+        .filter(|(_, line)| !line.is_empty())
+    {
+        let (length, y) = (line.chars().count(), 26 + 18 * at);
+        columns = columns.max(length);
+        // Each line says how long it is, so that any font keeps the columns.
+        let place = format!("x=\"14\" y=\"{y}\" textLength=\"{}\"", 8 * length);
+        let line = line.replace('&', "&amp;").replace('<', "&lt;");
+        content += &format!("<text {place} xml:space=\"preserve\">{line}</text>\n");
+    }
+    let (width, height) = (8 * columns + 28, 18 * lines.len() + 24);
+    format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" \
+         width=\"{width}\" height=\"{height}\" font-family=\"monospace\" font-size=\"13\" fill=\"#d8d8d8\">\n\
+         <rect width=\"{width}\" height=\"{height}\" rx=\"6\" fill=\"#1d1f21\"/>\n{content}</svg>\n"
+    )
 }
 
 fn first_cell(line: &str) -> Option<&str> {
@@ -239,5 +261,13 @@ mod tests {
         let output = "probe\n  ok\n\none exploit stopped\n  before\n\nverdict: 1\n";
         let shown = "$ make demo\n...\none exploit stopped\n  before\n\nverdict: 1";
         assert_eq!(exploit(output).join("\n"), shown);
+    }
+
+    #[test]
+    fn a_terminal_shows_its_lines() {
+        let svg = terminal(&["$ a <b>", "", "ok"]);
+        assert!(svg.contains(">$ a &lt;b></text>"), "{svg}");
+        assert_eq!(svg.matches("<text").count(), 2);
+        assert!(svg.contains("y=\"62\" textLength=\"16\""), "{svg}");
     }
 }

@@ -123,12 +123,17 @@ fn code_figures(results: &mut Results, kernels: [&Kernel; 4]) -> Result<()> {
 fn publish(ctx: &Ctx, results: &Results) -> Result<String> {
     let dir = ctx.root.join(DIR);
     let targets = targets(results);
-    let page = page::page(results, &targets);
-    write_whole(&dir.join("README.md"), page.as_bytes())?;
-    write_whole(&dir.join("opens.svg"), page::plot(results).as_bytes())?;
-    let mut json = serde_json::to_string_pretty(results)?;
-    json.push('\n');
-    write_whole(&dir.join("results.json"), json.as_bytes())?;
+    let filled = |template| page::filled(template, results, &targets);
+    for (file, text) in [
+        ("README.md", filled(page::PAGE)),
+        ("opens.svg", filled(page::PLOT)),
+        (
+            "results.json",
+            serde_json::to_string_pretty(results)? + "\n",
+        ),
+    ] {
+        write_whole(&dir.join(file), text.as_bytes())?;
+    }
     for target in &targets {
         let met = if target.met { "ok    " } else { "MISSED" };
         println!(

@@ -4,16 +4,21 @@
 
 use regex::{Captures, Regex};
 
-use super::figures::{CONFIGS, Results, median, spread};
+use super::figures::{Results, median, spread};
 use super::targets::Target;
-use crate::svg;
 
 /// The page, with names in braces: of parts, or of figures as [`cell`] takes them.
-const TEMPLATE: &str = include_str!("page.md");
+pub(crate) const PAGE: &str = include_str!("page.md");
+/// The plot, the same.
+pub(crate) const PLOT: &str = include_str!("plot.svg");
 
-/// What a cell shows that names a figure: after `+`, a difference; after `[`, the figure with what
-/// it is over a plain open.
+/// What a cell shows that names a figure: after `+`, a difference; after `=`, the figure as a plain
+/// number; after `[`, the figure with what it is over a plain open.
 fn cell(results: &Results, name: &str) -> String {
+    if let Some(name) = name.strip_prefix('=') {
+        let value = results.get(name);
+        return value.map_or("-".to_owned(), |value| value.to_string());
+    }
     if let Some(name) = name.strip_prefix('+') {
         let difference = results.difference(name);
         return difference.map_or("-".to_owned(), |value| format!("{value:+}"));
@@ -43,19 +48,16 @@ fn figure(results: &Results, name: &str) -> String {
     }
 }
 
+/// A number with a comma before every third digit.
 fn grouped(value: i64) -> String {
-    let digits = value.unsigned_abs().to_string();
-    let mut text = String::from(if value < 0 { "-" } else { "" });
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
+    match value.abs() {
+        0..1000 => value.to_string(),
+        more => format!("{},{:03}", grouped(value / 1000), more % 1000),
     }
-    text
 }
 
-pub(crate) fn page(results: &Results, targets: &[Target]) -> String {
+/// A template with everything in its place.
+pub(crate) fn filled(template: &str, results: &Results, targets: &[Target]) -> String {
     fn lines(lines: impl Iterator<Item = String>) -> String {
         lines.fold(String::new(), |text, line| text + &line + "\n")
     }
@@ -82,27 +84,7 @@ pub(crate) fn page(results: &Results, targets: &[Target]) -> String {
         name => cell(results, name),
     };
     let place = Regex::new(r"\{(.+?)\}").expect("a constant");
-    place.replace_all(TEMPLATE, part).into_owned()
-}
-
-const COLOURS: [&str; 2] = ["#2e5e96", "#d6782c"];
-
-/// What the plot shows: a label, and the figure's name.
-const BARS: [(&str, &str); 5] = [
-    ("openat2", "unflagged/openat2"),
-    ("O_MAYEXEC, policy 0", "flagged/policy-0/allowed"),
-    ("O_MAYEXEC, policy 3", "flagged/policy-3/allowed"),
-    ("openat2, fstat, fstatvfs, faccessat2", "today/access"),
-    ("openat2, AT_EXECVE_CHECK", "today/execve-check"),
-];
-
-pub(crate) fn plot(results: &Results) -> String {
-    let series: Vec<(&str, &str)> = CONFIGS.into_iter().zip(COLOURS).collect();
-    let rows = BARS.map(|(label, name)| {
-        let value = |config| results.get(&format!("{config}/series/{name}"));
-        (label, CONFIGS.map(value).to_vec())
-    });
-    svg::bars("Instructions of one open", &series, &rows)
+    place.replace_all(template, part).into_owned()
 }
 
 #[cfg(test)]
@@ -110,9 +92,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_place_of_the_template_is_filled() {
-        let page = page(&Results::default(), &[]);
-        assert!(!page.contains('{'), "{page}");
+    fn every_place_of_the_templates_is_filled() {
+        for template in [PAGE, PLOT] {
+            let filled = filled(template, &Results::default(), &[]);
+            assert!(!filled.contains('{'), "{filled}");
+        }
     }
 
     #[test]
@@ -127,6 +111,7 @@ mod tests {
         results.figures = figures.into();
         for (name, shown) in [
             ("minimal/series/a/flagged", "7 (spread 1,001)"),
+            ("=minimal/series/a/flagged", "7"),
             ("[minimal/series/a/flagged", "7 (spread 1,001) [+2]"),
             ("[minimal/series/unflagged/openat2", "5"),
             ("+minimal/flag/a", "+2"),
@@ -134,15 +119,5 @@ mod tests {
         ] {
             assert_eq!(cell(&results, name), shown);
         }
-    }
-
-    #[test]
-    fn the_plot_shows_the_figures() {
-        let mut results = Results::default();
-        let name = format!("{}/series/unflagged/openat2", CONFIGS[0]);
-        results.figures.insert(name, vec![4321]);
-        let svg = plot(&results);
-        assert!(svg.contains(">4321<"), "{svg}");
-        assert!(svg.contains(">O_MAYEXEC, policy 3<"), "{svg}");
     }
 }
