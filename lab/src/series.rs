@@ -3,7 +3,6 @@
 //! patches/ and the tree's commits: applying, keeping in step, exporting.
 
 use fs_err as fs;
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -97,29 +96,21 @@ fn write_record(ctx: &Ctx, record: &Record) -> Result<()> {
     write_whole(&record_path(ctx), &serde_json::to_vec_pretty(record)?)
 }
 
-/// The series, applied in a repository of its own.
-pub(crate) struct Applied {
-    _dir: tempfile::TempDir,
-    /// The repository; its objects include the tree's.
-    pub(crate) git: Git,
-    pub(crate) head: String,
-}
-
-/// Applies `files` with git am on `base`, beside the tree and without touching it.
-///
-/// Only the files that the patches name are checked out.
-pub(crate) fn apply(ctx: &Ctx, tree: &Git, base: &str, files: &[PathBuf]) -> Result<Applied> {
+/// A repository of its own that shares the objects of `tree`: `base` is its HEAD, and none of its
+/// files is checked out. It goes with the directory.
+pub(crate) fn beside(ctx: &Ctx, tree: &Git, base: &str) -> Result<(tempfile::TempDir, Git)> {
     let dir = ctx.scratch()?;
     let git = Git::at(dir.path().join("linux"));
     tree.line("clone -q --shared --no-checkout .", &[git.dir()])?;
-    // One file is always there: git am refuses to work in an empty tree.
-    let mut touched = BTreeSet::from(["Kbuild".to_owned()]);
-    for file in files {
-        touched.extend(touched_paths(&String::from_utf8_lossy(&fs::read(file)?)));
-    }
-    let patterns = Vec::from_iter(touched.iter().map(|path| format!("/{path}")));
-    git.line("sparse-checkout set --no-cone", &patterns)?;
-    git.run(["checkout", "-q", "--detach", base])?;
+    git.run(["reset", "-q", base])?;
+    Ok((dir, git))
+}
+
+/// Applies `files` with git am on `base`, beside what is checked out in `tree` and without touching
+/// it; the last commit, which the tree's repository has then, and no ref.
+pub(crate) fn apply(ctx: &Ctx, tree: &Git, base: &str, files: &[PathBuf]) -> Result<String> {
+    let (_dir, git) = beside(ctx, tree, base)?;
+    // It checks out what a patch names.
     const AM: &str = "am -q --no-3way --whitespace=error-all --committer-date-is-author-date";
     for file in files {
         git.line(AM, &[file]).with_context(|| {
@@ -127,19 +118,8 @@ pub(crate) fn apply(ctx: &Ctx, tree: &Git, base: &str, files: &[PathBuf]) -> Res
             format!("{} does not apply: {advice}", name(file))
         })?;
     }
-    let head = git.head()?;
-    let _dir = dir;
-    Ok(Applied { _dir, git, head })
-}
-
-/// The paths that a patch names, on either side.
-pub(crate) fn touched_paths(patch: &str) -> BTreeSet<String> {
-    patch
-        .lines()
-        .filter_map(|line| line.strip_prefix("diff --git a/"))
-        .filter_map(|rest| rest.split_once(" b/"))
-        .flat_map(|(old, new)| [old.to_owned(), new.to_owned()])
-        .collect()
+    tree.line("fetch -q --no-tags", &[git.dir(), "HEAD".as_ref()])?;
+    git.head()
 }
 
 /// Brings the developers' tree to what patches/ says, unless that would lose work.
@@ -168,8 +148,7 @@ pub(crate) fn sync(ctx: &Ctx, tree: &Tree) -> Result<String> {
 
     let stage = Stage::begin("apply the series with git am", None);
     let applied = apply(ctx, &tree.git, &tree.base, &files)?;
-    let same_tree = || -> Result<bool> { Ok(applied.git.tree("HEAD")? == tree.git.tree(&head)?) };
-    let exported = dirt.is_empty() && same_tree()?;
+    let exported = dirt.is_empty() && tree.git.tree(&applied)? == tree.git.tree(&head)?;
     if !pristine && !exported {
         bail!(
             "patches/ changed, and {linux} holds work that patches/ does not have:\n{}\n\
@@ -180,15 +159,13 @@ pub(crate) fn sync(ctx: &Ctx, tree: &Tree) -> Result<String> {
             record.head,
         );
     }
-    let from = [applied.git.dir(), "HEAD".as_ref()];
-    tree.git.line("fetch -q --no-tags", &from)?;
     // checkout writes only files that differ, so that make rebuilds only those.
     let how = match &ctx.kdir {
         Some(_) => "checkout -q --detach",
         None => "checkout -q -B mayexec",
     };
-    tree.git.line(how, &[&applied.head])?;
-    let (patches, head) = (wanted, applied.head);
+    tree.git.line(how, &[&applied])?;
+    let (patches, head) = (wanted, applied);
     write_record(ctx, &Record { patches, head })?;
     stage.done(&format!("{} patches", files.len()));
     Ok(format!("{} patches applied", files.len()))
@@ -524,9 +501,9 @@ mod tests {
         assert_eq!(first, content_hash(&files).unwrap());
 
         let applied = apply(&ctx, &tree.git, &tree.base, &files).unwrap();
-        let trees = [&applied.git, &tree.git].map(|git| git.tree("HEAD").unwrap());
+        let trees = [&applied, "HEAD"].map(|commit| tree.git.tree(commit).unwrap());
         assert_eq!(trees[0], trees[1]);
-        let mirror = Mirror::of(&applied.git, &tree.base, &applied.head, &ctx.root).unwrap();
+        let mirror = Mirror::of(&tree.git, &tree.base, &applied, &ctx.root).unwrap();
         assert_eq!(mirror.differences().unwrap(), [""; 0]);
         fs::write(copy, "2\n").unwrap();
         fs::write(ctx.root.join("fs/stray"), "").unwrap();

@@ -64,13 +64,12 @@ impl<'a> Session<'a> {
                 "note: tested is patches/; {linux} also holds work that is not in it:\n{work}"
             );
         }
-        let applied = series::apply(ctx, &tree.git, &tree.base, &files)?;
-        let commits = applied.git.commits(&tree.base, "HEAD")?;
-        // Their objects are needed after the scratch repository is gone. The ref is
-        // one of the work tree, so a user's repository shows nothing of it.
-        let to = "+HEAD:refs/worktree/mayexec-tested".as_ref();
-        let from = [applied.git.dir(), to];
-        tree.git.line("fetch -q --no-tags", &from)?;
+        let tip = series::apply(ctx, &tree.git, &tree.base, &files)?;
+        let commits = tree.git.commits(&tree.base, &tip)?;
+        // It keeps their objects. It is one of the work tree, so a user's repository shows nothing
+        // of it.
+        let kept = "refs/worktree/mayexec-tested";
+        tree.git.run(["update-ref", kept, &tip])?;
         Ok(Self {
             ctx,
             tree,

@@ -64,21 +64,17 @@ pub(crate) fn prep(ctx: &Ctx) -> Result<()> {
     }
     // What does not apply changes nothing.
     let applied = series::apply(ctx, &tree.git, &tree.base, &source.files)?;
-    let from = [applied.git.dir(), "HEAD".as_ref()];
-    tree.git.line("fetch -q --no-tags", &from)?;
-    let branch = old.map_or_else(|| Branch::create(ctx, &tree, &applied.head), Ok)?;
+    let branch = old.map_or_else(|| Branch::create(ctx, &tree, &applied), Ok)?;
     let stage = Stage::begin(&format!("make {BRANCH}"), None);
-    branch.fill(&tree.base, &source, &applied.head)?;
+    branch.fill(&tree.base, &source, &applied)?;
     stage.done(&format!("{} patches", source.files.len()));
     let dir = ctx.show(branch.git.dir());
     println!("{BRANCH} is checked out in {dir}");
-    let known = branch.known()?;
-    let problems = indented(&branch.problems(&known, &source)?);
-    println!("what keeps it from being sent:\n{problems}");
+    println!("`make dry-run` says what keeps it from being sent");
     println!(
         "to make yourself the author and sign off, once you have read what CONTRIBUTING names below \"A new version for the lists\":\n  \
          git -C {dir} rebase --signoff --exec 'git commit -q --amend --no-edit --reset-author' {}",
-        &known.cover[..12]
+        &branch.known()?.cover[..12]
     );
     Ok(())
 }
@@ -331,7 +327,7 @@ impl<'a> Branch<'a> {
         }
         // Who wrote a patch and who has signed it off is the branch's own business.
         let wanted = series::apply(self.ctx, &self.git, &known.base, &source.files)
-            .and_then(|applied| contents(&applied.git, &format!("{}..HEAD", known.base)));
+            .and_then(|applied| contents(&self.git, &format!("{}..{applied}", known.base)));
         let range = format!("{}..HEAD", known.cover);
         if wanted.ok() != Some(contents(&self.git, &range)?) {
             problems.push(format!(
@@ -383,7 +379,7 @@ impl<'a> Branch<'a> {
         let received = with_extension(out.path(), "mbx")?;
         let applied = series::apply(self.ctx, &self.git, &known.base, &received)
             .context("what `b4 am` makes of the mails")?;
-        if applied.git.tree("HEAD")? != self.git.tree("HEAD")? {
+        if self.git.tree(&applied)? != self.git.tree("HEAD")? {
             bail!("what `b4 am` makes of the mails is another tree than {BRANCH}");
         }
         Ok(())
@@ -477,9 +473,6 @@ fn addressees(cover: &str) -> Vec<String> {
 }
 
 fn indented(lines: &[String]) -> String {
-    if lines.is_empty() {
-        return "  nothing\n".to_owned();
-    }
     lines.iter().map(|line| format!("  {line}\n")).collect()
 }
 

@@ -146,10 +146,9 @@ fn signed(git: &Git, base: &str, tip: &str) -> Result<Vec<String>> {
 /// Applies the series to the base with fs/namei.c as mainline has it.
 fn mainline(session: &Session<'_>) -> Result<Vec<String>> {
     let ctx = session.ctx;
-    let plain = series::apply(ctx, &session.tree.git, &session.tree.base, &[])?;
-    plain.git.run(["config", "core.sparseCheckout", "true"])?;
-    plain.git.run(["sparse-checkout", "add", "/fs/namei.c"])?;
-    let namei = plain.git.dir().join("fs/namei.c");
+    let (_dir, git) = series::beside(ctx, &session.tree.git, &session.tree.base)?;
+    git.run(["checkout", "--", "fs/namei.c"])?;
+    let namei = git.dir().join("fs/namei.c");
     let text = fs::read_to_string(&namei)?;
     let mut upstream = text.clone();
     for line in DEBIAN_LINES {
@@ -157,15 +156,13 @@ fn mainline(session: &Session<'_>) -> Result<Vec<String>> {
     }
     if upstream != text {
         fs::write(&namei, &upstream)?;
-        let message = "fs/namei.c as in mainline";
-        plain.git.run(["commit", "-q", "-a", "-m", message])?;
+        git.run(["commit", "-q", "-m", "as in mainline", "fs/namei.c"])?;
     } else if ctx.kdir.is_none() {
         bail!(
             "the base's fs/namei.c has none of Debian's lines: this check must be looked at again"
         );
     }
-    let base = plain.git.head()?;
-    series::apply(ctx, &plain.git, &base, &session.files)?;
+    series::apply(ctx, &git, &git.head()?, &session.files)?;
     Ok(Vec::new())
 }
 
