@@ -237,41 +237,67 @@ pub(crate) fn is_failure(line: &str) -> bool {
     line.trim_start_matches("# ").starts_with("not ok ")
 }
 
-/// Reads what run_kselftest.sh printed.
-pub(crate) fn kselftest(text: &str) -> Stream {
-    let mut cases = Vec::new();
-    let mut planned = None;
-    let mut programs = 0;
-    let mut program = Program::default();
-    let mut group = String::new();
-    for line in text.lines() {
-        let inner = line.strip_prefix("# ").or((line == "#").then_some(""));
-        if let Some(inner) = inner {
-            if let Some(name) = program_name(inner)
-                && group.is_empty()
-            {
-                group = name;
-                program = Program::default();
-            } else if !group.is_empty() {
-                program.line(inner);
+/// Reads a stream of programs: what a program prints is in the lines of which `inner` gives the
+/// text, and its result follows them. `begun` and `ended` give its name, where it has begun and from
+/// the name of its result.
+fn nested<'a>(
+    who: &str,
+    lines: impl Iterator<Item = &'a str>,
+    inner: fn(&str) -> Option<&str>,
+    begun: fn(&str) -> Option<String>,
+    ended: fn(&str) -> Option<String>,
+) -> Stream {
+    let (mut cases, mut planned, mut programs) = (Vec::new(), None, 0);
+    let mut open: Option<(String, Program)> = None;
+    for line in lines {
+        if let Some(text) = inner(line) {
+            match &mut open {
+                Some((_, program)) => program.line(text),
+                None => open = begun(text).map(|name| (name, Program::default())),
             }
         } else if let Some(count) = plan(line) {
             planned.get_or_insert(count);
         } else if let Some(found) = result(line)
-            && let Some(name) = program_name(&found.name)
+            && let Some(name) = ended(&found.name)
         {
             programs += 1;
-            cases.extend(std::mem::take(&mut program).end(&name, found));
-            group.clear();
-        } else if !group.is_empty() {
+            let (_, program) = open.take().unwrap_or_default();
+            cases.extend(program.end(&name, found));
+        } else if let Some((_, program)) = &mut open {
             // A program may write past the runner's prefix (to the console, say).
             program.said.push(line.to_owned());
         }
     }
-    if !group.is_empty() {
-        cases.extend(program.end(&group, unended()));
+    if let Some((name, program)) = open {
+        cases.extend(program.end(&name, unended()));
     }
-    (cases, unreported("run_kselftest.sh", planned, programs))
+    (cases, unreported(who, planned, programs))
+}
+
+/// Reads what run_kselftest.sh printed.
+pub(crate) fn kselftest(text: &str) -> Stream {
+    nested(
+        "run_kselftest.sh",
+        text.lines(),
+        |line| line.strip_prefix("# ").or((line == "#").then_some("")),
+        program_name,
+        program_name,
+    )
+}
+
+/// Reads KUnit's results from the kernel's messages, which may have time stamps.
+pub(crate) fn kunit(console: &str) -> Stream {
+    let stamp = Regex::new(r"(?m)^\[[ \d.]+\] ").expect("a constant");
+    let text = stamp.replace_all(console, "");
+    let lines = text.lines().map(str::trim_end);
+    let lines = lines.skip_while(|line| line.trim_start() != "KTAP version 1");
+    nested(
+        "KUnit",
+        lines.skip(1),
+        |line| line.strip_prefix("    "),
+        |text| text.strip_prefix("# Subtest: ").map(str::to_owned),
+        |name| Some(name.to_owned()),
+    )
 }
 
 /// The result of a program or suite that printed none.
@@ -288,47 +314,6 @@ fn unended() -> Case {
 fn program_name(text: &str) -> Option<String> {
     let (dir, program) = text.strip_prefix("selftests: ")?.split_once(": ")?;
     Some(format!("{dir}:{}", program.split_whitespace().next()?))
-}
-
-/// Reads KUnit's results from the kernel's messages.
-pub(crate) fn kunit(console: &str) -> Stream {
-    let lines = console.lines().map(strip_stamp);
-    let lines = lines.skip_while(|line| line.trim_start() != "KTAP version 1");
-    let mut planned = None;
-    let mut suites = 0;
-    let mut cases = Vec::new();
-    let mut open = Program::default();
-    for line in lines.skip(1) {
-        let text = line.trim_start_matches(' ');
-        match (line.len() - text.len(), plan(text), result(text)) {
-            (0, Some(count), _) => {
-                planned.get_or_insert(count);
-            }
-            (0, _, Some(suite)) if planned.is_some() => {
-                suites += 1;
-                let open = std::mem::take(&mut open);
-                cases.extend(open.end(&suite.name.clone(), suite));
-            }
-            (4, ..) => open.line(text),
-            _ => open.said.push(text.to_owned()),
-        }
-    }
-    if !open.cases.is_empty() {
-        cases.extend(open.end("(suite that did not end)", unended()));
-    }
-    (cases, unreported("KUnit", planned, suites))
-}
-
-/// A kernel message without its time stamp.
-fn strip_stamp(line: &str) -> &str {
-    let line = line.trim_end();
-    let parts = line
-        .strip_prefix('[')
-        .and_then(|rest| rest.split_once("] "));
-    let is_time = |stamp: &str| stamp.trim().chars().all(|c| c.is_ascii_digit() || c == '.');
-    parts
-        .filter(|(stamp, _)| is_time(stamp))
-        .map_or(line, |(_, text)| text)
 }
 
 #[cfg(test)]

@@ -34,7 +34,9 @@ pub(crate) fn run(ctx: &Ctx, report: &mut Report) -> Result<()> {
     let all: [(_, _, Read); 3] = [
         ("the tests on the host", nextest, cargo_cases),
         ("the examples of the documentation", examples, cargo_cases),
-        ("the header for interpreters", header, header_cases),
+        ("the header for interpreters", header, |text| {
+            tap::program(HEADER, text)
+        }),
     ];
     for (what, mut cmd, read) in all {
         let log = ctx.fresh_log(&format!("host {what}"))?;
@@ -86,10 +88,6 @@ fn tests(what: &str, log: &Path, cmd: &mut Command, read: Read) -> Result<Run> {
 /// Runs nextest as `cmd` has it.
 pub(crate) fn nextest(what: &str, log: &Path, cmd: &mut Command) -> Result<Run> {
     tests(what, log, cmd, cargo_cases)
-}
-
-fn header_cases(text: &str) -> Stream {
-    tap::program(HEADER, text)
 }
 
 /// The cases of `cargo nextest`, "PASS [ 0.1s] (1/3) crate name", and of `cargo test`, "test file

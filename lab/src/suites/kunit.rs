@@ -42,11 +42,7 @@ pub(crate) fn read(console: &str, log: &Path) -> Run {
             "no suite has `{OWN}` in its name: is CONFIG_OPEN_MAYEXEC_KUNIT_TEST=y?"
         ));
     }
-    Run {
-        cases,
-        trouble,
-        log: log.to_owned(),
-    }
+    Run::of_job((cases, trouble), 0, log.to_owned())
 }
 
 #[cfg(test)]
