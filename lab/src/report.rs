@@ -52,6 +52,21 @@ impl Check {
     }
 }
 
+/// What `longer` holds more often than `shorter`, in its order; lines with the same `text` are one.
+pub(crate) fn more<'a>(
+    shorter: impl IntoIterator<Item = &'a String>,
+    longer: impl IntoIterator<Item = &'a String>,
+    text: impl Fn(&str) -> String,
+) -> Vec<String> {
+    let mut left = Vec::from_iter(shorter.into_iter().map(|line| text(line)));
+    let mut more = Vec::from_iter(longer.into_iter().cloned());
+    more.retain(|line| {
+        let at = left.iter().position(|old| *old == text(line));
+        at.map(|at| left.swap_remove(at)).is_none()
+    });
+    more
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct Report {
     passed: usize,

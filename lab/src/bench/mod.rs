@@ -23,6 +23,7 @@ use crate::git::Git;
 use crate::guest::{Boot, static_program};
 use crate::kernel::Kernel;
 use crate::proc;
+use crate::report::more;
 use crate::results::{self, Clock};
 use crate::session::Session;
 use crate::suites::consumers;
@@ -258,22 +259,11 @@ fn tracing(results: &mut Results, lines: &[Line]) -> Result<()> {
             results.figures.insert(name, vec![i64::try_from(count)?]);
         }
     }
-    results.functions = more(&plain.functions, &flagged.functions);
+    results.functions = more(&plain.functions, &flagged.functions, str::to_owned);
     if results.functions.is_empty() {
         bail!("the trace of a flagged open shows no function that a plain one does not call");
     }
     Ok(())
-}
-
-/// What `longer` holds more often than `shorter`, in its order.
-fn more(shorter: &[String], longer: &[String]) -> Vec<String> {
-    let mut left = shorter.to_vec();
-    let mut more = longer.to_vec();
-    more.retain(|name| {
-        let at = left.iter().position(|old| old == name);
-        at.map(|at| left.swap_remove(at)).is_none()
-    });
-    more
 }
 
 #[cfg(test)]

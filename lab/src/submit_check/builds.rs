@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
+use regex::Regex;
 
-use super::sides::{self, Found, PROBE, Side, UP, found, without};
+use super::sides::{self, Found, PROBE, Side, UP, found};
 use crate::ctx::put;
 use crate::kernel::{self, Variant, warnings};
 use crate::proc;
@@ -93,15 +94,15 @@ impl Config {
     }
 
     /// Configures the objects' directory. Configurations of one compiler share it.
-    fn prepare<'a>(&self, session: &Session<'_>, side: &'a Side<'a>) -> Result<Objects<'a>> {
+    fn prepare<'a>(&self, side: &'a Side<'a>) -> Result<Objects<'a>> {
         let compiler = match self.by {
             By::Gcc => "gcc",
             By::Llvm => "llvm",
         };
         let obj = format!("walk/obj-check-{}-{compiler}", self.arch.name);
-        let (tools, dir) = (self.tools(session)?, session.ctx.slot.join(obj));
+        let (tools, dir) = (self.tools(side.session)?, side.session.ctx.slot.join(obj));
         fs::create_dir_all(&dir)?;
-        let text = self.fragment(session)?;
+        let text = self.fragment(side.session)?;
         let src = side.tree.dir();
         let config = kernel::merged(&tools, (src, &dir), self.target, &text, side.stage)?;
         let missing = kernel::unmet(&text, &config);
@@ -115,13 +116,16 @@ impl Config {
     }
 }
 
+/// What W=1 says of the file that is wrong on purpose.
+const W1: Option<&str> = Some("no previous prototype");
+
 /// The touched objects build, with W=1 and clippy, without a warning that the base has not.
 pub(super) fn row(session: &Session<'_>, name: &str, config: &Config) -> Result<Check> {
     let claim = format!("no new warnings, W=1: {name}");
     let (versions, fragment) = (config.tools(session)?.versions, config.fragment(session)?);
     let inputs = format!("{}\n{fragment}\n{versions}", config.target);
-    sides::row(session, (name, &claim, &inputs), &|side| {
-        config.prepare(session, side)?.w1()
+    sides::row(session, (name, &claim, &inputs, W1), &|side| {
+        config.prepare(side)?.w1()
     })
 }
 
@@ -129,8 +133,8 @@ pub(super) fn row(session: &Session<'_>, name: &str, config: &Config) -> Result<
 pub(crate) fn guests(session: &Session<'_>) -> Result<Check> {
     let claim = "no new warnings, W=1: the guests' configuration";
     let inputs = inputs(session, &Variant::PLAIN)?;
-    sides::row(session, ("guests", claim, &inputs), &|side| {
-        Objects::of(session, side, &Variant::PLAIN)?.w1()
+    sides::row(session, ("guests", claim, &inputs, W1), &|side| {
+        Objects::of(side, &Variant::PLAIN)?.w1()
     })
 }
 
@@ -149,8 +153,8 @@ pub(super) struct Objects<'a> {
 
 impl<'a> Objects<'a> {
     /// Those of a kernel that `make test` builds too.
-    pub(super) fn of(session: &Session<'_>, side: &'a Side<'a>, variant: &Variant) -> Result<Self> {
-        let builder = session.builder(variant)?;
+    pub(super) fn of(side: &'a Side<'a>, variant: &Variant) -> Result<Self> {
+        let builder = side.session.builder(variant)?;
         builder.configure(side.stage, variant)?;
         let objects = Self {
             side,
@@ -174,9 +178,7 @@ impl<'a> Objects<'a> {
     /// What W=1 and clippy say of the touched objects.
     fn w1(&self) -> Result<Found> {
         let objects = self.touched()?;
-        self.side.put_probe()?;
-        let findings = without(PROBE, "no previous prototype", self.compile(&objects)?)?;
-        Ok(found(objects.len(), "objects", findings))
+        Ok(found(objects.len(), "objects", self.compile(&objects)?))
     }
 
     /// Compiles the objects and the probe again, and returns the warnings.
@@ -210,9 +212,11 @@ impl<'a> Objects<'a> {
                 continue;
             }
             let own = Path::new(&file).with_extension("o");
-            let mut found = self.kbuild(dir)?.objects;
-            found.retain(|object| file.ends_with(".h") || Path::new(object) == own);
-            objects.extend(found);
+            let is_wanted = |made: &String| match file.ends_with(".h") {
+                true => made.ends_with(".o"),
+                false => Path::new(made) == own,
+            };
+            objects.extend(self.kbuild(dir)?.into_iter().filter(is_wanted));
         }
         if objects.is_empty() {
             bail!("no object is made of what the series touches");
@@ -231,11 +235,11 @@ impl<'a> Objects<'a> {
         let Some((parent, _)) = dir.rsplit_once('/') else {
             return Ok(true);
         };
-        Ok(self.is_built(parent)? && self.kbuild(parent)?.dirs.contains(dir))
+        Ok(self.is_built(parent)? && self.kbuild(parent)?.contains(dir))
     }
 
     /// Asks Kbuild what it would make in a directory.
-    fn kbuild(&self, dir: &str) -> Result<Kbuild> {
+    fn kbuild(&self, dir: &str) -> Result<BTreeSet<String>> {
         let src = self.side.tree.dir();
         let mut make = Command::new("make");
         // The database that make prints has the variables after all evaluation.
@@ -250,79 +254,64 @@ impl<'a> Objects<'a> {
         }
         self.tools.environment(&mut make);
         let (_, text, _) = proc::output(&mut make)?;
-        parse_kbuild(&text).with_context(|| format!("Kbuild does not say what it makes in {dir}"))
+        made(&text).with_context(|| format!("Kbuild does not say what it makes in {dir}"))
     }
 }
 
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Kbuild {
-    objects: BTreeSet<String>,
-    dirs: BTreeSet<String>,
+/// The objects and directories that a database of make's says are made.
+fn made(database: &str) -> Option<BTreeSet<String>> {
+    let list = Regex::new(r"(?m)^(?:real-obj-[ym]|subdir-ym) :=(.*)$").expect("a constant");
+    let lists = list.captures_iter(database);
+    let lists = Vec::from_iter(lists.map(|list| list.extract::<1>().1[0]));
+    let names = lists.iter().flat_map(|list| list.split_whitespace());
+    (!lists.is_empty()).then(|| names.map(str::to_owned).collect())
 }
 
-fn parse_kbuild(database: &str) -> Option<Kbuild> {
-    let mut found: Option<Kbuild> = None;
-    for line in database.lines() {
-        let Some((name, words)) = line.split_once(" := ").or(line.split_once(" :=")) else {
-            continue;
-        };
-        let words = words.split_whitespace().map(str::to_owned);
-        match name {
-            "real-obj-y" | "real-obj-m" => {
-                let found = found.get_or_insert_with(Kbuild::default);
-                found
-                    .objects
-                    .extend(words.filter(|word| word.ends_with(".o")));
-            }
-            "subdir-ym" => found.get_or_insert_with(Kbuild::default).dirs.extend(words),
-            _ => {}
-        }
+/// What compiles the selftests.
+const BOTH: [Config; 2] = [
+    usual(&X86, By::Llvm, NO_RUST),
+    usual(&X86, By::Gcc, NO_RUST),
+];
+
+/// What the warnings of [`selftests`] depend on.
+pub(super) fn both(session: &Session<'_>) -> Result<String> {
+    let mut inputs = SELFTEST_WARNINGS.to_owned();
+    for config in &BOTH {
+        inputs += &config.tools(session)?.versions;
     }
-    found
+    Ok(inputs)
 }
 
 /// The selftests compile with what W=1 means for the kernel, by both compilers.
-pub(super) fn selftests(session: &Session<'_>) -> Result<Check> {
-    let configs = [By::Llvm, By::Gcc].map(|by| usual(&X86, by, NO_RUST));
-    let mut inputs = SELFTEST_WARNINGS.to_owned();
-    for config in &configs {
-        inputs += &config.tools(session)?.versions;
+pub(super) fn selftests(side: &Side<'_>) -> Result<Found> {
+    let mut findings = BTreeSet::new();
+    let targets = Flavour::SERIES.targets(side.tree.dir());
+    for config in &BOTH {
+        let all = config.prepare(side)?;
+        let _ = fs::remove_dir_all(all.dir.join("kselftest"));
+        let (targets, bpf) = (
+            format!("TARGETS={targets}"),
+            format!("BPF_CLANG=clang{LLVM}"),
+        );
+        // Where GCC compiles the rest, the kernel's own name for BPF's has no version.
+        let words = [
+            "kselftest-all",
+            "FORCE_TARGETS=1",
+            SELFTEST_WARNINGS,
+            &targets,
+            &bpf,
+        ];
+        let words = [&words, Flavour::SERIES.options].concat();
+        findings.extend(all.warnings(&all.make("make kselftest-all", &words)?));
     }
-    let claim = "selftests: no new warnings with W=1's flags, LLVM and GCC";
-    sides::row(session, ("selftests W=1", claim, &inputs), &|side| {
-        let mut findings = BTreeSet::new();
-        let targets = Flavour::SERIES.targets(side.tree.dir());
-        for config in &configs {
-            let all = config.prepare(session, side)?;
-            let _ = fs::remove_dir_all(all.dir.join("kselftest"));
-            let (targets, bpf) = (
-                format!("TARGETS={targets}"),
-                format!("BPF_CLANG=clang{LLVM}"),
-            );
-            // Where GCC compiles the rest, the kernel's own name for BPF's has no version.
-            let words = [
-                "kselftest-all",
-                "FORCE_TARGETS=1",
-                SELFTEST_WARNINGS,
-                &targets,
-                &bpf,
-            ];
-            let words = [&words, Flavour::SERIES.options].concat();
-            findings.extend(all.warnings(&all.make("make kselftest-all", &words)?));
-        }
-        Ok(found(2, &format!("compilers: {targets}"), findings))
-    })
+    Ok(found(2, &format!("compilers: {targets}"), findings))
 }
 
 /// The documentation of the kernel's crates is made without a warning that the base has not.
-pub(super) fn rustdoc(session: &Session<'_>) -> Result<Check> {
-    let claim = "make rustdoc: no new warnings";
-    let inputs = inputs(session, &CONSUMERS)?;
-    sides::row(session, ("rustdoc", claim, &inputs), &|side| {
-        let all = Objects::of(session, side, &CONSUMERS)?;
-        let findings = all.warnings(&all.make("make rustdoc", &["rustdoc"])?);
-        Ok(found(side.ending(&[".rs"]).len(), "files", findings))
-    })
+pub(super) fn rustdoc(side: &Side<'_>) -> Result<Found> {
+    let all = Objects::of(side, &CONSUMERS)?;
+    let findings = all.warnings(&all.make("make rustdoc", &["rustdoc"])?);
+    Ok(found(side.ending(&[".rs"]).len(), "files", findings))
 }
 
 /// What findings in a kernel of [`Objects::of`] depend on, besides the commit.
@@ -337,9 +326,8 @@ mod tests {
     #[test]
     fn kbuild_s_database_names_objects_and_directories() {
         let text = "# makefile\nreal-obj-y := fs/open.o fs/mayexec/built-in.a\nreal-obj-m :=\nsubdir-ym := fs/mayexec fs/nfsd\nobj-y := x\n";
-        let found = parse_kbuild(text).unwrap();
-        assert_eq!(found.objects, BTreeSet::from(["fs/open.o".to_owned()]));
-        assert!(found.dirs.contains("fs/nfsd"));
-        assert_eq!(parse_kbuild("make: *** no such file\n"), None);
+        let names = "fs/mayexec fs/mayexec/built-in.a fs/nfsd fs/open.o";
+        assert_eq!(Vec::from_iter(made(text).unwrap()).join(" "), names);
+        assert_eq!(made("make: *** no such file\n"), None);
     }
 }

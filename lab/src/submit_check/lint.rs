@@ -5,42 +5,29 @@
 
 use fs_err as fs;
 use std::collections::BTreeSet;
-use std::path::Path;
-use std::process::Command;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
-use super::builds::{self, Objects};
-use super::sides::{self, PROBE, found, lines_with, without};
-use crate::ctx::write_whole;
-use crate::proc;
-use crate::report::Check;
+use super::builds::Objects;
+use super::sides::{COMPLAINTS, Found, PROBE, Side, found};
 use crate::session::Session;
 use crate::ui;
 use crate::variants::CONSUMERS;
 
 /// Each touched file has a maintainer who is not the last resort.
-pub(super) fn maintainers(session: &Session<'_>) -> Result<Check> {
-    let claim = "get_maintainer names a maintainer for each touched file";
-    sides::row(session, ("get_maintainer", claim, ""), &|side| {
-        let mut findings = BTreeSet::new();
-        for file in &side.files {
-            // The file of owners has none.
-            if file == "MAINTAINERS" {
-                continue;
-            }
-            let mut cmd = Command::new("perl");
-            cmd.arg("scripts/get_maintainer.pl")
-                .args(["--no-git", "--no-git-fallback", "--no-keywords", "-f"])
-                .arg(file)
-                .current_dir(side.tree.dir());
-            let text = side.stage.run("get_maintainer.pl", &mut cmd)?;
-            if !text.lines().any(names_a_person) {
-                findings.insert(format!("{file}: no maintainer"));
-            }
+pub(super) fn maintainers(side: &Side<'_>) -> Result<Found> {
+    let words = "perl scripts/get_maintainer.pl --no-git --no-git-fallback --no-keywords -f";
+    let mut findings = BTreeSet::new();
+    // The file of owners has none.
+    for file in side.files.iter().filter(|file| *file != "MAINTAINERS") {
+        let mut cmd = side.command(words, &[file]);
+        let text = side.stage.run("get_maintainer.pl", &mut cmd)?;
+        if !text.lines().any(names_a_person) {
+            findings.insert(format!("{file}: no maintainer"));
         }
-        Ok(found(side.files.len(), "files", findings))
-    })
+    }
+    Ok(found(side.files.len(), "files", findings))
 }
 
 /// Whether a line of get_maintainer names someone who takes patches.
@@ -50,115 +37,79 @@ fn names_a_person(line: &str) -> bool {
 }
 
 /// Every kernel-doc comment of the touched files is complete, or as incomplete as in the base.
-pub(super) fn kernel_doc(session: &Session<'_>) -> Result<Check> {
-    let claim = "kernel-doc -Wall -Werror: nothing new in the touched files";
-    sides::row(session, ("kernel-doc", claim, ""), &|side| {
-        let files = side.ending(&[".c", ".h"]);
-        side.put_probe()?;
-        let mut cmd = Command::new("python3");
-        cmd.arg(side.path("scripts/kernel-doc"))
-            .args(["-none", "-Wall", "-Werror"])
-            .args(&files)
-            .arg(PROBE)
-            .env("PYTHONDONTWRITEBYTECODE", "1")
-            .current_dir(side.tree.dir());
-        let (_, text) = side.stage.attempt("kernel-doc", &mut cmd)?;
-        let findings = lines_with(&text, &["warning:", "error:"], &[side.tree.dir()]);
-        let findings = without(PROBE, "not described", findings)?;
-        Ok(found(files.len(), "files", findings))
-    })
+pub(super) fn kernel_doc(side: &Side<'_>) -> Result<Found> {
+    let files = side.ending(&[".c", ".h"]);
+    let words = format!("python3 scripts/kernel-doc -none -Wall -Werror {PROBE}");
+    let mut cmd = side.command(&words, &files);
+    cmd.env("PYTHONDONTWRITEBYTECODE", "1");
+    let (_, text) = side.stage.attempt("kernel-doc", &mut cmd)?;
+    Ok(found(files.len(), "files", side.lines(&text, &COMPLAINTS)))
 }
 
 /// Every semantic patch of the kernel, on every touched file.
-pub(super) fn coccicheck(session: &Session<'_>) -> Result<Check> {
-    let claim = "coccicheck: nothing new in the touched files";
-    let version = proc::capture(Command::new("spatch").arg("--version"))?;
-    sides::row(session, ("coccicheck", claim, &version), &|side| {
-        let files = side.ending(&[".c"]);
-        side.put_probe()?;
-        // As `make C=2 CHECK=scripts/coccicheck` does for one file; with the others beside
-        // it, each semantic patch is read once and not once a file.
-        let mut cmd = Command::new("bash");
-        cmd.args(["scripts/coccicheck", PROBE])
-            .current_dir(side.tree.dir())
-            .env("srctree", side.tree.dir())
-            .env("LINUXINCLUDE", "-I./include -I./include/uapi")
-            .env("SPFLAGS", files.join(" "))
-            .envs([("C", "2"), ("MODE", "report"), ("LC_ALL", "C.UTF-8")]);
-        let text = side.stage.run("coccicheck", &mut cmd)?;
-        let findings = lines_with(&text, &[".c:", ".h:"], &[side.tree.dir()]);
-        let findings = without(PROBE, "NULL check", findings)?;
-        Ok(found(files.len(), "files", findings))
-    })
+pub(super) fn coccicheck(side: &Side<'_>) -> Result<Found> {
+    let files = side.ending(&[".c"]);
+    // As `make C=2 CHECK=scripts/coccicheck` does for one file; with the others beside it, each
+    // semantic patch is read once and not once a file.
+    let mut cmd = side.command("bash scripts/coccicheck", &[PROBE]);
+    cmd.env("srctree", side.tree.dir())
+        .env("LINUXINCLUDE", "-I./include -I./include/uapi")
+        .env("SPFLAGS", files.join(" "))
+        .envs([("C", "2"), ("MODE", "report"), ("LC_ALL", "C.UTF-8")]);
+    let text = side.stage.run("coccicheck", &mut cmd)?;
+    let findings = side.lines(&text, &[".c:", ".h:"]);
+    Ok(found(files.len(), "files", findings))
+}
+
+/// sparse, fetched if it is not there.
+pub(super) fn sparse_program(session: &Session<'_>) -> Result<PathBuf> {
+    let dir = session.ctx.build.join("tools/sparse");
+    ui::fetched(session.ctx, &["sparse"], &dir)?;
+    Ok(dir.join("sparse"))
 }
 
 /// The touched files, by a sparse that is shown to find mistakes.
-pub(super) fn sparse(session: &Session<'_>) -> Result<Check> {
-    let dir = session.ctx.build.join("tools/sparse");
-    ui::fetched(session.ctx, &["sparse"], &dir)?;
-    let program = dir.join("sparse");
-    let version = proc::capture(Command::new(&program).arg("--version"))?;
-    let claim = "sparse (C=2): nothing new in the touched files";
-    let inputs = format!("{}\n{version}", builds::inputs(session, &CONSUMERS)?);
-    sides::row(session, ("sparse", claim, &inputs), &|side| {
-        let all = Objects::of(session, side, &CONSUMERS)?;
-        let objects = all.of_c()?;
-        side.put_probe()?;
-        let check = format!("CHECK={}", program.display());
-        let own = PROBE.replace(".c", ".o");
-        let words = ["C=2", &check, &own].into_iter();
-        let words = words.chain(objects.iter().map(String::as_str));
-        let text = all.make("make C=2", &Vec::from_iter(words))?;
-        let roots = [side.tree.dir(), &all.dir];
-        let findings = lines_with(&text, &["warning:", "error:"], &roots);
-        let findings = without(PROBE, "dereference of noderef", findings)?;
-        Ok(found(objects.len(), "files", findings))
-    })
+pub(super) fn sparse(side: &Side<'_>) -> Result<Found> {
+    let all = Objects::of(side, &CONSUMERS)?;
+    let objects = all.of_c()?;
+    let check = format!("CHECK={}", sparse_program(side.session)?.display());
+    let own = PROBE.replace(".c", ".o");
+    let words = ["C=2", &check, &own].into_iter();
+    let words = words.chain(objects.iter().map(String::as_str));
+    let text = all.make("make C=2", &Vec::from_iter(words))?;
+    let findings = side.lines(&text, &COMPLAINTS);
+    Ok(found(objects.len(), "files", findings))
 }
 
 const FS: &str = "Documentation/admin-guide/sysctl/fs.rst";
 
-/// A page with a mistake, put beside the real ones.
-const PAGE: &str = "Documentation/userspace-api/mayexec-probe.rst";
-const PAGE_TEXT: &str = "Title\n=====\n\n:ref:`mayexec_probe_nowhere`\n";
-
 /// Every sysctl of the series has its place in the page of its table.
-pub(super) fn sysctl(session: &Session<'_>) -> Result<Check> {
-    let claim = "check-sysctl-docs: nothing new undocumented below fs";
-    sides::row(session, ("check-sysctl-docs", claim, ""), &|side| {
-        let sources = side.tree.run(["grep", "-l", "register_sysctl"])?;
-        let dir = tempfile::tempdir()?;
-        let page = dir.path().join("page.rst");
-        fs::write(&page, readable(&fs::read_to_string(side.path(FS))?))?;
-        let mut cmd = Command::new("gawk");
-        cmd.args(["-v", "table=fs", "-f", "scripts/check-sysctl-docs"])
-            .arg(&page)
-            .args(sources.lines().filter(|file| file.ends_with(".c")))
-            .current_dir(side.tree.dir());
-        let text = side.stage.run("check-sysctl-docs", &mut cmd)?;
-        let is_own = |line: &&str| side.files.iter().any(|file| line.contains(file));
-        let own = text.lines().filter(is_own).count();
-        if side.tip && own == 0 {
-            bail!("the script sees no sysctl in the files that the series touches");
-        }
-        let mut findings = undocumented(&text);
-        if !findings.remove(&format!("No implementation for {NOWHERE}")) {
-            bail!("the script is silent about a sysctl that only the page has");
-        }
-        Ok(found(own, "sysctls of the touched files", findings))
-    })
+pub(super) fn sysctl(side: &Side<'_>) -> Result<Found> {
+    let sources = side.tree.run(["grep", "-l", "register_sysctl"])?;
+    let dir = tempfile::tempdir()?;
+    let page = dir.path().join("page.rst");
+    let text = fs::read_to_string(side.tree.dir().join(FS))?;
+    fs::write(&page, readable(&text))?;
+    let mut cmd = side.command("gawk -v table=fs -f scripts/check-sysctl-docs", &[page]);
+    cmd.args(sources.lines().filter(|file| file.ends_with(".c")));
+    let text = side.stage.run("check-sysctl-docs", &mut cmd)?;
+    let is_own = |line: &&str| side.files.iter().any(|file| line.contains(file));
+    let own = text.lines().filter(is_own).count();
+    if side.tip && own == 0 {
+        bail!("the script sees no sysctl in the files that the series touches");
+    }
+    let findings = undocumented(&text);
+    Ok(found(own, "sysctls of the touched files", findings))
 }
 
-const NOWHERE: &str = "mayexec_probe_nowhere";
-
 /// The page with its titles underlined as the script knows them, which sees none of
-/// those that it has, and with a mistake.
+/// those that it has, and with a sysctl that only the page has.
 fn readable(page: &str) -> String {
     let lines = page.lines().map(|line| match line.trim_matches('-') {
         "" => line.replace('-', "=") + "\n",
         _ => format!("{line}\n"),
     });
-    lines.collect::<String>() + &format!("\n{NOWHERE}\n===\n")
+    lines.collect::<String>() + "\nmayexec_probe_nowhere\n===\n"
 }
 
 /// Entries without documentation, and documentation without entry.
@@ -171,24 +122,18 @@ fn undocumented(text: &str) -> BTreeSet<String> {
 }
 
 /// The pages of the touched directories are made without a warning that the base has not.
-pub(super) fn html(session: &Session<'_>) -> Result<Check> {
-    let dirs = directories(&session.touched(&[])?);
-    let version = proc::capture(Command::new("sphinx-build").arg("--version"))?;
-    let claim = format!("make htmldocs SPHINXDIRS=\"{dirs}\": no new warnings");
-    let obj = session.ctx.slot.join("walk/obj-check-docs");
-    sides::row(session, ("htmldocs", &claim, &version), &|side| {
-        let _ = fs::remove_dir_all(&obj);
-        fs::create_dir_all(&obj)?;
-        write_whole(&side.path(PAGE), PAGE_TEXT.as_bytes())?;
-        let mut make = session.tools()?.make(side.tree.dir(), &obj);
-        make.arg("htmldocs").arg(format!("SPHINXDIRS={dirs}"));
-        let text = side.stage.run("make htmldocs", &mut make)?;
-        let roots = [side.tree.dir(), obj.as_path()];
-        let mut findings = lines_with(&text, &["warning:", "error:"], &roots);
-        findings.retain(|finding| !is_outside(side.tree.dir(), finding));
-        let findings = without(PAGE, "mayexec_probe_nowhere", findings)?;
-        Ok(found(side.ending(&[".rst"]).len(), "pages", findings))
-    })
+pub(super) fn html(side: &Side<'_>) -> Result<Found> {
+    let obj = side.session.ctx.slot.join("walk/obj-check-docs");
+    let _ = fs::remove_dir_all(&obj);
+    fs::create_dir_all(&obj)?;
+    let mut make = side.session.tools()?.make(side.tree.dir(), &obj);
+    let dirs = directories(&side.session.touched(&[])?);
+    make.arg("htmldocs").arg(format!("SPHINXDIRS={dirs}"));
+    let text = side.stage.run("make htmldocs", &mut make)?;
+    let mut findings = side.lines(&text, &COMPLAINTS);
+    findings.retain(|finding| !is_outside(side.tree.dir(), finding));
+    let pages = format!("pages of {dirs}");
+    Ok(found(side.ending(&[".rst"]).len(), &pages, findings))
 }
 
 /// Whether a finding is about a document that exists: where only some directories are made,

@@ -4,28 +4,44 @@
 //!
 //! A tool is run on the base and on the series, and what it says of the series alone is a
 //! failure; so is a tool that could not run. Those that are silent about a file with
-//! mistakes on purpose ([`sides::PROBE`]) count as tools that could not run.
+//! mistakes on purpose ([`sides::PROBES`]) count as tools that could not run.
 
 pub(crate) mod builds;
 mod lint;
 mod sides;
 mod uapi;
 
+use std::ffi::OsStr;
+use std::process::Command;
+
 use anyhow::Result;
 
 use self::builds::By::{Gcc, Llvm};
 use self::builds::{Config, NO_RUST, OFF, ON, small, usual};
+use self::sides::{Found, Side};
 
 use crate::ctx::Ctx;
+use crate::proc;
 use crate::report::{Check, Report};
 use crate::rows;
 use crate::session::Session;
 use crate::suites;
 use crate::toolchain::{ARM64, X86};
+use crate::variants::CONSUMERS;
+
+/// What findings depend on besides the tree: the tool's version, the configuration.
+type Inputs = fn(&Session<'_>) -> Result<String>;
+const NONE: Inputs = |_| Ok(String::new());
 
 enum Make {
-    /// By a tool.
-    Tool(fn(&Session<'_>) -> Result<Check>),
+    /// By a tool: the claim, a word of what the tool says of a file that is wrong on purpose, what
+    /// its findings depend on, and what runs it.
+    Tool(
+        &'static str,
+        Option<&'static str>,
+        Inputs,
+        fn(&Side<'_>) -> Result<Found>,
+    ),
     /// By a compiler, of the touched objects.
     Build(Config),
     /// By a suite of `make test`, with the claim that it makes here.
@@ -37,11 +53,11 @@ enum Make {
 const ROWS: [(&str, Make); 25] = [
     ("patches", Make::Suite("each patch applies, passes checkpatch --strict --codespell", suites::patches::run)),
     ("rustfmt", Make::Suite("rustfmt, with the kernel's settings", suites::style::rustfmt)),
-    ("get_maintainer", Make::Tool(lint::maintainers)),
-    ("kernel-doc", Make::Tool(lint::kernel_doc)),
-    ("check-sysctl-docs", Make::Tool(lint::sysctl)),
-    ("check-uapi", Make::Tool(uapi::compatible)),
-    ("headers", Make::Tool(uapi::programs)),
+    ("get_maintainer", Make::Tool("get_maintainer names a maintainer for each touched file", None, NONE, lint::maintainers)),
+    ("kernel-doc", Make::Tool("kernel-doc -Wall -Werror: nothing new in the touched files", Some("not described"), NONE, lint::kernel_doc)),
+    ("check-sysctl-docs", Make::Tool("check-sysctl-docs: nothing new undocumented below fs", Some("No implementation"), NONE, lint::sysctl)),
+    ("check-uapi", Make::Tool("check-uapi.sh: no UAPI break against the base", None, |session| version(uapi::abidiff(session)?), uapi::compatible)),
+    ("headers", Make::Tool("each touched UAPI header, installed, is enough for C and C++", None, uapi::compilers, uapi::programs)),
     ("build: x86_64 allnoconfig LLVM", Make::Build(small("allnoconfig", Llvm))),
     ("build: x86_64 allnoconfig GCC", Make::Build(small("allnoconfig", Gcc))),
     ("build: x86_64 tinyconfig LLVM", Make::Build(small("tinyconfig", Llvm))),
@@ -53,21 +69,37 @@ const ROWS: [(&str, Make); 25] = [
     ("build: x86_64 defconfig LLVM OPEN_MAYEXEC=n", Make::Build(usual(&X86, Llvm, OFF))),
     ("build: x86_64 defconfig GCC OPEN_MAYEXEC=y", Make::Build(usual(&X86, Gcc, ON))),
     ("build: arm64 defconfig LLVM OPEN_MAYEXEC=y", Make::Build(usual(&ARM64, Llvm, ON))),
-    ("selftests", Make::Tool(builds::selftests)),
-    ("rustdoc", Make::Tool(builds::rustdoc)),
-    ("sparse", Make::Tool(lint::sparse)),
-    ("coccicheck", Make::Tool(lint::coccicheck)),
-    ("htmldocs", Make::Tool(lint::html)),
+    ("selftests", Make::Tool("selftests: no new warnings with W=1's flags, LLVM and GCC", None, builds::both, builds::selftests)),
+    ("rustdoc", Make::Tool("make rustdoc: no new warnings", None, consumers, builds::rustdoc)),
+    ("sparse", Make::Tool("sparse (C=2): nothing new in the touched files", Some("dereference of noderef"), sparse, lint::sparse)),
+    ("coccicheck", Make::Tool("coccicheck: nothing new in the touched files", Some("NULL check"), |_| version("spatch"), lint::coccicheck)),
+    ("htmldocs", Make::Tool("make htmldocs: no new warnings", Some("mayexec_probe_nowhere"), |_| version("sphinx-build"), lint::html)),
     ("kunit", Make::Suite("KUnit passes", suites::kunit::run)),
     ("each patch", Make::Suite("each patch and configuration builds (CLIPPY=1) and boots", suites::build::run)),
 ];
+
+fn version(program: impl AsRef<OsStr>) -> Result<String> {
+    proc::capture(Command::new(program).arg("--version"))
+}
+
+fn consumers(session: &Session<'_>) -> Result<String> {
+    builds::inputs(session, &CONSUMERS)
+}
+
+fn sparse(session: &Session<'_>) -> Result<String> {
+    let version = version(lint::sparse_program(session)?)?;
+    Ok(format!("{}\n{version}", consumers(session)?))
+}
 
 /// Makes every row, or those that are named; whether nothing failed.
 pub(crate) fn run(ctx: &Ctx, names: &[String]) -> Result<bool> {
     let wanted = rows::named(&ROWS, names)?;
     let session = Session::open(ctx)?;
     rows::print((ctx, "submit-check"), &wanted, &|name, make| match make {
-        Make::Tool(make) => make(&session),
+        Make::Tool(claim, mistake, inputs, find) => {
+            let inputs = inputs(&session)?;
+            sides::row(&session, (name, claim, &inputs, *mistake), find)
+        }
         Make::Build(config) => builds::row(&session, name, config),
         Make::Suite(claim, run) => suite(&session, claim, *run),
     })

@@ -3,14 +3,17 @@
 //! What a tool says about the base, and about the series.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::ffi::OsStr;
+use std::path::Path;
+use std::process::Command;
+use std::sync::LazyLock;
 
 use anyhow::{Result, bail};
 use regex::Regex;
 
 use crate::ctx::{hash, kept_as, write_whole};
 use crate::git::Git;
-use crate::report::Check;
+use crate::report::{Check, more};
 use crate::session::Session;
 use crate::ui::Stage;
 
@@ -20,25 +23,26 @@ const RECIPE: &str = "1";
 /// How compilers name the tree from the objects' directory beside it.
 pub(super) const UP: &str = "../linux/";
 
-/// A C file with a mistake for each tool that reads C, put beside the real ones.
+/// A C file with a mistake for each tool that reads C.
 pub(super) const PROBE: &str = "fs/mayexec_probe.c";
 
-const PROBE_TEXT: &str = "// SPDX-License-Identifier: GPL-2.0-only
-#include <linux/slab.h>
-#include <linux/uaccess.h>
+/// What the names of files that are wrong on purpose have in common.
+const OWN: &str = "mayexec_probe";
 
-/**
- * mayexec_probe - a function that does not describe its parameters
- */
-int mayexec_probe(int __user *from, void *memory)
-{
-\tif (memory)
-\t\tkfree(memory);
-\treturn *from;
-}
-";
+/// Files that are wrong on purpose, put beside the real ones.
+const PROBES: [(&str, &str); 2] = [
+    (PROBE, include_str!("mayexec_probe.c")),
+    (
+        "Documentation/userspace-api/mayexec_probe.rst",
+        include_str!("mayexec_probe.rst"),
+    ),
+];
+
+/// Words of what most tools complain with.
+pub(super) const COMPLAINTS: [&str; 2] = ["warning:", "error:"];
 
 pub(super) struct Side<'a> {
+    pub(super) session: &'a Session<'a>,
     /// The tree, with the commit checked out.
     pub(super) tree: &'a Git,
     /// What the user sees meanwhile, with the log.
@@ -55,30 +59,42 @@ impl Side<'_> {
         files
     }
 
-    /// The file in the tree, for tools that run elsewhere.
-    pub(super) fn path(&self, file: &str) -> PathBuf {
-        self.tree.dir().join(file)
+    /// A command in the tree: words with a space between them, and `more` after these.
+    pub(super) fn command<S: AsRef<OsStr>>(&self, words: &str, more: &[S]) -> Command {
+        let mut words = words.split(' ');
+        let mut cmd = Command::new(words.next().unwrap_or_default());
+        cmd.args(words).args(more).current_dir(self.tree.dir());
+        cmd
     }
 
-    /// Puts [`PROBE`] into the tree, where it stays until the tree goes to another commit.
-    pub(super) fn put_probe(&self) -> Result<()> {
-        write_whole(&self.path(PROBE), PROBE_TEXT.as_bytes())
+    /// The lines of `text` with one of the words.
+    pub(super) fn lines(&self, text: &str, words: &[&str]) -> BTreeSet<String> {
+        lines_with(text, words, &self.session.ctx.slot.join("walk"))
     }
 }
 
-/// The findings but those about `probe`, a file that is wrong on purpose; one of these must have
-/// `word` in it: a tool that finds nothing there finds nothing anywhere.
-pub(super) fn without(
-    probe: &str,
-    word: &str,
-    findings: BTreeSet<String>,
-) -> Result<BTreeSet<String>> {
-    let stem = probe.rsplit_once('.').map_or("", |(stem, _)| stem);
-    let is_own = |finding: &String| finding.contains(stem);
+/// The lines of `text` with one of the words. A file has its path below the tree, or below the
+/// directory with objects that is beside the tree in `walk`.
+fn lines_with(text: &str, words: &[&str], walk: &Path) -> BTreeSet<String> {
+    let walk = regex::escape(&walk.to_string_lossy());
+    let places = Regex::new(&format!(r"{walk}/[^/\s]+/|{UP}")).expect("a path is escaped");
+    let wanted = |line: &&str| {
+        let line = line.to_lowercase();
+        words.iter().any(|word| line.contains(word))
+    };
+    let lines = text.lines().filter(wanted);
+    let cut = |line: &str| places.replace_all(line.trim(), "").into_owned();
+    lines.map(cut).collect()
+}
+
+/// The findings but those about [`PROBES`], one of which must have `word` in it: a tool that finds
+/// nothing there finds nothing anywhere.
+fn without_own(findings: BTreeSet<String>, word: &str) -> Result<BTreeSet<String>> {
+    let is_own = |finding: &String| finding.contains(OWN);
     let (own, others): (BTreeSet<_>, BTreeSet<_>) = findings.into_iter().partition(is_own);
     if !own.iter().any(|finding| finding.contains(word)) {
         bail!(
-            "the tool says nothing with \"{word}\" in it about a file that is wrong on purpose ({probe}), so it checks nothing"
+            "the tool says nothing with \"{word}\" in it about a file that is wrong on purpose ({OWN}), so it checks nothing"
         );
     }
     Ok(others)
@@ -87,10 +103,11 @@ pub(super) fn without(
 /// Makes a row of what a tool finds in the series and not in the base.
 ///
 /// `inputs` is what the findings depend on besides the commit: the tool's version, the
-/// configuration. They are kept, so that a tool runs once on each commit.
+/// configuration. They are kept, so that a tool runs once on each commit. `mistake` is a word of
+/// what the tool says of [`PROBES`], if it reads one of these.
 pub(super) fn row(
     session: &Session<'_>,
-    (name, claim, inputs): (&str, &str, &str),
+    (name, claim, inputs, mistake): (&str, &str, &str, Option<&str>),
     find: &dyn Fn(&Side<'_>) -> Result<Found>,
 ) -> Result<Check> {
     let log = session.ctx.fresh_log(&format!("check {name}"))?;
@@ -105,12 +122,20 @@ pub(super) fn row(
             let walk = session.at(commit)?;
             let mut files = touched.clone();
             files.retain(|file| walk.dir().join(file).is_file());
-            let found = find(&Side {
+            // They stay until the tree goes to another commit.
+            for (file, text) in PROBES.iter().filter(|_| mistake.is_some()) {
+                write_whole(&walk.dir().join(file), text.as_bytes())?;
+            }
+            let mut found = find(&Side {
+                session,
                 tree: &walk,
                 stage: &stage,
                 files,
                 tip,
             })?;
+            if let Some(word) = mistake {
+                found.findings = without_own(found.findings, word)?;
+            }
             stage.done(&found.tried);
             Ok(found)
         })
@@ -121,7 +146,7 @@ pub(super) fn row(
         true => BTreeSet::new(),
         false => of(&session.tree.base, false)?.findings,
     };
-    let failures = new_ones(&base, &tip.findings);
+    let failures = more(&base, &tip.findings, without_places);
     let known = tip.findings.len() - failures.len();
     let tried = match known {
         0 => tip.tried,
@@ -145,37 +170,12 @@ pub(super) struct Found {
     pub(super) findings: BTreeSet<String>,
 }
 
-/// The findings whose text, places aside, the base has not, or has fewer times.
-fn new_ones(base: &BTreeSet<String>, findings: &BTreeSet<String>) -> Vec<String> {
-    let mut known = without_places(base);
-    let is_new = |(_, text): &(&String, String)| {
-        let at = known.iter().position(|old| old == text);
-        at.map(|at| known.swap_remove(at)).is_none()
-    };
-    let both = findings.iter().zip(without_places(findings));
-    let new = both.filter(is_new);
-    new.map(|(finding, _)| finding.clone()).collect()
-}
-
-/// The findings without line numbers, which move, in front or among the words.
-fn without_places(findings: &BTreeSet<String>) -> Vec<String> {
-    let place = Regex::new(r"(\S):\d+(?::\d+)?(?:-\d+)?\b|\b(line) \d+\b").unwrap();
-    let plain = |finding: &String| place.replace_all(finding, "$1$2").into_owned();
-    findings.iter().map(plain).collect()
-}
-
-/// The lines of `text` with one of the words, below the tree.
-pub(super) fn lines_with(text: &str, words: &[&str], roots: &[&Path]) -> BTreeSet<String> {
-    let wanted = |line: &&str| {
-        let line = line.to_lowercase();
-        words.iter().any(|word| line.contains(word))
-    };
-    let cut = |line: &str| {
-        let line = line.trim().replace(UP, "");
-        let roots = roots.iter().map(|root| format!("{}/", root.display()));
-        roots.fold(line, |line, root| line.replace(&root, ""))
-    };
-    text.lines().filter(wanted).map(cut).collect()
+/// A finding without line numbers, which move, in front or among the words.
+fn without_places(finding: &str) -> String {
+    static PLACE: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(r"(\S):\d+(?::\d+)?(?:-\d+)?\b|\b(line) \d+\b").expect("a constant")
+    });
+    PLACE.replace_all(finding, "$1$2").into_owned()
 }
 
 #[cfg(test)]
@@ -189,7 +189,7 @@ mod tests {
     #[test]
     fn a_finding_that_moved_is_not_new() {
         let base = set(&["fs/namei.c:12:3: warning: x", "a.c:4: y"]);
-        let new = |lines: &[&str]| new_ones(&base, &set(lines));
+        let new = |lines: &[&str]| more(&base, &set(lines), without_places);
         let [was, moved, other] = [
             "fs/namei.c:12:3: warning: x",
             "fs/namei.c:99:7: warning: x",
@@ -215,23 +215,23 @@ mod tests {
                 "Documentation/userspace-api/x: include/x.h: WARNING: label",
             ),
         ] {
-            assert_eq!(without_places(&set(&[finding])), [text]);
+            assert_eq!(without_places(finding), text);
         }
     }
 
     #[test]
     fn a_tool_that_is_silent_about_the_probe_could_not_run() {
         let findings = set(&["fs/mayexec_probe.c:9:1: warning: noderef", "fs/a.c: x"]);
-        let others = without(PROBE, "noderef", findings.clone()).unwrap();
+        let others = without_own(findings.clone(), "noderef").unwrap();
         assert_eq!(others, set(&["fs/a.c: x"]));
-        assert!(without(PROBE, "address space", findings).is_err());
-        assert!(without(PROBE, "noderef", BTreeSet::new()).is_err());
+        assert!(without_own(findings, "address space").is_err());
+        assert!(without_own(BTreeSet::new(), "noderef").is_err());
     }
 
     #[test]
     fn lines_are_taken_relative_to_the_tree() {
-        let text = "  CC x\n/t/fs/a.c:1: Warning: b\n../linux/x.h:2: warning: c\n";
-        let lines = lines_with(text, &["warning:"], &[Path::new("/t")]);
+        let text = "  CC x\n/t/obj/fs/a.c:1: Warning: b\n../linux/x.h:2: warning: c\n";
+        let lines = lines_with(text, &["warning:"], Path::new("/t"));
         assert_eq!(lines, set(&["fs/a.c:1: Warning: b", "x.h:2: warning: c"]));
     }
 }

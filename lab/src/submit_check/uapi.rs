@@ -4,14 +4,13 @@
 
 use fs_err as fs;
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Result, bail};
 
-use super::sides::{self, Found, Side, found, lines_with};
+use super::sides::{COMPLAINTS, Found, Side, found};
 use crate::proc;
-use crate::report::Check;
 use crate::session::Session;
 use crate::ui;
 
@@ -33,71 +32,69 @@ const LANGUAGES: [&str; 8] = [
 const PROBE: &str = "mayexec_probe.h";
 const PROBE_TEXT: &str = "static inline int mayexec_probe(void) { }\n";
 
-/// check-uapi.sh finds no change to what the base's headers promise.
-pub(super) fn compatible(session: &Session<'_>) -> Result<Check> {
+/// The program that check-uapi.sh needs, fetched if it is not there.
+pub(super) fn abidiff(session: &Session<'_>) -> Result<PathBuf> {
     let dir = session.ctx.build.join("tools/abigail");
     ui::fetched(session.ctx, &["abigail"], &dir)?;
-    let abidiff = dir.join("abidiff");
-    let version = proc::capture(Command::new(&abidiff).arg("--version"))?;
-    let claim = "check-uapi.sh: no UAPI break against the base";
-    let base = session.tree.base.as_str();
-    sides::row(session, ("check-uapi", claim, &version), &|side| {
-        if !side.tip {
-            return Ok(found(0, "", BTreeSet::new()));
-        }
-        let mut cmd = Command::new("scripts/check-uapi.sh");
-        cmd.args(["-b", session.tip(), "-p", base])
-            .env("ABIDIFF", &abidiff)
-            .current_dir(side.tree.dir());
-        let (status, text) = side.stage.attempt("check-uapi.sh", &mut cmd)?;
-        let is_verdict = |line: &&str| line.contains("UAPI headers compatible with");
-        let verdict = text.lines().rfind(is_verdict);
-        let (Some(verdict), true) = (verdict, status.success() || text.contains("error - ")) else {
-            let tail = proc::tail(&text, proc::TAIL);
-            bail!("check-uapi.sh did not come to a verdict\n{tail}");
-        };
-        let findings = match status.success() {
-            true => BTreeSet::new(),
-            false => lines_with(&text, &["error - ", "===="], &[]),
-        };
-        let tried = verdict.trim().to_owned();
-        Ok(Found { tried, findings })
-    })
+    Ok(dir.join("abidiff"))
+}
+
+/// check-uapi.sh finds no change to what the base's headers promise.
+pub(super) fn compatible(side: &Side<'_>) -> Result<Found> {
+    if !side.tip {
+        return Ok(found(0, "", BTreeSet::new()));
+    }
+    let (tip, base) = (side.session.tip(), side.session.tree.base.as_str());
+    let mut cmd = side.command("scripts/check-uapi.sh -b", &[tip, "-p", base]);
+    let cmd = cmd.env("ABIDIFF", abidiff(side.session)?);
+    let (status, text) = side.stage.attempt("check-uapi.sh", cmd)?;
+    let is_verdict = |line: &&str| line.contains("UAPI headers compatible with");
+    let verdict = text.lines().rfind(is_verdict);
+    let (Some(verdict), true) = (verdict, status.success() || text.contains("error - ")) else {
+        let tail = proc::tail(&text, proc::TAIL);
+        bail!("check-uapi.sh did not come to a verdict\n{tail}");
+    };
+    let findings = match status.success() {
+        true => BTreeSet::new(),
+        false => side.lines(&text, &["error - ", "===="]),
+    };
+    let tried = verdict.trim().to_owned();
+    Ok(Found { tried, findings })
+}
+
+/// What the answers of [`programs`] depend on.
+pub(super) fn compilers(session: &Session<'_>) -> Result<String> {
+    Ok(format!("{LANGUAGES:?}\n{}", session.tools()?.versions))
 }
 
 /// A program in C and one in C++ compile with each touched header alone.
-pub(super) fn programs(session: &Session<'_>) -> Result<Check> {
-    let claim = "each touched UAPI header, installed, is enough for C and C++";
-    let tools = session.tools()?;
-    let obj = session.ctx.slot.join("walk/obj-check-headers");
-    let inputs = format!("{LANGUAGES:?}\n{}", tools.versions);
-    sides::row(session, ("headers_install", claim, &inputs), &|side| {
-        fs::create_dir_all(&obj)?;
-        let installed = obj.join("installed");
-        let _ = fs::remove_dir_all(&installed);
-        let mut make = tools.make(side.tree.dir(), &obj);
-        make.arg("headers_install")
-            .arg(format!("INSTALL_HDR_PATH={}", installed.display()));
-        side.stage.run("make headers_install", &mut make)?;
-        let headers = side.files.iter().filter_map(|file| file.strip_prefix(DIR));
-        let headers: Vec<&str> = headers.collect();
-        if headers.is_empty() {
-            bail!("the series touches no UAPI header");
+pub(super) fn programs(side: &Side<'_>) -> Result<Found> {
+    let obj = side.session.ctx.slot.join("walk/obj-check-headers");
+    fs::create_dir_all(&obj)?;
+    let installed = obj.join("installed");
+    let _ = fs::remove_dir_all(&installed);
+    let mut make = side.session.tools()?.make(side.tree.dir(), &obj);
+    make.arg("headers_install")
+        .arg(format!("INSTALL_HDR_PATH={}", installed.display()));
+    side.stage.run("make headers_install", &mut make)?;
+    let headers = side.files.iter().filter_map(|file| file.strip_prefix(DIR));
+    let headers: Vec<&str> = headers.collect();
+    if headers.is_empty() {
+        bail!("the series touches no UAPI header");
+    }
+    let mut findings = BTreeSet::new();
+    let include_dir = installed.join("include");
+    fs::write(include_dir.join(PROBE), PROBE_TEXT)?;
+    for language in LANGUAGES {
+        if include(side, &include_dir, PROBE, language)?.is_empty() {
+            bail!("{language} is silent about a header that is wrong on purpose");
         }
-        let mut findings = BTreeSet::new();
-        let include_dir = installed.join("include");
-        fs::write(include_dir.join(PROBE), PROBE_TEXT)?;
-        for language in LANGUAGES {
-            if include(side, &include_dir, PROBE, language)?.is_empty() {
-                bail!("{language} is silent about a header that is wrong on purpose");
-            }
-            for header in &headers {
-                findings.extend(include(side, &include_dir, header, language)?);
-            }
+        for header in &headers {
+            findings.extend(include(side, &include_dir, header, language)?);
         }
-        let with = format!("headers, {} compilers and languages", LANGUAGES.len());
-        Ok(found(headers.len(), &with, findings))
-    })
+    }
+    let with = format!("headers, {} compilers and languages", LANGUAGES.len());
+    Ok(found(headers.len(), &with, findings))
 }
 
 /// What a compiler says of a program that includes one header, twice.
@@ -115,7 +112,7 @@ fn include(
         .arg(headers)
         .env("LC_ALL", "C");
     let (status, text) = side.stage.attempt(compiler, &mut cmd)?;
-    let mut said = lines_with(&text, &["warning:", "error:"], &[headers]);
+    let mut said = side.lines(&text, &COMPLAINTS);
     if !status.success() && said.is_empty() {
         said.insert("failed".to_owned());
     }
