@@ -154,36 +154,31 @@ fn first_cell(line: &str) -> Option<&str> {
 
 /// A page in which a table has new rows beside those that it had.
 fn filled(page: &str, table: &Table, rows: &str) -> String {
-    let heading = format!("## {}\n", table.title);
-    let (before, section, after) = match page.split_once(&format!("\n{heading}")) {
-        Some((before, rest)) => match rest.split_once("\n## ") {
-            Some((section, after)) => (before, section, format!("\n## {after}")),
-            None => (before, rest, String::new()),
-        },
-        None => (page, "", String::new()),
-    };
+    let heading = format!("\n## {}\n", table.title);
+    let (before, rest) = page.split_once(&heading).unwrap_or((page, ""));
+    let (section, after) = rest.split_at(rest.find("\n## ").unwrap_or(rest.len()));
     let (old, prose): (Vec<&str>, Vec<&str>) =
         section.lines().partition(|line| line.starts_with('|'));
     let lines = old.into_iter().chain(rows.lines());
     let named = lines.filter_map(|line| Some((first_cell(line)?, line)));
     let known = BTreeMap::from_iter(named);
-    let mut lines = vec![format!("| {} |", table.columns)];
-    lines.push("|---".repeat(table.columns.split(" | ").count()) + "|");
-    for name in &table.names {
-        let missing = table.missing.map(|cells| format!("| {name} | {cells} |"));
-        let known = known.get(name.as_str()).map(|line| (*line).to_owned());
-        lines.extend(known.or(missing));
-    }
-    if lines.len() == 2 && section.is_empty() {
+    let row = |name: &String| match known.get(name.as_str()) {
+        Some(line) => Some((*line).to_owned()),
+        None => Some(format!("| {name} | {} |", table.missing?)),
+    };
+    let lines = Vec::from_iter(table.names.iter().filter_map(row)).join("\n");
+    if lines.is_empty() && section.is_empty() {
         return page.to_owned();
     }
-    let prose = prose.join("\n");
-    let prose = match prose.trim() {
-        "" => String::new(),
-        prose => format!("{prose}\n\n"),
-    };
-    let (before, lines) = (before.trim_end(), lines.join("\n"));
-    format!("{before}\n\n{heading}\n{prose}{lines}\n{after}")
+    let rule = "|---".repeat(table.columns.split(" | ").count());
+    let table = format!("| {} |\n{rule}|\n{lines}\n", table.columns);
+    let (before, prose) = (before.trim_end(), prose.join("\n"));
+    let parts = [&heading, prose.trim(), &table].map(str::trim);
+    let parts = parts.into_iter().filter(|part| !part.is_empty());
+    format!(
+        "{before}\n\n{}\n{after}",
+        Vec::from_iter(parts).join("\n\n")
+    )
 }
 
 /// The processors, the system and the tools.

@@ -3,18 +3,16 @@
 //! The size of the kernel's code and what the policy's own code looks like.
 
 use anyhow::{Context, Result};
+use regex::Regex;
 
 /// Bytes of the kernel's text, by System.map.
 pub(crate) fn text_bytes(map: &str) -> Result<i64> {
-    let at = |wanted| {
-        let mut symbols = map.lines().map(|line| line.split(' '));
-        let address = symbols.find_map(|mut words| {
-            let address = words.next()?;
-            (words.nth(1)? == wanted).then_some(address)
-        });
-        let address = address.with_context(|| format!("System.map has no {wanted}"))?;
+    let at = |symbol: &str| {
+        let line = Regex::new(&format!("(?m)^([0-9a-f]+) . {symbol}$"))?;
+        let found = line.captures(map);
+        let found = found.with_context(|| format!("System.map has no {symbol}"))?;
         // Kernel addresses are negative; the difference is all that counts.
-        anyhow::Ok(u64::from_str_radix(address, 16)?.cast_signed())
+        anyhow::Ok(u64::from_str_radix(&found[1], 16)?.cast_signed())
     };
     Ok(at("_etext")? - at("_stext")?)
 }
@@ -28,35 +26,22 @@ pub(crate) struct Function {
     pub(crate) locked: i64,
 }
 
-/// Reads the disassembly of one function; nothing if it is not there.
+/// Reads the disassembly of one function, with numbers in hex; nothing if it is not there.
 pub(crate) fn disassembly(text: &str, name: &str) -> Option<Function> {
-    let head = format!("<{name}>:");
-    let mut lines = text.lines().skip_while(|line| !line.ends_with(&head));
-    lines.next()?;
-    let mut found = Function {
-        stack: 8,
-        locked: 0,
+    let (_, rest) = text.split_once(&format!("<{name}>:\n"))?;
+    let code = rest.split("\n\n").next()?;
+    let instructions = |pattern: &str| {
+        let pattern = Regex::new(&format!(r"(?m):\s+{pattern}")).expect("a constant");
+        let found = pattern.captures_iter(code);
+        let operands = found.map(|found| found.get(1).map_or("", |group| group.as_str()));
+        Vec::from_iter(operands)
     };
-    for line in lines.take_while(|line| !line.trim().is_empty()) {
-        let Some((_, code)) = line.split_once(":") else {
-            continue;
-        };
-        let words: Vec<&str> = code.split_whitespace().collect();
-        match words.as_slice() {
-            ["pushq", ..] => found.stack += 8,
-            ["subq", amount, "%rsp", ..] => {
-                let amount = amount.trim_start_matches('$').trim_end_matches(',');
-                found.stack += match amount.strip_prefix("0x") {
-                    Some(hex) => i64::from_str_radix(hex, 16).ok()?,
-                    None => amount.parse().ok()?,
-                };
-            }
-            ["lock", ..] => found.locked += 1,
-            [xchg, operands @ ..] if xchg.starts_with("xchg") => {
-                found.locked += i64::from(operands.iter().any(|word| word.contains('(')));
-            }
-            _ => {}
-        }
+    let mut found = Function {
+        stack: 8 + 8 * i64::try_from(instructions("pushq").len()).ok()?,
+        locked: i64::try_from(instructions(r"(?:lock\b|xchg.*\()").len()).ok()?,
+    };
+    for size in instructions(r"subq\s+\$0x([0-9a-f]+), %rsp") {
+        found.stack += i64::from_str_radix(size, 16).ok()?;
     }
     Some(found)
 }

@@ -109,7 +109,7 @@ fn code_figures(results: &mut Results, kernels: [&Kernel; 4]) -> Result<()> {
     let object = kernels[1].dir.join("mayexec.o");
     let mut objdump = Command::new(format!("llvm-objdump{}", crate::toolchain::LLVM));
     objdump
-        .args(["--disassemble", "--no-show-raw-insn"])
+        .args(["--disassemble", "--no-show-raw-insn", "--print-imm-hex"])
         .arg(&object);
     let text = proc::capture(&mut objdump)?;
     // The policy's entry point.

@@ -13,89 +13,72 @@ pub(crate) struct Target {
 }
 
 impl Target {
-    fn at_most(what: impl Into<String>, most: i64, found: Option<i64>) -> Self {
+    /// What there is one for with the found figure; without, it is missed.
+    fn new(what: String, aim: String, found: Option<(String, bool)>) -> Self {
+        let (found, met) = found.unwrap_or_else(|| ("not measured".to_owned(), false));
         Self {
-            what: what.into(),
-            aim: format!("at most {most}"),
-            found: found.map_or("not measured".to_owned(), |found| found.to_string()),
-            met: found.is_some_and(|found| found <= most),
+            what,
+            aim,
+            found,
+            met,
         }
+    }
+
+    fn at_most(what: String, most: i64, found: Option<i64>) -> Self {
+        let found = found.map(|found| (found.to_string(), found <= most));
+        Self::new(what, format!("at most {most}"), found)
     }
 }
 
 /// The targets that the series has been given.
 pub(super) fn targets(results: &Results) -> Vec<Target> {
     let mut targets = Vec::new();
-    let difference = |name: &str| results.difference(name);
-    let below = |prefix: &str| -> Vec<i64> {
-        let all = results.differences().into_iter();
-        all.filter(|(name, _)| name.starts_with(prefix))
-            .map(|(_, difference)| difference.value)
-            .collect()
-    };
     // What they are on the smallest kernel and on a usual one, both checks and the ratio.
     for (config, both, times) in [(CONFIGS[0], 175, 290), (CONFIGS[1], 360, 140)] {
-        targets.push(Target::at_most(
-            format!("{config}: an open without the flag, over the base's"),
-            3,
-            below(&format!("{config}/added/unflagged/"))
-                .into_iter()
-                .max(),
+        let below = |prefix: &str| -> Vec<i64> {
+            let mut all = results.differences();
+            all.retain(|name, _| name.starts_with(&format!("{config}/{prefix}/")));
+            all.values().map(|difference| difference.value).collect()
+        };
+        let flag =
+            |policy: &str| results.difference(&format!("{config}/flag/flagged/{policy}/allowed"));
+        let growth = |what: &str| {
+            let costs = below(&format!("flag/growth/{what}"));
+            (costs.len() > 1).then(|| spread(&costs))
+        };
+        let over = |more: &str, less: &str| {
+            let [more, less] = [more, less].map(|name| format!("{config}/series/{name}"));
+            results.minus(&more, &less)
+        };
+        #[rustfmt::skip]
+        let limits = [
+            ("an open without the flag, over the base's", 3, below("added/unflagged").into_iter().max()),
+            ("O_MAYEXEC under policy-0, over a plain open", 20, flag("policy-0")),
+            ("O_MAYEXEC under policy-1, over a plain open", 60, flag("policy-1")),
+            ("O_MAYEXEC under policy-3, over a plain open", both, flag("policy-3")),
+            ("O_MAYEXEC under policy-3, over open, fstat, fstatvfs and faccessat2", 0, over("flagged/policy-3/allowed", "today/access")),
+            ("growth of the flag's cost with the depth of the path", 0, growth("depth")),
+            ("growth of the flag's cost with the number of mounts", 0, growth("mounts")),
+            ("growth of the flag's cost with the entries of the directory", 0, growth("entries")),
+        ];
+        let limits = limits
+            .map(|(what, most, found)| Target::at_most(format!("{config}: {what}"), most, found));
+        targets.extend(limits);
+        let ratio = over("today/execve-check", "unflagged/openat2").zip(flag("policy-3"));
+        let ratio = ratio.map(|(check, flag)| check / flag.max(1));
+        targets.push(Target::new(
+            format!("{config}: what AT_EXECVE_CHECK adds to a plain open, over what O_MAYEXEC adds under policy-3"),
+            format!("at least {times} times"),
+            ratio.map(|ratio| (format!("{ratio} times"), ratio >= times)),
         ));
-        let flag = |policy: &str| difference(&format!("{config}/flag/flagged/{policy}/allowed"));
-        for (policy, most) in [("policy-0", 20), ("policy-1", 60), ("policy-3", both)] {
-            let what = format!("{config}: O_MAYEXEC under {policy}, over a plain open");
-            targets.push(Target::at_most(what, most, flag(policy)));
-        }
-        let own = |name: &str| format!("{config}/series/{name}");
-        let ratio = results
-            .minus(&own("today/execve-check"), &own("unflagged/openat2"))
-            .zip(flag("policy-3"))
-            .map(|(check, flag)| check / flag.max(1));
-        targets.push(Target {
-            what: format!(
-                "{config}: what AT_EXECVE_CHECK adds to a plain open, over what O_MAYEXEC adds under policy-3"
-            ),
-            aim: format!("at least {times} times"),
-            found: ratio.map_or("not measured".to_owned(), |ratio| format!("{ratio} times")),
-            met: ratio.is_some_and(|ratio| ratio >= times),
-        });
-        targets.push(Target::at_most(
-            format!(
-                "{config}: O_MAYEXEC under policy-3, over open, fstat, fstatvfs and faccessat2"
-            ),
-            0,
-            results.minus(&own("flagged/policy-3/allowed"), &own("today/access")),
-        ));
-        for (what, of) in [
-            ("depth", "the depth of the path"),
-            ("mounts", "the number of mounts"),
-            ("entries", "the entries of the directory"),
-        ] {
-            let costs = below(&format!("{config}/flag/growth/{what}/"));
-            let growth = (costs.len() > 1).then(|| spread(&costs));
-            let what = format!("{config}: growth of the flag's cost with {of}");
-            targets.push(Target::at_most(what, 0, growth));
-        }
     }
-    let (first, off) = (results.get("code/text-first"), results.get("code/text-off"));
-    let (allocated, locked) = (
-        difference("tracing/allocations"),
-        difference("tracing/locks"),
-    );
-    targets.extend([
-        Target::at_most("text that the first posting adds, in bytes", 1792, first),
-        Target::at_most(
-            "text that the series adds with CONFIG_OPEN_MAYEXEC=n, in bytes",
-            0,
-            off,
-        ),
-        Target::at_most(
-            "allocations of a flagged open, over a plain one",
-            0,
-            allocated,
-        ),
-        Target::at_most("locks of a flagged open, over a plain one", 0, locked),
-    ]);
+    #[rustfmt::skip]
+    let code = [
+        ("text that the first posting adds, in bytes", 1792, results.get("code/text-first")),
+        ("text that the series adds with CONFIG_OPEN_MAYEXEC=n, in bytes", 0, results.get("code/text-off")),
+        ("allocations of a flagged open, over a plain one", 0, results.difference("tracing/allocations")),
+        ("locks of a flagged open, over a plain one", 0, results.difference("tracing/locks")),
+    ];
+    targets.extend(code.map(|(what, most, found)| Target::at_most(what.to_owned(), most, found)));
     targets
 }
