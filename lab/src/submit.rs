@@ -34,8 +34,8 @@ const NOWHERE: &str = "@example.org> @example.com> @example.net> .example> .inva
 struct Branch<'a> {
     ctx: &'a Ctx,
     git: Git,
-    name: String,
-    email: String,
+    /// `Name <address>`
+    sender: String,
     log: PathBuf,
 }
 
@@ -50,7 +50,8 @@ struct Known {
 /// Makes the branch of patches/.
 pub(crate) fn prep(ctx: &Ctx) -> Result<()> {
     let tree = tree::repository(ctx)?;
-    let source = Source::read(ctx)?;
+    let files = series::patches(&ctx.patches())?;
+    let cover = Cover::of(&fs::read_to_string(ctx.patches().join("cover-letter.txt"))?)?;
     let old = Branch::find(ctx, &tree)?;
     if let Some(branch) = &old {
         let dir = ctx.show(branch.git.dir());
@@ -63,11 +64,11 @@ pub(crate) fn prep(ctx: &Ctx) -> Result<()> {
         println!("{BRANCH} was at {}", branch.git.head()?);
     }
     // What does not apply changes nothing.
-    let applied = series::apply(ctx, &tree.git, &tree.base, &source.files)?;
+    let applied = series::apply(ctx, &tree.git, &tree.base, &files)?;
     let branch = old.map_or_else(|| Branch::create(ctx, &tree, &applied), Ok)?;
     let stage = Stage::begin(&format!("make {BRANCH}"), None);
-    branch.fill(&tree.base, &source, &applied)?;
-    stage.done(&format!("{} patches", source.files.len()));
+    branch.fill(&tree.base, &cover, &applied)?;
+    stage.done(&format!("{} patches", files.len()));
     let dir = ctx.show(branch.git.dir());
     println!("{BRANCH} is checked out in {dir}");
     println!("`make dry-run` says what keeps it from being sent");
@@ -82,11 +83,10 @@ pub(crate) fn prep(ctx: &Ctx) -> Result<()> {
 /// Writes the mails, and checks that they apply.
 pub(crate) fn dry_run(ctx: &Ctx) -> Result<bool> {
     let branch = Branch::made(ctx)?;
-    let known = branch.known()?;
     let mails = ctx.build.join("mails");
-    let count = branch.mails(&known, &mails)?;
+    let count = branch.mails(&mails)?;
     println!("{}: {count} mails, which apply", ctx.show(&mails));
-    let problems = branch.problems(&known, &Source::read(ctx)?)?;
+    let problems = branch.problems()?;
     if problems.is_empty() {
         println!("nothing keeps `make send` from handing them to b4");
     } else {
@@ -100,7 +100,7 @@ pub(crate) fn dry_run(ctx: &Ctx) -> Result<bool> {
 /// Hands over to b4, which asks before it sends, unless something is in the way.
 pub(crate) fn send(ctx: &Ctx) -> Result<bool> {
     let branch = Branch::made(ctx)?;
-    let problems = branch.problems(&branch.known()?, &Source::read(ctx)?)?;
+    let problems = branch.problems()?;
     if !problems.is_empty() {
         eprint!("not sent:\n{}", indented(&problems));
         return Ok(false);
@@ -151,35 +151,26 @@ pub(crate) fn place(ctx: &Ctx) -> PathBuf {
     ctx.slot.join("prep")
 }
 
-/// The first posting in patches/ and its cover letter.
-#[derive(Debug)]
-struct Source {
-    files: Vec<PathBuf>,
+/// The cover letter of patches/.
+struct Cover {
     /// What the subject has in brackets besides PATCH, the version and the numbers.
     prefixes: String,
     /// The letter as b4 wants it edited.
     letter: String,
 }
 
-impl Source {
-    fn read(ctx: &Ctx) -> Result<Self> {
-        let letter = fs::read_to_string(ctx.patches().join("cover-letter.txt"))?;
-        Self::of(series::patches(&ctx.patches())?, &letter)
-    }
-
-    fn of(files: Vec<PathBuf>, text: &str) -> Result<Self> {
+impl Cover {
+    fn of(text: &str) -> Result<Self> {
         let first = Regex::new(r"^Subject: (?:\[(.*?)\])?\s*(.*)")?;
         let subject = first.captures(text);
         let subject = subject.context("the cover letter does not begin with `Subject: `")?;
         let bracket = subject.get(1).map_or("", |bracket| bracket.as_str());
-        let usual = Regex::new(r"^(PATCH|v\d+|\d+/\d+)$")?;
-        let prefixes = bracket.split_whitespace();
-        let prefixes = Vec::from_iter(prefixes.filter(|word| !usual.is_match(word)));
+        let usual = Regex::new(r"\b(PATCH|v\d+|\d+/\d+)\b")?;
+        let prefixes = usual.replace_all(bracket, "");
         // b4 takes lines that begin with # for comments.
         let body = text[subject[0].len()..].trim().replace("\n#", "\n>#");
         Ok(Self {
-            files,
-            prefixes: prefixes.join(" "),
+            prefixes: Vec::from_iter(prefixes.split_whitespace()).join(" "),
             letter: format!("{}\n\n{body}\n", subject[2].trim()),
         })
     }
@@ -194,8 +185,7 @@ impl<'a> Branch<'a> {
         Ok(Self {
             ctx,
             git: Git::at(place(ctx)),
-            name: set("user.name")?,
-            email: set("user.email")?,
+            sender: format!("{} <{}>", set("user.name")?, set("user.email")?),
             log: ctx.fresh_log("b4")?,
         })
     }
@@ -242,23 +232,20 @@ impl<'a> Branch<'a> {
     }
 
     /// Puts the letter and the commits up to `head` on the branch, in place of what is there.
-    fn fill(&self, base: &str, source: &Source, head: &str) -> Result<()> {
+    fn fill(&self, base: &str, cover: &Cover, head: &str) -> Result<()> {
         let known = self.known()?;
         // A list that the user may have trimmed stays.
-        let addresses = addressees(&self.letter(&known)?);
+        let addresses = addressees(&self.letter(&known)?).join("\n");
         self.git.run(["checkout", "-q", "-B", BRANCH, base])?;
         self.pick(&known.cover)?;
         self.pick(&format!("{base}..{head}"))?;
         let file = tempfile::NamedTempFile::new()?;
-        let letter = format!("{}\n{}\n", source.letter, addresses.join("\n"));
-        fs::write(file.path(), letter)?;
+        fs::write(file.path(), format!("{}\n{addresses}\n", cover.letter))?;
         // b4 has the letter edited; to copy is to edit.
         let mut edit = self.b4("prep --edit-cover --set-prefixes");
         let editor = format!("cp {}", file.path().display());
-        self.run(
-            edit.args(source.prefixes.split(' '))
-                .env("GIT_EDITOR", editor),
-        )?;
+        edit.args(cover.prefixes.split(' '));
+        self.run(edit.env("GIT_EDITOR", editor))?;
         if addresses.is_empty() {
             self.run(&mut self.b4("prep --auto-to-cc"))?;
         }
@@ -268,9 +255,8 @@ impl<'a> Branch<'a> {
     /// Picks commits in the name of the user: b4 knows its own by who made it.
     fn pick(&self, commits: &str) -> Result<()> {
         let mut pick = self.git.cmd(["cherry-pick", "--allow-empty", commits]);
-        pick.env("GIT_COMMITTER_NAME", &self.name);
-        pick.env("GIT_COMMITTER_EMAIL", &self.email);
-        proc::capture(&mut pick).map(|_| ())
+        pick.env_remove("GIT_COMMITTER_NAME");
+        proc::capture(pick.env_remove("GIT_COMMITTER_EMAIL")).map(|_| ())
     }
 
     /// b4 in the work tree.
@@ -310,10 +296,10 @@ impl<'a> Branch<'a> {
     }
 
     /// What keeps the branch from being sent.
-    fn problems(&self, known: &Known, source: &Source) -> Result<Vec<String>> {
-        let sender = format!("{} <{}>", self.name, self.email);
+    fn problems(&self) -> Result<Vec<String>> {
+        let (known, sender) = (self.known()?, &self.sender);
         let mut problems = Vec::new();
-        if is_nowhere(&sender) {
+        if is_nowhere(sender) {
             problems.push(format!(
                 "the sender is a placeholder, {sender}: set user.name and user.email in git \
                  and run `make prep` again, before you sign off"
@@ -326,7 +312,8 @@ impl<'a> Branch<'a> {
             );
         }
         // Who wrote a patch and who has signed it off is the branch's own business.
-        let wanted = series::apply(self.ctx, &self.git, &known.base, &source.files)
+        let files = series::patches(&self.ctx.patches())?;
+        let wanted = series::apply(self.ctx, &self.git, &known.base, &files)
             .and_then(|applied| contents(&self.git, &format!("{}..{applied}", known.base)));
         let range = format!("{}..HEAD", known.cover);
         if wanted.ok() != Some(contents(&self.git, &range)?) {
@@ -334,7 +321,7 @@ impl<'a> Branch<'a> {
                 "{BRANCH} has another series than patches/: `make prep FORCE=1` makes it anew"
             ));
         }
-        problems.extend(patch_problems(&self.git, &range, &sender)?);
+        problems.extend(patch_problems(&self.git, &range, sender)?);
         let mut checkpatch = Command::new("perl");
         checkpatch.args(CHECKPATCH.split(' ')).arg(range);
         let (status, out, err) = proc::output(checkpatch.current_dir(self.git.dir()))?;
@@ -342,13 +329,13 @@ impl<'a> Branch<'a> {
             let said = if out.is_empty() { err } else { out };
             problems.push(format!("checkpatch says:\n{said}"));
         }
-        problems.extend(cover_problems(&self.letter(known)?, known.revision));
+        problems.extend(cover_problems(&self.letter(&known)?, known.revision));
         Ok(problems)
     }
 
     /// Writes what `b4 send` would send into `dir`, a mailbox in the form of maildir, and applies
     /// it as its receiver would.
-    fn mails(&self, known: &Known, dir: &Path) -> Result<usize> {
+    fn mails(&self, dir: &Path) -> Result<usize> {
         let stage = Stage::begin("write the mails and apply them", Some(&self.log));
         let mut count = 0;
         self.ctx.make_whole(dir, |part| {
@@ -364,7 +351,7 @@ impl<'a> Branch<'a> {
                 .env("GIT_CONFIG_VALUE_0", "localhost");
             self.run(&mut send)?;
             count = with_extension(&mails.join("new"), "eml")?.len();
-            self.receive(known, &mails)?;
+            self.receive(&mails)?;
             Ok(mails)
         })?;
         stage.done("");
@@ -372,12 +359,12 @@ impl<'a> Branch<'a> {
     }
 
     /// Takes the mailbox through `b4 am` and `git am`; the result must be the branch.
-    fn receive(&self, known: &Known, mailbox: &Path) -> Result<()> {
+    fn receive(&self, mailbox: &Path) -> Result<()> {
         let out = tempfile::tempdir()?;
         let mut am = self.b4("--no-interactive --offline-mode am -m");
         self.run(am.arg(mailbox).arg("-o").arg(out.path()))?;
         let received = with_extension(out.path(), "mbx")?;
-        let applied = series::apply(self.ctx, &self.git, &known.base, &received)
+        let applied = series::apply(self.ctx, &self.git, &self.known()?.base, &received)
             .context("what `b4 am` makes of the mails")?;
         if self.git.tree(&applied)? != self.git.tree("HEAD")? {
             bail!("what `b4 am` makes of the mails is another tree than {BRANCH}");
@@ -491,10 +478,10 @@ mod tests {
             ),
             ("Subject: fs: x [y]\n\nBody\n", "", "fs: x [y]\n\nBody\n"),
         ] {
-            let source = Source::of(Vec::new(), text).unwrap();
-            assert_eq!((&*source.prefixes, &*source.letter), (prefixes, letter));
+            let cover = Cover::of(text).unwrap();
+            assert_eq!((&*cover.prefixes, &*cover.letter), (prefixes, letter));
         }
-        assert!(Source::of(Vec::new(), "fs: x\n").is_err());
+        assert!(Cover::of("fs: x\n").is_err());
     }
 
     #[test]
