@@ -28,34 +28,15 @@ pub(super) enum By {
 
 /// A configuration, and what builds it.
 pub(super) struct Config {
-    arch: &'static Arch,
-    by: By,
-    target: &'static str,
+    pub(super) arch: &'static Arch,
+    pub(super) by: By,
+    pub(super) target: &'static str,
     /// Lines that are merged over it and over [`FRAGMENTS`]; without, it stays as it is.
-    lines: &'static [&'static str],
+    pub(super) lines: &'static [&'static str],
 }
 
 /// Files below scripts/config.
 const FRAGMENTS: [&str; 2] = ["consumers.config", "check.config"];
-
-/// What every builder of the kernel's tree meets: a target for x86_64 as it is.
-pub(super) const fn small(target: &'static str, by: By) -> Config {
-    Config {
-        arch: &X86,
-        by,
-        target,
-        lines: &[],
-    }
-}
-
-/// defconfig with everything that looks at opens, and lines over it.
-pub(super) const fn usual(arch: &'static Arch, by: By, lines: &'static [&'static str]) -> Config {
-    Config {
-        arch,
-        lines,
-        ..small("defconfig", by)
-    }
-}
 
 /// The kernel that most people have: without Rust, and so without the flag.
 pub(super) const NO_RUST: &[&str] = &["CONFIG_RUST=n"];
@@ -268,9 +249,10 @@ fn made(database: &str) -> Option<BTreeSet<String>> {
 }
 
 /// What compiles the selftests.
+#[rustfmt::skip]
 const BOTH: [Config; 2] = [
-    usual(&X86, By::Llvm, NO_RUST),
-    usual(&X86, By::Gcc, NO_RUST),
+    Config { arch: &X86, by: By::Llvm, target: "defconfig", lines: NO_RUST },
+    Config { arch: &X86, by: By::Gcc, target: "defconfig", lines: NO_RUST },
 ];
 
 /// What the warnings of [`selftests`] depend on.

@@ -17,7 +17,7 @@ use std::process::Command;
 use anyhow::Result;
 
 use self::builds::By::{Gcc, Llvm};
-use self::builds::{Config, NO_RUST, OFF, ON, small, usual};
+use self::builds::{Config, NO_RUST, OFF, ON};
 use self::sides::{Found, Side};
 
 use crate::ctx::Ctx;
@@ -58,17 +58,17 @@ const ROWS: [(&str, Make); 25] = [
     ("check-sysctl-docs", Make::Tool("check-sysctl-docs: nothing new undocumented below fs", Some("No implementation"), NONE, lint::sysctl)),
     ("check-uapi", Make::Tool("check-uapi.sh: no UAPI break against the base", None, |session| version(uapi::abidiff(session)?), uapi::compatible)),
     ("headers", Make::Tool("each touched UAPI header, installed, is enough for C and C++", None, uapi::compilers, uapi::programs)),
-    ("build: x86_64 allnoconfig LLVM", Make::Build(small("allnoconfig", Llvm))),
-    ("build: x86_64 allnoconfig GCC", Make::Build(small("allnoconfig", Gcc))),
-    ("build: x86_64 tinyconfig LLVM", Make::Build(small("tinyconfig", Llvm))),
-    ("build: x86_64 tinyconfig GCC", Make::Build(small("tinyconfig", Gcc))),
-    ("build: x86_64 defconfig LLVM RUST=n", Make::Build(usual(&X86, Llvm, NO_RUST))),
-    ("build: x86_64 defconfig GCC RUST=n", Make::Build(usual(&X86, Gcc, NO_RUST))),
-    ("build: arm64 defconfig GCC RUST=n", Make::Build(usual(&ARM64, Gcc, NO_RUST))),
-    ("build: x86_64 defconfig LLVM OPEN_MAYEXEC=y", Make::Build(usual(&X86, Llvm, ON))),
-    ("build: x86_64 defconfig LLVM OPEN_MAYEXEC=n", Make::Build(usual(&X86, Llvm, OFF))),
-    ("build: x86_64 defconfig GCC OPEN_MAYEXEC=y", Make::Build(usual(&X86, Gcc, ON))),
-    ("build: arm64 defconfig LLVM OPEN_MAYEXEC=y", Make::Build(usual(&ARM64, Llvm, ON))),
+    ("build: x86_64 allnoconfig LLVM", Make::Build(Config { arch: &X86, by: Llvm, target: "allnoconfig", lines: &[] })),
+    ("build: x86_64 allnoconfig GCC", Make::Build(Config { arch: &X86, by: Gcc, target: "allnoconfig", lines: &[] })),
+    ("build: x86_64 tinyconfig LLVM", Make::Build(Config { arch: &X86, by: Llvm, target: "tinyconfig", lines: &[] })),
+    ("build: x86_64 tinyconfig GCC", Make::Build(Config { arch: &X86, by: Gcc, target: "tinyconfig", lines: &[] })),
+    ("build: x86_64 defconfig LLVM RUST=n", Make::Build(Config { arch: &X86, by: Llvm, target: "defconfig", lines: NO_RUST })),
+    ("build: x86_64 defconfig GCC RUST=n", Make::Build(Config { arch: &X86, by: Gcc, target: "defconfig", lines: NO_RUST })),
+    ("build: arm64 defconfig GCC RUST=n", Make::Build(Config { arch: &ARM64, by: Gcc, target: "defconfig", lines: NO_RUST })),
+    ("build: x86_64 defconfig LLVM OPEN_MAYEXEC=y", Make::Build(Config { arch: &X86, by: Llvm, target: "defconfig", lines: ON })),
+    ("build: x86_64 defconfig LLVM OPEN_MAYEXEC=n", Make::Build(Config { arch: &X86, by: Llvm, target: "defconfig", lines: OFF })),
+    ("build: x86_64 defconfig GCC OPEN_MAYEXEC=y", Make::Build(Config { arch: &X86, by: Gcc, target: "defconfig", lines: ON })),
+    ("build: arm64 defconfig LLVM OPEN_MAYEXEC=y", Make::Build(Config { arch: &ARM64, by: Llvm, target: "defconfig", lines: ON })),
     ("selftests", Make::Tool("selftests: no new warnings with W=1's flags, LLVM and GCC", None, builds::both, builds::selftests)),
     ("rustdoc", Make::Tool("make rustdoc: no new warnings", None, consumers, builds::rustdoc)),
     ("sparse", Make::Tool("sparse (C=2): nothing new in the touched files", Some("dereference of noderef"), sparse, lint::sparse)),
