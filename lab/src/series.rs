@@ -280,28 +280,23 @@ pub(crate) struct Mirror {
 impl Mirror {
     /// The files that `base..tip` adds, and the checkout at `root`.
     pub(crate) fn of(git: &Git, base: &str, tip: &str, root: &Path) -> Result<Self> {
-        let added = "diff --raw --no-renames --no-abbrev --diff-filter=A -z";
+        let added = "diff --name-only --no-renames --diff-filter=A";
         let added = git.line(added, &[base, tip])?;
-        let mut fields = added.split('\0');
-        let mut entries = Vec::new();
-        while let (Some(meta), Some(path)) = (fields.next(), fields.next()) {
-            let [_, mode, _, blob, _] = meta.split(' ').collect::<Vec<_>>()[..] else {
-                bail!("git diff --raw printed `{meta}`");
-            };
-            if !MIRROR.iter().any(|dir| Path::new(path).starts_with(dir)) {
-                let dirs = MIRROR.join(", ");
-                bail!("the series adds {path}, outside the mirrored directories ({dirs})");
-            }
-            entries.extend(["--cacheinfo".to_owned(), format!("{mode},{blob},{path}")]);
+        let files = Vec::from_iter(added.lines());
+        let is_in = |path: &str| MIRROR.iter().any(|dir| Path::new(path).starts_with(dir));
+        if let Some(path) = files.iter().find(|path| !is_in(path)) {
+            let dirs = MIRROR.join(", ");
+            bail!("the series adds {path}, outside the mirrored directories ({dirs})");
         }
         let mirror = Self {
             checkout: Git::at(root),
             store: git.run(["rev-parse", "--absolute-git-dir"])?,
             index: tempfile::tempdir()?,
-            files: entries.len() / 2,
+            files: files.len(),
         };
-        let entries: Vec<&str> = entries.iter().map(String::as_str).collect();
-        mirror.git("update-index --add", &entries)?;
+        if !files.is_empty() {
+            mirror.git(&format!("restore --staged --source={tip} --"), &files)?;
+        }
         Ok(mirror)
     }
 
