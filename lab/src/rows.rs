@@ -15,8 +15,8 @@ pub(crate) fn named<'a, M>(
 ) -> Result<Vec<&'a (&'static str, M)>> {
     for word in words {
         if !rows.iter().any(|(name, _)| name.contains(word.as_str())) {
-            let names: Vec<&str> = rows.iter().map(|(name, _)| *name).collect();
-            bail!("no row has \"{word}\" in its name: {}", names.join(", "));
+            let names = names(rows).join(", ");
+            bail!("no row has \"{word}\" in its name: {names}");
         }
     }
     let wanted =

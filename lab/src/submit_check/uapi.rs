@@ -5,7 +5,6 @@
 use fs_err as fs;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Result, bail};
 
@@ -104,14 +103,10 @@ fn include(
     header: &str,
     language: &str,
 ) -> Result<BTreeSet<String>> {
-    let (compiler, options) = language.split_once(' ').unwrap_or((language, ""));
-    let mut cmd = Command::new(compiler);
-    cmd.args(options.split(' '))
-        .args(["-Wall", "-Wextra", "-fsyntax-only"])
-        .args(["-include", header, "-include", header, "/dev/null", "-I"])
-        .arg(headers)
-        .env("LC_ALL", "C");
-    let (status, text) = side.stage.attempt(compiler, &mut cmd)?;
+    let twice = format!("-include {header} -include {header} /dev/null");
+    let words = format!("{language} -Wall -Wextra -fsyntax-only {twice} -I");
+    let mut cmd = side.command(&words, &[headers]);
+    let (status, text) = side.stage.attempt(language, cmd.env("LC_ALL", "C"))?;
     let mut said = side.lines(&text, &COMPLAINTS);
     if !status.success() && said.is_empty() {
         said.insert("failed".to_owned());
