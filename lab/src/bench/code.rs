@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The size of the kernel's code and what the policy's own code looks like.
+//! The size of the kernel's code and of a function's stack.
 
 use anyhow::{Context, Result};
 use regex::Regex;
@@ -17,33 +17,21 @@ pub(crate) fn text_bytes(map: &str) -> Result<i64> {
     Ok(at("_etext")? - at("_stext")?)
 }
 
-/// A function in llvm-objdump's words.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Function {
-    /// Bytes of the stack that it takes, the return address included.
-    pub(crate) stack: i64,
-    /// Instructions with a LOCK prefix, and XCHG with memory, which implies it.
-    pub(crate) locked: i64,
-}
-
-/// Reads the disassembly of one function, with numbers in hex; nothing if it is not there.
-pub(crate) fn disassembly(text: &str, name: &str) -> Option<Function> {
-    let (_, rest) = text.split_once(&format!("<{name}>:\n"))?;
-    let code = rest.split("\n\n").next()?;
-    let instructions = |pattern: &str| {
-        let pattern = Regex::new(&format!(r"(?m):\s+{pattern}")).expect("a constant");
-        let found = pattern.captures_iter(code);
-        let operands = found.map(|found| found.get(1).map_or("", |group| group.as_str()));
-        Vec::from_iter(operands)
-    };
-    let mut found = Function {
-        stack: 8 + 8 * i64::try_from(instructions("pushq").len()).ok()?,
-        locked: i64::try_from(instructions(r"(?:lock\b|xchg.*\()").len()).ok()?,
-    };
-    for size in instructions(r"subq\s+\$0x([0-9a-f]+), %rsp") {
-        found.stack += i64::from_str_radix(size, 16).ok()?;
+/// Bytes of the stack that a function takes, the return address included, by its disassembly with
+/// numbers in hex.
+pub(crate) fn stack_bytes(text: &str, name: &str) -> Result<i64> {
+    let found = text.split_once(&format!("<{name}>:\n"));
+    let (_, rest) = found.with_context(|| format!("the disassembly has no {name}"))?;
+    let code = rest.split("\n\n").next().unwrap_or_default();
+    let grows = Regex::new(r":\s+(?:pushq|subq\s+\$0x([0-9a-f]+), %rsp)")?;
+    let mut bytes = 8;
+    for grown in grows.captures_iter(code) {
+        bytes += match grown.get(1) {
+            Some(size) => i64::from_str_radix(size.as_str(), 16)?,
+            None => 8,
+        };
     }
-    Some(found)
+    Ok(bytes)
 }
 
 #[cfg(test)]
@@ -62,10 +50,8 @@ mod tests {
     fn a_function_s_frame_is_read() {
         let text = "0000 <other>:\n  1: pushq %rbx\n\n0010 <mayexec_permission>:\n\
                     \x20   14b0:      \tpushq\t%rbx\n    14b1:      \tsubq\t$0x10, %rsp\n\
-                    \x20   14b5:      \tlock\t\torl\t$1, (%rax)\n    14b9:      \txchgq\t%rax, (%rbx)\n\
-                    \x20   14bb:      \txchgq\t%rax, %rbx\n    14f1:      \tretq\n\n0020 <next>:\n  20: pushq %rax\n";
-        let found = disassembly(text, "mayexec_permission").unwrap();
-        assert_eq!((found.stack, found.locked), (32, 2));
-        assert_eq!(disassembly(text, "missing"), None);
+                    \x20   14f1:      \tretq\n\n0020 <next>:\n  20: pushq %rax\n";
+        assert_eq!(stack_bytes(text, "mayexec_permission").unwrap(), 32);
+        assert!(stack_bytes(text, "missing").is_err());
     }
 }

@@ -106,17 +106,13 @@ fn code_figures(results: &mut Results, kernels: [&Kernel; 4]) -> Result<()> {
     for (kernel, name) in kernels[1..].iter().zip(["enabled", "first", "off"]) {
         keep(&format!("text-{name}"), bytes(kernel)? - bytes(kernels[0])?);
     }
-    let object = kernels[1].dir.join("mayexec.o");
     let mut objdump = Command::new(format!("llvm-objdump{}", crate::toolchain::LLVM));
     objdump
         .args(["--disassemble", "--no-show-raw-insn", "--print-imm-hex"])
-        .arg(&object);
+        .arg(kernels[1].dir.join("mayexec.o"));
     let text = proc::capture(&mut objdump)?;
     // The policy's entry point.
-    let entry = code::disassembly(&text, "mayexec_permission")
-        .with_context(|| format!("{} has no mayexec_permission", object.display()))?;
-    keep("stack", entry.stack);
-    keep("locked", entry.locked);
+    keep("stack", code::stack_bytes(&text, "mayexec_permission")?);
     Ok(())
 }
 
