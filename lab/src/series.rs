@@ -235,37 +235,28 @@ pub(crate) fn at_risk(ctx: &Ctx, tree: &Tree) -> Result<Option<String>> {
     Ok((!work.is_empty()).then(|| work.join("\n")))
 }
 
-/// git format-patch with every setting that a user's configuration could change.
-const FORMAT: &str = "\
-    -c core.quotePath=true -c core.attributesFile=/dev/null -c diff.indentHeuristic=true \
-    -c diff.suppressBlankEmpty=false -c diff.noprefix=false -c diff.mnemonicPrefix=false \
-    -c diff.interHunkContext=0 -c format.headers= -c format.mboxrd=false \
-    -c i18n.logOutputEncoding=UTF-8 format-patch --quiet --no-numbered --subject-prefix=PATCH \
-    --zero-commit --no-signature --no-base --no-signoff --no-cover-letter --no-thread \
-    --no-attach --no-add-header --no-to --no-cc --no-from --no-notes --no-ext-diff --no-textconv \
-    --no-color -O/dev/null --encode-email-headers --start-number=1 --suffix=.patch \
-    --filename-max-length=64 --diff-algorithm=myers --unified=3 --find-renames=50% --abbrev=12 \
-    --stat=72 --summary -p";
+/// git format-patch without what no setting of [`FORMAT`] can take away from it.
+const FORMAT_PATCH: &str = "format-patch --quiet --zero-commit --no-attach --no-add-header --no-to \
+    --no-cc --no-notes --no-ext-diff --no-textconv --start-number=1 --stat=72 --summary -p -o";
+
+/// The file with its settings.
+const FORMAT: &str = "scripts/config/format-patch.gitconfig";
 
 /// Writes the series of `base..tip` as patch files into `out`.
 ///
 /// The same commits give the same bytes, whatever the user's git configuration.
-pub(crate) fn format(git: &Git, base: &str, tip: &str, out: &Path) -> Result<Vec<PathBuf>> {
-    let range = format!("{base}..{tip}");
-    if !git.run(["rev-list", "--merges", &range])?.is_empty() {
+fn format(ctx: &Ctx, git: &Git, range: [&str; 2], out: &Path) -> Result<()> {
+    let [base, range] = [range[0], &range.join("..")];
+    if !git.run(["rev-list", "--merges", range])?.is_empty() {
         bail!("the series holds a merge; a patch series is linear: rebase it onto {base}");
     }
-    let mut cmd = git.cmd(FORMAT.split(' '));
-    cmd.arg("-o").arg(out).arg(range);
-    // format.* settings of the user must not reach the files; safe.directory must.
+    let settings = format!("include.path={}", ctx.root.join(FORMAT).display());
+    let mut cmd = git.cmd(["-c", &settings]);
+    cmd.args(FORMAT_PATCH.split(' ')).arg(out).arg(range);
     cmd.env("GIT_CONFIG_GLOBAL", "/dev/null")
         .env("GIT_CONFIG_NOSYSTEM", "1")
-        .env("GIT_CONFIG_COUNT", "1")
-        .env("GIT_CONFIG_KEY_0", "safe.directory")
-        .env("GIT_CONFIG_VALUE_0", "*")
         .env("TZ", "UTC");
-    proc::capture(&mut cmd)?;
-    patches(out)
+    proc::capture(&mut cmd).map(|_| ())
 }
 
 /// The files that the series adds, as an index of git's with the checkout as its work tree.
@@ -384,9 +375,9 @@ pub(crate) fn exported(ctx: &Ctx, tree: &Tree, tip: &str, out: &Path) -> Result<
     let later = later(ctx, tree, tip)?;
     let last = tree.git.commit(&format!("{tip}~{later}"))?;
     let last = last.context("the follow-up is longer than the history")?;
-    format(&tree.git, &tree.base, &last, out)?;
+    format(ctx, &tree.git, [&tree.base, &last], out)?;
     if later != 0 {
-        format(&tree.git, &last, tip, &follow_up(out))?;
+        format(ctx, &tree.git, [&last, tip], &follow_up(out))?;
     }
     Ok(())
 }

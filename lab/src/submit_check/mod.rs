@@ -71,22 +71,25 @@ const ROWS: [(&str, Make); 25] = [
     ("build: arm64 defconfig LLVM OPEN_MAYEXEC=y", Make::Build(Config { arch: &ARM64, by: Llvm, target: "defconfig", lines: ON })),
     ("selftests", Make::Tool("selftests: no new warnings with W=1's flags, LLVM and GCC", None, builds::both, builds::selftests)),
     ("rustdoc", Make::Tool("make rustdoc: no new warnings", None, consumers, builds::rustdoc)),
-    ("sparse", Make::Tool("sparse (C=2): nothing new in the touched files", Some("dereference of noderef"), sparse, lint::sparse)),
+    ("sparse", Make::Tool("sparse (C=2): nothing new in the touched files", Some("dereference of noderef"), with_sparse, lint::sparse)),
     ("coccicheck", Make::Tool("coccicheck: nothing new in the touched files", Some("NULL check"), |_| version("spatch"), lint::coccicheck)),
     ("htmldocs", Make::Tool("make htmldocs: no new warnings", Some("mayexec_probe_nowhere"), |_| version("sphinx-build"), lint::html)),
     ("kunit", Make::Suite("KUnit passes", suites::kunit::run)),
     ("each patch", Make::Suite("each patch and configuration builds (CLIPPY=1) and boots", suites::build::run)),
 ];
 
+/// What a program says of its version.
 fn version(program: impl AsRef<OsStr>) -> Result<String> {
     proc::capture(Command::new(program).arg("--version"))
 }
 
+/// The configuration of the kernel that has everything which looks at opens.
 fn consumers(session: &Session<'_>) -> Result<String> {
     builds::inputs(session, &CONSUMERS)
 }
 
-fn sparse(session: &Session<'_>) -> Result<String> {
+/// As [`consumers`], read by sparse.
+fn with_sparse(session: &Session<'_>) -> Result<String> {
     let version = version(lint::sparse_program(session)?)?;
     Ok(format!("{}\n{version}", consumers(session)?))
 }
