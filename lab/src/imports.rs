@@ -126,9 +126,10 @@ fn a_circle_through_a_third_module_is_found() {
 }
 
 /// Suites and verbs that grow with what is tested and packaged; the limit is for what carries them.
-const GROWING: [&str; 5] = [
+const GROWING: [&str; 6] = [
     "suites/consumers.rs",
     "suites/filesystems.rs",
+    "proof/foreign.rs",
     "kernel_deb.rs",
     "projects.rs",
     "system",

@@ -4,6 +4,7 @@
 //!
 //! The suite `proof` of `make test` makes the first rows with less of everything.
 
+mod foreign;
 mod fuzz;
 mod ports;
 mod stress;
@@ -19,7 +20,7 @@ use crate::report::{Check, Report};
 use crate::rows;
 use crate::selftests;
 use crate::session::Session;
-use crate::suites::{consumers, filesystems};
+use crate::suites::filesystems;
 use crate::tap::{MAY_SKIP, Verdict};
 use crate::toolchain::{ARM64, RISCV64};
 use crate::variants::DEBUG;
@@ -67,7 +68,7 @@ enum Make {
 }
 
 /// The rows, in order, by the names under which `make verify` takes them.
-const ROWS: [(&str, Make); 16] = [
+const ROWS: [(&str, Make); 18] = [
     ("opens without the flag", Make::Series(fuzz::differential)),
     ("opens with the flag", Make::Series(fuzz::oracle)),
     ("races", Make::Series(stress::races)),
@@ -76,9 +77,11 @@ const ROWS: [(&str, Make); 16] = [
     ("debug: opens with the flag", Make::Debug(fuzz::oracle)),
     ("debug: races", Make::Debug(stress::races)),
     ("debug: faults", Make::Debug(stress::faults)),
-    ("debug: programs of others", Make::Debug(others)),
+    ("debug: programs of others", Make::Debug(foreign::programs)),
     ("filesystems", Make::Other(filesystems::all)),
     ("scale", Make::Other(stress::scale)),
+    ("ltp", Make::Other(foreign::ltp)),
+    ("xfstests", Make::Other(foreign::xfstests)),
     ("uml", Make::Other(ports::uml)),
     ("i386", Make::Other(ports::compat)),
     ("arm64", Make::Other(|session| ports::cross(session, ARM64))),
@@ -114,20 +117,6 @@ fn attacks(session: &Session<'_>, kernel: &Kernel, _: Extent) -> Result<Check> {
     let boot = selftests::boot(session.ctx, kernel, "attacks", &bundle);
     let run = selftests::run(boot, &only)?;
     Ok(Check::new("the attacks of the catalogue fail").also_run(&run, &[Verdict::Pass], ""))
-}
-
-/// Programs that others wrote, under three policies, with the flag where they open to read.
-fn others(session: &Session<'_>, kernel: &Kernel, _: Extent) -> Result<Check> {
-    let bundle = session.selftests()?;
-    let only = selftests::testing(&bundle, &["others"])?;
-    let boot = selftests::boot(session.ctx, kernel, "programs of others", &bundle);
-    let boot = Boot {
-        // Sanitizers make minutes of it.
-        limit: Duration::from_secs(3600),
-        ..boot.tools(&consumers::tools(session)?)
-    };
-    let run = selftests::run(boot, &only)?;
-    Ok(Check::new("stress-ng and trinity find nothing").also_run(&run, &[Verdict::Pass], ""))
 }
 
 /// The series' selftests on a kernel that looks for its own mistakes, half of them in each

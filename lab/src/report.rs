@@ -22,6 +22,8 @@ pub(crate) struct Check {
     /// What refutes the claim; a check that could not be made has its reason here.
     pub(crate) problems: Vec<String>,
     pub(crate) log: Option<PathBuf>,
+    /// What is missing, and may be missing; nothing was tried then.
+    pub(crate) needs: Option<String>,
 }
 
 impl Check {

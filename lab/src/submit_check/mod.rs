@@ -124,6 +124,6 @@ fn suite(
         name: claim.to_owned(),
         tried: report.closing_line(),
         problems: report.failures().to_vec(),
-        log: None,
+        ..Check::default()
     })
 }
