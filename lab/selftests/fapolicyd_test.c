@@ -8,6 +8,8 @@
 #define OWN_FIXTURE
 #include "more.h"
 
+#include <linux/fanotify.h>
+
 #define DAEMON		"fapolicyd"
 /* The daemon takes seconds to start, many on an emulated machine. */
 #define PATIENCE	120
@@ -261,6 +263,28 @@ TEST_F_TIMEOUT(fapolicyd, decides_late_when_it_is_slow, PATIENCE)
 	EXPECT_EQ(EPERM, WEXITSTATUS(status));
 	ASSERT_EQ(allowed, waitpid(allowed, &status, 0));
 	EXPECT_EQ(0, status);
+}
+
+/* Who is asked about its own open cannot answer. Any daemon would do; this one has no name. */
+TEST_F_TIMEOUT(fapolicyd, daemon_waits_for_itself, PATIENCE)
+{
+	int fan, status;
+	pid_t daemon;
+
+	if (!set_policy(_metadata, ENFORCE_FILE))
+		SKIP(return, NEEDS_SYSCTL);
+	fan = syscall(__NR_fanotify_init, FAN_CLASS_CONTENT | FAN_CLOEXEC, O_RDONLY);
+	ASSERT_LE(0, fan);
+	ASSERT_EQ(0, syscall(__NR_fanotify_mark, fan, FAN_MARK_ADD,
+			     FAN_OPEN_EXEC_PERM, AT_FDCWD, FREE));
+	daemon = open_and_wait(_metadata, FREE);
+	/* It alone has the group then. */
+	close(fan);
+	sleep(2);
+	EXPECT_EQ(0, waitpid(daemon, &status, WNOHANG));
+	ASSERT_EQ(0, kill(daemon, SIGKILL));
+	ASSERT_EQ(daemon, waitpid(daemon, &status, 0));
+	EXPECT_EQ(SIGKILL, WTERMSIG(status));
 }
 
 TEST_HARNESS_MAIN

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * What strace(1) and fatrace(8) show of O_MAYEXEC: strace the flag and the error,
- * fatrace an open like any other, and nothing where the policy refuses it.
+ * What strace(1), fatrace(8) and perf-trace(1) show of O_MAYEXEC: strace the flag
+ * and the error, fatrace an open like any other, and nothing where the policy refuses
+ * it, perf the tracepoint.
  */
 
 #define OWN_FIXTURE
@@ -116,6 +117,32 @@ TEST_F_TIMEOUT(tracers, fatrace_shows_what_is_opened, PATIENCE)
 	/* The order of the events is that of the opens. */
 	EXPECT_EQ(1, count_opens(_metadata, output, "/0755", "/0755"));
 	EXPECT_EQ(0, count_opens(_metadata, output, "/0644", "/end"));
+}
+
+TEST_F_TIMEOUT(tracers, perf_trace_shows_the_tracepoint, PATIENCE)
+{
+	char pid[16], line[512];
+	char *const argv[] = {
+		"perf", "trace", "-e", "mayexec:open_mayexec", "-p", pid, NULL
+	};
+	pid_t opener;
+	FILE *output;
+
+	if (system("command -v perf >/dev/null"))
+		SKIP(return, "needs perf");
+	sys_mount("tracefs", "/sys/kernel/tracing", "tracefs", 0, NULL);
+	opener = open_forever(_metadata, "exec/0644", O_MAYEXEC);
+	snprintf(pid, sizeof(pid), "%d", opener);
+	output = start_program(_metadata, argv, &self->tracer);
+	EXPECT_NE(NULL, fgets(line, sizeof(line), output));
+	kill(opener, SIGKILL);
+	waitpid(opener, NULL, 0);
+	EXPECT_NE(NULL, strstr(line, "mayexec:open_mayexec")) {
+		TH_LOG("%s", line);
+	}
+	EXPECT_TRUE(strstr(line, "denied: 2") && strstr(line, "name: \"0644\"")) {
+		TH_LOG("%s", line);
+	}
 }
 
 TEST_HARNESS_MAIN
