@@ -58,28 +58,6 @@ pub(crate) const CONSUMERS: Variant = Variant {
     ..Variant::PLAIN
 };
 
-/// The same with the filesystems that take minutes to compile.
-pub(crate) const FILESYSTEMS: Variant = Variant {
-    name: "consumers",
-    fragment: Some("consumers.config"),
-    lines: &[
-        "CONFIG_XFS_FS=y",
-        "CONFIG_XFS_POSIX_ACL=y",
-        // It selects JUMP_LABEL, on which every object depends
-        "CONFIG_XFS_ONLINE_SCRUB=n",
-        "CONFIG_BTRFS_FS=y",
-        "CONFIG_BTRFS_FS_POSIX_ACL=y",
-        "CONFIG_F2FS_FS=y",
-        "CONFIG_GFS2_FS=y",
-        "CONFIG_CIFS=y",
-        "CONFIG_CIFS_XATTR=y",
-        // The version of SMB that shows the modes of Unix
-        "CONFIG_CIFS_ALLOW_INSECURE_LEGACY=y",
-        "CONFIG_CIFS_POSIX=y",
-        "CONFIG_NLS_UTF8=y",
-    ],
-};
-
 /// A kernel that notices its own mistakes and makes its allocations fail on request.
 pub(crate) const DEBUG: Variant = Variant {
     name: "debug",

@@ -11,18 +11,39 @@ use anyhow::Result;
 
 use super::consumers;
 use crate::guest::Boot;
-use crate::kernel;
+use crate::kernel::{self, Variant};
 use crate::report::{Check, Report};
 use crate::selftests;
 use crate::session::Session;
 use crate::tap::{Case, Run, Verdict};
-use crate::variants::FILESYSTEMS;
+use crate::variants::CONSUMERS;
 
 /// The programs, without the `_test` at their ends.
 const NAMES: [&str; 4] = ["disks", "fuse", "servers", "shares"];
 
 /// How the reason of a skip begins that a kernel without the filesystem gives.
 const NEEDS: &str = "SKIP needs CONFIG_";
+
+/// The kernel of the suite consumers with the filesystems that take minutes to compile.
+const FILESYSTEMS: Variant = Variant {
+    lines: &[
+        "CONFIG_XFS_FS=y",
+        "CONFIG_XFS_POSIX_ACL=y",
+        // It selects JUMP_LABEL, on which every object depends
+        "CONFIG_XFS_ONLINE_SCRUB=n",
+        "CONFIG_BTRFS_FS=y",
+        "CONFIG_BTRFS_FS_POSIX_ACL=y",
+        "CONFIG_F2FS_FS=y",
+        "CONFIG_GFS2_FS=y",
+        "CONFIG_CIFS=y",
+        "CONFIG_CIFS_XATTR=y",
+        // The version of SMB that shows the modes of Unix
+        "CONFIG_CIFS_ALLOW_INSECURE_LEGACY=y",
+        "CONFIG_CIFS_POSIX=y",
+        "CONFIG_NLS_UTF8=y",
+    ],
+    ..CONSUMERS
+};
 
 /// Runs the tests.
 pub(crate) fn tests(session: &Session<'_>, bundle: &Path, boot: Boot<'_>) -> Result<Run> {
