@@ -6,6 +6,7 @@
 
 #include "oracle.h"
 
+#include <linux/fanotify.h>
 #include <linux/keyctl.h>
 
 FIXTURE(disk) {};
@@ -95,6 +96,13 @@ FIXTURE_VARIANT_ADD(disk, gfs2) {
 	.no_layer = true,
 };
 
+/* What the host serves as "lower", if it does. */
+FIXTURE_VARIANT_ADD(disk, virtiofs) {
+	.view = { "virtiofs", .no_acls = true },
+	.option = "VIRTIO_FS",
+	.cannot_idmap = true,
+};
+
 /* What mount.ecryptfs adds to the keys: struct ecryptfs_auth_tok, of a password. */
 static void add_key_of_ecryptfs(struct __test_metadata *_metadata)
 {
@@ -131,6 +139,8 @@ static void make_disk(struct __test_metadata *_metadata,
 				       variant->options)) {
 			TH_LOG("%s: %s", type, strerror(errno));
 		}
+		/* A server keeps what an earlier test has made. */
+		ASSERT_EQ(0, system("rm -f disk/*"));
 	} else {
 		snprintf(command, sizeof(command),
 			 "{ %s; } >log 2>&1 </dev/null && mount -i -t %s -o loop,%s image disk >>log 2>&1",
@@ -192,14 +202,79 @@ static void compare_idmapped(struct __test_metadata *_metadata,
 	EXPECT_EQ(0, try_umount("idmapped"));
 }
 
+static void drop_names(struct __test_metadata *_metadata)
+{
+	sync();
+	ASSERT_EQ(0, write_string("/proc/sys/vm/drop_caches", "2"));
+}
+
+/* Whoever has a lease is asked by an open of another name, if the decision comes last. */
+static void break_lease_first(struct __test_metadata *_metadata,
+			      const struct view *view)
+{
+	int fd;
+
+	if (!set_policy(_metadata, ENFORCE_BOTH))
+		return;
+	/* It says that the lease is broken. */
+	signal(SIGIO, SIG_IGN);
+	make_file(_metadata, "disk/leased", 0644);
+	ASSERT_EQ(0, link("disk/leased", "disk/other-name"));
+	fd = open("disk/leased", O_RDONLY | O_CLOEXEC);
+	drop_names(_metadata);
+	ASSERT_EQ(0, fcntl(fd, F_SETLEASE, F_WRLCK));
+	EXPECT_EQ(view->early ? -EAGAIN : -EACCES,
+		  try_open("disk/other-name", O_MAYEXEC | O_NONBLOCK));
+	close(fd);
+}
+
+/* Who may deny opens is asked about one that is refused, if the decision comes last. */
+static void ask_first(struct __test_metadata *_metadata, const struct view *view)
+{
+	const int fan = syscall(__NR_fanotify_init, FAN_CLASS_CONTENT |
+				FAN_NONBLOCK | FAN_CLOEXEC, O_RDONLY);
+	struct fanotify_event_metadata event;
+	bool asked = false;
+	int status;
+	pid_t pid;
+
+	if (fan < 0 || !set_policy(_metadata, ENFORCE_BOTH))
+		return;
+	make_file(_metadata, "disk/asked", 0644);
+	drop_names(_metadata);
+	ASSERT_EQ(0, syscall(__NR_fanotify_mark, fan, FAN_MARK_ADD,
+			     FAN_OPEN_PERM | FAN_EVENT_ON_CHILD, AT_FDCWD, "disk"));
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid)
+		_exit(-try_open("disk/asked", O_MAYEXEC));
+	while (!waitpid(pid, &status, WNOHANG)) {
+		struct fanotify_response answer = { .response = FAN_ALLOW };
+
+		if (read(fan, &event, sizeof(event)) != sizeof(event)) {
+			usleep(1000);
+			continue;
+		}
+		asked = true;
+		answer.fd = event.fd;
+		ASSERT_EQ(sizeof(answer), write(fan, &answer, sizeof(answer)));
+		close(event.fd);
+	}
+	EXPECT_EQ(EACCES, WEXITSTATUS(status));
+	EXPECT_EQ(view->early, asked);
+	close(fan);
+}
+
 TEST_F_TIMEOUT(disk, answers_as_the_oracle, PATIENCE)
 {
 	/* What is not made with the disk can be taken out of the caches. */
 	if (!variant->read_only && !variant->view.mode) {
 		make_file(_metadata, "disk/not-cached", 0644);
-		sync();
-		ASSERT_EQ(0, write_string("/proc/sys/vm/drop_caches", "2"));
+		drop_names(_metadata);
 		tell_nothing(_metadata, &variant->view, "disk");
+		ask_first(_metadata, &variant->view);
+		if (!variant->view.below)
+			break_lease_first(_metadata, &variant->view);
 	}
 	compare_mount(_metadata, &variant->view, "disk");
 	compare_idmapped(_metadata, variant);

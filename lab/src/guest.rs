@@ -79,6 +79,8 @@ pub(crate) struct Boot<'a> {
     /// Whether the first failure of a case ends the run, as an error: nobody needs the rest.
     pub(crate) first_failure: bool,
     pub(crate) cpus: usize,
+    /// More options of qemu's.
+    pub(crate) devices: Vec<String>,
     /// Whether the guest's clocks count its instructions, a nanosecond each.
     pub(crate) counted: bool,
 }
@@ -120,6 +122,7 @@ impl<'a> Boot<'a> {
             stream: false,
             first_failure: false,
             cpus: 1,
+            devices: Vec::new(),
             counted: false,
         }
     }
@@ -282,7 +285,8 @@ impl<'a> Boot<'a> {
             .args(["-serial", "chardev:console"])
             .args(["-device", "virtio-serial-pci"])
             .args(["-chardev", "stdio,id=output,signal=off"])
-            .args(["-device", "virtconsole,chardev=output"]);
+            .args(["-device", "virtconsole,chardev=output"])
+            .args(&self.devices);
         let init = format!("init={}", init.display());
         let mut words = vec![arch.console, CMDLINE, &init];
         words.extend(&self.cmdline);

@@ -5,13 +5,15 @@
 
 use fs_err as fs;
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use super::consumers;
 use crate::guest::Boot;
 use crate::kernel::{self, Variant};
+use crate::proc::Child;
 use crate::report::{Check, Report};
 use crate::selftests;
 use crate::session::Session;
@@ -41,6 +43,7 @@ const FILESYSTEMS: Variant = Variant {
         "CONFIG_CIFS_ALLOW_INSECURE_LEGACY=y",
         "CONFIG_CIFS_POSIX=y",
         "CONFIG_NLS_UTF8=y",
+        "CONFIG_VIRTIO_FS=y",
     ],
     ..CONSUMERS
 };
@@ -77,14 +80,45 @@ pub(crate) fn all(session: &Session<'_>) -> Result<Check> {
         &FILESYSTEMS,
     )?;
     let bundle = session.selftests()?;
+    let shared = session.ctx.scratch()?;
+    let (_server, devices) = virtiofsd(session, shared.path())?;
     let boot = Boot {
         limit: Duration::from_secs(3600),
+        devices,
         ..selftests::boot(session.ctx, &kernel, "all filesystems", &bundle)
     };
     let run = tests(session, &bundle, boot)?;
     let check = Check::new("the flag answers on every filesystem as the oracle does");
     let compared = comparisons(&fs::read_to_string(&run.log)?);
     Ok(check.also_run(&run, &[Verdict::Pass], &format!(", {compared} comparisons")))
+}
+
+/// Starts the server of virtiofs that Debian has for qemu; with the options of qemu's that let a
+/// guest mount what it serves.
+fn virtiofsd(session: &Session<'_>, dir: &Path) -> Result<(Child, Vec<String>)> {
+    let unpacked = session.ctx.build.join("tools/qemu-system-x86/usr/lib/qemu");
+    let places = [&unpacked, Path::new("/usr/lib/qemu")].map(|dir| dir.join("virtiofsd"));
+    let found = places.iter().find(|place| place.is_file());
+    let program = found.context("no virtiofsd is beside qemu")?;
+    let (tree, socket) = (dir.join("tree"), dir.join("socket"));
+    fs::create_dir(&tree)?;
+    let mut cmd = Command::new(program);
+    cmd.arg(format!("--socket-path={}", socket.display()))
+        .args(["-f", "-o", &format!("source={}", tree.display())])
+        .stderr(fs::File::create(session.ctx.fresh_log("virtiofsd")?)?.into_file());
+    let server = Child::spawn(&mut cmd)?;
+    let socket = format!("socket,id=virtiofs,path={}", socket.display());
+    let options = [
+        "-object",
+        "memory-backend-memfd,id=shared,size=2G,share=on",
+        "-machine",
+        "memory-backend=shared",
+        "-chardev",
+        &socket,
+        "-device",
+        "vhost-user-fs-pci,chardev=virtiofs,tag=lower",
+    ];
+    Ok((server, options.map(str::to_owned).into()))
 }
 
 /// The cases that skipped although the kernel's configuration has what they need.
