@@ -20,11 +20,16 @@ mutants_version=27.1.0
 virtme_version=1.42
 b4_version=0.16.0
 guest_packages="apparmor auditd btrfs-progs diod dosfstools erofs-utils exfatprogs f2fs-tools fapolicyd
-	fatrace gfs2-utils ima-evm-utils libapparmor1 libauparse0 libimaevm2 libinih1 libipsec-mb1
-	libjudydebian1 libkeyutils1 libldb2 liblmdb0 liblua5.1-0 liblzo2-2 libmagic1 libmunge2
-	libsctp1 libsepol2 libtalloc2 libtdb1 libtevent0 libunwind8 liburcu8 libwbclient0 libwrap0
+	fatrace gfs2-utils ima-evm-utils libapparmor1 libauparse0 libimaevm2 libinih1
+	libipsec-mb1 libjudydebian1 libkeyutils1 libldb2 liblmdb0 liblua5.1-0 liblzo2-2 libmagic1
+	libmunge2 libsctp1 libsepol2 libtalloc2 libtdb1 libtevent0 libunwind8 liburcu8 libwbclient0 libwrap0
 	openssl samba samba-common-bin samba-libs secilc squashfs-tools strace stress-ng trinity
 	xfsprogs"
+# In a directory of their own: each boot copies what it has of these.
+ceph_packages="ceph-base ceph-common ceph-mds ceph-mon ceph-osd libaio1 libboost-iostreams1.74.0
+	libboost-thread1.74.0 libdaxctl1 libfmt9 libfuse2 libibverbs1 libleveldb1d liblua5.3-0 libndctl6
+	libnl-3-200 libnl-route-3-200 libpmem1 librados2 librdmacm1 libsnappy1v5 python3-ceph-argparse
+	python3-prettytable python3-rados python3-wcwidth"
 
 fail() {
 	printf 'setup: %s\n' "$@" >&2
@@ -105,11 +110,11 @@ unpack_one_qemu() {
 	mv "$dir.part" "$dir"
 }
 
-# Unpacks packages that guests use and that nobody wants installed on the host,
-# where they would start services.
+# unpack_guest_tools DIR PACKAGES PROGRAMS: packages that guests use and that nobody
+# wants installed on the host, where they would start services.
 unpack_guest_tools() {
-	dir=build/guest-tools
-	[ "$(cat "$dir/packages" 2>/dev/null)" != "$guest_packages" ] || return 0
+	dir=$1 packages=$2 programs=$3
+	[ "$(cat "$dir/packages" 2>/dev/null)" != "$packages" ] || return 0
 	rm -rf "$dir" "$dir.part"
 	mkdir -p "$dir.part/debs" "$dir.part/root"
 	if ! apt-cache show auditd >/dev/null 2>&1; then
@@ -117,20 +122,19 @@ unpack_guest_tools() {
 		run_logged apt $as_root apt-get update
 	fi
 	# shellcheck disable=SC2086 # a list of packages
-	(cd "$dir.part/debs" && run_logged guest-tools apt-get download $guest_packages)
+	(cd "$dir.part/debs" && run_logged guest-tools apt-get download $packages)
 	unpack "$dir.part/debs" "$dir.part/root"
 	lacking=$(
 		cd "$dir.part/root"
 		LD_LIBRARY_PATH=$PWD/usr/lib/x86_64-linux-gnu:$PWD/lib/x86_64-linux-gnu
 		LD_LIBRARY_PATH=$LD_LIBRARY_PATH:$PWD/usr/lib/x86_64-linux-gnu/samba
+		LD_LIBRARY_PATH=$LD_LIBRARY_PATH:$PWD/usr/lib/x86_64-linux-gnu/ceph
 		export LD_LIBRARY_PATH
-		ldd sbin/au* sbin/apparmor_parser sbin/mkfs.* usr/sbin/diod usr/sbin/fa* usr/sbin/mkfs.* \
-			usr/sbin/smbd usr/bin/evmctl usr/bin/mkfs.* usr/bin/mksquashfs usr/bin/secilc \
-			usr/bin/strace usr/bin/stress-ng usr/bin/trinity 2>/dev/null |
-			grep 'not found' || true
+		# shellcheck disable=SC2086 # patterns
+		ldd $programs 2>/dev/null | grep 'not found' || true
 	)
-	[ -z "$lacking" ] || fail "guest_packages in scripts/setup.sh lacks a library:" "$lacking"
-	echo "$guest_packages" >"$dir.part/root/packages"
+	[ -z "$lacking" ] || fail "the packages of $dir in scripts/setup.sh lack a library:" "$lacking"
+	echo "$packages" >"$dir.part/root/packages"
 	mv "$dir.part/root" "$dir"
 	rm -rf "$dir.part"
 }
@@ -203,7 +207,15 @@ if [ ! -f "$(rustc --print sysroot)/$library" ] && [ ! -d "build/rust-src-$rust"
 	(run_logged rustup timeout 120 rustup component add rust-src) 2>/dev/null ||
 		run_logged rust-src scripts/fetch.sh rust-src "$rust" "build/rust-src-$rust"
 fi
-case $verb in test | verify | breaks) unpack_guest_tools ;; esac
+case $verb in
+test | verify | breaks)
+	unpack_guest_tools build/guest-tools "$guest_packages" "sbin/au* sbin/apparmor_parser sbin/mkfs.*
+		usr/sbin/diod usr/sbin/fa* usr/sbin/mkfs.* usr/sbin/smbd usr/bin/evmctl
+		usr/bin/mkfs.* usr/bin/mksquashfs usr/bin/secilc usr/bin/strace usr/bin/stress-ng usr/bin/trinity"
+	;;
+esac
+[ "$verb" != verify ] ||
+	unpack_guest_tools build/ceph-tools "$ceph_packages" "usr/bin/ceph-mon usr/bin/ceph-osd usr/bin/ceph-mds"
 case $verb in
 test | breaks)
 	# Any recent version gives the same verdicts; the pin is for a fresh install.

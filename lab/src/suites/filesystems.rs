@@ -44,6 +44,8 @@ const FILESYSTEMS: Variant = Variant {
         "CONFIG_CIFS_POSIX=y",
         "CONFIG_NLS_UTF8=y",
         "CONFIG_VIRTIO_FS=y",
+        "CONFIG_CEPH_FS=y",
+        "CONFIG_CEPH_FS_POSIX_ACL=y",
     ],
     ..CONSUMERS
 };
@@ -87,10 +89,25 @@ pub(crate) fn all(session: &Session<'_>) -> Result<Check> {
         devices,
         ..selftests::boot(session.ctx, &kernel, "all filesystems", &bundle)
     };
-    let run = tests(session, &bundle, boot)?;
-    let check = Check::new("the flag answers on every filesystem as the oracle does");
-    let compared = comparisons(&fs::read_to_string(&run.log)?);
-    Ok(check.also_run(&run, &[Verdict::Pass], &format!(", {compared} comparisons")))
+    let mut check = Check::new("the flag answers on every filesystem as the oracle does");
+    for run in [
+        tests(session, &bundle, boot.clone())?,
+        ceph(session, &bundle, boot)?,
+    ] {
+        let compared = comparisons(&fs::read_to_string(&run.log)?);
+        check = check.also_run(&run, &[Verdict::Pass], &format!(", {compared} comparisons"));
+    }
+    Ok(check)
+}
+
+/// Runs the tests of Ceph, whose packages no other boot copies.
+fn ceph(session: &Session<'_>, bundle: &Path, boot: Boot<'_>) -> Result<Run> {
+    let mut boot = boot.tools(&session.ctx.build.join("ceph-tools"));
+    boot.name = "ceph".to_owned();
+    boot.devices.clear();
+    // One test, which starts a cluster first.
+    boot.job.argv.extend(["-o", "1800"].map(str::to_owned));
+    selftests::run(boot, &selftests::testing(bundle, &["ceph"])?)
 }
 
 /// Starts the server of virtiofs that Debian has for qemu; with the options of qemu's that let a
