@@ -97,6 +97,12 @@ impl Report {
         }
     }
 
+    /// A check that could not be made, for a reason that is no fault.
+    pub(crate) fn skip(&mut self, name: &str, reason: &str) {
+        self.skipped += 1;
+        println!("skip {name} ({reason})");
+    }
+
     pub(crate) fn check(&mut self, name: &str, problems: &[String], log: Option<&Path>) {
         if problems.is_empty() {
             self.pass(name);
@@ -195,6 +201,7 @@ mod tests {
     fn cases_are_counted_one_by_one() {
         let mut report = Report::new();
         report.pass("a");
+        report.skip("b", "because");
         report.fail("c", "wrong", None);
         let cases = [
             case("g", "1", Verdict::Pass),
@@ -204,7 +211,7 @@ mod tests {
             case("h", "3", Verdict::Skip),
         ];
         report.cases("guest ", &cases, Path::new("log"));
-        assert_eq!(report.closing_line(), "3 passed, 3 failed, 1 skipped");
+        assert_eq!(report.closing_line(), "3 passed, 3 failed, 2 skipped");
         assert!(!report.close());
     }
 

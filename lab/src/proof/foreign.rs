@@ -27,10 +27,11 @@ pub(crate) fn programs(session: &Session<'_>, kernel: &Kernel, _: Extent) -> Res
     let bundle = session.selftests()?;
     let only = selftests::testing(&bundle, &["others"])?;
     let boot = selftests::boot(session.ctx, kernel, "programs of others", &bundle);
-    let mut boot = boot.tools(&consumers::tools(session)?);
-    // Sanitizers make minutes of it.
-    boot.job.argv.extend(["-o", "1800"].map(str::to_owned));
-    boot.limit = Duration::from_secs(3600);
+    let boot = Boot {
+        // Sanitizers make minutes of it.
+        limit: Duration::from_secs(3600),
+        ..boot.tools(&consumers::tools(session)?)
+    };
     let run = selftests::run(boot, &only)?;
     Ok(Check::new("stress-ng and trinity find nothing").also_run(&run, &[Verdict::Pass], ""))
 }

@@ -105,8 +105,6 @@ fn ceph(session: &Session<'_>, bundle: &Path, boot: Boot<'_>) -> Result<Run> {
     let mut boot = boot.tools(&session.ctx.build.join("ceph-tools"));
     boot.name = "ceph".to_owned();
     boot.devices.clear();
-    // One test, which starts a cluster first.
-    boot.job.argv.extend(["-o", "1800"].map(str::to_owned));
     selftests::run(boot, &selftests::testing(bundle, &["ceph"])?)
 }
 
