@@ -235,7 +235,7 @@ abigail() {
 project_source() {
 	types="deb-src"
 	suites="bookworm trixie"
-	version=$(apt "$suites" apt-cache showsrc "$1" | sed -n 's/^Version: //p' | grep -F "$2-" | head -n 1)
+	version=$(apt "$suites" apt-cache showsrc "$1" | sed -n 's/^Version: //p' | grep -F "$2-" | sort -rV | head -n 1)
 	[ -n "$version" ] || fail "Debian has no source of $1 $2 (any more)"
 	mkdir "$made"
 	source_of "$suites" "$1=$version" "$made" "${3-}"

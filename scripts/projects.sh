@@ -12,16 +12,17 @@
 # A step that takes longer than LIMIT seconds (3,600, unless the caller says otherwise) is
 # ended.
 # patches/projects/NAME/project has one `key: value` a line:
-#   source     `crate` if crates.io has it, else it is a source package of Debian 12 or 13
+#   source     `crate` if crates.io has it, `debian` if Debian's own patches belong to it, else it
+#              is what upstream made of a source package of Debian 12 or 13
 #   package    its name there
 #   version    its upstream version, which the patches are made for
 #   header     where open_code.h goes, seen from the top of the source (absent: nowhere)
 #   needs      packages that the build wants and the host may not have (may be absent)
 #   build      shell commands that configure and build, run at the top of the source
-#   test       shell commands that print the suite's results (absent: it has no suite)
+#   test       shell commands that print the suite's results (absent: it has no suite, and is
+#              built with the patches alone)
 #   failed     a regular expression for the lines of that output that name a failure
-#   check      shell commands that must succeed with the patches; a project without `test`
-#              is built with the patches alone then
+#   check      shell commands that must succeed with the patches
 #   binary     what the build makes
 #   debian     shell commands that build the same source with Debian's patches and words (absent:
 #              what `build` makes takes the place of Debian's)
@@ -62,8 +63,12 @@ sources() {
 	mv "$out/dl/part"/* "$out/dl/"
 }
 
-# fetch: sets $tarball to the upstream source.
+# fetch: sets $tarball to the upstream source, or $dsc to what describes Debian's.
 fetch() {
+	if [ "$(field source)" = debian ]; then
+		fetch_debian
+		return 0
+	fi
 	tarball=$(find "$out/dl" -name "${package}_$version.orig.tar.*" 2>/dev/null)
 	[ -z "$tarball" ] || return 0
 	if [ "$(field source)" = crate ]; then
@@ -100,7 +105,7 @@ fetch_debian() {
 unpack() {
 	rm -rf "$1"
 	if ! {
-		if [ "$kind" = debian ]; then
+		if [ "$dsc" ]; then
 			dpkg-source --no-check --no-copy -x "$dsc" "$1" && take_back "$1"
 		else
 			mkdir -p "$1" && tar -xf "$tarball" -C "$1" --strip-components=1
@@ -125,15 +130,14 @@ take_back() {
 # make_tree plain|patched|debian: builds one of these, and tests it.
 make_tree() {
 	kind=$1
-	[ "$kind" != plain ] || [ -n "$(field test)" ] || [ -z "$(field check)" ] || return 0
+	[ "$kind" != plain ] || [ -n "$(field test)" ] || return 0
 	tree=$out/$name/$kind
 	stamp=$out/$name/$kind.$last
-	inputs=
-	[ "$kind" = plain ] || inputs="$header $(echo "$dir"/*.patch)"
+	inputs=$dsc
+	[ "$kind" = plain ] || inputs="$inputs $header $(echo "$dir"/*.patch)"
 	# What the guest tries changes no build.
 	others="file|code|refuse|map|open"
 	if [ "$kind" = debian ]; then
-		inputs="$inputs $dsc"
 		others="$others|build|test|failed|check|binary"
 		made=$(field replaces | cut -d ' ' -f 1)
 	else
