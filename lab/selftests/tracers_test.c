@@ -131,6 +131,8 @@ TEST_F_TIMEOUT(tracers, perf_trace_shows_the_tracepoint, PATIENCE)
 	if (system("command -v perf >/dev/null"))
 		SKIP(return, "needs perf");
 	sys_mount("tracefs", "/sys/kernel/tracing", "tracefs", 0, NULL);
+	if (access("/sys/kernel/tracing/events/mayexec", F_OK))
+		SKIP(return, "needs event tracing");
 	opener = open_forever(_metadata, "exec/0644", O_MAYEXEC);
 	snprintf(pid, sizeof(pid), "%d", opener);
 	output = start_program(_metadata, argv, &self->tracer);
