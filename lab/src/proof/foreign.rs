@@ -88,7 +88,7 @@ fn row(session: &Session<'_>, claim: &str, tests: &Foreign) -> Result<Check> {
     let mut check = Check::new(claim).also(&tried, before.whole(), &before.log);
     for policy in ["0", "3", "7"] {
         let after = run(session, &series, tests, &dir, policy)?;
-        let mut problems = differing(&before.cases, &after.cases);
+        let mut problems = differing(&before.cases, &after.cases, policy);
         problems.extend(after.whole());
         let tried = format!("{} under policy {policy}", after.counted());
         check = check.also(&tried, problems, &after.log);
@@ -167,8 +167,8 @@ fn outcomes(group: &str, output: &str) -> Stream {
     (cases, trouble.into_iter().collect())
 }
 
-/// The tests that ended in another way before.
-fn differing(before: &[Case], after: &[Case]) -> Vec<String> {
+/// The tests that ended in another way before, on the base.
+fn differing(before: &[Case], after: &[Case], policy: &str) -> Vec<String> {
     let mut ends: BTreeMap<&str, [&str; 2]> = BTreeMap::new();
     for (side, cases) in [before, after].into_iter().enumerate() {
         for case in cases {
@@ -176,9 +176,10 @@ fn differing(before: &[Case], after: &[Case]) -> Vec<String> {
         }
     }
     ends.retain(|_, [before, after]| before != after);
-    let ends = ends.into_iter();
-    ends.map(|(name, [before, after])| format!("{name}: {before} on the base, {after} here"))
-        .collect()
+    let say = |(name, [before, after]): (&str, [&str; 2])| {
+        format!("{name}: {before} on the base, {after} under policy {policy}")
+    };
+    ends.into_iter().map(say).collect()
 }
 
 #[cfg(test)]
@@ -237,17 +238,17 @@ mod tests {
         assert_eq!(trouble, ["LTP did not come to its end"]);
         let verdicts = Vec::from_iter(before.iter().map(|case| case.verdict));
         assert_eq!(verdicts, [Verdict::Pass, Verdict::Skip, Verdict::Fail]);
-        assert!(differing(&before, &before).is_empty());
+        assert!(differing(&before, &before, "0").is_empty());
         // As xfstests lists them: all, then those that failed.
         let (after, trouble) = read(
             "outcome: a pass\noutcome: b conf\noutcome: c broken\noutcome: d pass\noutcome: a fail\nend\n",
         );
         assert!(trouble.is_empty());
         let told = [
-            "a: pass on the base, fail here",
-            "c: fail on the base, broken here",
-            "d: not run on the base, pass here",
+            "a: pass on the base, fail under policy 3",
+            "c: fail on the base, broken under policy 3",
+            "d: not run on the base, pass under policy 3",
         ];
-        assert_eq!(differing(&before, &after), told);
+        assert_eq!(differing(&before, &after, "3"), told);
     }
 }
