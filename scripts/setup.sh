@@ -20,9 +20,9 @@ mutants_version=27.1.0
 virtme_version=1.42
 b4_version=0.16.0
 guest_packages="apparmor auditd btrfs-progs diod dosfstools erofs-utils exfatprogs f2fs-tools fapolicyd
-	fatrace gfs2-utils ima-evm-utils libapparmor1 libauparse0 libimaevm2 libinih1
+	fatrace gfs2-utils ima-evm-utils ksmbd-tools libapparmor1 libauparse0 libimaevm2 libinih1
 	libipsec-mb1 libjudydebian1 libkeyutils1 libldb2 liblmdb0 liblua5.1-0 liblzo2-2 libmagic1
-	libmunge2 libsctp1 libsepol2 libtalloc2 libtdb1 libtevent0 libunwind8 liburcu8 libwbclient0 libwrap0
+	libmunge2 libnl-3-200 libnl-genl-3-200 libsctp1 libsepol2 libtalloc2 libtdb1 libtevent0 libunwind8 liburcu8 libwbclient0 libwrap0
 	openssl samba samba-common-bin samba-libs secilc squashfs-tools strace stress-ng trinity
 	xfsprogs"
 # In a directory of their own: each boot copies what it has of these.
@@ -210,7 +210,7 @@ fi
 case $verb in
 test | verify | breaks)
 	unpack_guest_tools build/guest-tools "$guest_packages" "sbin/au* sbin/apparmor_parser sbin/mkfs.*
-		usr/sbin/diod usr/sbin/fa* usr/sbin/mkfs.* usr/sbin/smbd usr/bin/evmctl
+		usr/sbin/diod usr/sbin/fa* usr/sbin/ksmbd.mountd usr/sbin/mkfs.* usr/sbin/smbd usr/bin/evmctl
 		usr/bin/mkfs.* usr/bin/mksquashfs usr/bin/secilc usr/bin/strace usr/bin/stress-ng usr/bin/trinity"
 	;;
 esac

@@ -43,6 +43,9 @@ const FILESYSTEMS: Variant = Variant {
         "CONFIG_CIFS_ALLOW_INSECURE_LEGACY=y",
         "CONFIG_CIFS_POSIX=y",
         "CONFIG_NLS_UTF8=y",
+        "CONFIG_SMB_SERVER=y",
+        // For SO_BINDTODEVICE, by which it listens
+        "CONFIG_NETDEVICES=y",
         "CONFIG_VIRTIO_FS=y",
         "CONFIG_CEPH_FS=y",
         "CONFIG_CEPH_FS_POSIX_ACL=y",
