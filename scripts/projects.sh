@@ -133,8 +133,9 @@ make_tree() {
 	[ "$kind" != plain ] || [ -n "$(field test)" ] || return 0
 	tree=$out/$name/$kind
 	stamp=$out/$name/$kind.$last
-	inputs=$dsc
-	[ "$kind" = plain ] || inputs="$inputs $header $(echo "$dir"/*.patch)"
+	inputs=
+	[ "$kind" = plain ] || inputs="$header $(echo "$dir"/*.patch)"
+	inputs="$inputs $dsc"
 	# What the guest tries changes no build.
 	others="file|code|refuse|map|open"
 	if [ "$kind" = debian ]; then
