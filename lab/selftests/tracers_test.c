@@ -47,24 +47,34 @@ FIXTURE_TEARDOWN(tracers)
 	teardown_test(_metadata);
 }
 
+/*
+ * Reads the first line that a tracer prints of a process that opens a file which FILE
+ * refuses. The process goes on until the tracer has attached itself; @pid is where its
+ * number goes among the tracer's words @argv.
+ */
+static void show_refusal(struct __test_metadata *_metadata, char *const argv[],
+			 char pid[16], pid_t *tracer, char line[512])
+{
+	pid_t opener = open_forever(_metadata, "exec/0644", O_MAYEXEC);
+	FILE *output;
+
+	snprintf(pid, 16, "%d", opener);
+	output = start_program(_metadata, argv, tracer);
+	EXPECT_NE(NULL, fgets(line, 512, output));
+	kill(opener, SIGKILL);
+	waitpid(opener, NULL, 0);
+}
+
 TEST_F_TIMEOUT(tracers, strace_shows_flag_and_error, PATIENCE)
 {
-	char pid[16], line[512];
+	char pid[16], line[512] = "";
 	char *const argv[] = {
 		"strace", "-qq", "-e", "trace=openat2", "-p", pid, NULL
 	};
-	pid_t opener;
-	FILE *output;
 
 	if (system("command -v strace >/dev/null"))
 		SKIP(return, "needs strace");
-	/* Until strace has attached itself and shown one. */
-	opener = open_forever(_metadata, "exec/0644", O_MAYEXEC);
-	snprintf(pid, sizeof(pid), "%d", opener);
-	output = start_program(_metadata, argv, &self->tracer);
-	EXPECT_NE(NULL, fgets(line, sizeof(line), output));
-	kill(opener, SIGKILL);
-	waitpid(opener, NULL, 0);
+	show_refusal(_metadata, argv, pid, &self->tracer, line);
 	/* A strace that does not know the flag shows its value. */
 	EXPECT_TRUE(strstr(line, "|0x200000000, ") || strstr(line, "|O_MAYEXEC")) {
 		TH_LOG("%s", line);
@@ -121,24 +131,17 @@ TEST_F_TIMEOUT(tracers, fatrace_shows_what_is_opened, PATIENCE)
 
 TEST_F_TIMEOUT(tracers, perf_trace_shows_the_tracepoint, PATIENCE)
 {
-	char pid[16], line[512];
+	char pid[16], line[512] = "";
 	char *const argv[] = {
 		"perf", "trace", "-e", "mayexec:open_mayexec", "-p", pid, NULL
 	};
-	pid_t opener;
-	FILE *output;
 
 	if (system("command -v perf >/dev/null"))
 		SKIP(return, "needs perf");
 	sys_mount("tracefs", "/sys/kernel/tracing", "tracefs", 0, NULL);
 	if (access("/sys/kernel/tracing/events/mayexec", F_OK))
 		SKIP(return, "needs event tracing");
-	opener = open_forever(_metadata, "exec/0644", O_MAYEXEC);
-	snprintf(pid, sizeof(pid), "%d", opener);
-	output = start_program(_metadata, argv, &self->tracer);
-	EXPECT_NE(NULL, fgets(line, sizeof(line), output));
-	kill(opener, SIGKILL);
-	waitpid(opener, NULL, 0);
+	show_refusal(_metadata, argv, pid, &self->tracer, line);
 	EXPECT_NE(NULL, strstr(line, "mayexec:open_mayexec")) {
 		TH_LOG("%s", line);
 	}
