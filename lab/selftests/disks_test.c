@@ -6,8 +6,8 @@
 
 #include "oracle.h"
 
-#include <linux/fanotify.h>
 #include <linux/keyctl.h>
+#include <sys/fanotify.h>
 
 FIXTURE(disk) {};
 
@@ -231,8 +231,8 @@ static void break_lease_first(struct __test_metadata *_metadata,
 /* Who may deny opens is asked about one that is refused, if the decision comes last. */
 static void ask_first(struct __test_metadata *_metadata, const struct view *view)
 {
-	const int fan = syscall(__NR_fanotify_init, FAN_CLASS_CONTENT |
-				FAN_NONBLOCK | FAN_CLOEXEC, O_RDONLY);
+	const int fan = fanotify_init(FAN_CLASS_CONTENT | FAN_NONBLOCK |
+				      FAN_CLOEXEC, O_RDONLY);
 	struct fanotify_event_metadata event;
 	bool asked = false;
 	int status;
@@ -242,8 +242,8 @@ static void ask_first(struct __test_metadata *_metadata, const struct view *view
 		return;
 	make_file(_metadata, "disk/asked", 0644);
 	drop_names(_metadata);
-	ASSERT_EQ(0, syscall(__NR_fanotify_mark, fan, FAN_MARK_ADD,
-			     FAN_OPEN_PERM | FAN_EVENT_ON_CHILD, AT_FDCWD, "disk"));
+	ASSERT_EQ(0, fanotify_mark(fan, FAN_MARK_ADD, FAN_OPEN_PERM |
+				   FAN_EVENT_ON_CHILD, AT_FDCWD, "disk"));
 	pid = fork();
 	ASSERT_LE(0, pid);
 	if (!pid)

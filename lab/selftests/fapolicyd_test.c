@@ -8,7 +8,7 @@
 #define OWN_FIXTURE
 #include "more.h"
 
-#include <linux/fanotify.h>
+#include <sys/fanotify.h>
 
 #define DAEMON		"fapolicyd"
 /* The daemon takes seconds to start, many on an emulated machine. */
@@ -273,10 +273,10 @@ TEST_F_TIMEOUT(fapolicyd, daemon_waits_for_itself, PATIENCE)
 
 	if (!set_policy(_metadata, ENFORCE_FILE))
 		SKIP(return, NEEDS_SYSCTL);
-	fan = syscall(__NR_fanotify_init, FAN_CLASS_CONTENT | FAN_CLOEXEC, O_RDONLY);
+	fan = fanotify_init(FAN_CLASS_CONTENT | FAN_CLOEXEC, O_RDONLY);
 	ASSERT_LE(0, fan);
-	ASSERT_EQ(0, syscall(__NR_fanotify_mark, fan, FAN_MARK_ADD,
-			     FAN_OPEN_EXEC_PERM, AT_FDCWD, FREE));
+	ASSERT_EQ(0, fanotify_mark(fan, FAN_MARK_ADD, FAN_OPEN_EXEC_PERM,
+				   AT_FDCWD, FREE));
 	daemon = open_and_wait(_metadata, FREE);
 	/* It alone has the group then. */
 	close(fan);

@@ -259,12 +259,12 @@ TEST_F(fuse, backing_file_is_opened_to_execute)
 	char path[64];
 	int fan;
 
-	fan = syscall(__NR_fanotify_init, FAN_CLASS_NOTIF | FAN_CLOEXEC, O_RDONLY);
+	fan = fanotify_init(FAN_CLASS_NOTIF | FAN_CLOEXEC, O_RDONLY);
 	if (fan < 0)
 		SKIP(return, "needs CONFIG_FANOTIFY");
 	path_of(path, sizeof(path), "backing", 0755);
-	ASSERT_EQ(0, syscall(__NR_fanotify_mark, fan, FAN_MARK_ADD,
-			     FAN_OPEN_EXEC, AT_FDCWD, path));
+	ASSERT_EQ(0, fanotify_mark(fan, FAN_MARK_ADD, FAN_OPEN_EXEC, AT_FDCWD,
+				   path));
 	path_of(path, sizeof(path), "fuse", 0755);
 	poll_fd.fd = fan;
 	for (int policy = 0; policy <= ENFORCE_BOTH; policy++) {
