@@ -25,7 +25,7 @@ guest_packages="apparmor auditd btrfs-progs diod dosfstools erofs-utils exfatpro
 	libmunge2 libnl-3-200 libnl-genl-3-200 libsctp1 libsepol2 libtalloc2 libtdb1 libtevent0 libunwind8 liburcu8 libwbclient0 libwrap0
 	openssl samba samba-common-bin samba-libs secilc squashfs-tools strace stress-ng trinity
 	xfsprogs"
-# In a directory of their own: each boot copies what it has of these.
+# In a directory of their own, as `make verify` alone fetches these.
 ceph_packages="ceph-base ceph-common ceph-mds ceph-mon ceph-osd libaio1 libboost-iostreams1.74.0
 	libboost-thread1.74.0 libdaxctl1 libfmt9 libfuse2 libibverbs1 libleveldb1d liblua5.3-0 libndctl6
 	libnl-3-200 libnl-route-3-200 libpmem1 librados2 librdmacm1 libsnappy1v5 python3-ceph-argparse

@@ -11,7 +11,7 @@ use crate::git::Git;
 use crate::{series, submit, tree};
 
 /// Directories of `build/` that cost a download or an installation to get back.
-const COSTLY: [&str; 5] = ["apt", "dl", "guest-tools", "tools", "venv"];
+const COSTLY: [&str; 6] = ["apt", "ceph-tools", "dl", "guest-tools", "tools", "venv"];
 
 /// Removes trees, objects and kernels; with `all`, downloads and tools too.
 pub(crate) fn clean(ctx: &Ctx, all: bool) -> Result<()> {

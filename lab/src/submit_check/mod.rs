@@ -121,9 +121,8 @@ fn suite(
     let mut report = Report::new();
     run(session, &mut report)?;
     Ok(Check {
-        name: claim.to_owned(),
         tried: report.closing_line(),
         problems: report.failures().to_vec(),
-        ..Check::default()
+        ..Check::new(claim)
     })
 }

@@ -103,7 +103,7 @@ pub(crate) fn all(session: &Session<'_>) -> Result<Check> {
     Ok(check)
 }
 
-/// Runs the tests of Ceph, whose packages no other boot copies.
+/// Runs the tests of Ceph, whose packages are beside those of the other guests.
 fn ceph(session: &Session<'_>, bundle: &Path, boot: Boot<'_>) -> Result<Run> {
     let mut boot = boot.tools(&session.ctx.build.join("ceph-tools"));
     boot.name = "ceph".to_owned();
