@@ -10,6 +10,8 @@
 #include "../mayexec/mayexec.h"
 
 #include <endian.h>
+#include <libgen.h>
+#include <limits.h>
 #include <linux/posix_acl.h>
 #include <linux/posix_acl_xattr.h>
 #include <sys/xattr.h>
@@ -35,6 +37,17 @@ static inline int try_resolve(int dfd, const char *path, __u64 flags,
 	int fd = sys_openat2(dfd, path, flags, resolve);
 
 	return fd < 0 ? fd : close(fd);
+}
+
+/* Sets @path to that of the file @name beside the program of the test. */
+static inline void find_beside(struct __test_metadata *_metadata,
+			       const char *name, char path[PATH_MAX])
+{
+	char program[PATH_MAX] = "";
+
+	ASSERT_LT(0, readlink("/proc/self/exe", program, PATH_MAX - 1));
+	ASSERT_GT(PATH_MAX, snprintf(path, PATH_MAX, "%s/%s",
+				     dirname(program), name));
 }
 
 static inline bool enforces_file(int policy)

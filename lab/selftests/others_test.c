@@ -9,8 +9,6 @@
 #include "more.h"
 #include "bias.h"
 
-#include <libgen.h>
-#include <limits.h>
 #include <sys/mman.h>
 
 #define PATIENCE	900
@@ -39,8 +37,7 @@ FIXTURE_SETUP(others)
 
 	if (system("command -v stress-ng trinity >/dev/null"))
 		SKIP(return, "needs stress-ng and trinity");
-	ASSERT_LT(0, readlink("/proc/self/exe", self->bias, PATH_MAX - sizeof("/bias.so")));
-	strcat(dirname(self->bias), "/bias.so");
+	find_beside(_metadata, "bias.so", self->bias);
 	if (!setup_test(_metadata))
 		return;
 	if (!set_policy(_metadata, variant->policy))
