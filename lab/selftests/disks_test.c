@@ -7,6 +7,7 @@
 #include "oracle.h"
 
 #include <linux/keyctl.h>
+#include <linux/landlock.h>
 #include <sys/fanotify.h>
 
 FIXTURE(disk) {};
@@ -208,7 +209,24 @@ static void drop_names(struct __test_metadata *_metadata)
 	ASSERT_EQ(0, write_string("/proc/sys/vm/drop_caches", "2"));
 }
 
-/* Whoever has a lease is asked by an open of another name, if the decision comes last. */
+/* Nothing may be read any more, if Landlock is asked. */
+static void deny_reading(struct __test_metadata *_metadata)
+{
+	const struct landlock_ruleset_attr ruleset = {
+		.handled_access_fs = LANDLOCK_ACCESS_FS_READ_FILE,
+	};
+	int fd = syscall(__NR_landlock_create_ruleset, &ruleset,
+			 sizeof(ruleset), 0);
+
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, syscall(__NR_landlock_restrict_self, fd, 0));
+	close(fd);
+}
+
+/*
+ * Whoever has a lease is asked by an open of another name, if the decision comes
+ * last. Security modules are asked before: what Landlock refuses breaks no lease.
+ */
 static void break_lease_first(struct __test_metadata *_metadata,
 			      const struct view *view)
 {
@@ -221,10 +239,20 @@ static void break_lease_first(struct __test_metadata *_metadata,
 	make_file(_metadata, "disk/leased", 0644);
 	ASSERT_EQ(0, link("disk/leased", "disk/other-name"));
 	fd = open("disk/leased", O_RDONLY | O_CLOEXEC);
-	drop_names(_metadata);
 	ASSERT_EQ(0, fcntl(fd, F_SETLEASE, F_WRLCK));
-	EXPECT_EQ(view->early ? -EAGAIN : -EACCES,
-		  try_open("disk/other-name", O_MAYEXEC | O_NONBLOCK));
+	for (int denied = view->early; denied >= 0; denied--) {
+		drop_names(_metadata);
+		if (in_child_as(_metadata, CALLER_ROOT)) {
+			if (denied)
+				deny_reading(_metadata);
+			EXPECT_EQ(view->early && !denied ? -EAGAIN : -EACCES,
+				  try_open("disk/other-name",
+					   O_MAYEXEC | O_NONBLOCK));
+			_exit(_metadata->exit_code);
+		}
+		if (denied)
+			EXPECT_EQ(F_WRLCK, fcntl(fd, F_GETLEASE));
+	}
 	close(fd);
 }
 
