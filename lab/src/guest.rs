@@ -295,21 +295,6 @@ impl<'a> Boot<'a> {
     }
 }
 
-/// Does two things at a time, with a guest each: a guest of one CPU keeps one core busy.
-pub(crate) fn beside<T: Send>(
-    one: impl FnOnce() -> Result<T> + Send,
-    other: impl FnOnce() -> Result<T>,
-) -> Result<(T, T)> {
-    std::thread::scope(|scope| {
-        let one = scope.spawn(one);
-        let other = other();
-        let one = one
-            .join()
-            .map_err(|_| anyhow!("the thread of a guest panicked"))?;
-        Ok((one?, other?))
-    })
-}
-
 /// A program of this workspace, built beside this one.
 pub(crate) fn sibling(name: &str) -> Result<PathBuf> {
     let own = std::env::current_exe().context("cannot tell where this program is")?;

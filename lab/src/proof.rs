@@ -12,9 +12,10 @@ mod stress;
 use std::time::Duration;
 
 use anyhow::Result;
+use rayon::prelude::*;
 
 use crate::ctx::Ctx;
-use crate::guest::{Boot, beside};
+use crate::guest::Boot;
 use crate::kernel::Kernel;
 use crate::report::{Check, Report};
 use crate::rows;
@@ -124,7 +125,7 @@ fn attacks(session: &Session<'_>, kernel: &Kernel, _: Extent) -> Result<Check> {
 fn debugged(session: &Session<'_>, kernel: &Kernel, _: Extent) -> Result<Check> {
     let bundle = session.selftests()?;
     let own = selftests::own(&bundle)?;
-    let half = |name, from| {
+    let half = |(from, name)| {
         let only: Vec<String> = own.iter().skip(from).step_by(2).cloned().collect();
         let boot = Boot {
             // Sanitizers take half an hour on a machine that does something else meanwhile.
@@ -133,12 +134,15 @@ fn debugged(session: &Session<'_>, kernel: &Kernel, _: Extent) -> Result<Check> 
         };
         selftests::run(boot, &only)
     };
-    let (first, second) = beside(
-        || half("selftests debug, first half", 0),
-        || half("selftests debug, second half", 1),
-    )?;
-    let check = Check::new("the selftests pass under sanitizers and lockdep, which stay silent");
-    Ok(check
-        .also_run(&first, &MAY_SKIP, "")
-        .also_run(&second, &MAY_SKIP, ""))
+    let names = [
+        "selftests debug, first half",
+        "selftests debug, second half",
+    ];
+    let mut check =
+        Check::new("the selftests pass under sanitizers and lockdep, which stay silent");
+    let runs = names.into_par_iter().enumerate().map(half);
+    for run in runs.collect::<Result<Vec<_>>>()? {
+        check = check.also_run(&run, &MAY_SKIP, "");
+    }
+    Ok(check)
 }

@@ -81,9 +81,10 @@ impl<'a> Checkout<'a> {
         let (ctx, root) = (self.ctx, self.git.dir());
         let bundle = userland::bundle(ctx, &self.target().join("release"), root)?;
         let name = format!("userland {name}");
-        for (what, run) in userland::runs(session, bundle.path(), &name, true)? {
+        for job in userland::jobs(session)? {
+            let run = userland::run_job(ctx, bundle.path(), &name, true, &job);
             if let Some(first) = noticed(failures(run))? {
-                return Ok(Some(format!("{what}: {first}")));
+                return Ok(Some(format!("{}: {first}", job.0)));
             }
         }
         // The scripts look for what is built beside themselves; what restores the copy removes it.

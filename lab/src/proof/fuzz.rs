@@ -8,7 +8,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use guest::fuzz::trace::{BLOCK, Differing, Tally, Trace, differing_blocks, first_difference};
 
 use crate::ctx::Ctx;
-use crate::guest::{Boot, Outcome, beside, complaints, sibling};
+use crate::guest::{Boot, Outcome, complaints, sibling};
 use crate::kernel::Kernel;
 use crate::report::Check;
 use crate::session::Session;
@@ -56,10 +56,11 @@ pub(crate) fn differential(session: &Session<'_>, tip: &Kernel, extent: Extent) 
     let (ctx, base) = (session.ctx, session.base_kernel()?);
     let (seed, calls) = (seed()?, extent.calls);
     let args = format!("differential --seed {seed} --calls {calls}");
-    let (on_base, on_tip) = beside(
+    let (on_base, on_tip) = rayon::join(
         || run(ctx, base, "random opens on the base", &args),
         || run(ctx, tip, "random opens", &args),
-    )?;
+    );
+    let (on_base, on_tip) = (on_base?, on_tip?);
     let mut failures = Vec::new();
     for (name, outcome) in [("base", &on_base), ("series", &on_tip)] {
         failures.extend(unsound(name, outcome));
@@ -108,10 +109,11 @@ fn look_at(
 ) -> Result<Result<String, String>> {
     let again = format!("replay --seed {seed} --block {block}");
     let name = format!("block {block}");
-    let (on_base, on_tip) = beside(
+    let (on_base, on_tip) = rayon::join(
         || run(ctx, base, &format!("{name} on the base"), &again),
         || run(ctx, tip, &name, &again),
-    )?;
+    );
+    let (on_base, on_tip) = (on_base?, on_tip?);
     let (one, other) = (result(&on_base)?, result(&on_tip)?);
     let [one, other] = [&one, &other].map(|words| String::from_utf8_lossy(words));
     Ok(match first_difference(("base", &one), ("series", &other)) {
@@ -132,10 +134,11 @@ pub(crate) fn oracle(session: &Session<'_>, tip: &Kernel, extent: Extent) -> Res
         let args = format!("oracle --seed {seed} --first {first} --calls {calls}");
         run(session.ctx, tip, name, &args)
     };
-    let (one, other) = beside(
+    let (one, other) = rayon::join(
         || part("flagged opens, first half", 0, half),
         || part("flagged opens", half, calls - half),
-    )?;
+    );
+    let (one, other) = (one?, other?);
     let mut tally = Tally::default();
     let mut failures = Vec::new();
     for outcome in [&one, &other] {

@@ -2,9 +2,9 @@
 
 //! The kernel's selftests, with the series and without.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
+use rayon::prelude::*;
 
-use crate::guest::beside;
 use crate::kernel::Variant;
 use crate::report::Report;
 use crate::selftests::{self, Flavour, is_own};
@@ -17,23 +17,63 @@ const PARAMETER: &str = "sysctl.fs.open_mayexec_enforce=2";
 
 /// Runs the same selftests on both kernels, and the series' own on its variants.
 pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
-    let ctx = session.ctx;
-    let base_kernel = session.base_kernel()?;
-    let tip_kernel = session.tip_kernel()?;
+    let (base, series) = (session.base_kernel()?, session.tip_kernel()?);
+    let (tip, first) = (session.tip(), session.first_posting());
+    let of = |variant: &Variant| {
+        session.kernel(
+            &format!("the series' kernel, {}", variant.name),
+            tip,
+            variant,
+        )
+    };
+    let (fixed, fixed_mount, off, no_rust) =
+        (of(&STATIC)?, of(&STATIC_MOUNT)?, of(&OFF)?, of(&NO_RUST)?);
+    let posted = session.kernel("the first posting alone", first, &Variant::PLAIN)?;
     let bundle = session.selftests()?;
     let own = selftests::own(&bundle)?;
+    let posted_bundle = session.selftests_at(first, Flavour::SERIES)?;
+    let posted_own = selftests::own(&posted_bundle)?;
 
-    let on_base = selftests::boot(ctx, base_kernel, "selftests on the base", &bundle);
-    let on_tip = selftests::boot(ctx, tip_kernel, "selftests", &bundle);
-    let (base, tip) = beside(
-        || selftests::run(on_base, &[]),
-        || selftests::run(on_tip, &[]),
-    )?;
+    let boot = |kernel, name: &str| {
+        selftests::boot(session.ctx, kernel, &format!("selftests {name}"), &bundle)
+    };
+    let with = |kernel, name, value| {
+        let mut boot = boot(kernel, name);
+        boot.before += &expect_sysctl(value);
+        boot
+    };
+    let mut by_parameter = with(series, "boot parameter", "2");
+    by_parameter.cmdline.push(PARAMETER);
+    let of_first = selftests::boot(
+        session.ctx,
+        &posted,
+        "selftests first posting",
+        &posted_bundle,
+    );
+    #[rustfmt::skip]
+    let jobs = [
+        ("on the base", boot(base, "on the base"), &[][..]),
+        ("with the series", boot(series, "with the series"), &[]),
+        ("CONFIG_OPEN_MAYEXEC_STATIC=y, value 3", with(&fixed, "static", STATIC_VALUE), &own),
+        ("CONFIG_OPEN_MAYEXEC_STATIC=y, value 1", with(&fixed_mount, "static-mount", "1"), &own),
+        ("booted with the sysctl at 2", by_parameter, &own),
+        ("the first posting alone", of_first, &posted_own),
+        ("CONFIG_OPEN_MAYEXEC=n", boot(&off, "off"), &own),
+        ("CONFIG_RUST=n", boot(&no_rust, "no-rust"), &own),
+    ];
+    // A guest of one CPU keeps one core busy.
+    let runs = jobs.into_par_iter().with_max_len(1);
+    let runs = runs.map(|(how, boot, only)| Ok((how, selftests::run(boot, only)?)));
+    let runs: Vec<_> = runs.collect::<Result<_>>()?;
+    let [(_, base), (_, series), variants @ .., off, no_rust] = &runs[..] else {
+        bail!("a job has no run");
+    };
+
     let name = "the run on the base is complete and the kernel did not complain";
     report.check(name, &base.trouble, Some(&base.log));
-    report.run("", "with the series", &tip.of(is_own));
+    report.run("", "with the series", &series.of(is_own));
     // What fails on both kernels says something about the guest, not about the series.
-    let [old, new] = [&base, &tip].map(|run| run.of(|program| !is_own(program)).cases);
+    let [old, new] = [base, series].map(|run| run.of(|program| !is_own(program)).cases);
     let compared = old.len();
     let mut differing = selftests::unequal((&old, "on the base"), (&new, "with the series"));
     if compared == 0 {
@@ -42,43 +82,18 @@ pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
     let name = format!("{compared} cases of the kernel's own tests end as on the base");
     report.check(&name, &differing, Some(&base.log));
     // Its kernel has no fanotify.
-    let problems = not_without_the_flag(Verdict::Skip, &base);
+    let problems = not_without_the_flag(Verdict::Skip, base);
     report.check(
         "the series' tests skip on the base",
         &problems,
         Some(&base.log),
     );
-
-    let fixed = |variant| session.kernel("the series' kernel, static", session.tip(), variant);
-    #[rustfmt::skip]
-    let policies = [
-        ("CONFIG_OPEN_MAYEXEC_STATIC=y, value 3", "static", &fixed(&STATIC)?, None, STATIC_VALUE),
-        ("CONFIG_OPEN_MAYEXEC_STATIC=y, value 1", "static-mount", &fixed(&STATIC_MOUNT)?, None, "1"),
-        ("booted with the sysctl at 2", "boot parameter", tip_kernel, Some(PARAMETER), "2"),
-    ];
-    for (how, name, kernel, word, value) in policies {
-        let mut boot = selftests::boot(ctx, kernel, &format!("selftests {name}"), &bundle);
-        boot.cmdline.extend(word);
-        boot.before += &expect_sysctl(value);
-        report.run(&format!("{how}: "), how, &selftests::run(boot, &own)?);
+    for (how, run) in variants {
+        report.run(&format!("{how}: "), how, run);
     }
-
-    if session.first_posting() != session.tip() {
-        let how = "the first posting alone";
-        let first = session.first_posting();
-        let kernel = session.kernel(how, first, &Variant::PLAIN)?;
-        let bundle = session.selftests_at(first, Flavour::SERIES)?;
-        let boot = selftests::boot(ctx, &kernel, "selftests first posting", &bundle);
-        let run = selftests::run(boot, &selftests::own(&bundle)?)?;
-        report.run(&format!("{how}: "), how, &run);
-    }
-
-    for (how, without) in [("CONFIG_OPEN_MAYEXEC=n", OFF), ("CONFIG_RUST=n", NO_RUST)] {
-        let kernel = session.kernel(how, session.tip(), &without)?;
-        let name = format!("selftests {}", without.name);
-        let run = selftests::run(selftests::boot(ctx, &kernel, &name, &bundle), &own)?;
+    for (how, run) in [off, no_rust] {
         let name = format!("{how}: the series' tests skip, and execve(2) raises its events");
-        let problems = not_without_the_flag(Verdict::Pass, &run);
+        let problems = not_without_the_flag(Verdict::Pass, run);
         report.check(&name, &problems, Some(&run.log));
     }
     Ok(())

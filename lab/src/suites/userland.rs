@@ -9,11 +9,12 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use rayon::prelude::*;
 
 use super::{consumers, host};
 use crate::ctx::Ctx;
 use crate::guest::{Boot, sibling};
-use crate::kernel;
+use crate::kernel::{self, Kernel};
 use crate::proc;
 use crate::projects;
 use crate::report::Report;
@@ -27,23 +28,18 @@ const LIMIT: Duration = Duration::from_secs(1200);
 /// The tests of the header for interpreters, as a program.
 const HEADER_TEST: &str = "./open_code_test";
 
+/// A guest's kernel and what runs in it, with what the two are called.
+type Job = (&'static str, Kernel, &'static str);
+
 /// Where the kernel applies the policy, where the program has to, where opens can be
 /// traced, and where there is no check at all; then the guide to a rollout, and the tests of
 /// the header for interpreters, which does without the flag on the base.
-///
-/// A guest of this name boots for each when it is asked for. If asked to, the first failure ends its
-/// run, as an error.
-pub(crate) fn runs(
-    session: &Session<'_>,
-    bundle: &Path,
-    name: &str,
-    first_failure: bool,
-) -> Result<impl Iterator<Item = (&'static str, Result<Run>)>> {
+pub(crate) fn jobs(session: &Session<'_>) -> Result<[Job; 8]> {
     let (tip, base) = (session.tip_kernel()?, session.base_kernel()?);
     let traced = consumers::kernel(session)?;
     let debian = kernel::of_debian(session.ctx)?;
     #[rustfmt::skip]
-    let turns = [
+    let jobs = [
         ("with the series", tip.clone(), "./mayexec-guest kernel"),
         ("on the base", base.clone(), "./mayexec-guest securebits"),
         ("with tracing", traced.clone(), "./mayexec-guest kernel"),
@@ -53,17 +49,25 @@ pub(crate) fn runs(
         ("open_code.h with the series", tip.clone(), HEADER_TEST),
         ("open_code.h on the base", base.clone(), HEADER_TEST),
     ];
-    Ok(turns.into_iter().map(move |(what, kernel, words)| {
-        let argv: Vec<&str> = words.split(' ').collect();
-        let boot = Boot::new(session.ctx, &kernel, &format!("{name} {what}"), &argv);
-        let boot = Boot {
-            limit: LIMIT,
-            first_failure,
-            ..boot.bundle(bundle)
-        };
-        let read = |output: &str| tap::program(argv[0].trim_start_matches("./"), output);
-        (what, boot.tests(read))
-    }))
+    Ok(jobs)
+}
+
+/// Boots a guest of this name for a job. If asked to, the first failure ends its run, as an error.
+pub(crate) fn run_job(
+    ctx: &Ctx,
+    bundle: &Path,
+    name: &str,
+    first_failure: bool,
+    (what, kernel, words): &Job,
+) -> Result<Run> {
+    let argv: Vec<&str> = words.split(' ').collect();
+    let boot = Boot::new(ctx, kernel, &format!("{name} {what}"), &argv);
+    let boot = Boot {
+        limit: LIMIT,
+        first_failure,
+        ..boot.bundle(bundle)
+    };
+    boot.tests(|output| tap::program(argv[0].trim_start_matches("./"), output))
 }
 
 pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
@@ -71,8 +75,12 @@ pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
     let program = sibling("mayexec")?;
     let programs = program.parent().context("a program without a directory")?;
     let bundle = bundle(ctx, programs, &ctx.root)?;
-    for (what, run) in runs(session, bundle.path(), "userland", false)? {
-        report.run(&format!("{what}: "), what, &run?);
+    let jobs = jobs(session)?;
+    // A guest of one CPU keeps one core busy.
+    let runs = jobs.par_iter().with_max_len(1);
+    let runs = runs.map(|job| Ok((job.0, run_job(ctx, bundle.path(), "userland", false, job)?)));
+    for (what, run) in runs.collect::<Result<Vec<_>>>()? {
+        report.run(&format!("{what}: "), what, &run);
     }
     projects::part(ctx, report, session.tip_kernel()?);
     let disk = system::short_disk(ctx, &ctx.root)?;
