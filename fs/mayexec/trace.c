@@ -10,7 +10,15 @@
 #define CREATE_TRACE_POINTS
 #include <trace/events/mayexec.h>
 
-/* If the tracepoint is enabled, mayexec_permission() calls this with its @path. */
+/**
+ * mayexec_trace - Tell the tracepoint what the checks of an O_MAYEXEC open say
+ * @path: what mayexec_permission() got, with a positive dentry
+ * @policy: the checks in force, as mayexec_permission() got them
+ * @denied: the checks that deny
+ * @error: the error of the first of them, or 0
+ *
+ * mayexec_permission() calls this if the tracepoint is enabled.
+ */
 void mayexec_trace(const struct path *path, unsigned int policy,
 		   unsigned int denied, int error)
 {

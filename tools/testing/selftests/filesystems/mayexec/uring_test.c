@@ -79,7 +79,10 @@ static int register_personality(struct __test_metadata *_metadata,
 	return id;
 }
 
-/* The threads that open do not have no_new_privs: only credentials tell. */
+/*
+ * A thread that polls does not have the no_new_privs that its creator sets later:
+ * only credentials tell.
+ */
 TEST_F(mayexec, credentials_of_the_request_count)
 {
 	const char *const path = "exec/0644";
@@ -92,10 +95,10 @@ TEST_F(mayexec, credentials_of_the_request_count)
 
 		if (!in_child_as(_metadata, CALLER_USER))
 			continue;
-		set_no_new_privs(_metadata);
 		if (!setup_ring(_metadata, &before, kind))
 			SKIP(_exit(KSFT_SKIP), "io_uring: %s", strerror(errno));
 		without = register_personality(_metadata, &before);
+		set_no_new_privs(_metadata);
 		set_securebits(_metadata, SECBIT_EXEC_RESTRICT_FILE);
 		with = register_personality(_metadata, &before);
 		ASSERT_TRUE(setup_ring(_metadata, &after, kind));
