@@ -8,12 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Result, bail};
-use regex::Regex;
-use serde::{Deserialize, Serialize};
 
 use crate::ctx::{Ctx, hash, put, write_whole};
 use crate::git::Git;
-use crate::proc;
 use crate::toolchain::{Arch, Toolchain, X86};
 use crate::ui::{self, Stage};
 
@@ -58,11 +55,10 @@ impl Variant {
     };
 }
 
-/// A kernel that was built, and what its build said.
+/// A kernel that was built.
 #[derive(Debug, Clone)]
 pub(crate) struct Kernel {
     pub(crate) dir: PathBuf,
-    pub(crate) facts: Facts,
     pub(crate) arch: Arch,
 }
 
@@ -77,22 +73,12 @@ impl Kernel {
     }
 }
 
-/// What is kept beside an image.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub(crate) struct Facts {
-    pub(crate) inputs: String,
-    /// Compiler warnings, with line numbers and paths normalised.
-    pub(crate) warnings: BTreeSet<String>,
-}
-
 /// Builds kernels of one tree in one object directory.
 pub(crate) struct Builder<'a> {
     pub(crate) ctx: &'a Ctx,
     pub(crate) tools: &'a Toolchain,
     pub(crate) src: PathBuf,
     pub(crate) obj: PathBuf,
-    /// Part of the key: what one builder's log has shown, another's has not.
-    pub(crate) name: &'static str,
 }
 
 impl Builder<'_> {
@@ -103,9 +89,8 @@ impl Builder<'_> {
             config.extend(self.boot_policy()?);
         }
         let inputs = format!(
-            "recipe {RECIPE}\n{}\nbuilder {}\nconfig {}\nvariant {}\n{tree}",
+            "recipe {RECIPE}\n{}\nconfig {}\nvariant {}\n{tree}",
             self.tools.versions.trim_end(),
-            self.name,
             hash(&config),
             variant.name,
         );
@@ -127,10 +112,8 @@ impl Builder<'_> {
     pub(crate) fn find(&self, tree_key: &str, variant: &Variant) -> Result<Option<Kernel>> {
         let (dir, _) = self.key(tree_key, variant)?;
         let arch = self.tools.arch;
-        let facts = fs::read(dir.join("facts.json")).ok();
-        let facts = facts.and_then(|facts| serde_json::from_slice(&facts).ok());
-        let kernel = facts.map(|facts| Kernel { dir, facts, arch });
-        Ok(kernel.filter(|kernel| kernel.image().is_file()))
+        let kernel = Kernel { dir, arch };
+        Ok(Some(kernel).filter(|kernel| kernel.image().is_file()))
     }
 
     /// The kernel of the tree as checked out, built unless it was before.
@@ -141,30 +124,17 @@ impl Builder<'_> {
         let (dir, inputs) = self.key(tree_key, variant)?;
         let log = self.ctx.fresh_log(&format!("build {what}"))?;
         let stage = Stage::begin(&format!("build {what}"), Some(&log));
-        // make does not compile again what it has compiled: after a build that was
-        // ended, the files that had warned would keep silent.
-        let warned = self.obj.join("lab.warned");
-        if warned.exists() {
-            fs::remove_dir_all(&self.obj)?;
-        }
         self.configure(&stage, variant)?;
         let mut make = self.tools.make(&self.src, &self.obj);
-        // clippy-driver compiles as rustc does and lints on the way.
+        // clippy-driver compiles as rustc does and lints on the way: WERROR is about its lints, too.
         make.args(["CLIPPY=1", self.tools.arch.image]);
-        let text = proc::run(&format!("building {what}"), &log, &mut make, |line| {
-            if line.contains("warning: ") {
-                let _ = fs::write(&warned, "");
-            }
-            stage.at(line);
-        })?;
-        let _ = fs::remove_file(&warned);
-        let warnings = warnings(&self.src, &self.obj, &text);
-        let kernel = self.keep(dir, Facts { inputs, warnings })?;
+        stage.run(&format!("building {what}"), &mut make)?;
+        let kernel = self.keep(dir, &inputs)?;
         stage.done("");
         Ok(kernel)
     }
 
-    fn keep(&self, dir: PathBuf, facts: Facts) -> Result<Kernel> {
+    fn keep(&self, dir: PathBuf, inputs: &str) -> Result<Kernel> {
         let arch = self.tools.arch;
         let image = format!("arch/{}/boot/{}", arch.dir, arch.image);
         self.ctx.make_whole(&dir, |part| {
@@ -180,11 +150,10 @@ impl Builder<'_> {
             {
                 copy(OBJECT, "mayexec.o")?;
             }
-            let facts = serde_json::to_vec_pretty(&facts)?;
-            write_whole(&part.join("facts.json"), &facts)?;
+            fs::write(part.join("inputs"), inputs)?;
             Ok(part)
         })?;
-        Ok(Kernel { dir, facts, arch })
+        Ok(Kernel { dir, arch })
     }
 
     /// Writes the configuration, and leaves it alone if it is the same already.
@@ -232,11 +201,7 @@ pub(crate) fn of_debian(ctx: &Ctx) -> Result<Kernel> {
     let name = format!("debian-{}", &hash(&inputs)[..16]);
     let dir = ctx.build.join("kernels").join(name);
     ui::fetched(ctx, &["kernel"], &dir)?;
-    Ok(Kernel {
-        dir,
-        facts: Facts::default(),
-        arch: X86,
-    })
+    Ok(Kernel { dir, arch: X86 })
 }
 
 /// Files of scripts/config one after the other, and lines after them.
@@ -330,29 +295,6 @@ pub(crate) fn dirty_tree_key(git: &Git) -> Result<String> {
     tree_key(git, &git.snapshot()?)
 }
 
-/// Compiler warnings in the output of make, without their lines and columns. `src` and `obj` are cut
-/// from the paths.
-pub(crate) fn warnings(src: &Path, obj: &Path, text: &str) -> BTreeSet<String> {
-    let mut text = console::strip_ansi_codes(text).into_owned();
-    for root in [src, obj] {
-        text = text.replace(&format!("{}/", root.display()), "");
-    }
-    // The place is before the message, or, as rustc has it, in the next line.
-    let c = Regex::new(r"(?m)^([^:\n]+)(?::.*?)?warning: (.*)$").expect("a constant");
-    let rust = Regex::new(r"(?m)^warning: (.*)$(?:\n\s*--> (\S+?):\d+:\d+$)?").expect("a constant");
-    let of_c = c.captures_iter(&text);
-    let of_c = of_c.map(|found| format!("{}: warning: {}", found[1].trim(), &found[2]));
-    // "N warnings emitted" is a sum, no warning.
-    let of_rust = rust
-        .captures_iter(&text)
-        .filter(|found| !found[1].ends_with("emitted"));
-    let of_rust = of_rust.map(|found| match found.get(2) {
-        Some(file) => format!("{}: warning: {}", file.as_str(), &found[1]),
-        None => format!("warning: {}", &found[1]),
-    });
-    of_c.chain(of_rust).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -367,34 +309,6 @@ mod tests {
         }
         // A variant's line comes last and wins.
         assert!(unmet("CONFIG_B=y\nCONFIG_B=n\n", config).is_empty());
-    }
-
-    #[test]
-    fn warnings_of_clang_and_rustc() {
-        let text = [
-            "  CC      fs/namei.o",
-            "/w/linux/fs/namei.c:12:3: \u{1b}[0;35mwarning: \u{1b}[0munused variable 'x' [-Wunused-variable]",
-            "warning: this argument is passed by value",
-            "  --> /w/linux/fs/mayexec/policy.rs:10:5",
-            "   |",
-            "warning: unused import: `x`",
-            " --> rust/kernel/fs.rs:3:1",
-            "1 warning generated.",
-            "warning: 2 warnings emitted",
-            "warning: lint group is deprecated",
-            "",
-        ];
-        let found = warnings(Path::new("/w/linux"), Path::new("/w/obj"), &text.join("\n"));
-        let found: Vec<String> = found.into_iter().collect();
-        assert_eq!(
-            found,
-            [
-                "fs/mayexec/policy.rs: warning: this argument is passed by value",
-                "fs/namei.c: warning: unused variable 'x' [-Wunused-variable]",
-                "rust/kernel/fs.rs: warning: unused import: `x`",
-                "warning: lint group is deprecated",
-            ]
-        );
     }
 
     #[test]

@@ -241,22 +241,14 @@ fn build_tip(ctx: &Ctx) -> Result<(Tree, Kernel)> {
     let note = series::sync(ctx, &tree)?;
     println!("{}: {note}", ctx.show(&ctx.linux()));
     let tools = Toolchain::find(ctx)?;
-    let mut builder = Builder {
+    let builder = Builder {
         ctx,
         tools: &tools,
         src: ctx.linux(),
         obj: ctx.obj(),
-        name: "walk",
     };
     let key = kernel::dirty_tree_key(&tree.git)?;
-    // That of the suites serves too; what is built here may not have shown all its warnings.
-    let kernel = match builder.find(&key, &Variant::PLAIN)? {
-        Some(kernel) => kernel,
-        None => {
-            builder.name = "tree";
-            builder.build("the kernel", &key, &Variant::PLAIN)?
-        }
-    };
+    let kernel = builder.build("the kernel", &key, &Variant::PLAIN)?;
     Ok((tree, kernel))
 }
 

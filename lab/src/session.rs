@@ -107,7 +107,6 @@ impl<'a> Session<'a> {
             tools: self.tools()?,
             src: self.ctx.walk(),
             obj: self.ctx.slot.join(obj),
-            name: "walk",
         })
     }
 

@@ -52,7 +52,7 @@ mod tests {
     use super::*;
     use crate::ctx::tests::at;
     use crate::guest::Boot;
-    use crate::kernel::{Facts, Kernel};
+    use crate::kernel::Kernel;
     use crate::toolchain::X86;
 
     #[test]
@@ -62,7 +62,6 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let kernel = Kernel {
             dir: dir.path().to_owned(),
-            facts: Facts::default(),
             arch: X86,
         };
         let host = Boot::new(&at(dir.path()), &kernel, "none", &[])

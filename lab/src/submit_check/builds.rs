@@ -10,9 +10,9 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use regex::Regex;
 
-use super::sides::{self, Found, PROBE, Side, UP, found};
+use super::sides::{self, COMPLAINTS, Found, PROBE, Side, found};
 use crate::ctx::put;
-use crate::kernel::{self, Variant, warnings};
+use crate::kernel::{self, Variant};
 use crate::proc;
 use crate::report::Check;
 use crate::selftests::Flavour;
@@ -122,6 +122,14 @@ pub(crate) fn guests(session: &Session<'_>) -> Result<Check> {
 /// What is made of the series' Rust outside its own directory.
 const RUST: [&str; 2] = ["rust/kernel.o", "rust/libkernel.rmeta"];
 
+/// Words for make: a kernel of `make test` fails at the first warning, but here all are wanted, those
+/// of rustc in one line with their places, as clang and GCC have them.
+const TALKING: [&str; 3] = [
+    "CONFIG_WERROR=",
+    "CONFIG_OBJTOOL_WERROR=",
+    "KRUSTFLAGS=--error-format=short",
+];
+
 /// Where the sources are of which objects of the kernel are made.
 const SOURCES: [&str; 5] = ["fs", "security", "kernel", "mm", "lib"];
 
@@ -149,11 +157,7 @@ impl<'a> Objects<'a> {
     /// Runs make with these words, which must not fail; what it printed.
     pub(super) fn make(&self, what: &str, words: &[&str]) -> Result<String> {
         let mut make = self.tools.make(self.side.tree.dir(), &self.dir);
-        self.side.stage.run(what, make.args(words))
-    }
-
-    fn warnings(&self, text: &str) -> BTreeSet<String> {
-        warnings(self.side.tree.dir(), &self.dir, text)
+        self.side.stage.run(what, make.args(TALKING).args(words))
     }
 
     /// What W=1 and clippy say of the touched objects.
@@ -171,13 +175,12 @@ impl<'a> Objects<'a> {
             let _ = fs::remove_file(self.dir.join(object));
         }
         let text = self.make("make W=1", &[&["W=1", "CLIPPY=1"], &again[..]].concat())?;
-        let warnings = self.warnings(&text).into_iter();
-        let warnings = warnings.map(|warning| warning.replace(UP, ""));
+        let mut warnings = self.side.lines(&text, &COMPLAINTS);
         // The host's programs are built once, and tell only then.
-        let of_host = |warning: &String| ["scripts/", "tools/"].map(|dir| warning.starts_with(dir));
-        Ok(warnings
-            .filter(|warning| of_host(warning) == [false; 2])
-            .collect())
+        for dir in ["scripts/", "tools/"] {
+            warnings.retain(|warning| !warning.starts_with(dir));
+        }
+        Ok(warnings)
     }
 
     /// The objects that this configuration has of the touched sources. A header that is not in
@@ -284,7 +287,8 @@ pub(super) fn selftests(side: &Side<'_>) -> Result<Found> {
             &bpf,
         ];
         let words = [&words, Flavour::SERIES.options].concat();
-        findings.extend(all.warnings(&all.make("make kselftest-all", &words)?));
+        let text = all.make("make kselftest-all", &words)?;
+        findings.extend(side.lines(&text, &COMPLAINTS));
     }
     Ok(found(2, &format!("compilers: {targets}"), findings))
 }
@@ -292,7 +296,7 @@ pub(super) fn selftests(side: &Side<'_>) -> Result<Found> {
 /// The documentation of the kernel's crates is made without a warning that the base has not.
 pub(super) fn rustdoc(side: &Side<'_>) -> Result<Found> {
     let all = Objects::of(side, &CONSUMERS)?;
-    let findings = all.warnings(&all.make("make rustdoc", &["rustdoc"])?);
+    let findings = side.lines(&all.make("make rustdoc", &["rustdoc"])?, &COMPLAINTS);
     Ok(found(side.ending(&[".rs"]).len(), "files", findings))
 }
 
