@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
 use crate::ctx::Ctx;
 use crate::proc;
@@ -76,14 +76,21 @@ pub(crate) const RISCV64: Arch = Arch {
     console: "console=ttyS0 earlycon",
 };
 
+/// What compiles the kernel's C.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum By {
+    Llvm,
+    /// GCC and binutils.
+    Gcc,
+}
+
 /// Compilers and settings that every kernel build uses.
 #[derive(Debug, Clone)]
 pub(crate) struct Toolchain {
     /// Versions of everything that takes part, one a line.
     pub(crate) versions: String,
     pub(crate) arch: Arch,
-    /// Whether GCC and binutils compile the kernel's C, and not LLVM.
-    gcc: bool,
+    by: By,
     path: String,
     rust_lib_src: Option<PathBuf>,
     root: PathBuf,
@@ -96,34 +103,26 @@ impl Toolchain {
         if !Path::new(CCACHE_BIN).join(&clang).exists() {
             bail!("{CCACHE_BIN}/{clang} is missing: scripts/setup.sh installs ccache and {clang}");
         }
-        let versions = versions(&path, [&clang, &format!("ld.lld{LLVM}")])?;
+        let versions = versions([&clang, &format!("ld.lld{LLVM}")])?;
         Ok(Self {
-            rust_lib_src: rust_library(ctx)?,
+            rust_lib_src: rust_library(ctx, &versions),
             versions,
             arch: X86,
-            gcc: false,
+            by: By::Llvm,
             path,
             root: ctx.root.clone(),
         })
     }
 
-    pub(crate) fn cross(&self, arch: Arch) -> Self {
-        Self {
-            arch,
-            ..self.clone()
+    /// The same for another machine or by other compilers.
+    pub(crate) fn of(&self, arch: Arch, by: By) -> Result<Self> {
+        let mut tools = self.clone();
+        (tools.arch, tools.by) = (arch, by);
+        if by == By::Gcc {
+            let [gcc, ld] = ["gcc", "ld"].map(|tool| format!("{}{tool}", arch.gcc_prefix));
+            tools.versions = versions([&gcc, &ld])?;
         }
-    }
-
-    /// GCC and binutils instead of LLVM.
-    pub(crate) fn gcc(&self, arch: Arch) -> Result<Self> {
-        let tools = ["gcc", "ld"].map(|tool| format!("{}{tool}", arch.gcc_prefix));
-        let versions = versions(&self.path, [&tools[0], &tools[1]])?;
-        Ok(Self {
-            versions,
-            gcc: true,
-            arch,
-            ..self.clone()
-        })
+        Ok(tools)
     }
 
     /// `make`, for the tree `src` with its objects in `obj`.
@@ -157,9 +156,9 @@ impl Toolchain {
         for name in CALLERS.split(' ') {
             cmd.env_remove(name);
         }
-        match self.gcc {
-            false => cmd.env("LLVM", LLVM),
-            true => cmd
+        match self.by {
+            By::Llvm => cmd.env("LLVM", LLVM),
+            By::Gcc => cmd
                 .env_remove("LLVM")
                 .env("CROSS_COMPILE", self.arch.gcc_prefix),
         };
@@ -171,7 +170,7 @@ pub(crate) fn jobs() -> usize {
 }
 
 /// The first lines of what the C tools and Rust's print as their versions.
-fn versions(path: &str, c: [&str; 2]) -> Result<String> {
+fn versions(c: [&str; 2]) -> Result<String> {
     let mut versions = String::new();
     for tool in c.into_iter().chain(["rustc", "clippy-driver", "bindgen"]) {
         // clang and lld add lines on where they are installed, which is no version.
@@ -179,7 +178,7 @@ fn versions(path: &str, c: [&str; 2]) -> Result<String> {
             "rustc" => ("-vV", 10),
             _ => ("--version", 1),
         };
-        let out = proc::capture(Command::new(tool).arg(arg).env("PATH", path))?;
+        let out = proc::capture(Command::new(tool).arg(arg))?;
         let lines = out.lines().take(lines);
         versions.extend(lines.map(|line| format!("{}\n", line.trim())));
     }
@@ -188,10 +187,11 @@ fn versions(path: &str, c: [&str; 2]) -> Result<String> {
 
 /// The source of Rust's library, if scripts/setup.sh has fetched it: rustc has none where the kernel
 /// looks.
-fn rust_library(ctx: &Ctx) -> Result<Option<PathBuf>> {
-    let version = proc::capture(Command::new("rustc").arg("-V"))?;
-    let version = version.split_whitespace().nth(1);
-    let version = version.context("rustc -V names no version")?;
+fn rust_library(ctx: &Ctx, versions: &str) -> Option<PathBuf> {
+    let rustc = versions
+        .lines()
+        .find_map(|line| line.strip_prefix("rustc "))?;
+    let version = rustc.split(' ').next()?;
     let fetched = ctx.build.join(format!("rust-src-{version}/library"));
-    Ok(Some(fetched).filter(|dir| dir.is_dir()))
+    Some(fetched).filter(|dir| dir.is_dir())
 }

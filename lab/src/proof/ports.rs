@@ -14,7 +14,7 @@ use crate::selftests::{self, Flavour, is_own};
 use crate::session::Session;
 use crate::suites::kunit;
 use crate::tap::{MAY_SKIP, Run};
-use crate::toolchain::{self, Arch, Toolchain, X86};
+use crate::toolchain::{self, Arch, By, Toolchain, X86};
 use crate::ui;
 
 /// What kunit.py keeps of the kernel's output, in its build directory.
@@ -33,7 +33,7 @@ const ONLY_HERE: [&str; 3] = [
 
 /// Cross-built by LLVM and booted: KUnit passes, and every selftest ends as on x86.
 pub(crate) fn cross(session: &Session<'_>, arch: Arch) -> Result<Check> {
-    let tools = session.tools()?.cross(arch);
+    let tools = session.tools()?.of(arch, By::Llvm)?;
     let (name, walk) = (arch.debian, session.at(session.tip())?);
     let check = Check::new(&format!("the series works on {name}"));
     let (check, kernel) = compiled(session, check, &tools, name)?;
@@ -45,7 +45,7 @@ pub(crate) fn cross(session: &Session<'_>, arch: Arch) -> Result<Check> {
 /// Compiled by GCC, with Rust.
 pub(crate) fn gcc(session: &Session<'_>) -> Result<Check> {
     let check = Check::new("the series works when GCC compiles the kernel");
-    let (check, kernel) = compiled(session, check, &session.tools()?.gcc(X86)?, "gcc")?;
+    let (check, kernel) = compiled(session, check, &session.tools()?.of(X86, By::Gcc)?, "gcc")?;
     selftests(session, check, (&kernel, "gcc"), &session.selftests()?, &[])
 }
 

@@ -17,14 +17,8 @@ use crate::proc;
 use crate::report::Check;
 use crate::selftests::Flavour;
 use crate::session::Session;
-use crate::toolchain::{Arch, LLVM, Toolchain, X86};
+use crate::toolchain::{Arch, By, LLVM, Toolchain, X86};
 use crate::variants::CONSUMERS;
-
-#[derive(Clone, Copy)]
-pub(super) enum By {
-    Llvm,
-    Gcc,
-}
 
 /// A configuration, and what builds it.
 pub(super) struct Config {
@@ -60,11 +54,7 @@ const SELFTEST_WARNINGS: &str = "USERCFLAGS=-Wall -Wextra -Wunused -Wmissing-pro
 
 impl Config {
     fn tools(&self, session: &Session<'_>) -> Result<Toolchain> {
-        let tools = session.tools()?;
-        match self.by {
-            By::Gcc => tools.gcc(*self.arch),
-            By::Llvm => Ok(tools.cross(*self.arch)),
-        }
+        session.tools()?.of(*self.arch, self.by)
     }
 
     fn fragment(&self, session: &Session<'_>) -> Result<String> {

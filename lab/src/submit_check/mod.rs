@@ -16,7 +16,6 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use self::builds::By::{Gcc, Llvm};
 use self::builds::{Config, NO_RUST, OFF, ON};
 use self::sides::{Found, Side};
 
@@ -26,6 +25,7 @@ use crate::report::{Check, Report};
 use crate::rows;
 use crate::session::Session;
 use crate::suites;
+use crate::toolchain::By::{Gcc, Llvm};
 use crate::toolchain::{ARM64, X86};
 use crate::variants::CONSUMERS;
 
