@@ -53,17 +53,6 @@ const SELFTEST_WARNINGS: &str = "USERCFLAGS=-Wall -Wextra -Wunused -Wmissing-pro
      -Wno-sign-compare -Wno-missing-field-initializers";
 
 impl Config {
-    fn tools(&self, session: &Session<'_>) -> Result<Toolchain> {
-        session.tools()?.of(*self.arch, self.by)
-    }
-
-    fn fragment(&self, session: &Session<'_>) -> Result<String> {
-        match self.lines {
-            [] => Ok(String::new()),
-            lines => kernel::fragment(session.ctx, FRAGMENTS, lines),
-        }
-    }
-
     /// Configures the objects' directory. Configurations of one compiler share it.
     fn prepare<'a>(&self, side: &'a Side<'a>) -> Result<Objects<'a>> {
         let compiler = match self.by {
@@ -71,10 +60,14 @@ impl Config {
             By::Llvm => "llvm",
         };
         let obj = format!("walk/obj-check-{}-{compiler}", self.arch.name);
-        let (tools, dir) = (self.tools(side.session)?, side.session.ctx.slot.join(obj));
+        let (ctx, src) = (side.session.ctx, side.tree.dir());
+        let tools = side.session.tools()?.of(*self.arch, self.by)?;
+        let dir = ctx.slot.join(obj);
         fs::create_dir_all(&dir)?;
-        let text = self.fragment(side.session)?;
-        let src = side.tree.dir();
+        let text = match self.lines {
+            [] => String::new(),
+            lines => kernel::fragment(ctx, FRAGMENTS, lines)?,
+        };
         let config = kernel::merged(&tools, (src, &dir), self.target, &text, side.stage)?;
         let missing = kernel::unmet(&text, &config);
         if side.tip && !missing.is_empty() {
@@ -91,11 +84,13 @@ impl Config {
 const W1: Option<&str> = Some("no previous prototype");
 
 /// The touched objects build, with W=1 and clippy, without a warning that the base has not.
-pub(super) fn row(session: &Session<'_>, name: &str, config: &Config) -> Result<Check> {
+pub(super) fn row(
+    session: &Session<'_>,
+    (name, inputs): (&str, &str),
+    config: &Config,
+) -> Result<Check> {
     let claim = format!("no new warnings, W=1: {name}");
-    let (versions, fragment) = (config.tools(session)?.versions, config.fragment(session)?);
-    let inputs = format!("{}\n{fragment}\n{versions}", config.target);
-    sides::row(session, (name, &claim, &inputs, W1), &|side| {
+    sides::row(session, (name, &claim, inputs, W1), &|side| {
         config.prepare(side)?.w1()
     })
 }
@@ -103,7 +98,7 @@ pub(super) fn row(session: &Session<'_>, name: &str, config: &Config) -> Result<
 /// As [`row`], in the configuration of the kernel that most suites use.
 pub(crate) fn guests(session: &Session<'_>) -> Result<Check> {
     let claim = "no new warnings, W=1: the guests' configuration";
-    let inputs = inputs(session, &Variant::PLAIN)?;
+    let inputs = sides::inputs(session)?;
     sides::row(session, ("guests", claim, &inputs, W1), &|side| {
         Objects::of(side, &Variant::PLAIN)?.w1()
     })
@@ -248,15 +243,6 @@ const BOTH: [Config; 2] = [
     Config { arch: &X86, by: By::Gcc, target: "defconfig", lines: NO_RUST },
 ];
 
-/// What the warnings of [`selftests`] depend on.
-pub(super) fn both(session: &Session<'_>) -> Result<String> {
-    let mut inputs = SELFTEST_WARNINGS.to_owned();
-    for config in &BOTH {
-        inputs += &config.tools(session)?.versions;
-    }
-    Ok(inputs)
-}
-
 /// The selftests compile with what W=1 means for the kernel, by both compilers.
 pub(super) fn selftests(side: &Side<'_>) -> Result<Found> {
     let mut findings = BTreeSet::new();
@@ -288,11 +274,6 @@ pub(super) fn rustdoc(side: &Side<'_>) -> Result<Found> {
     let all = Objects::of(side, &CONSUMERS)?;
     let findings = side.lines(&all.make("make rustdoc", &["rustdoc"])?, &COMPLAINTS);
     Ok(found(side.ending(&[".rs"]).len(), "files", findings))
-}
-
-/// What findings in a kernel of [`Objects::of`] depend on, besides the commit.
-pub(super) fn inputs(session: &Session<'_>, variant: &Variant) -> Result<String> {
-    Ok(session.builder(variant)?.key("", variant)?.1)
 }
 
 #[cfg(test)]

@@ -5,14 +5,12 @@
 
 use fs_err as fs;
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Result, bail};
 
 use super::builds::Objects;
 use super::sides::{COMPLAINTS, Found, PROBE, Side, found};
-use crate::session::Session;
-use crate::ui;
 use crate::variants::CONSUMERS;
 
 /// Each touched file has a maintainer who is not the last resort.
@@ -61,18 +59,11 @@ pub(super) fn coccicheck(side: &Side<'_>) -> Result<Found> {
     Ok(found(files.len(), "files", findings))
 }
 
-/// sparse, fetched if it is not there.
-pub(super) fn sparse_program(session: &Session<'_>) -> Result<PathBuf> {
-    let dir = session.ctx.build.join("tools/sparse");
-    ui::fetched(session.ctx, &["sparse"], &dir)?;
-    Ok(dir.join("sparse"))
-}
-
 /// The touched files, by a sparse that is shown to find mistakes.
 pub(super) fn sparse(side: &Side<'_>) -> Result<Found> {
     let all = Objects::of(side, &CONSUMERS)?;
     let objects = all.of_c()?;
-    let check = format!("CHECK={}", sparse_program(side.session)?.display());
+    let check = format!("CHECK={}", side.fetched("sparse", "sparse")?.display());
     let own = PROBE.replace(".c", ".o");
     let words = ["C=2", &check, &own].into_iter();
     let words = words.chain(objects.iter().map(String::as_str));

@@ -11,35 +11,25 @@ mod lint;
 mod sides;
 mod uapi;
 
-use std::ffi::OsStr;
-use std::process::Command;
-
 use anyhow::Result;
 
 use self::builds::{Config, NO_RUST, OFF, ON};
 use self::sides::{Found, Side};
 
 use crate::ctx::Ctx;
-use crate::proc;
 use crate::report::{Check, Report};
 use crate::rows;
 use crate::session::Session;
 use crate::suites;
 use crate::toolchain::By::{Gcc, Llvm};
 use crate::toolchain::{ARM64, X86};
-use crate::variants::CONSUMERS;
-
-/// What findings depend on besides the tree: the tool's version, the configuration.
-type Inputs = fn(&Session<'_>) -> Result<String>;
-const NONE: Inputs = |_| Ok(String::new());
 
 enum Make {
-    /// By a tool: the claim, a word of what the tool says of a file that is wrong on purpose, what
-    /// its findings depend on, and what runs it.
+    /// By a tool: the claim, a word of what the tool says of a file that is wrong on purpose, and
+    /// what runs it.
     Tool(
         &'static str,
         Option<&'static str>,
-        Inputs,
         fn(&Side<'_>) -> Result<Found>,
     ),
     /// By a compiler, of the touched objects.
@@ -53,11 +43,11 @@ enum Make {
 const ROWS: [(&str, Make); 25] = [
     ("patches", Make::Suite("each patch applies, passes checkpatch --strict --codespell", suites::patches::run)),
     ("rustfmt", Make::Suite("rustfmt, with the kernel's settings", suites::style::rustfmt)),
-    ("get_maintainer", Make::Tool("get_maintainer names a maintainer for each touched file", None, NONE, lint::maintainers)),
-    ("kernel-doc", Make::Tool("kernel-doc -Wall -Werror: nothing new in the touched files", Some("not described"), NONE, lint::kernel_doc)),
-    ("check-sysctl-docs", Make::Tool("check-sysctl-docs: nothing new undocumented below fs", Some("No implementation"), NONE, lint::sysctl)),
-    ("check-uapi", Make::Tool("check-uapi.sh: no UAPI break against the base", None, |session| version(uapi::abidiff(session)?), uapi::compatible)),
-    ("headers", Make::Tool("each touched UAPI header, installed, is enough for C and C++", None, uapi::compilers, uapi::programs)),
+    ("get_maintainer", Make::Tool("get_maintainer names a maintainer for each touched file", None, lint::maintainers)),
+    ("kernel-doc", Make::Tool("kernel-doc -Wall -Werror: nothing new in the touched files", Some("not described"), lint::kernel_doc)),
+    ("check-sysctl-docs", Make::Tool("check-sysctl-docs: nothing new undocumented below fs", Some("No implementation"), lint::sysctl)),
+    ("check-uapi", Make::Tool("check-uapi.sh: no UAPI break against the base", None, uapi::compatible)),
+    ("headers", Make::Tool("each touched UAPI header, installed, is enough for C and C++", None, uapi::programs)),
     ("build: x86_64 allnoconfig LLVM", Make::Build(Config { arch: &X86, by: Llvm, target: "allnoconfig", lines: &[] })),
     ("build: x86_64 allnoconfig GCC", Make::Build(Config { arch: &X86, by: Gcc, target: "allnoconfig", lines: &[] })),
     ("build: x86_64 tinyconfig LLVM", Make::Build(Config { arch: &X86, by: Llvm, target: "tinyconfig", lines: &[] })),
@@ -69,41 +59,25 @@ const ROWS: [(&str, Make); 25] = [
     ("build: x86_64 defconfig LLVM OPEN_MAYEXEC=n", Make::Build(Config { arch: &X86, by: Llvm, target: "defconfig", lines: OFF })),
     ("build: x86_64 defconfig GCC OPEN_MAYEXEC=y", Make::Build(Config { arch: &X86, by: Gcc, target: "defconfig", lines: ON })),
     ("build: arm64 defconfig LLVM OPEN_MAYEXEC=y", Make::Build(Config { arch: &ARM64, by: Llvm, target: "defconfig", lines: ON })),
-    ("selftests", Make::Tool("selftests: no new warnings with W=1's flags, LLVM and GCC", None, builds::both, builds::selftests)),
-    ("rustdoc", Make::Tool("make rustdoc: no new warnings", None, consumers, builds::rustdoc)),
-    ("sparse", Make::Tool("sparse (C=2): nothing new in the touched files", Some("dereference of noderef"), with_sparse, lint::sparse)),
-    ("coccicheck", Make::Tool("coccicheck: nothing new in the touched files", Some("NULL check"), |_| version("spatch"), lint::coccicheck)),
-    ("htmldocs", Make::Tool("make htmldocs: no new warnings", Some("mayexec_probe_nowhere"), |_| version("sphinx-build"), lint::html)),
+    ("selftests", Make::Tool("selftests: no new warnings with W=1's flags, LLVM and GCC", None, builds::selftests)),
+    ("rustdoc", Make::Tool("make rustdoc: no new warnings", None, builds::rustdoc)),
+    ("sparse", Make::Tool("sparse (C=2): nothing new in the touched files", Some("dereference of noderef"), lint::sparse)),
+    ("coccicheck", Make::Tool("coccicheck: nothing new in the touched files", Some("NULL check"), lint::coccicheck)),
+    ("htmldocs", Make::Tool("make htmldocs: no new warnings", Some("mayexec_probe_nowhere"), lint::html)),
     ("kunit", Make::Suite("KUnit passes", suites::kunit::run)),
     ("each patch", Make::Suite("each patch and configuration builds (CLIPPY=1) and boots", suites::build::run)),
 ];
-
-/// What a program says of its version.
-fn version(program: impl AsRef<OsStr>) -> Result<String> {
-    proc::capture(Command::new(program).arg("--version"))
-}
-
-/// The configuration of the kernel that has everything which looks at opens.
-fn consumers(session: &Session<'_>) -> Result<String> {
-    builds::inputs(session, &CONSUMERS)
-}
-
-/// As [`consumers`], read by sparse.
-fn with_sparse(session: &Session<'_>) -> Result<String> {
-    let version = version(lint::sparse_program(session)?)?;
-    Ok(format!("{}\n{version}", consumers(session)?))
-}
 
 /// Makes every row, or those that are named; whether nothing failed.
 pub(crate) fn run(ctx: &Ctx, names: &[String]) -> Result<bool> {
     let wanted = rows::named(&ROWS, names)?;
     let session = Session::open(ctx)?;
+    let inputs = sides::inputs(&session)?;
     rows::print((ctx, "submit-check"), &wanted, &|name, make| match make {
-        Make::Tool(claim, mistake, inputs, find) => {
-            let inputs = inputs(&session)?;
+        Make::Tool(claim, mistake, find) => {
             sides::row(&session, (name, claim, &inputs, *mistake), find)
         }
-        Make::Build(config) => builds::row(&session, name, config),
+        Make::Build(config) => builds::row(&session, (name, &inputs), config),
         Make::Suite(claim, run) => suite(&session, claim, *run),
     })
 }

@@ -2,23 +2,34 @@
 
 //! What a tool says about the base, and about the series.
 
+use fs_err as fs;
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
 
 use anyhow::{Result, bail};
 use regex::Regex;
 
-use crate::ctx::{hash, kept_as, write_whole};
+use crate::ctx::{hash, kept_as, with_extension, write_whole};
 use crate::git::Git;
 use crate::report::{Check, more};
+use crate::results::version;
 use crate::session::Session;
-use crate::ui::Stage;
+use crate::ui::{self, Stage};
 
-/// Change this when tools must run again although their inputs are the same.
-const RECIPE: &str = "2";
+/// What runs the tools: when it changes, they run again.
+const CODE: [&str; 5] = [
+    include_str!("builds.rs"),
+    include_str!("lint.rs"),
+    include_str!("mod.rs"),
+    include_str!("sides.rs"),
+    include_str!("uapi.rs"),
+];
+
+/// Tools whose versions are not those of [`crate::toolchain`], and that may be missing.
+const TOOLS: [&str; 4] = ["gcc", "aarch64-linux-gnu-gcc", "spatch", "sphinx-build"];
 
 /// How compilers name the tree from the objects' directory beside it.
 const UP: &str = "../linux/";
@@ -67,6 +78,14 @@ impl Side<'_> {
         cmd
     }
 
+    /// A program of a directory of tools, which is fetched if it is not there.
+    pub(super) fn fetched(&self, what: &str, program: &str) -> Result<PathBuf> {
+        let ctx = self.session.ctx;
+        let dir = ctx.build.join("tools").join(what);
+        ui::fetched(ctx, &[what], &dir)?;
+        Ok(dir.join(program))
+    }
+
     /// The lines of `text` with one of the words.
     pub(super) fn lines(&self, text: &str, words: &[&str]) -> BTreeSet<String> {
         lines_with(text, words, &self.session.ctx.slot.join("walk"))
@@ -101,11 +120,22 @@ fn without_own(findings: BTreeSet<String>, word: &str) -> Result<BTreeSet<String
     Ok(others)
 }
 
+/// What findings depend on besides the commit, as a hash: the tools, their words, configurations.
+pub(super) fn inputs(session: &Session<'_>) -> Result<String> {
+    let scripts = session.ctx.root.join("scripts");
+    let mut inputs = CODE.concat() + &session.tools()?.versions;
+    inputs.extend(TOOLS.iter().flat_map(|tool| version(tool)));
+    inputs += &fs::read_to_string(scripts.join("fetch.sh"))?;
+    for config in with_extension(&scripts.join("config"), "config")? {
+        inputs += &fs::read_to_string(config)?;
+    }
+    Ok(hash(inputs.as_bytes()))
+}
+
 /// Makes a row of what a tool finds in the series and not in the base.
 ///
-/// `inputs` is what the findings depend on besides the commit: the tool's version, the
-/// configuration. They are kept, so that a tool runs once on each commit. `mistake` is a word of
-/// what the tool says of [`PROBES`], if it reads one of these.
+/// The findings are kept, so that a tool runs once on each commit with the same `inputs`. `mistake`
+/// is a word of what the tool says of [`PROBES`], if it reads one of these.
 pub(super) fn row(
     session: &Session<'_>,
     (name, claim, inputs, mistake): (&str, &str, &str, Option<&str>),
@@ -115,7 +145,7 @@ pub(super) fn row(
     let touched = session.touched(&[])?;
     let of = |commit: &str, tip: bool| -> Result<Found> {
         let tree = session.tree.git.tree(commit)?;
-        let key = hash(format!("{RECIPE} {name} {inputs} {tree} {}", touched.join(" ")).as_bytes());
+        let key = hash(format!("{name} {inputs} {tree} {}", touched.join(" ")).as_bytes());
         let kept = format!("checks/{}.json", &key[..16]);
         kept_as(&session.ctx.build.join(kept), || {
             let which = if tip { "the series" } else { "the base" };

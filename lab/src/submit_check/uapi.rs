@@ -4,14 +4,12 @@
 
 use fs_err as fs;
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Result, bail};
 
 use super::sides::{COMPLAINTS, Found, Side, found};
 use crate::proc;
-use crate::session::Session;
-use crate::ui;
 
 const DIR: &str = "include/uapi/";
 
@@ -31,13 +29,6 @@ const LANGUAGES: [&str; 8] = [
 const PROBE: &str = "mayexec_probe.h";
 const PROBE_TEXT: &str = "static inline int mayexec_probe(void) { }\n";
 
-/// The program that check-uapi.sh needs, fetched if it is not there.
-pub(super) fn abidiff(session: &Session<'_>) -> Result<PathBuf> {
-    let dir = session.ctx.build.join("tools/abigail");
-    ui::fetched(session.ctx, &["abigail"], &dir)?;
-    Ok(dir.join("abidiff"))
-}
-
 /// check-uapi.sh finds no change to what the base's headers promise.
 pub(super) fn compatible(side: &Side<'_>) -> Result<Found> {
     if !side.tip {
@@ -45,7 +36,7 @@ pub(super) fn compatible(side: &Side<'_>) -> Result<Found> {
     }
     let (tip, base) = (side.session.tip(), side.session.tree.base.as_str());
     let mut cmd = side.command("scripts/check-uapi.sh -b", &[tip, "-p", base]);
-    let cmd = cmd.env("ABIDIFF", abidiff(side.session)?);
+    let cmd = cmd.env("ABIDIFF", side.fetched("abigail", "abidiff")?);
     let (status, text) = side.stage.attempt("check-uapi.sh", cmd)?;
     let is_verdict = |line: &&str| line.contains("UAPI headers compatible with");
     let verdict = text.lines().rfind(is_verdict);
@@ -59,11 +50,6 @@ pub(super) fn compatible(side: &Side<'_>) -> Result<Found> {
     };
     let tried = verdict.trim().to_owned();
     Ok(Found { tried, findings })
-}
-
-/// What the answers of [`programs`] depend on.
-pub(super) fn compilers(session: &Session<'_>) -> Result<String> {
-    Ok(format!("{LANGUAGES:?}\n{}", session.tools()?.versions))
 }
 
 /// A program in C and one in C++ compile with each touched header alone.
