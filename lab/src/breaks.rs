@@ -25,7 +25,7 @@ use self::own::Checkout;
 use crate::ctx::{Ctx, with_extension};
 use crate::git::Git;
 use crate::guest::Boot;
-use crate::kernel::{self, Kernel, Variant};
+use crate::kernel::{Kernel, Variant};
 use crate::proof;
 use crate::report::Check;
 use crate::results;
@@ -191,10 +191,9 @@ impl Judge<'_> {
             apply(&walk, file)?;
             of_policy = fs::read_to_string(file)?.contains(&format!("\n+++ b/{POLICY}\n"));
         }
-        let key = kernel::dirty_tree_key(&walk)?;
         // What does not compile shows nothing about the tests.
         let what = format!("the kernel with {name}");
-        let kernel = session.builder(variant)?.build(&what, &key, variant)?;
+        let kernel = session.builder(variant)?.build(&what, variant)?;
         let mut answers = self.notice(*suites, &kernel, bundle, &name)?;
         if of_policy {
             let policy = walk.dir().join(POLICY);

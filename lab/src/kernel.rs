@@ -63,6 +63,10 @@ pub(crate) struct Kernel {
 }
 
 impl Kernel {
+    pub(crate) fn is_built(&self) -> bool {
+        self.image().is_file()
+    }
+
     pub(crate) fn image(&self) -> PathBuf {
         self.dir.join(self.arch.image)
     }
@@ -82,20 +86,20 @@ pub(crate) struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    /// Where a kernel of a tree is kept, by the hash of what goes into it, and what that is.
-    pub(crate) fn key(&self, tree: &str, variant: &Variant) -> Result<(PathBuf, String)> {
-        let mut config = self.fragment(variant)?.into_bytes();
-        if variant.fragment.is_some() {
-            config.extend(self.boot_policy()?);
-        }
+    /// The kernel of a tree, kept by the hash of what goes into it, and what that is.
+    pub(crate) fn of(&self, tree_key: &str, variant: &Variant) -> Result<(Kernel, String)> {
+        let config = self.fragment(variant)? + &self.boot_policy()?;
         let inputs = format!(
-            "recipe {RECIPE}\n{}\nconfig {}\nvariant {}\n{tree}",
+            "recipe {RECIPE}\n{}\nconfig {}\n{tree_key}",
             self.tools.versions.trim_end(),
-            hash(&config),
-            variant.name,
+            hash(config.as_bytes()),
         );
         let name = &hash(inputs.as_bytes())[..16];
-        Ok((self.ctx.build.join("kernels").join(name), inputs))
+        let kernel = Kernel {
+            dir: self.ctx.build.join("kernels").join(name),
+            arch: self.tools.arch,
+        };
+        Ok((kernel, inputs))
     }
 
     fn fragment(&self, variant: &Variant) -> Result<String> {
@@ -103,45 +107,36 @@ impl Builder<'_> {
         fragment(self.ctx, files.chain(variant.fragment), variant.lines)
     }
 
-    fn boot_policy(&self) -> Result<Vec<u8>> {
+    fn boot_policy(&self) -> Result<String> {
         let path = self.ctx.root.join("scripts/config").join(BOOT_POLICY);
-        Ok(fs::read(&path)?)
-    }
-
-    /// The kernel of `tree_key` if it was built before.
-    pub(crate) fn find(&self, tree_key: &str, variant: &Variant) -> Result<Option<Kernel>> {
-        let (dir, _) = self.key(tree_key, variant)?;
-        let arch = self.tools.arch;
-        let kernel = Kernel { dir, arch };
-        Ok(Some(kernel).filter(|kernel| kernel.image().is_file()))
+        Ok(fs::read_to_string(&path)?)
     }
 
     /// The kernel of the tree as checked out, built unless it was before.
-    pub(crate) fn build(&self, what: &str, tree_key: &str, variant: &Variant) -> Result<Kernel> {
-        if let Some(kernel) = self.find(tree_key, variant)? {
+    pub(crate) fn build(&self, what: &str, variant: &Variant) -> Result<Kernel> {
+        let (kernel, inputs) = self.of(&dirty_tree_key(&Git::at(&self.src))?, variant)?;
+        if kernel.is_built() {
             return Ok(kernel);
         }
-        let (dir, inputs) = self.key(tree_key, variant)?;
         let log = self.ctx.fresh_log(&format!("build {what}"))?;
         let stage = Stage::begin(&format!("build {what}"), Some(&log));
         self.configure(&stage, variant)?;
         let mut make = self.tools.make(&self.src, &self.obj);
         // clippy-driver compiles as rustc does and lints on the way: WERROR is about its lints, too.
-        make.args(["CLIPPY=1", self.tools.arch.image]);
+        make.args(["CLIPPY=1", kernel.arch.image]);
         stage.run(&format!("building {what}"), &mut make)?;
-        let kernel = self.keep(dir, &inputs)?;
+        self.keep(&kernel, &inputs)?;
         stage.done("");
         Ok(kernel)
     }
 
-    fn keep(&self, dir: PathBuf, inputs: &str) -> Result<Kernel> {
-        let arch = self.tools.arch;
-        let image = format!("arch/{}/boot/{}", arch.dir, arch.image);
-        self.ctx.make_whole(&dir, |part| {
+    fn keep(&self, kernel: &Kernel, inputs: &str) -> Result<()> {
+        let Arch { dir, image, .. } = kernel.arch;
+        self.ctx.make_whole(&kernel.dir, |part| {
             let part = part.join("kernel");
             fs::create_dir(&part)?;
             let copy = |from: &str, to: &str| fs::copy(self.obj.join(from), part.join(to));
-            copy(&image, arch.image)?;
+            copy(&format!("arch/{dir}/boot/{image}"), image)?;
             copy(".config", "config")?;
             copy("System.map", "System.map")?;
             // Another configuration's object may still lie there.
@@ -152,40 +147,28 @@ impl Builder<'_> {
             }
             fs::write(part.join("inputs"), inputs)?;
             Ok(part)
-        })?;
-        Ok(Kernel { dir, arch })
+        })
     }
 
-    /// Writes the configuration, and leaves it alone if it is the same already.
+    /// Writes the configuration.
     pub(crate) fn configure(&self, stage: &Stage, variant: &Variant) -> Result<()> {
         fs::create_dir_all(&self.obj)?;
         // make looks for it where the objects are.
-        put(&self.obj.join(BOOT_POLICY), &self.boot_policy()?)?;
-        let text = self.fragment(variant)?;
-        let at = (self.src.as_path(), self.obj.as_path());
-        let config = merged(self.tools, at, "tinyconfig", &text, stage)?;
-        let mut missing = unmet(&text, &config);
-        missing.retain(|line| !self.lacks(line));
-        if !missing.is_empty() {
-            bail!(
-                "the kernel's configuration does not take these lines of scripts/config:\n  {}\n\
-                 a dependency is missing or the option is gone",
-                missing.join("\n  ")
-            );
-        }
-        put(&self.obj.join(".config"), config.as_bytes())
+        put(&self.obj.join(BOOT_POLICY), self.boot_policy()?.as_bytes())?;
+        let (src, obj, text) = (&*self.src, &*self.obj, self.fragment(variant)?);
+        merged(self.tools, (src, obj), "tinyconfig", &text, stage).map(|_| ())
     }
+}
 
-    /// Whether `line` sets an option that the series adds and that the tree does not have, as it is
-    /// the base or ends before that patch.
-    fn lacks(&self, line: &str) -> bool {
-        let mut added = ADDED.split(' ');
-        added.any(|name| {
-            let pattern = format!("^config {name}$");
-            let found = || Git::at(&self.src).ok(["grep", "-qE", &pattern, "--", "*Kconfig*"]);
-            line == format!("CONFIG_{name}=y") && matches!(found(), Ok(false))
-        })
-    }
+/// Whether `line` sets an option that the series adds and that the tree `src` does not have, as it is
+/// the base or ends before that patch.
+fn lacks(src: &Path, line: &str) -> bool {
+    let mut added = ADDED.split(' ');
+    added.any(|name| {
+        let pattern = format!("^config {name}$");
+        let found = || Git::at(src).ok(["grep", "-qE", &pattern, "--", "*Kconfig*"]);
+        line == format!("CONFIG_{name}=y") && matches!(found(), Ok(false))
+    })
 }
 
 /// What makes Debian's own kernel, and the first process of its initramfs.
@@ -219,7 +202,8 @@ pub(crate) fn fragment<'a>(
     Ok(text)
 }
 
-/// The configuration that make's `target` gives with a fragment's text merged over it.
+/// Writes the configuration that make's `target` gives with a fragment's text merged over it, and
+/// leaves it alone if it is the same already.
 pub(crate) fn merged(
     tools: &Toolchain,
     (src, obj): (&Path, &Path),
@@ -239,7 +223,18 @@ pub(crate) fn merged(
     tools.environment(&mut merge);
     step(merge.current_dir(obj))?;
     step(tools.make(src, obj).arg("olddefconfig"))?;
-    Ok(fs::read_to_string(&fresh)?)
+    let config = fs::read_to_string(&fresh)?;
+    let mut missing = unmet(text, &config);
+    missing.retain(|line| !lacks(src, line));
+    if !missing.is_empty() {
+        bail!(
+            "the kernel's configuration does not take these lines of scripts/config:\n  {}\n\
+             a dependency is missing or the option is gone",
+            missing.join("\n  ")
+        );
+    }
+    put(&obj.join(".config"), config.as_bytes())?;
+    Ok(config)
 }
 
 /// Lines of a fragment that a configuration does not honour.

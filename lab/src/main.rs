@@ -247,8 +247,7 @@ fn build_tip(ctx: &Ctx) -> Result<(Tree, Kernel)> {
         src: ctx.linux(),
         obj: ctx.obj(),
     };
-    let key = kernel::dirty_tree_key(&tree.git)?;
-    let kernel = builder.build("the kernel", &key, &Variant::PLAIN)?;
+    let kernel = builder.build("the kernel", &Variant::PLAIN)?;
     Ok((tree, kernel))
 }
 

@@ -114,11 +114,12 @@ impl<'a> Session<'a> {
     pub(crate) fn kernel(&self, what: &str, commit: &str, variant: &Variant) -> Result<Kernel> {
         let builder = self.builder(variant)?;
         let key = kernel::tree_key(&self.tree.git, commit)?;
-        if let Some(kernel) = builder.find(&key, variant)? {
+        let (kernel, _) = builder.of(&key, variant)?;
+        if kernel.is_built() {
             return Ok(kernel);
         }
         self.at(commit)?;
-        builder.build(what, &key, variant)
+        builder.build(what, variant)
     }
 
     pub(crate) fn base_kernel(&self) -> Result<&Kernel> {

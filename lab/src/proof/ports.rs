@@ -8,7 +8,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use crate::kernel::{self, Builder, Kernel, Variant};
+use crate::kernel::{Builder, Kernel, Variant};
 use crate::report::Check;
 use crate::selftests::{self, Flavour, is_own};
 use crate::session::Session;
@@ -98,10 +98,9 @@ fn compiled(
         obj: obj(session, name),
         ..session.builder(&Variant::PLAIN)?
     };
-    let key = kernel::tree_key(&session.tree.git, session.tip())?;
     session.at(session.tip())?;
     let what = format!("the series' kernel ({name})");
-    let kernel = builder.build(&what, &key, &Variant::PLAIN)?;
+    let kernel = builder.build(&what, &Variant::PLAIN)?;
     let run = kunit::boot(session.ctx, &kernel, &format!("kunit {name}"))?;
     Ok((check.also_run(&run, &MAY_SKIP, " of KUnit"), kernel))
 }

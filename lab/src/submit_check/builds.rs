@@ -11,7 +11,6 @@ use anyhow::{Context, Result, bail};
 use regex::Regex;
 
 use super::sides::{self, COMPLAINTS, Found, PROBE, Side, found};
-use crate::ctx::put;
 use crate::kernel::{self, Variant};
 use crate::proc;
 use crate::report::Check;
@@ -68,12 +67,7 @@ impl Config {
             [] => String::new(),
             lines => kernel::fragment(ctx, FRAGMENTS, lines)?,
         };
-        let config = kernel::merged(&tools, (src, &dir), self.target, &text, side.stage)?;
-        let missing = kernel::unmet(&text, &config);
-        if side.tip && !missing.is_empty() {
-            bail!("the configuration does not take {}", missing.join(", "));
-        }
-        put(&dir.join(".config"), config.as_bytes())?;
+        kernel::merged(&tools, (src, &dir), self.target, &text, side.stage)?;
         let objects = Objects { side, tools, dir };
         objects.make("make syncconfig", &["syncconfig"])?;
         Ok(objects)
