@@ -26,14 +26,15 @@ const OBJECT: &str = "fs/mayexec/mayexec.o";
 /// The options that the series adds.
 const ADDED: &str = "OPEN_MAYEXEC OPEN_MAYEXEC_KUNIT_TEST RUST_FS_KUNIT_TEST";
 
-/// Top-level entries of the tree that no object depends on.
-const NOT_BUILT: [&str; 6] = [
+/// Entries of the tree that no object depends on.
+const NOT_BUILT: [&str; 7] = [
     "Documentation",
     "MAINTAINERS",
     "CREDITS",
     "LICENSES",
     ".mailmap",
     "samples",
+    "tools/testing",
 ];
 
 /// How a kernel differs from the one that scripts/config/guest.config describes for
@@ -269,20 +270,12 @@ pub(crate) fn unmet(fragment: &str, config: &str) -> Vec<String> {
 /// Documentation and selftests are left out, so that a commit which changes only
 /// those needs no build.
 pub(crate) fn tree_key(git: &Git, commit: &str) -> Result<String> {
-    let mut inputs = String::new();
-    for line in git.run(["ls-tree", commit])?.lines() {
-        let name = line.split('\t').nth(1).unwrap_or_default();
-        if name == "tools" {
-            let tools = git.run(["ls-tree", &format!("{commit}:tools")])?;
-            for line in tools.lines().filter(|line| !line.ends_with("\ttesting")) {
-                inputs.push_str(&format!("tools/ {line}\n"));
-            }
-        } else if !NOT_BUILT.contains(&name) {
-            inputs.push_str(line);
-            inputs.push('\n');
-        }
-    }
-    Ok(format!("tree {}", hash(inputs.as_bytes())))
+    // Those of tools, instead of tools as one.
+    let entries = git.run(["ls-tree", commit, "./", "tools/"])?;
+    let names = |line: &&str, name| line.ends_with(&format!("\t{name}"));
+    let is_built = |line: &&str| !NOT_BUILT.iter().any(|name| names(line, name));
+    let built = Vec::from_iter(entries.lines().filter(is_built)).join("\n");
+    Ok(format!("tree {}", hash(built.as_bytes())))
 }
 
 /// The key of a work tree with changes that no commit has.

@@ -145,14 +145,10 @@ fn publish(ctx: &Ctx, results: &Results) -> Result<String> {
 
 /// Compares with the figures of the last commit and says what differs.
 fn compare(ctx: &Ctx, results: &Results) -> Result<Comparison> {
-    let git = Git::at(&ctx.root);
     let committed = format!("HEAD:./{DIR}/results.json");
-    if !git.ok(["cat-file", "-e", &committed])? {
-        println!("no figures are committed yet: nothing to compare with");
-        return Ok(Comparison::default());
-    }
-    let old: Results = serde_json::from_str(&git.run(["show", &committed])?)
-        .context("the committed figures cannot be read")?;
+    let committed = Git::at(&ctx.root).run(["show", &committed])?;
+    let old: Results =
+        serde_json::from_str(&committed).context("the committed figures cannot be read")?;
     let found = results.compare(&old);
     for (what, lines) in [
         (
