@@ -41,8 +41,7 @@ const NOT_BUILT: [&str; 7] = [
 /// its machine.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Variant {
-    pub(crate) name: &'static str,
-    /// A file under scripts/config that is merged over it, and needs objects of its own.
+    /// Which file of scripts/config is merged over it; it needs objects of its own.
     pub(crate) fragment: Option<&'static str>,
     /// Lines in the form of a configuration fragment.
     pub(crate) lines: &'static [&'static str],
@@ -50,7 +49,6 @@ pub(crate) struct Variant {
 
 impl Variant {
     pub(crate) const PLAIN: Self = Self {
-        name: "",
         fragment: None,
         lines: &[],
     };
@@ -104,8 +102,9 @@ impl Builder<'_> {
     }
 
     fn fragment(&self, variant: &Variant) -> Result<String> {
+        let own = variant.fragment.map(|name| format!("{name}.config"));
         let files = [self.tools.arch.fragment, "guest.config"].into_iter();
-        fragment(self.ctx, files.chain(variant.fragment), variant.lines)
+        fragment(self.ctx, files.chain(own.as_deref()), variant.lines)
     }
 
     fn boot_policy(&self) -> Result<String> {

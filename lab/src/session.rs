@@ -99,7 +99,7 @@ impl<'a> Session<'a> {
     pub(crate) fn builder(&self, variant: &Variant) -> Result<Builder<'_>> {
         // Few objects are the same under another fragment.
         let obj = match variant.fragment {
-            Some(_) => format!("walk/obj-{}", variant.name),
+            Some(name) => format!("walk/obj-{name}"),
             None => "walk/obj".to_owned(),
         };
         Ok(Builder {

@@ -8,7 +8,6 @@ use crate::kernel::Variant;
 pub(crate) const STATIC_VALUE: &str = "3";
 /// The policy fixed when the kernel is built, to the strictest.
 pub(crate) const STATIC: Variant = Variant {
-    name: "static",
     lines: &[
         "CONFIG_OPEN_MAYEXEC_STATIC=y",
         "CONFIG_OPEN_MAYEXEC_ENFORCE=3",
@@ -18,7 +17,6 @@ pub(crate) const STATIC: Variant = Variant {
 /// The same fixed to a policy which tests that need another one must not mistake for
 /// theirs.
 pub(crate) const STATIC_MOUNT: Variant = Variant {
-    name: "static-mount",
     lines: &[
         "CONFIG_OPEN_MAYEXEC_STATIC=y",
         "CONFIG_OPEN_MAYEXEC_ENFORCE=1",
@@ -27,7 +25,6 @@ pub(crate) const STATIC_MOUNT: Variant = Variant {
 };
 /// The series applied and switched off, and what tells whether execve(2) is as before.
 pub(crate) const OFF: Variant = Variant {
-    name: "off",
     lines: &[
         "CONFIG_OPEN_MAYEXEC=n",
         "CONFIG_OPEN_MAYEXEC_KUNIT_TEST=n",
@@ -38,7 +35,6 @@ pub(crate) const OFF: Variant = Variant {
 };
 /// A kernel without Rust; with the same.
 pub(crate) const NO_RUST: Variant = Variant {
-    name: "no-rust",
     lines: &[
         "CONFIG_RUST=n",
         "CONFIG_OPEN_MAYEXEC=n",
@@ -53,28 +49,24 @@ pub(crate) const NO_RUST: Variant = Variant {
 
 /// A kernel with everything that looks at opens.
 pub(crate) const CONSUMERS: Variant = Variant {
-    name: "consumers",
-    fragment: Some("consumers.config"),
+    fragment: Some("consumers"),
     ..Variant::PLAIN
 };
 
 /// A kernel that notices its own mistakes and makes its allocations fail on request.
 pub(crate) const DEBUG: Variant = Variant {
-    name: "debug",
-    fragment: Some("debug.config"),
+    fragment: Some("debug"),
     ..Variant::PLAIN
 };
 
 /// A kernel as distributions configure it.
 pub(crate) const REALISTIC: Variant = Variant {
-    name: "bench",
-    fragment: Some("bench.config"),
+    fragment: Some("bench"),
     ..Variant::PLAIN
 };
 
 /// [`REALISTIC`] without the feature.
 pub(crate) const REALISTIC_OFF: Variant = Variant {
-    name: "bench",
-    fragment: Some("bench.config"),
+    fragment: Some("bench"),
     lines: &["CONFIG_OPEN_MAYEXEC=n"],
 };

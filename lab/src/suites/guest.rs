@@ -19,15 +19,11 @@ const PARAMETER: &str = "sysctl.fs.open_mayexec_enforce=2";
 pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
     let (base, series) = (session.base_kernel()?, session.tip_kernel()?);
     let (tip, first) = (session.tip(), session.first_posting());
-    let of = |variant: &Variant| {
-        session.kernel(
-            &format!("the series' kernel, {}", variant.name),
-            tip,
-            variant,
-        )
-    };
-    let (fixed, fixed_mount, off, no_rust) =
-        (of(&STATIC)?, of(&STATIC_MOUNT)?, of(&OFF)?, of(&NO_RUST)?);
+    let of =
+        |what: &str, variant| session.kernel(&format!("the series' kernel, {what}"), tip, variant);
+    let fixed = of("static", &STATIC)?;
+    let fixed_mount = of("static with MOUNT", &STATIC_MOUNT)?;
+    let (off, no_rust) = (of("without the flag", &OFF)?, of("without Rust", &NO_RUST)?);
     let posted = session.kernel("the first posting alone", first, &Variant::PLAIN)?;
     let bundle = session.selftests()?;
     let own = selftests::own(&bundle)?;
