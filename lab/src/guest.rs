@@ -20,7 +20,7 @@ use tempfile::TempDir;
 
 use crate::ctx::{Ctx, write_whole};
 use crate::kernel::Kernel;
-use crate::proc::{self, TAIL, file_tail};
+use crate::proc::{self, TAIL, file_tail, tail};
 use crate::tap::{Run, Stream, is_failure};
 use crate::toolchain::{Arch, X86};
 use crate::ui::{self, Stage};
@@ -168,6 +168,19 @@ impl<'a> Boot<'a> {
         self.attempt()
             .with_context(|| HostFault(name))?
             .map_err(|fault| anyhow!(fault))
+    }
+
+    /// As [`Boot::run`], of a job that must not fail.
+    pub(crate) fn succeed(self) -> Result<Outcome> {
+        let outcome = self.run()?;
+        if outcome.code != 0 {
+            let (said, log) = (tail(&outcome.output, 10), outcome.output_log.display());
+            bail!(
+                "the job exited with {}:\n{said}\n  log: {log}",
+                outcome.code
+            );
+        }
+        Ok(outcome)
     }
 
     /// As [`Boot::run`]: the outer error is the host's, the inner one says what the

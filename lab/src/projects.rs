@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
 use crate::ctx::{Ctx, hash, with_extension};
 use crate::guest::{Boot, complaints};
@@ -236,14 +236,7 @@ impl Project {
             limit: LIMIT,
             ..boot.bundle(bundle.path())
         }
-        .run()?;
-        if outcome.code != 0 {
-            bail!(
-                "the guest's script exited with {}; log: {}",
-                outcome.code,
-                outcome.output_log.display()
-            );
-        }
+        .succeed()?;
         let answers = read(&outcome.output);
         let mut problems = complaints(&outcome.console);
         let complaints = problems.len();

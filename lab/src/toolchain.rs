@@ -129,7 +129,8 @@ impl Toolchain {
     pub(crate) fn make(&self, src: &Path, obj: &Path) -> Command {
         let mut cmd = Command::new("make");
         cmd.arg("-C").arg(src).arg(format!("O={}", obj.display()));
-        cmd.arg(format!("-j{}", jobs()));
+        let cpus = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+        cmd.arg(format!("-j{cpus}"));
         self.environment(&mut cmd);
         cmd
     }
@@ -163,10 +164,6 @@ impl Toolchain {
                 .env("CROSS_COMPILE", self.arch.gcc_prefix),
         };
     }
-}
-
-pub(crate) fn jobs() -> usize {
-    std::thread::available_parallelism().map_or(2, std::num::NonZero::get)
 }
 
 /// The first lines of what the C tools and Rust's print as their versions.

@@ -189,13 +189,7 @@ fn boot(boot: Boot<'_>) -> Result<Vec<Line>> {
         limit: Duration::from_secs(1200),
         ..boot
     };
-    let outcome = boot.run()?;
-    let (code, log) = (outcome.code, outcome.output_log.display());
-    if code != 0 {
-        let said = proc::tail(&outcome.output, 10);
-        bail!("the bench program failed ({code}):\n{said}\n  log: {log}");
-    }
-    lines(&outcome.output)
+    lines(&boot.succeed()?.output)
 }
 
 /// The lines of the program's output that are for this one.

@@ -14,7 +14,7 @@ use crate::selftests::{self, Flavour, is_own};
 use crate::session::Session;
 use crate::suites::kunit;
 use crate::tap::{MAY_SKIP, Run};
-use crate::toolchain::{self, Arch, By, Toolchain, X86};
+use crate::toolchain::{Arch, By, Toolchain, X86};
 use crate::ui;
 
 /// What kunit.py keeps of the kernel's output, in its build directory.
@@ -70,7 +70,6 @@ pub(crate) fn uml(session: &Session<'_>) -> Result<Check> {
         .arg(format!("--build_dir={}", dir.display()))
         .arg("--kunitconfig")
         .arg(session.ctx.root.join("scripts/config/uml.config"))
-        .arg(format!("--jobs={}", toolchain::jobs()))
         .current_dir(tree.dir());
     session.tools()?.environment(&mut cmd);
     let ran = ui::step("run kunit.py", &log, 3600, &mut cmd);

@@ -68,9 +68,7 @@ impl Config {
             lines => kernel::fragment(ctx, FRAGMENTS, lines)?,
         };
         kernel::merged(&tools, (src, &dir), self.target, &text, side.stage)?;
-        let objects = Objects { side, tools, dir };
-        objects.make("make syncconfig", &["syncconfig"])?;
-        Ok(objects)
+        Objects::configured(side, tools, dir)
     }
 }
 
@@ -124,11 +122,12 @@ impl<'a> Objects<'a> {
     pub(super) fn of(side: &'a Side<'a>, variant: &Variant) -> Result<Self> {
         let builder = side.session.builder(variant)?;
         builder.configure(side.stage, variant)?;
-        let objects = Self {
-            side,
-            tools: builder.tools.clone(),
-            dir: builder.obj,
-        };
+        Self::configured(side, builder.tools.clone(), builder.obj)
+    }
+
+    /// Those of a directory with a configuration.
+    fn configured(side: &'a Side<'a>, tools: Toolchain, dir: PathBuf) -> Result<Self> {
+        let objects = Self { side, tools, dir };
         objects.make("make syncconfig", &["syncconfig"])?;
         Ok(objects)
     }

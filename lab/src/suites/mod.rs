@@ -13,7 +13,7 @@ pub(crate) mod patches;
 pub(crate) mod style;
 pub(crate) mod userland;
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Result, anyhow};
 
 use crate::breaks;
 use crate::ctx::Ctx;
@@ -73,11 +73,7 @@ pub(crate) fn demo(ctx: &Ctx, kernel: &Kernel, report: &mut Report) {
             stream: true,
             ..Boot::new(ctx, kernel, "the scene", &[]).program(&program)
         };
-        let outcome = boot.run()?;
-        if outcome.code != 0 {
-            let log = outcome.output_log.display();
-            bail!("the scene exited with {}\n  log: {log}", outcome.code);
-        }
+        let outcome = boot.succeed()?;
         // Without it, `make results` has the picture that it had.
         let _ = results::record_scene(ctx, &outcome.output);
         Ok(Vec::new())
