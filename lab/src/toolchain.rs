@@ -9,6 +9,7 @@ use anyhow::{Result, bail};
 
 use crate::ctx::Ctx;
 use crate::proc;
+use crate::results::version;
 
 /// The suffix of Debian's LLVM tools, as the kernel's `LLVM=` takes it.
 pub(crate) const LLVM: &str = "-19";
@@ -166,20 +167,16 @@ impl Toolchain {
     }
 }
 
-/// The first lines of what the C tools and Rust's print as their versions.
-fn versions(c: [&str; 2]) -> Result<String> {
-    let mut versions = String::new();
-    for tool in c.into_iter().chain(["rustc", "clippy-driver", "bindgen"]) {
-        // clang and lld add lines on where they are installed, which is no version.
-        let (arg, lines) = match tool {
-            "rustc" => ("-vV", 10),
-            _ => ("--version", 1),
-        };
-        let out = proc::capture(Command::new(tool).arg(arg))?;
-        let lines = out.lines().take(lines);
-        versions.extend(lines.map(|line| format!("{}\n", line.trim())));
-    }
-    Ok(versions)
+/// What the C tools and Rust's print as their versions.
+fn versions([cc, ld]: [&str; 2]) -> Result<String> {
+    // With the version of LLVM.
+    let rustc = proc::capture(Command::new("rustc").arg("-vV"))?;
+    let [clippy, bindgen] = [version("clippy-driver")?, version("bindgen")?];
+    let lines = [version(cc)?, version(ld)?, rustc, clippy, bindgen];
+    Ok(lines
+        .iter()
+        .map(|said| format!("{}\n", said.trim()))
+        .collect())
 }
 
 /// The source of Rust's library, if scripts/setup.sh has fetched it: rustc has none where the kernel

@@ -2,13 +2,11 @@
 
 //! Every patch builds without warnings and boots; so does every configuration.
 
-use std::path::PathBuf;
-
 use anyhow::Result;
 
 use crate::guest::{Boot, complaints};
-use crate::kernel::{Kernel, Variant};
-use crate::report::Report;
+use crate::kernel::Variant;
+use crate::report::{Check, Report};
 use crate::rows;
 use crate::session::Session;
 use crate::submit_check::builds;
@@ -21,11 +19,12 @@ pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
     let total = session.commits.len();
     let judge = |report: &mut Report, what: &str, patch: &str, commit: &str, variant: &Variant| {
         let name = format!("{what} builds without warnings and boots{patch}");
-        let kernel = session.kernel(what, commit, variant);
-        match kernel.and_then(|kernel| booted(session, what, &kernel)) {
-            Ok((problems, log)) => report.check(&name, &problems, Some(&log)),
-            Err(error) => report.fail(&name, &format!("{error:#}"), None),
-        }
+        let check = session.kernel(what, commit, variant).and_then(|kernel| {
+            let outcome = Boot::new(session.ctx, &kernel, what, &["/bin/true"]).succeed()?;
+            let problems = complaints(&outcome.console);
+            Ok(Check::new(&name).also("a boot", problems, &outcome.console_log))
+        });
+        report.add(&rows::made(&name, check));
     };
     for (index, commit) in session.commits.iter().enumerate() {
         let patch = format!(": {}", session.patch_name(index));
@@ -42,10 +41,4 @@ pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
         judge(report, what, "", session.tip(), &variant);
     }
     Ok(())
-}
-
-/// What is wrong with a kernel's boot, and the boot's log.
-fn booted(session: &Session<'_>, what: &str, kernel: &Kernel) -> Result<(Vec<String>, PathBuf)> {
-    let outcome = Boot::new(session.ctx, kernel, what, &["/bin/true"]).succeed()?;
-    Ok((complaints(&outcome.console), outcome.console_log))
 }
