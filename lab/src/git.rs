@@ -88,7 +88,11 @@ impl Git {
         // A temporary index holds the work tree without disturbing the user's own.
         let index = tempfile::NamedTempFile::new()?;
         let own = self.run(["rev-parse", "--git-path", "index"])?;
-        fs_err::copy(self.dir.join(own), index.path())?;
+        let own = self.dir.join(own);
+        fs_err::copy(&own, index.path())?;
+        // By the time of the index, git knows which files may have changed since in the same tick.
+        let written = fs_err::metadata(own)?.modified()?;
+        index.as_file().set_modified(written)?;
         let with_index = |args: &str| {
             let mut cmd = self.cmd(args.split(' '));
             proc::capture(cmd.env("GIT_INDEX_FILE", index.path()))
@@ -177,6 +181,24 @@ pub(crate) mod tests {
         assert_eq!(git.commits("base", "HEAD").unwrap().len(), 1);
         git.force_to("base").unwrap();
         assert!(!dir.path().join("new").exists());
+    }
+
+    #[test]
+    fn a_change_in_the_tick_of_the_index_is_seen() {
+        let (dir, git) = scratch();
+        git.run(["config", "core.checkStat", "minimal"]).unwrap();
+        git.run(["config", "core.trustctime", "false"]).unwrap();
+        let at_tick = |path: &str| {
+            let mut touch = Command::new("touch");
+            proc::capture(touch.arg("-d@1000000000").arg(dir.path().join(path))).unwrap();
+        };
+        at_tick("f");
+        git.run(["update-index", "--refresh"]).unwrap();
+        let before = git.snapshot().unwrap();
+        fs_err::write(dir.path().join("f"), "1\n2\n4\n").unwrap();
+        at_tick("f");
+        at_tick(".git/index");
+        assert_ne!(git.snapshot().unwrap(), before);
     }
 
     #[test]
