@@ -43,7 +43,7 @@ pub(crate) fn run(ctx: &Ctx, names: &[String]) -> Result<bool> {
     let session = Session::open(ctx)?;
     let judge = Judge {
         session: &session,
-        checkout: Checkout::copied(ctx)?,
+        checkout: OnceCell::new(),
         bundle: OnceCell::new(),
     };
 
@@ -171,7 +171,8 @@ fn select(dir: &Path, names: &[String]) -> Result<Vec<(&'static Kind, PathBuf)>>
 /// Applies a break and asks the suites.
 struct Judge<'a> {
     session: &'a Session<'a>,
-    checkout: Checkout<'a>,
+    /// What the breaks of this repository, and those of the policy, are applied to.
+    checkout: OnceCell<Checkout<'a>>,
     /// What tests the kernels, installed before the first of them is broken.
     bundle: OnceCell<PathBuf>,
 }
@@ -180,8 +181,9 @@ impl Judge<'_> {
     /// What the suites of a kind say with a break applied, or without one.
     fn ask(&self, (_, of): &Kind, file: Option<&Path>) -> Result<Answers> {
         let session = self.session;
+        let checkout = || once(&self.checkout, || Checkout::copied(session.ctx));
         let Some((suites, variant)) = of else {
-            return self.checkout.ask(session, file);
+            return checkout()?.ask(session, file);
         };
         let bundle = once(&self.bundle, || session.selftests())?;
         let walk = session.at(session.tip())?;
@@ -197,7 +199,7 @@ impl Judge<'_> {
         let mut answers = self.notice(*suites, &kernel, bundle, &name)?;
         if of_policy {
             let policy = walk.dir().join(POLICY);
-            answers.push(("host", self.checkout.policy_tests(&name, &policy)?));
+            answers.push(("host", checkout()?.policy_tests(&name, &policy)?));
         }
         Ok(answers)
     }
