@@ -42,27 +42,19 @@ fn module((path, text): (String, String)) -> (String, String) {
 /// The paths below `crate` that the code of `module` names, its own submodules included; groups in
 /// braces are taken apart.
 fn paths(module: &str, code: &str) -> Vec<String> {
-    let path = Regex::new(r"\b(crate|super|self)::((?:\w+::)*)(?:(\w+)|\{([^;]*?)\};)").unwrap();
-    let submodule = Regex::new(r"(?m)^(?:pub(?:\(\w+\))? )?mod (\w+);").unwrap();
-    let parent = match module.rsplit_once("::") {
-        Some((parent, _)) => format!("{parent}::"),
-        None => String::new(),
-    };
-    let below = match module {
-        "main" => String::new(),
-        _ => format!("{module}::"),
-    };
-    let own = submodule.captures_iter(code);
-    let mut found: Vec<String> = own.map(|part| format!("{below}{}", &part[1])).collect();
-    for part in path.captures_iter(code) {
+    let path = Regex::new(r"\b(crate|super|self)::([\w:]*)(?:\{([^;]*)\};)?").unwrap();
+    let own = if module == "main" { "" } else { module };
+    let parent = own.rsplit_once("::").map_or("", |(parent, _)| parent);
+    let mut found = Vec::new();
+    // Who declares a module imports it.
+    for part in path.captures_iter(&code.replace("mod ", "self::")) {
         let start = match &part[1] {
             "crate" => "",
-            "super" => &parent,
-            _ => &below,
+            "super" => parent,
+            _ => own,
         };
-        let names = part.get(3).or(part.get(4)).unwrap().as_str();
-        let names = names.split(',').map(str::trim);
-        found.extend(names.map(|name| format!("{start}{}{name}", &part[2])));
+        let names = part.get(3).map_or("", |names| names.as_str()).split(',');
+        found.extend(names.map(|name| format!("{start}::{}{}", &part[2], name.trim())));
     }
     found
 }
@@ -70,7 +62,7 @@ fn paths(module: &str, code: &str) -> Vec<String> {
 fn graph(modules: &BTreeMap<String, String>) -> Graph {
     let nearest = |path: String| {
         // An item is in the module with the longest path that begins its own.
-        let mut prefix = path.as_str();
+        let mut prefix = path.trim_matches(':');
         while !modules.contains_key(prefix) {
             prefix = prefix.rsplit_once("::")?.0;
         }
