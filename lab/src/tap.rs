@@ -39,6 +39,15 @@ pub(crate) struct Case {
 }
 
 impl Case {
+    pub(crate) fn new(group: &str, name: &str, verdict: Verdict, detail: &str) -> Self {
+        Self {
+            group: group.to_owned(),
+            name: name.to_owned(),
+            verdict,
+            detail: detail.to_owned(),
+        }
+    }
+
     pub(crate) fn full_name(&self) -> String {
         format!("{} {}", self.group, self.name)
             .trim_end()
@@ -136,12 +145,7 @@ fn result(line: &str) -> Option<Case> {
         "" => format!("#{}", part(2)),
         name => name.to_owned(),
     };
-    Some(Case {
-        group: String::new(),
-        name,
-        verdict,
-        detail: reason.to_owned(),
-    })
+    Some(Case::new("", &name, verdict, reason))
 }
 
 /// `1..N`, or `1..0 # SKIP reason`.
@@ -201,12 +205,8 @@ impl Program {
             }
             _ => None,
         };
-        self.cases.extend(own.map(|(name, verdict, detail)| Case {
-            name: name.to_owned(),
-            verdict,
-            detail,
-            ..result.clone()
-        }));
+        let case = |(name, verdict, detail): (_, _, String)| Case::new("", name, verdict, &detail);
+        self.cases.extend(own.map(case));
         // Cases of the same name are told apart by their order.
         let mut seen: BTreeMap<String, usize> = BTreeMap::new();
         for case in &mut self.cases {
@@ -269,7 +269,8 @@ fn nested<'a>(
         }
     }
     if let Some((name, program)) = open {
-        cases.extend(program.end(&name, unended()));
+        let unended = Case::new("", "", Verdict::Fail, "it did not end");
+        cases.extend(program.end(&name, unended));
     }
     (cases, unreported(who, planned, programs))
 }
@@ -300,16 +301,6 @@ pub(crate) fn kunit(console: &str) -> Stream {
     )
 }
 
-/// The result of a program or suite that printed none.
-fn unended() -> Case {
-    Case {
-        group: String::new(),
-        name: String::new(),
-        verdict: Verdict::Fail,
-        detail: "it did not end".to_owned(),
-    }
-}
-
 /// `filesystems/openat2:openat2_test`, from `selftests: filesystems/openat2: openat2_test`.
 fn program_name(text: &str) -> Option<String> {
     let (dir, program) = text.strip_prefix("selftests: ")?.split_once(": ")?;
@@ -321,12 +312,7 @@ pub(crate) mod tests {
     use super::*;
 
     pub(crate) fn case(group: &str, name: &str, verdict: Verdict) -> Case {
-        Case {
-            group: group.to_owned(),
-            name: name.to_owned(),
-            verdict,
-            detail: String::new(),
-        }
+        Case::new(group, name, verdict, "")
     }
 
     fn brief(cases: &[Case]) -> String {

@@ -155,12 +155,7 @@ fn outcomes(group: &str, output: &str) -> Stream {
             _ => Verdict::Fail,
         };
         cases.retain(|case| case.name != name);
-        cases.push(Case {
-            group: group.to_owned(),
-            name: name.to_owned(),
-            verdict,
-            detail: word.to_owned(),
-        });
+        cases.push(Case::new(group, name, verdict, word));
     }
     let ended = output.lines().any(|line| line == END);
     let trouble = (!ended).then(|| format!("{group} did not come to its end"));

@@ -106,13 +106,7 @@ fn cargo_cases(text: &str) -> Stream {
             "ignored" => Verdict::Skip,
             _ => Verdict::Fail,
         };
-        let [group, name, detail] = [&found[2], &found[3], word].map(str::to_owned);
-        Some(Case {
-            group,
-            name,
-            verdict,
-            detail,
-        })
+        Some(Case::new(&found[2], &found[3], verdict, word))
     });
     let mut cases: Vec<Case> = cases.collect();
     cases.sort_by(|one, other| one.group.cmp(&other.group));

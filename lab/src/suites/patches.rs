@@ -87,7 +87,6 @@ fn sizes(session: &Session<'_>) -> Result<(String, Vec<String>)> {
 
 /// Compiles the C code that the documentation shows, with the headers of the series.
 fn example(session: &Session<'_>) -> Result<Vec<String>> {
-    let log = session.ctx.fresh_log("example")?;
     let walk = session.at(session.tip())?;
     let tree = walk.dir();
     let obj = session.builder(&Variant::PLAIN)?.obj;
@@ -97,13 +96,13 @@ fn example(session: &Session<'_>) -> Result<Vec<String>> {
     let source = dir.path().join("example.c");
     fs::write(&source, code_block(&text)?)?;
     let mut headers = session.tools()?.make(tree, &obj);
-    proc::run("make headers", &log, headers.arg("headers"), |_| {})?;
+    proc::capture(headers.arg("headers"))?;
     let mut compile = Command::new("gcc");
     compile
         .args(["-Wall", "-Wextra", "-Werror", "-fsyntax-only", "-isystem"])
         .arg(obj.join("usr/include"))
         .arg(&source);
-    proc::run("gcc", &log, &mut compile, |_| {})?;
+    proc::capture(&mut compile)?;
     Ok(Vec::new())
 }
 
