@@ -133,7 +133,7 @@ pub(crate) fn run(ctx: &Ctx, names: &[String]) -> Result<bool> {
         // Nobody waits for a kernel that no guest needs.
         let kernel = match &mut kernel {
             Some(kernel) => kernel,
-            none => none.insert(Session::open(ctx)?.tip_kernel()?.clone()),
+            none => none.insert(Session::open(ctx)?.tip_kernel()?),
         };
         in_guest(&mut report, name, project.tried(ctx, kernel));
     }

@@ -32,7 +32,7 @@ pub(crate) fn verify(ctx: &Ctx, names: &[String]) -> Result<bool> {
     let wanted = rows::named(&ROWS, names)?;
     let session = Session::open(ctx)?;
     rows::print((ctx, "verify"), &wanted, &|_, make| match make {
-        Make::Series(make) => make(&session, session.tip_kernel()?, LONG),
+        Make::Series(make) => make(&session, &session.tip_kernel()?, LONG),
         Make::Debug(make) => {
             let kernel = session.kernel("the debug kernel", session.tip(), &DEBUG)?;
             let mut row = make(&session, &kernel, SHORT)?;
@@ -49,7 +49,7 @@ pub(crate) fn names() -> Vec<String> {
 
 /// Makes the rows of `make test`.
 pub(crate) fn shortened(session: &Session<'_>, report: &mut Report) -> Result<()> {
-    for (name, row) in notice(session, session.tip_kernel()?) {
+    for (name, row) in notice(session, &session.tip_kernel()?) {
         report.add(&rows::made(name, row));
     }
     Ok(())

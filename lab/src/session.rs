@@ -36,8 +36,6 @@ pub(crate) struct Session<'a> {
     /// The commits that git am made of them, in order.
     pub(crate) commits: Vec<String>,
     tools: OnceCell<Toolchain>,
-    base_kernel: OnceCell<Kernel>,
-    tip_kernel: OnceCell<Kernel>,
 }
 
 impl<'a> Session<'a> {
@@ -77,8 +75,6 @@ impl<'a> Session<'a> {
             first,
             commits,
             tools: OnceCell::new(),
-            base_kernel: OnceCell::new(),
-            tip_kernel: OnceCell::new(),
         })
     }
 
@@ -122,16 +118,12 @@ impl<'a> Session<'a> {
         builder.build(what, variant)
     }
 
-    pub(crate) fn base_kernel(&self) -> Result<&Kernel> {
-        once(&self.base_kernel, || {
-            self.kernel("the base kernel", &self.tree.base, &Variant::PLAIN)
-        })
+    pub(crate) fn base_kernel(&self) -> Result<Kernel> {
+        self.kernel("the base kernel", &self.tree.base, &Variant::PLAIN)
     }
 
-    pub(crate) fn tip_kernel(&self) -> Result<&Kernel> {
-        once(&self.tip_kernel, || {
-            self.kernel("the series' kernel", self.tip(), &Variant::PLAIN)
-        })
+    pub(crate) fn tip_kernel(&self) -> Result<Kernel> {
+        self.kernel("the series' kernel", self.tip(), &Variant::PLAIN)
     }
 
     /// The selftests of the whole series and of this repository, installed.

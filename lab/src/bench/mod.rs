@@ -43,7 +43,7 @@ pub(crate) fn run(ctx: &Ctx) -> Result<bool> {
     let clock = Clock::start();
     let session = Session::open(ctx)?;
     let (base, tip) = (session.tree.base.clone(), session.tip().to_owned());
-    let minimal = [session.base_kernel()?, session.tip_kernel()?];
+    let minimal = [&session.base_kernel()?, &session.tip_kernel()?];
     let traced = consumers::kernel(&session)?;
     let program = static_program(ctx, "bench");
 

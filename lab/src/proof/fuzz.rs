@@ -53,7 +53,7 @@ pub(super) fn seed() -> Result<u64> {
 
 /// Makes the same calls, without the flag, on both kernels.
 pub(crate) fn differential(session: &Session<'_>, tip: &Kernel, extent: Extent) -> Result<Check> {
-    let (ctx, base) = (session.ctx, session.base_kernel()?);
+    let (ctx, base) = (session.ctx, &session.base_kernel()?);
     let (seed, calls) = (seed()?, extent.calls);
     let args = format!("differential --seed {seed} --calls {calls}");
     let (on_base, on_tip) = rayon::join(

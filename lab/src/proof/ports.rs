@@ -53,7 +53,7 @@ pub(crate) fn gcc(session: &Session<'_>) -> Result<Check> {
 pub(crate) fn compat(session: &Session<'_>) -> Result<Check> {
     let check = Check::new("32-bit programs meet what 64-bit ones do");
     let bundle = session.selftests_at(session.tip(), Flavour::COMPAT)?;
-    let kernel = session.tip_kernel()?;
+    let kernel = &session.tip_kernel()?;
     selftests(session, check, (kernel, "i386"), &bundle, &[])
 }
 
@@ -116,7 +116,7 @@ fn selftests(
     let mut only = selftests::programs(bundle)?;
     only.retain(|program| program != RACE);
     let label = format!("selftests beside {name}");
-    let (known, bundle_there) = (session.tip_kernel()?, session.selftests()?);
+    let (known, bundle_there) = (&session.tip_kernel()?, session.selftests()?);
     let beside_it = selftests::boot(session.ctx, known, &label, &bundle_there);
     let boot = selftests::boot(session.ctx, kernel, &format!("selftests {name}"), bundle);
     let (known, run) = rayon::join(

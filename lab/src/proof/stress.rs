@@ -41,7 +41,7 @@ pub(crate) fn faults(session: &Session<'_>, debug_kernel: &Kernel, _: Extent) ->
 pub(crate) fn scale(session: &Session<'_>) -> Result<Check> {
     let words = format!("scale --seconds 180 --seed {}", seed()?);
     let claim = "64 threads, a million files: right answers, no leak";
-    row(session, session.tip_kernel()?, claim, &words, (CPUS, 3600))
+    row(session, &session.tip_kernel()?, claim, &words, (CPUS, 3600))
 }
 
 /// The row of one boot of the program with these words, on so many CPUs, for so many seconds at

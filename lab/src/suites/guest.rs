@@ -17,7 +17,7 @@ const PARAMETER: &str = "sysctl.fs.open_mayexec_enforce=2";
 
 /// Runs the same selftests on both kernels, and the series' own on its variants.
 pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
-    let (base, series) = (session.base_kernel()?, session.tip_kernel()?);
+    let (base, series) = (&session.base_kernel()?, &session.tip_kernel()?);
     let (tip, first) = (session.tip(), session.first_posting());
     let of =
         |what: &str, variant| session.kernel(&format!("the series' kernel, {what}"), tip, variant);

@@ -18,7 +18,7 @@ const OWN: &str = "mayexec";
 
 /// Boots the series' kernel with KUnit on and counts its cases.
 pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
-    let run = boot(session.ctx, session.tip_kernel()?, "kunit")?;
+    let run = boot(session.ctx, &session.tip_kernel()?, "kunit")?;
     report.run("", "of KUnit", &run);
     Ok(())
 }

@@ -61,7 +61,7 @@ fn series(session: &Session<'_>, report: &mut Report) -> Result<()> {
 }
 
 fn scene(session: &Session<'_>, report: &mut Report) -> Result<()> {
-    demo(session.ctx, session.tip_kernel()?, report);
+    demo(session.ctx, &session.tip_kernel()?, report);
     Ok(())
 }
 

@@ -46,8 +46,8 @@ pub(crate) fn jobs(session: &Session<'_>) -> Result<[Job; 8]> {
         ("on Debian's kernel", debian, "./mayexec-guest plain"),
         ("rollout", traced, "./mayexec-guest kernel rollout"),
         ("rollout on the base", base.clone(), "./mayexec-guest securebits rollout"),
-        ("open_code.h with the series", tip.clone(), HEADER_TEST),
-        ("open_code.h on the base", base.clone(), HEADER_TEST),
+        ("open_code.h with the series", tip, HEADER_TEST),
+        ("open_code.h on the base", base, HEADER_TEST),
     ];
     Ok(jobs)
 }
@@ -82,7 +82,7 @@ pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
     for (what, run) in runs.collect::<Result<Vec<_>>>()? {
         report.run(&format!("{what}: "), what, &run);
     }
-    projects::part(ctx, report, session.tip_kernel()?);
+    projects::part(ctx, report, &session.tip_kernel()?);
     let disk = system::short_disk(ctx, &ctx.root)?;
     let run = system::short(ctx, &consumers::kernel(session)?, disk)?;
     report.run("a short boot: ", "of a short boot", &run);
