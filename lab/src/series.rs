@@ -14,9 +14,6 @@ use crate::proc;
 use crate::tree::Tree;
 use crate::ui::Stage;
 
-/// The branch to send, with the name that b4 gives it.
-pub(crate) const BRANCH: &str = "b4/mayexec";
-
 /// Directories of the repository that hold nothing but files which the series adds.
 pub(crate) const MIRROR: [&str; 7] = [
     "Documentation",
@@ -226,9 +223,7 @@ pub(crate) fn at_risk(ctx: &Ctx, tree: &Tree) -> Result<Option<String>> {
     if ctx.kdir.is_none() {
         let list = "for-each-ref --format=%(refname:short) --no-merged=HEAD refs/heads";
         let branches = tree.git.run(list.split(' '))?;
-        // The branch to send is judged where it is made.
-        let others = branches.lines().filter(|branch| *branch != BRANCH);
-        work.extend(others.map(|branch| format!("  branch {branch}")));
+        work.extend(branches.lines().map(|branch| format!("  branch {branch}")));
         let stashes = tree.git.run(["stash", "list"])?;
         work.extend(stashes.lines().map(|stash| format!("  {stash}")));
     }

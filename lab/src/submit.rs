@@ -14,10 +14,12 @@ use regex::Regex;
 use crate::ctx::{Ctx, with_extension, write_whole};
 use crate::git::Git;
 use crate::proc;
-use crate::series::{self, BRANCH};
+use crate::series;
 use crate::tree::{self, Tree};
 use crate::ui::{self, Stage};
 
+/// The branch to send, with the name that b4 gives it.
+const BRANCH: &str = "b4/mayexec";
 /// The line in the cover commit below which b4 keeps its notes.
 const MARK: &str = "--- b4-submit-tracking ---";
 /// The file beside the mails that says why they may not be sent.
@@ -118,32 +120,19 @@ pub(crate) fn range_diff(ctx: &Ctx) -> Result<()> {
     Err(compare.arg(format!("v{sent}")).exec()).context("cannot start b4")
 }
 
-/// What `make clean` would lose: work in the work tree, and the branch itself where the
-/// repository is removed too.
+/// What `make clean` would lose in the work tree; that the branch goes too is [`series::at_risk`]'s.
 pub(crate) fn unsaved(ctx: &Ctx) -> Result<Option<String>> {
-    let dir = place(ctx);
-    if dir.join(".git").exists() {
-        let git = Git::at(&dir);
-        series::refuse_half_done(ctx, &git)?;
-        if !git.dirt()?.is_empty() {
-            return Ok(Some(format!("uncommitted changes in {}", ctx.show(&dir))));
-        }
-        if !git.ok(["merge-base", "--is-ancestor", "HEAD", BRANCH])? {
-            return Ok(Some(format!("commits of no branch in {}", ctx.show(&dir))));
-        }
-    }
-    let linux = ctx.linux();
-    if ctx.kdir.is_some() || !linux.join(".git").exists() || !has_branch(&Git::at(&linux))? {
+    let (dir, shown) = (place(ctx), ctx.show(&place(ctx)));
+    if !dir.join(".git").exists() {
         return Ok(None);
     }
-    Ok(Some(format!(
-        "the branch {BRANCH}, in {}",
-        ctx.show(&linux)
-    )))
-}
-
-fn has_branch(git: &Git) -> Result<bool> {
-    Ok(git.commit(&format!("refs/heads/{BRANCH}"))?.is_some())
+    let git = Git::at(&dir);
+    series::refuse_half_done(ctx, &git)?;
+    Ok(match git.dirt()?.as_slice() {
+        [] if git.ok(["merge-base", "--is-ancestor", "HEAD", BRANCH])? => None,
+        [] => Some(format!("commits of no branch in {shown}")),
+        _ => Some(format!("uncommitted changes in {shown}")),
+    })
 }
 
 /// Where the branch is checked out.
@@ -192,7 +181,8 @@ impl<'a> Branch<'a> {
 
     /// The branch, if there is one.
     fn find(ctx: &'a Ctx, tree: &Tree) -> Result<Option<Self>> {
-        if !has_branch(&tree.git)? {
+        let branch = tree.git.commit(&format!("refs/heads/{BRANCH}"))?;
+        if branch.is_none() {
             return Ok(None);
         }
         let dir = place(ctx);
@@ -343,13 +333,10 @@ impl<'a> Branch<'a> {
             for name in ["cur", "new", "tmp"] {
                 fs::create_dir_all(mails.join(name))?;
             }
-            let mut send = self.b4("--offline-mode send --no-sign -o");
-            send.arg(mails.join("new"));
             // Without a transport, b4 would turn to a server even to write files; none is used.
-            send.env("GIT_CONFIG_COUNT", "1")
-                .env("GIT_CONFIG_KEY_0", "sendemail.smtpserver")
-                .env("GIT_CONFIG_VALUE_0", "localhost");
-            self.run(&mut send)?;
+            let transport = "--config sendemail.smtpserver=localhost";
+            let mut send = self.b4(&format!("{transport} --offline-mode send --no-sign -o"));
+            self.run(send.arg(mails.join("new")))?;
             count = with_extension(&mails.join("new"), "eml")?.len();
             self.receive(&mails)?;
             Ok(mails)
@@ -400,19 +387,16 @@ fn patch_problems(git: &Git, range: &str, sender: &str) -> Result<Vec<String>> {
         %(trailers:key=Signed-off-by,valueonly=true,unfold=true,separator=%x09)";
     let mut found: BTreeMap<String, BTreeSet<usize>> = BTreeMap::new();
     for (at, people) in git.line(PEOPLE, &[range])?.lines().enumerate() {
-        let mut problems = Vec::new();
+        let mut note = |problem| found.entry(problem).or_default().insert(at + 1);
         for who in people.split('\t').filter(|who| is_nowhere(who)) {
-            problems.push(format!(
+            note(format!(
                 "a placeholder is the author or has signed off: {who}"
             ));
         }
         let signed = people.split('\t').skip(1);
         if signed.last().map(address) != Some(address(sender)) {
             let last = "sends, so that Signed-off-by must be the last one";
-            problems.push(format!("{sender} {last}"));
-        }
-        for problem in problems {
-            found.entry(problem).or_default().insert(at + 1);
+            note(format!("{sender} {last}"));
         }
     }
     let said = found.into_iter();
