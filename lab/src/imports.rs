@@ -4,29 +4,25 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::process::Command;
 
 use fs_err as fs;
 use regex::Regex;
 
+use crate::proc;
+
 /// Each module's path, `suites::host`, and the modules that it imports.
 type Graph = BTreeMap<String, BTreeSet<String>>;
 
-/// The source files below a directory of src, by their paths from there on, with their texts.
-fn sources(below: &str) -> Vec<(String, String)> {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("src")
-        .join(below);
-    let mut found = Vec::new();
-    for entry in fs::read_dir(dir).unwrap() {
-        let file = entry.unwrap().path();
-        let path = format!("{below}{}", file.file_name().unwrap().to_str().unwrap());
-        if file.is_dir() {
-            found.extend(sources(&format!("{path}/")));
-        } else if path.ends_with(".rs") {
-            found.push((path, fs::read_to_string(file).unwrap()));
-        }
-    }
-    found
+/// The source files, by their paths below src, with their texts.
+fn sources() -> Vec<(String, String)> {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut find = Command::new("find");
+    find.current_dir(&src)
+        .args(["-name", "*.rs", "-printf", "%P\n"]);
+    let found = proc::capture(&mut find).unwrap();
+    let read = |path: &str| (path.to_owned(), fs::read_to_string(src.join(path)).unwrap());
+    found.lines().map(read).collect()
 }
 
 /// The path of the module in a file, and its code.
@@ -91,7 +87,7 @@ fn circles(mut graph: Graph) -> Vec<String> {
 
 #[test]
 fn no_module_imports_what_imports_it() {
-    let modules = sources("").into_iter().map(module).collect();
+    let modules = sources().into_iter().map(module).collect();
     let graph = graph(&modules);
     assert!(graph.contains_key("suites::host"));
     assert!(graph["series"].contains("git"), "{:?}", graph["series"]);
@@ -137,7 +133,7 @@ fn the_repository_stays_small() {
     let members = members.split_once("members = [").unwrap().1;
     let crates = members.split_once(']').unwrap().0.matches('"').count() / 2;
     let readme = fs::read(root.join("README.md")).unwrap().len();
-    let mut lab = sources("");
+    let mut lab = sources();
     lab.retain(|(path, _)| !GROWING.iter().any(|name| path.starts_with(name)));
     let lines = lab.iter().map(|(_, text)| text.lines().count()).sum();
     for (what, count, most) in [
