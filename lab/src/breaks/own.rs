@@ -13,7 +13,7 @@ use super::noticed::{Answers, Noticed, apply, failures, noticed, stem};
 use crate::ctx::Ctx;
 use crate::git::Git;
 use crate::session::Session;
-use crate::suites::host::{POLICY, nextest};
+use crate::suites::host::{self, POLICY};
 use crate::suites::{consumers, userland};
 use crate::system;
 use crate::ui;
@@ -101,7 +101,8 @@ impl<'a> Checkout<'a> {
         let log = self.ctx.fresh_log(&format!("breaks-host-{name}"))?;
         let what = format!("tests on the host with {name}");
         let mut cmd = self.cargo("nextest run --no-fail-fast --color=never", packages);
-        noticed(failures(nextest(&what, &log, &mut cmd)))
+        let run = host::tests(&what, &log, &mut cmd, host::cargo_cases);
+        noticed(failures(run))
     }
 
     fn cargo(&self, words: &str, packages: &str) -> Command {
