@@ -143,11 +143,8 @@ static KINDS: [Kind; 8] = [
 fn select(dir: &Path, names: &[String]) -> Result<Vec<(&'static Kind, PathBuf)>> {
     let mut breaks = Vec::new();
     for kind in &KINDS {
-        let below = dir.join(kind.0);
-        if below.is_dir() {
-            let diffs = with_extension(&below, "diff")?.into_iter();
-            breaks.extend(diffs.map(|file| (kind, file)));
-        }
+        let diffs = with_extension(&dir.join(kind.0), "diff")?.into_iter();
+        breaks.extend(diffs.map(|file| (kind, file)));
     }
     // A break in a directory of another name would never be run.
     for entry in fs::read_dir(dir)? {

@@ -212,15 +212,16 @@ pub(crate) fn put(path: &Path, bytes: &[u8]) -> Result<()> {
     }
 }
 
-/// The files of a directory with that extension, in the order of their names.
+/// The files of a directory with that extension, in the order of their names; none, if there is no
+/// such directory.
 pub(crate) fn with_extension(dir: &Path, wanted: &str) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
-    for entry in fs::read_dir(dir)? {
-        let path = entry?.path();
-        if path.extension().is_some_and(|ext| ext == wanted) {
-            found.push(path);
+    if dir.exists() {
+        for entry in fs::read_dir(dir)? {
+            found.push(entry?.path());
         }
     }
+    found.retain(|path| path.extension().is_some_and(|ext| ext == wanted));
     found.sort();
     Ok(found)
 }

@@ -33,10 +33,7 @@ const START: &str = "series-start";
 
 /// The patches of a directory, in the order in which they apply.
 pub(crate) fn patches(dir: &Path) -> Result<Vec<PathBuf>> {
-    match dir.is_dir() {
-        true => with_extension(dir, "patch"),
-        false => Ok(Vec::new()),
-    }
+    with_extension(dir, "patch")
 }
 
 /// The whole series in a directory: the first posting, then the follow-up.
