@@ -52,22 +52,17 @@ pub(crate) fn rustfmt(session: &Session<'_>, report: &mut Report) -> Result<()> 
 /// The source files without an SPDX line where the kernel wants it, in the first line or after
 /// the one that names the interpreter.
 fn unlicensed(root: &Path) -> Result<Vec<String>> {
-    let kinds = ["*.c", "*.h", "*.rs", "*.sh"];
-    let dirs = ["lab/", "scripts/", "userspace/"];
-    let patterns = dirs
-        .iter()
-        .flat_map(|dir| kinds.map(|kind| format!("{dir}{kind}")));
     let words = "ls-files --cached --others --exclude-standard --deduplicate";
-    let files = Git::at(root).line(words, &Vec::from_iter(patterns))?;
-    let mut found = Vec::new();
-    for file in files.lines() {
+    let files = Git::at(root).line(words, &["lab/", "scripts/", "userspace/"])?;
+    let bare = |file: &&str| {
         let text = fs::read_to_string(root.join(file)).unwrap_or_default();
         let mut head = text.lines().take(2);
-        if !head.any(|line| line.contains("SPDX-License-Identifier: ")) {
-            found.push(file.to_owned());
-        }
-    }
-    Ok(found)
+        !head.any(|line| line.contains("SPDX-License-Identifier: "))
+    };
+    let kinds = [".c", ".h", ".rs", ".sh"];
+    let of_kind = |file: &&str| kinds.iter().any(|kind| file.ends_with(kind));
+    let found = files.lines().filter(of_kind).filter(bare);
+    Ok(found.map(str::to_owned).collect())
 }
 
 /// The shell scripts of the repository, and what runs in the guest of `make system`.
