@@ -148,10 +148,6 @@ fn terminal(lines: &[&str]) -> String {
     )
 }
 
-fn first_cell(line: &str) -> Option<&str> {
-    Some(line.strip_prefix("| ")?.split_once(" | ")?.0)
-}
-
 /// A page in which a table has new rows beside those that it had.
 fn filled(page: &str, table: &Table, rows: &str) -> String {
     let heading = format!("\n## {}\n", table.title);
@@ -160,7 +156,10 @@ fn filled(page: &str, table: &Table, rows: &str) -> String {
     let (old, prose): (Vec<&str>, Vec<&str>) =
         section.lines().partition(|line| line.starts_with('|'));
     let lines = old.into_iter().chain(rows.lines());
-    let named = lines.filter_map(|line| Some((first_cell(line)?, line)));
+    let named = lines.filter_map(|line| {
+        let (first, _) = line.strip_prefix("| ")?.split_once(" | ")?;
+        Some((first, line))
+    });
     let known = BTreeMap::from_iter(named);
     let row = |name: &String| match known.get(name.as_str()) {
         Some(line) => Some((*line).to_owned()),

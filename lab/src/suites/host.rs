@@ -18,9 +18,6 @@ use crate::ui;
 /// The mirrored file that the kernel and the host both compile.
 pub(crate) const POLICY: &str = "fs/mayexec/policy.rs";
 
-/// The header for interpreters.
-pub(crate) const HEADER: &str = "open_code.h";
-
 /// Reads the cases in what a command printed.
 type Read = fn(&str) -> Stream;
 
@@ -35,7 +32,7 @@ pub(crate) fn run(ctx: &Ctx, report: &mut Report) -> Result<()> {
         ("the tests on the host", nextest, cargo_cases),
         ("the examples of the documentation", examples, cargo_cases),
         ("the header for interpreters", header, |text| {
-            tap::program(HEADER, text)
+            tap::program("open_code.h", text)
         }),
     ];
     for (what, mut cmd, read) in all {

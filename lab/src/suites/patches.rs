@@ -15,12 +15,6 @@ use crate::report::Report;
 use crate::series::{self, Mirror};
 use crate::session::Session;
 
-/// Debian's values of two variables of fs/namei.c, which mainline leaves at 0.
-const DEBIAN_LINES: [&str; 2] = [
-    "static int sysctl_protected_symlinks __read_mostly = 1;",
-    "static int sysctl_protected_hardlinks __read_mostly = 1;",
-];
-
 pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
     let (ctx, tree) = (session.ctx, &session.tree);
     let (files, commits) = (&session.files, &session.commits);
@@ -144,12 +138,11 @@ fn mainline(session: &Session<'_>) -> Result<Vec<String>> {
     git.run(["checkout", "--", "fs/namei.c"])?;
     let namei = git.dir().join("fs/namei.c");
     let text = fs::read_to_string(&namei)?;
-    let mut upstream = text.clone();
-    for line in DEBIAN_LINES {
-        upstream = upstream.replace(line, &line.replace(" = 1;", ";"));
-    }
+    // Mainline leaves these two variables at 0.
+    let debian = Regex::new(r"(static int sysctl_protected_(sym|hard)links __read_mostly) = 1;")?;
+    let upstream = debian.replace_all(&text, "$1;");
     if upstream != text {
-        fs::write(&namei, &upstream)?;
+        fs::write(&namei, &*upstream)?;
         git.run(["commit", "-q", "-m", "as in mainline", "fs/namei.c"])?;
     } else if ctx.kdir.is_none() {
         bail!(
