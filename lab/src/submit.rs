@@ -53,7 +53,7 @@ struct Known {
 pub(crate) fn prep(ctx: &Ctx) -> Result<()> {
     let tree = tree::repository(ctx)?;
     let files = series::patches(&ctx.patches())?;
-    let cover = Cover::of(&fs::read_to_string(ctx.patches().join("cover-letter.txt"))?)?;
+    let cover = cover(&fs::read_to_string(ctx.patches().join("cover-letter.txt"))?)?;
     let old = Branch::find(ctx, &tree)?;
     if let Some(branch) = &old {
         let dir = ctx.show(branch.git.dir());
@@ -140,29 +140,19 @@ pub(crate) fn place(ctx: &Ctx) -> PathBuf {
     ctx.slot.join("prep")
 }
 
-/// The cover letter of patches/.
-struct Cover {
-    /// What the subject has in brackets besides PATCH, the version and the numbers.
-    prefixes: String,
-    /// The letter as b4 wants it edited.
-    letter: String,
-}
-
-impl Cover {
-    fn of(text: &str) -> Result<Self> {
-        let first = Regex::new(r"^Subject: (?:\[(.*?)\])?\s*(.*)")?;
-        let subject = first.captures(text);
-        let subject = subject.context("the cover letter does not begin with `Subject: `")?;
-        let bracket = subject.get(1).map_or("", |bracket| bracket.as_str());
-        let usual = Regex::new(r"\b(PATCH|v\d+|\d+/\d+)\b")?;
-        let prefixes = usual.replace_all(bracket, "");
-        // b4 takes lines that begin with # for comments.
-        let body = text[subject[0].len()..].trim().replace("\n#", "\n>#");
-        Ok(Self {
-            prefixes: Vec::from_iter(prefixes.split_whitespace()).join(" "),
-            letter: format!("{}\n\n{body}\n", subject[2].trim()),
-        })
-    }
+/// What the subject of a cover letter has in brackets besides PATCH, the version and the numbers,
+/// and the letter as b4 wants it edited.
+fn cover(text: &str) -> Result<[String; 2]> {
+    let first = Regex::new(r"^Subject: (?:\[(.*?)\])?\s*(.*)")?;
+    let subject = first.captures(text);
+    let subject = subject.context("the cover letter does not begin with `Subject: `")?;
+    let bracket = subject.get(1).map_or("", |bracket| bracket.as_str());
+    let usual = Regex::new(r"\b(PATCH|v\d+|\d+/\d+)\b")?;
+    let prefixes = usual.replace_all(bracket, "");
+    let prefixes = Vec::from_iter(prefixes.split_whitespace()).join(" ");
+    // b4 takes lines that begin with # for comments.
+    let body = text[subject[0].len()..].trim().replace("\n#", "\n>#");
+    Ok([prefixes, format!("{}\n\n{body}\n", subject[2].trim())])
 }
 
 impl<'a> Branch<'a> {
@@ -222,7 +212,7 @@ impl<'a> Branch<'a> {
     }
 
     /// Puts the letter and the commits up to `head` on the branch, in place of what is there.
-    fn fill(&self, base: &str, cover: &Cover, head: &str) -> Result<()> {
+    fn fill(&self, base: &str, [prefixes, letter]: &[String; 2], head: &str) -> Result<()> {
         let known = self.known()?;
         // A list that the user may have trimmed stays.
         let addresses = addressees(&self.letter(&known)?).join("\n");
@@ -230,11 +220,11 @@ impl<'a> Branch<'a> {
         self.pick(&known.cover)?;
         self.pick(&format!("{base}..{head}"))?;
         let file = tempfile::NamedTempFile::new()?;
-        fs::write(file.path(), format!("{}\n{addresses}\n", cover.letter))?;
+        fs::write(file.path(), format!("{letter}\n{addresses}\n"))?;
         // b4 has the letter edited; to copy is to edit.
         let mut edit = self.b4("prep --edit-cover --set-prefixes");
         let editor = format!("cp {}", file.path().display());
-        edit.args(cover.prefixes.split(' '));
+        edit.args(prefixes.split(' '));
         self.run(edit.env("GIT_EDITOR", editor))?;
         if addresses.is_empty() {
             self.run(&mut self.b4("prep --auto-to-cc"))?;
@@ -462,10 +452,9 @@ mod tests {
             ),
             ("Subject: fs: x [y]\n\nBody\n", "", "fs: x [y]\n\nBody\n"),
         ] {
-            let cover = Cover::of(text).unwrap();
-            assert_eq!((&*cover.prefixes, &*cover.letter), (prefixes, letter));
+            assert_eq!(cover(text).unwrap(), [prefixes, letter]);
         }
-        assert!(Cover::of("fs: x\n").is_err());
+        assert!(cover("fs: x\n").is_err());
     }
 
     #[test]
