@@ -149,7 +149,7 @@ fn run(args: &Args) -> Result<bool> {
     match &args.verb {
         Verb::Demo => {
             let (_, kernel) = build_tip(&ctx)?;
-            let mut report = Report::new();
+            let mut report = Report::default();
             suites::demo(&ctx, &kernel, &mut report);
             Ok(report.failures().is_empty())
         }
@@ -167,7 +167,7 @@ fn run(args: &Args) -> Result<bool> {
             let (tree, kernel) = build_tip(&ctx)?;
             let tools = Toolchain::find(&ctx)?;
             let bundle = selftests::build(&ctx, &tools, &tree.git, &ctx.obj(), Flavour::SERIES)?;
-            let mut report = Report::new();
+            let mut report = Report::default();
             let run = selftests::run(selftests::boot(&ctx, &kernel, "kselftest", &bundle), &[])?;
             report.run("", "of kselftest", &run);
             Ok(report.close())

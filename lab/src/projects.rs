@@ -120,7 +120,7 @@ pub(crate) fn run(ctx: &Ctx, names: &[String]) -> Result<bool> {
         [] => self::names(ctx)?,
         names => names.to_vec(),
     };
-    let mut report = Report::new();
+    let mut report = Report::default();
     let mut kernel = None;
     for name in &names {
         if !built(ctx, &mut report, &[name]) {

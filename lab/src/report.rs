@@ -77,10 +77,6 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    pub(crate) fn new() -> Self {
-        Self::default()
-    }
-
     pub(crate) fn pass(&mut self, name: &str) {
         self.passed += 1;
         println!("ok   {name}");
@@ -199,7 +195,7 @@ mod tests {
 
     #[test]
     fn cases_are_counted_one_by_one() {
-        let mut report = Report::new();
+        let mut report = Report::default();
         report.pass("a");
         report.skip("b", "because");
         report.fail("c", "wrong", None);
@@ -227,7 +223,7 @@ mod tests {
 
     #[test]
     fn a_run_without_checks_is_no_success() {
-        let mut report = Report::new();
+        let mut report = Report::default();
         assert!(!report.close());
         report.cases("", &[case("g", "1", Verdict::Skip)], Path::new("log"));
         assert!(!report.close());

@@ -35,7 +35,7 @@ pub(crate) fn print<M>(
     wanted: &[&(&'static str, M)],
     make: &dyn Fn(&str, &M) -> Result<Check>,
 ) -> Result<bool> {
-    let mut report = Report::new();
+    let mut report = Report::default();
     for (name, how) in wanted {
         let clock = Clock::start();
         let row = made(name, make(name, how));

@@ -97,13 +97,10 @@ pub(crate) fn is_own(program: &str) -> bool {
 
 /// The program among the series' `own` that tests `what`.
 pub(crate) fn program_of<'a>(own: &'a [String], what: &str) -> Result<&'a String> {
-    let test = format!("{what}_test");
-    let is_it = |program: &&String| {
-        let name = program.split_once(':').map_or("", |(_, name)| name);
-        name.strip_prefix("mayexec_").unwrap_or(name) == test
-    };
+    let ends = [format!(":{what}_test"), format!(":mayexec_{what}_test")];
+    let is_it = |program: &&String| ends.iter().any(|end| program.ends_with(end));
     let found = own.iter().find(is_it);
-    found.with_context(|| format!("no program is named {test}"))
+    found.with_context(|| format!("no program is named {what}_test"))
 }
 
 /// The programs of a bundle that test each of these, none of which may be missing.

@@ -120,7 +120,7 @@ pub(crate) fn run(ctx: &Ctx, as_image: bool) -> Result<bool> {
         limit: LIMIT,
     };
 
-    let mut report = Report::new();
+    let mut report = Report::default();
     let scene = |word, policy| boot(ctx, &machine, word, policy);
     let plain = scene("works", 0)?;
     say(&mut report, "policy 0", &plain);

@@ -315,7 +315,7 @@ pub(crate) mod tests {
         Case::new(group, name, verdict, "")
     }
 
-    fn brief(cases: &[Case]) -> String {
+    pub(crate) fn brief(cases: &[Case]) -> String {
         let brief = |case: &Case| format!("{}: {:?}", case.full_name(), case.verdict);
         Vec::from_iter(cases.iter().map(brief)).join(", ")
     }

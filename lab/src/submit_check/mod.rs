@@ -92,7 +92,7 @@ fn suite(
     claim: &str,
     run: fn(&Session<'_>, &mut Report) -> Result<()>,
 ) -> Result<Check> {
-    let mut report = Report::new();
+    let mut report = Report::default();
     run(session, &mut report)?;
     Ok(Check {
         tried: report.closing_line(),

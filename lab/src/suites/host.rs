@@ -138,11 +138,7 @@ mod tests {
             (1/3) cli x\n";
         let doctest =
             "test src/lib.rs - open (line 12) ... ok\ntest result: ok. 1 passed; 0 failed\n";
-        let brief = |text: &str| {
-            let (cases, _) = cargo_cases(text);
-            let brief = |case: &Case| format!("{}: {:?}", case.full_name(), case.verdict);
-            Vec::from_iter(cases.iter().map(brief)).join(", ")
-        };
+        let brief = |text: &str| tap::tests::brief(&cargo_cases(text).0);
         assert_eq!(brief(text), "cli x: Fail, cli y: Fail, lab a::b: Pass");
         assert_eq!(brief(doctest), "src/lib.rs - open (line 12): Pass");
         assert_eq!(brief("error: could not compile `lab`"), "");

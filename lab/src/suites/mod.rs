@@ -84,7 +84,7 @@ pub(crate) fn demo(ctx: &Ctx, kernel: &Kernel, report: &mut Report) {
 /// Runs the suites with one of the words in their names, all without words; whether everything
 /// passed.
 pub(crate) fn run(ctx: &Ctx, words: &[String]) -> Result<bool> {
-    let mut report = Report::new();
+    let mut report = Report::default();
     let mut opened = None;
     for (name, suite) in rows::named(&SUITES, words)? {
         println!("\n{name}");

@@ -102,14 +102,12 @@ fn example(session: &Session<'_>) -> Result<Vec<String>> {
 
 /// The only block of C code of a page.
 fn code_block(page: &str) -> Result<String> {
-    let mut blocks = page.split(".. code-block:: c\n").skip(1);
+    let block = Regex::new(r"(?m)^\.\. code-block:: c\n((?:    .*\n|\n)+)")?;
+    let mut blocks = block.captures_iter(page);
     let (Some(block), None) = (blocks.next(), blocks.next()) else {
         bail!("the page has no block of C code, or several");
     };
-    let is_code = |line: &&str| line.is_empty() || line.starts_with("    ");
-    let lines = block.lines().take_while(is_code);
-    let plain = |line: &str| format!("{}\n", line.strip_prefix("    ").unwrap_or(line));
-    Ok(lines.map(plain).collect())
+    Ok(block[1].to_owned())
 }
 
 fn exported(session: &Session<'_>) -> Result<Vec<String>> {
@@ -233,7 +231,7 @@ mod tests {
     #[test]
     fn a_page_has_one_block_of_code() {
         let page = "Text\n\n.. code-block:: c\n\n    int a;\n\n    int b;\n\nMore text\n";
-        assert_eq!(code_block(page).unwrap(), "\nint a;\n\nint b;\n\n");
+        assert_eq!(code_block(page).unwrap(), "\n    int a;\n\n    int b;\n\n");
         assert!(code_block("Text\n").is_err());
         assert!(code_block(&format!("{page}{page}")).is_err());
     }
