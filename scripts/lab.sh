@@ -1,24 +1,36 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 # Runs a verb of the Makefile: installs what the verb needs, builds the programs
-# that it uses, and starts lab. At the end it prints what all of that took.
+# that it uses, and starts lab. At the end it prints what all of that took, and
+# leaves that for `make results` if nothing had been built before.
 #
 # Usage: scripts/lab.sh VERB [ARGUMENT...]
 set -eu
 cd "$(dirname "$0")/.."
 verb=${1:?usage: scripts/lab.sh VERB [ARGUMENT...]}
+asked=$*
 began=$(date +%s)
+# How many objects the compilers' cache has for a checkout that has built nothing.
+first=
+[ -d build ] || first=$(ccache --print-stats 2>/dev/null | awk '$1 == "files_in_cache" { n = $2 } END { print n + 0 }')
 
 # Prints the time on the clock, and that of the CPUs in user and kernel mode.
 took() {
+	status=$?
 	# In a pipe, times would tell about the pipe's own process.
 	spent=$(mktemp)
 	times >"$spent"
 	cpu=$(sed -n '2s/[ms]/ /gp' "$spent" | awk '{ printf "%d", 60 * ($1 + $3) + $2 + $4 }')
 	rm -f "$spent"
 	wall=$(($(date +%s) - began))
-	printf '%s took %d:%02d on the clock, %d:%02d of CPU\n' "$verb" \
-		$((wall / 60)) $((wall % 60)) $((cpu / 60)) $((cpu % 60)) >&2
+	wall=$(printf '%d:%02d' $((wall / 60)) $((wall % 60)))
+	cpu=$(printf '%d:%02d' $((cpu / 60)) $((cpu % 60)))
+	echo "$verb took $wall on the clock, $cpu of CPU" >&2
+	if [ -n "$first" ] && [ "$status" = 0 ]; then
+		mkdir -p build/results/first
+		when="$(date -u +%F) $(git describe --always --dirty=+ --exclude='*')"
+		echo "| make $asked | $first | $wall | $cpu | $when |" >"build/results/first/$verb"
+	fi
 }
 trap took EXIT
 
