@@ -5,7 +5,6 @@
 use fs_err as fs;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Result, bail};
 
@@ -211,18 +210,17 @@ pub(crate) fn merged(
     text: &str,
     stage: &Stage,
 ) -> Result<String> {
-    let fragment = obj.join("lab.fragment");
-    write_whole(&fragment, text.as_bytes())?;
     let fresh = obj.join(".config.lab");
     let _ = fs::remove_file(&fresh);
-    let step =
-        |cmd: &mut Command| stage.run("configuring", cmd.env("KCONFIG_CONFIG", ".config.lab"));
-    step(tools.make(src, obj).arg(target))?;
-    let mut merge = Command::new(src.join("scripts/kconfig/merge_config.sh"));
-    merge.args(["-m", "-O", "."]).arg(&fresh).arg(&fragment);
-    tools.environment(&mut merge);
-    step(merge.current_dir(obj))?;
-    step(tools.make(src, obj).arg("olddefconfig"))?;
+    let step = |target| {
+        let mut make = tools.make(src, obj);
+        make.arg(target).env("KCONFIG_CONFIG", ".config.lab");
+        stage.run("configuring", &mut make)
+    };
+    step(target)?;
+    // Of two lines for an option, Kconfig takes the later one.
+    write_whole(&fresh, (fs::read_to_string(&fresh)? + text).as_bytes())?;
+    step("olddefconfig")?;
     let config = fs::read_to_string(&fresh)?;
     let mut missing = unmet(text, &config);
     missing.retain(|line| !lacks(src, line));
@@ -240,7 +238,7 @@ pub(crate) fn merged(
 /// Lines of a fragment that a configuration does not honour.
 pub(crate) fn unmet(fragment: &str, config: &str) -> Vec<String> {
     let lines: BTreeSet<&str> = config.lines().collect();
-    // A later line overrides an earlier one, as merge_config.sh has it.
+    // A later line overrides an earlier one, as Kconfig has it.
     let mut wanted: Vec<(&str, &str)> = Vec::new();
     for line in fragment.lines().map(str::trim) {
         let name = match line.strip_prefix("# ") {
