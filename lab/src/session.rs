@@ -150,9 +150,4 @@ impl<'a> Session<'a> {
         walk.force_to(commit)?;
         Ok(walk)
     }
-
-    pub(crate) fn patch_name(&self, index: usize) -> String {
-        let file = self.files.get(index);
-        file.map_or(String::new(), |file| series::name(&file.with_extension("")))
-    }
 }

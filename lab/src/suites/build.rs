@@ -8,6 +8,7 @@ use crate::guest::{Boot, complaints};
 use crate::kernel::Variant;
 use crate::report::{Check, Report};
 use crate::rows;
+use crate::series;
 use crate::session::Session;
 use crate::submit_check::builds;
 use crate::variants::{NO_RUST, OFF, STATIC};
@@ -26,8 +27,8 @@ pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
         });
         report.add(&rows::made(&name, check));
     };
-    for (index, commit) in session.commits.iter().enumerate() {
-        let patch = format!(": {}", session.patch_name(index));
+    for (index, (commit, file)) in session.commits.iter().zip(&session.files).enumerate() {
+        let patch = format!(": {}", series::name(&file.with_extension("")));
         let what = format!("patch {}/{total}", index + 1);
         judge(report, &what, &patch, commit, &Variant::PLAIN);
     }

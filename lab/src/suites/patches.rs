@@ -169,8 +169,8 @@ fn checkpatch(session: &Session<'_>, report: &mut Report) -> Result<()> {
     let waivers = waivers(&accepted)?;
     let mut idle = waivers.clone();
     let linux = ctx.linux();
-    for (index, file) in session.files.iter().enumerate() {
-        let name = session.patch_name(index);
+    for file in &session.files {
+        let name = series::name(&file.with_extension(""));
         let mut cmd = Command::new("perl");
         cmd.arg(linux.join("scripts/checkpatch.pl"))
             .args(CHECKPATCH.split(' '))
