@@ -186,7 +186,6 @@ pub(crate) mod tests {
     #[test]
     fn a_change_in_the_tick_of_the_index_is_seen() {
         let (dir, git) = scratch();
-        git.run(["config", "core.checkStat", "minimal"]).unwrap();
         git.run(["config", "core.trustctime", "false"]).unwrap();
         let at_tick = |path: &str| {
             let mut touch = Command::new("touch");

@@ -86,7 +86,8 @@ pub(crate) fn prep(ctx: &Ctx) -> Result<()> {
 pub(crate) fn dry_run(ctx: &Ctx) -> Result<bool> {
     let branch = Branch::made(ctx)?;
     let mails = ctx.build.join("mails");
-    let count = branch.mails(&mails)?;
+    branch.mails(&mails)?;
+    let count = with_extension(&mails.join("new"), "eml")?.len();
     println!("{}: {count} mails, which apply", ctx.show(&mails));
     let problems = branch.problems()?;
     if problems.is_empty() {
@@ -315,9 +316,8 @@ impl<'a> Branch<'a> {
 
     /// Writes what `b4 send` would send into `dir`, a mailbox in the form of maildir, and applies
     /// it as its receiver would.
-    fn mails(&self, dir: &Path) -> Result<usize> {
+    fn mails(&self, dir: &Path) -> Result<()> {
         let stage = Stage::begin("write the mails and apply them", Some(&self.log));
-        let mut count = 0;
         self.ctx.make_whole(dir, |part| {
             let mails = part.join("mails");
             for name in ["cur", "new", "tmp"] {
@@ -327,12 +327,11 @@ impl<'a> Branch<'a> {
             let transport = "--config sendemail.smtpserver=localhost";
             let mut send = self.b4(&format!("{transport} --offline-mode send --no-sign -o"));
             self.run(send.arg(mails.join("new")))?;
-            count = with_extension(&mails.join("new"), "eml")?.len();
             self.receive(&mails)?;
             Ok(mails)
         })?;
         stage.done("");
-        Ok(count)
+        Ok(())
     }
 
     /// Takes the mailbox through `b4 am` and `git am`; the result must be the branch.
