@@ -255,11 +255,10 @@ mod tests {
     #[test]
     fn breaks_are_named_by_file() {
         let dir = tempfile::tempdir().unwrap();
-        let put = |file: &str| fs::write(dir.path().join(file), "").unwrap();
         fs::create_dir(dir.path().join("consumers")).unwrap();
         assert!(select(dir.path(), &[]).is_err());
         for file in ["b.diff", "a.diff", "README", "consumers/c.diff"] {
-            put(file);
+            fs::write(dir.path().join(file), "").unwrap();
         }
         let files = select(dir.path(), &[]).unwrap();
         let dirs: Vec<&str> = files.iter().map(|(kind, _)| kind.0).collect();

@@ -132,7 +132,7 @@ fn the_repository_stays_small() {
     lab.retain(|(path, _)| !GROWING.iter().any(|name| path.starts_with(name)));
     let lines = lab.iter().map(|(_, text)| text.lines().count()).sum();
     for (what, count, most) in [
-        ("lines of lab/src", lines, 9_542),
+        ("lines of lab/src", lines, 9_200),
         ("crates", crates, 10),
         ("bytes of README.md", readme, 9216),
     ] {

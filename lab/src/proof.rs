@@ -125,22 +125,23 @@ fn attacks(session: &Session<'_>, kernel: &Kernel, _: Extent) -> Result<Check> {
 fn debugged(session: &Session<'_>, kernel: &Kernel, _: Extent) -> Result<Check> {
     let bundle = session.selftests()?;
     let own = selftests::own(&bundle)?;
-    let half = |(from, name)| {
+    let half = |(from, which)| {
         let only: Vec<String> = own.iter().skip(from).step_by(2).cloned().collect();
         let boot = Boot {
             // Sanitizers take half an hour on a machine that does something else meanwhile.
             limit: Duration::from_secs(3600),
-            ..selftests::boot(session.ctx, kernel, name, &bundle)
+            ..selftests::boot(
+                session.ctx,
+                kernel,
+                &format!("selftests debug, {which} half"),
+                &bundle,
+            )
         };
         selftests::run(boot, &only)
     };
-    let names = [
-        "selftests debug, first half",
-        "selftests debug, second half",
-    ];
     let mut check =
         Check::new("the selftests pass under sanitizers and lockdep, which stay silent");
-    let runs = names.into_par_iter().enumerate().map(half);
+    let runs = ["first", "second"].into_par_iter().enumerate().map(half);
     for run in runs.collect::<Result<Vec<_>>>()? {
         check = check.also_run(&run, &MAY_SKIP, "");
     }

@@ -128,11 +128,8 @@ fn exploit(output: &str) -> Vec<&str> {
 /// A terminal that shows these lines, as the text of an SVG file.
 fn terminal(lines: &[&str]) -> String {
     let (mut columns, mut content) = (0, String::new());
-    for (at, line) in lines
-        .iter()
-        .enumerate()
-        .filter(|(_, line)| !line.is_empty())
-    {
+    let drawn = lines.iter().enumerate();
+    for (at, line) in drawn.filter(|(_, line)| !line.is_empty()) {
         let (length, y) = (line.chars().count(), 26 + 18 * at);
         columns = columns.max(length);
         // Each line says how long it is, so that any font keeps the columns.

@@ -19,43 +19,35 @@ const PARAMETER: &str = "sysctl.fs.open_mayexec_enforce=2";
 pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
     let (base, series) = (&session.base_kernel()?, &session.tip_kernel()?);
     let (tip, first) = (session.tip(), session.first_posting());
-    let of =
-        |what: &str, variant| session.kernel(&format!("the series' kernel, {what}"), tip, variant);
-    let fixed = of("static", &STATIC)?;
-    let fixed_mount = of("static with MOUNT", &STATIC_MOUNT)?;
-    let (off, no_rust) = (of("without the flag", &OFF)?, of("without Rust", &NO_RUST)?);
+    let of = |what: &str, variant| session.kernel(what, tip, variant);
+    let fixed = of("the kernel with a fixed policy", &STATIC)?;
+    let fixed_mount = of("the kernel with MOUNT fixed", &STATIC_MOUNT)?;
+    let off = of("the kernel without the flag", &OFF)?;
+    let no_rust = of("the kernel without Rust", &NO_RUST)?;
     let posted = session.kernel("the first posting alone", first, &Variant::PLAIN)?;
     let bundle = session.selftests()?;
     let own = selftests::own(&bundle)?;
     let posted_bundle = session.selftests_at(first, Flavour::SERIES)?;
     let posted_own = selftests::own(&posted_bundle)?;
 
-    let boot = |kernel, name: &str| {
-        selftests::boot(session.ctx, kernel, &format!("selftests {name}"), &bundle)
-    };
+    let boot = |kernel, name, bundle| selftests::boot(session.ctx, kernel, name, bundle);
     let with = |kernel, name, value| {
-        let mut boot = boot(kernel, name);
+        let mut boot = boot(kernel, name, &bundle);
         boot.before += &expect_sysctl(value);
         boot
     };
-    let mut by_parameter = with(series, "boot parameter", "2");
+    let mut by_parameter = with(series, "selftests boot parameter", "2");
     by_parameter.cmdline.push(PARAMETER);
-    let of_first = selftests::boot(
-        session.ctx,
-        &posted,
-        "selftests first posting",
-        &posted_bundle,
-    );
     #[rustfmt::skip]
     let jobs = [
-        ("on the base", boot(base, "on the base"), &[][..]),
-        ("with the series", boot(series, "with the series"), &[]),
-        ("CONFIG_OPEN_MAYEXEC_STATIC=y, value 3", with(&fixed, "static", STATIC_VALUE), &own),
-        ("CONFIG_OPEN_MAYEXEC_STATIC=y, value 1", with(&fixed_mount, "static-mount", "1"), &own),
+        ("on the base", boot(base, "selftests on the base", &bundle), &[][..]),
+        ("with the series", boot(series, "selftests", &bundle), &[]),
+        ("CONFIG_OPEN_MAYEXEC_STATIC=y, value 3", with(&fixed, "selftests static", STATIC_VALUE), &own),
+        ("CONFIG_OPEN_MAYEXEC_STATIC=y, value 1", with(&fixed_mount, "selftests static-mount", "1"), &own),
         ("booted with the sysctl at 2", by_parameter, &own),
-        ("the first posting alone", of_first, &posted_own),
-        ("CONFIG_OPEN_MAYEXEC=n", boot(&off, "off"), &own),
-        ("CONFIG_RUST=n", boot(&no_rust, "no-rust"), &own),
+        ("the first posting alone", boot(&posted, "selftests first posting", &posted_bundle), &posted_own),
+        ("CONFIG_OPEN_MAYEXEC=n", boot(&off, "selftests off", &bundle), &own),
+        ("CONFIG_RUST=n", boot(&no_rust, "selftests no-rust", &bundle), &own),
     ];
     // A guest of one CPU keeps one core busy.
     let runs = jobs.into_par_iter().with_max_len(1);
@@ -70,20 +62,19 @@ pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
     report.run("", "with the series", &series.of(is_own));
     // What fails on both kernels says something about the guest, not about the series.
     let [old, new] = [base, series].map(|run| run.of(|program| !is_own(program)).cases);
-    let compared = old.len();
     let mut differing = selftests::unequal((&old, "on the base"), (&new, "with the series"));
-    if compared == 0 {
+    if old.is_empty() {
         differing.push("no test ran on the base".to_owned());
     }
-    let name = format!("{compared} cases of the kernel's own tests end as on the base");
+    let name = format!(
+        "{} cases of the kernel's own tests end as on the base",
+        old.len()
+    );
     report.check(&name, &differing, Some(&base.log));
     // Its kernel has no fanotify.
     let problems = not_without_the_flag(Verdict::Skip, base);
-    report.check(
-        "the series' tests skip on the base",
-        &problems,
-        Some(&base.log),
-    );
+    let name = "the series' tests skip on the base";
+    report.check(name, &problems, Some(&base.log));
     for (how, run) in variants {
         report.run(&format!("{how}: "), how, run);
     }

@@ -34,12 +34,12 @@ type Job = (&'static str, Kernel, &'static str);
 /// Where the kernel applies the policy, where the program has to, where opens can be
 /// traced, and where there is no check at all; then the guide to a rollout, and the tests of
 /// the header for interpreters, which does without the flag on the base.
+#[rustfmt::skip]
 pub(crate) fn jobs(session: &Session<'_>) -> Result<[Job; 8]> {
     let (tip, base) = (session.tip_kernel()?, session.base_kernel()?);
     let traced = consumers::kernel(session)?;
     let debian = kernel::of_debian(session.ctx)?;
-    #[rustfmt::skip]
-    let jobs = [
+    Ok([
         ("with the series", tip.clone(), "./mayexec-guest kernel"),
         ("on the base", base.clone(), "./mayexec-guest securebits"),
         ("with tracing", traced.clone(), "./mayexec-guest kernel"),
@@ -48,8 +48,7 @@ pub(crate) fn jobs(session: &Session<'_>) -> Result<[Job; 8]> {
         ("rollout on the base", base.clone(), "./mayexec-guest securebits rollout"),
         ("open_code.h with the series", tip, HEADER_TEST),
         ("open_code.h on the base", base, HEADER_TEST),
-    ];
-    Ok(jobs)
+    ])
 }
 
 /// Boots a guest of this name for a job. If asked to, the first failure ends its run, as an error.
