@@ -48,21 +48,21 @@ pub(crate) fn kernel(session: &Session<'_>) -> Result<Kernel> {
 }
 
 /// Runs the tests of those consumers that the bundle has tests of.
-pub(crate) fn tests(session: &Session<'_>, bundle: &Path, boot: Boot<'_>) -> Result<Run> {
+fn tests(tools: &Path, bundle: &Path, boot: Boot<'_>) -> Result<Run> {
     let (there, _) = wanted(bundle)?;
-    let mut boot = boot.tools(&tools(session)?);
+    let mut boot = boot.tools(tools);
     boot.cmdline.extend(CMDLINE);
     selftests::run(boot, &there)
 }
 
 /// Runs the program of one consumer of [`ALONE`] in its boot.
 fn alone(
-    session: &Session<'_>,
+    tools: &Path,
     program: &String,
     (name, cmdline): (&str, &[&'static str]),
     boot: &Boot<'_>,
 ) -> Result<Run> {
-    let mut boot = boot.clone().tools(&tools(session)?);
+    let mut boot = boot.clone().tools(tools);
     boot.name += &format!(" {name}");
     boot.cmdline.extend(cmdline);
     selftests::run(boot, std::slice::from_ref(program))
@@ -71,13 +71,14 @@ fn alone(
 /// As [`tests`]; those with a boot of their own follow if nothing is wrong before.
 pub(crate) fn all_tests(session: &Session<'_>, bundle: &Path, boot: &Boot<'_>) -> Result<Run> {
     let own = selftests::own(bundle)?;
-    let mut run = tests(session, bundle, boot.clone())?;
+    let tools = tools(session)?;
+    let mut run = tests(&tools, bundle, boot.clone())?;
     for consumer in ALONE {
         if !run.problems(&MAY_SKIP).is_empty() {
             break;
         }
         if let Ok(program) = selftests::program_of(&own, consumer.0) {
-            run = alone(session, program, consumer, boot)?;
+            run = alone(&tools, program, consumer, boot)?;
         }
     }
     Ok(run)
@@ -107,24 +108,27 @@ pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
         unmet(&kernel, &bundle),
     );
     let boot = selftests::boot(session.ctx, &kernel, "consumers", &bundle);
-    let run = tests(session, &bundle, boot.clone())?;
-    report.run("", "with all consumers", &run);
-    let skipped = run.wrong(&[Verdict::Pass, Verdict::Fail]);
-    report.check("no consumer is missing", &skipped, Some(&run.log));
-    let own = selftests::own(&bundle)?;
-    for consumer in ALONE {
-        let (name, _) = consumer;
-        let program = match selftests::program_of(&own, name) {
-            Ok(program) => program,
-            Err(error) => {
-                report.fail(name, &error.to_string(), None);
-                continue;
-            }
-        };
-        let run = alone(session, program, consumer, &boot)?;
+    let (own, tools) = (selftests::own(&bundle)?, tools(session)?);
+    // A guest of one CPU keeps one core busy.
+    let (run, others) = rayon::join(
+        || tests(&tools, &bundle, boot.clone()),
+        || -> Result<Vec<_>> {
+            let run = |consumer: (&'static str, &[&'static str])| {
+                let program = selftests::program_of(&own, consumer.0)?;
+                Ok((consumer.0, alone(&tools, program, consumer, &boot)?))
+            };
+            ALONE.into_iter().map(run).collect()
+        },
+    );
+    let others = others?.into_iter();
+    for (name, run) in [("all consumers", run?)].into_iter().chain(others) {
         report.run("", &format!("with {name}"), &run);
         let skipped = run.wrong(&[Verdict::Pass, Verdict::Fail]);
-        report.check(&format!("{name} is not missing"), &skipped, Some(&run.log));
+        report.check(
+            &format!("with {name}, none is missing"),
+            &skipped,
+            Some(&run.log),
+        );
     }
     Ok(())
 }
