@@ -56,8 +56,12 @@ const FILESYSTEMS: Variant = Variant {
 
 /// Runs the tests.
 pub(crate) fn tests(session: &Session<'_>, bundle: &Path, boot: Boot<'_>) -> Result<Run> {
-    let only = selftests::testing(bundle, &NAMES)?;
-    selftests::run(boot.tools(&consumers::tools(session)?), &only)
+    some(&consumers::tools(session)?, bundle, boot, &NAMES)
+}
+
+/// Runs the tests of these programs, with what their servers need.
+fn some(tools: &Path, bundle: &Path, boot: Boot<'_>, names: &[&str]) -> Result<Run> {
+    selftests::run(boot.tools(tools), &selftests::testing(bundle, names)?)
 }
 
 /// Runs the tests on the kernel of the suite consumers. A filesystem may be missing only if
@@ -70,10 +74,10 @@ pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
     // A guest of one CPU keeps one core busy, and NFS waits for its clocks.
     let guests = NAMES.par_iter().with_max_len(1).map(|name| {
         let boot = selftests::boot(ctx, &kernel, &format!("filesystems {name}"), &bundle);
-        let only = selftests::testing(&bundle, &[*name])?;
-        Ok((name, selftests::run(boot.tools(&tools), &only)?))
+        (name, some(&tools, &bundle, boot, &[*name]))
     });
-    for (name, run) in guests.collect::<Result<Vec<_>>>()? {
+    for (name, run) in guests.collect::<Vec<_>>() {
+        let run = run?;
         report.run("", &format!("of {name}"), &run);
         let missing = missing(&run.cases, &config);
         let claim = format!("no filesystem of the kernel is missing in {name}");
@@ -109,11 +113,15 @@ pub(crate) fn all(session: &Session<'_>) -> Result<Check> {
 }
 
 /// Runs the tests of Ceph, whose packages are beside those of the other guests.
-fn ceph(session: &Session<'_>, bundle: &Path, boot: Boot<'_>) -> Result<Run> {
-    let mut boot = boot.tools(&session.ctx.build.join("ceph-tools"));
+fn ceph(session: &Session<'_>, bundle: &Path, mut boot: Boot<'_>) -> Result<Run> {
     boot.name = "ceph".to_owned();
     boot.devices.clear();
-    selftests::run(boot, &selftests::testing(bundle, &["ceph"])?)
+    some(
+        &session.ctx.build.join("ceph-tools"),
+        bundle,
+        boot,
+        &["ceph"],
+    )
 }
 
 /// Starts the server of virtiofs that Debian has for qemu; with the options of qemu's that let a
