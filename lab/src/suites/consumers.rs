@@ -112,16 +112,22 @@ pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
     // A guest of one CPU keeps one core busy.
     let (run, others) = rayon::join(
         || tests(&tools, &bundle, boot.clone()),
-        || -> Result<Vec<_>> {
-            let run = |consumer: (&'static str, &[&'static str])| {
-                let program = selftests::program_of(&own, consumer.0)?;
-                Ok((consumer.0, alone(&tools, program, consumer, &boot)?))
-            };
-            ALONE.into_iter().map(run).collect()
+        || {
+            ALONE.map(|consumer| {
+                let program = selftests::program_of(&own, consumer.0);
+                let run = program.and_then(|program| alone(&tools, program, consumer, &boot));
+                (consumer.0, run)
+            })
         },
     );
-    let others = others?.into_iter();
-    for (name, run) in [("all consumers", run?)].into_iter().chain(others) {
+    for (name, run) in [("all consumers", run)].into_iter().chain(others) {
+        let run = match run {
+            Ok(run) => run,
+            Err(error) => {
+                report.fail(name, &format!("{error:#}"), None);
+                continue;
+            }
+        };
         report.run("", &format!("with {name}"), &run);
         let skipped = run.wrong(&[Verdict::Pass, Verdict::Fail]);
         report.check(
