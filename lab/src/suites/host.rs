@@ -110,7 +110,7 @@ fn mutants(ctx: &Ctx, report: &mut Report) -> Result<()> {
     let dir = ctx.build.join("mutants");
     fs::create_dir_all(dir.join("out"))?;
     // It works on a copy of what git does not ignore.
-    let words = "mutants --gitignore=true --no-shuffle --colors=never --test-tool=nextest --timeout=60 --package=policy --output";
+    let words = "mutants --gitignore=true --no-shuffle --colors=never --test-tool=nextest --timeout=60 --jobs=2 --package=policy --output";
     let mut mutants = cargo(ctx, words);
     mutants
         .arg(dir.join("out"))

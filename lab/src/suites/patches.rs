@@ -6,6 +6,7 @@ use fs_err as fs;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
+use rayon::prelude::*;
 use regex::Regex;
 
 use crate::git::Git;
@@ -163,23 +164,23 @@ const CHECKPATCH: &str =
     "--strict --codespell --no-signoff --terse --show-types --no-summary --color=never --root";
 
 fn checkpatch(session: &Session<'_>, report: &mut Report) -> Result<()> {
-    let ctx = session.ctx;
+    let (ctx, linux) = (session.ctx, session.ctx.linux());
     let accepted = fs::read_to_string(ctx.root.join("scripts/checkpatch-waivers"))?;
     let waivers = waivers(&accepted)?;
     let mut idle = waivers.clone();
-    let linux = ctx.linux();
-    for file in &session.files {
-        let name = series::name(&file.with_extension(""));
+    let ran = session.files.par_iter().map(|file| {
         let mut cmd = Command::new("perl");
         cmd.arg(linux.join("scripts/checkpatch.pl"))
             .args(CHECKPATCH.split(' '))
-            .arg(&linux)
-            .arg(file)
+            .args([&linux, file])
             .current_dir(&linux)
             // Another Python than Debian's has no dictionary of codespell.
             .env("PATH", "/usr/bin:/bin")
             .env("LC_ALL", "C.UTF-8");
-        let (status, out, err) = proc::output(&mut cmd)?;
+        proc::output(&mut cmd)
+    });
+    for (file, ran) in session.files.iter().zip(ran.collect::<Vec<_>>()) {
+        let (name, (status, out, err)) = (series::name(&file.with_extension("")), ran?);
         let mut problems = Vec::new();
         let blind = err.lines().filter(|line| line.contains("No codespell"));
         for finding in out.lines().chain(blind) {
@@ -197,10 +198,8 @@ fn checkpatch(session: &Session<'_>, report: &mut Report) -> Result<()> {
         }
         report.check(&format!("checkpatch --strict {name}"), &problems, None);
     }
-    let idle = idle
-        .iter()
-        .map(|waiver| waiver.join(" ") + ": waives nothing");
-    let idle: Vec<String> = idle.collect();
+    let said = |waiver: [&str; 2]| waiver.join(" ") + ": waives nothing";
+    let idle = Vec::from_iter(idle.into_iter().map(said));
     report.check("every waiver of checkpatch is needed", &idle, None);
     Ok(())
 }

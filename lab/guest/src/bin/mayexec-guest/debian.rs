@@ -4,11 +4,9 @@
 //! a web server, a package and cron jobs, and the mounts of the examples of a rollout.
 
 use std::fs;
-use std::io::{Read, Write};
-use std::net::{Ipv4Addr, TcpStream};
+use std::io::Write;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 use rustix::mount::{MountFlags, UnmountFlags, mount, mount_bind, mount_bind_recursive, unmount};
@@ -55,9 +53,6 @@ pub(crate) const UNIT: &str =
 
 /// Where the examples expect the command.
 pub(crate) const MAYEXEC: &str = "/usr/local/bin/mayexec";
-
-/// The port of the web server.
-const PORT: u16 = 80;
 
 /// The value of a key in a unit; `%%` stands for `%`.
 pub(crate) fn value(unit: &str, key: &str) -> Result<String> {
@@ -177,7 +172,6 @@ pub(crate) fn furnish() -> Result<()> {
     put("/etc/httpd.conf", "*.pl:/usr/local/bin/cgi-perl\n", 0o644)?;
     put("/srv/www/cgi-bin/good.pl", &cgi("good served"), 0o755)?;
     put("/srv/www/cgi-bin/hits.pl", &cgi("hits served"), 0o644)?;
-    succeed("busybox", &["ifconfig", "lo", "127.0.0.1", "up"])?;
     // A job that keeps its script where everybody may write.
     put("/var/tmp/job.sh", "#!/bin/sh\necho job done\n", 0o755)?;
     put(
@@ -220,51 +214,23 @@ pub(crate) fn install_package() -> Result<()> {
     succeed("dpkg", &["-i", "/run/report.deb"])
 }
 
-/// The web server; it ends with this value.
-pub(crate) struct Server(Child);
-
-impl Server {
-    /// Starts it and waits until it listens. `prefix` is put before its command line.
-    pub(crate) fn start(prefix: &[&str]) -> Result<Self> {
-        let port = format!("127.0.0.1:{PORT}");
-        let words = [
-            prefix,
-            &["busybox", "httpd", "-f", "-p", &port, "-h", "/srv/www"],
-        ]
-        .concat();
-        let child = Command::new(words[0])
-            .args(&words[1..])
-            .args(["-c", "/etc/httpd.conf"])
-            .spawn()?;
-        let server = Self(child);
-        let patience = Instant::now() + Duration::from_secs(60);
-        while TcpStream::connect((Ipv4Addr::LOCALHOST, PORT)).is_err() {
-            if Instant::now() > patience {
-                bail!("the web server does not listen");
-            }
-            std::thread::sleep(Duration::from_millis(100));
-        }
-        Ok(server)
-    }
-
-    /// What it answers, without the headers.
-    pub(crate) fn get(&self, path: &str) -> Result<String> {
-        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, PORT))?;
-        write!(stream, "GET {path} HTTP/1.0\r\n\r\n")?;
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer)?;
-        let answer = String::from_utf8_lossy(&answer).replace("\r\n", "\n");
-        Ok(answer
-            .split_once("\n\n")
-            .map_or(String::new(), |(_, body)| body.to_owned()))
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
+/// What the web server answers to one request, without the headers: as inetd(8) starts it, so that
+/// the kernel needs no network. `prefix` is put before its command line.
+pub(crate) fn served(prefix: &[&str], path: &str) -> Result<String> {
+    let server = "busybox httpd -i -h /srv/www -c /etc/httpd.conf".split(' ');
+    let words: Vec<&str> = prefix.iter().copied().chain(server).collect();
+    let mut server = Command::new(words[0])
+        .args(&words[1..])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let mut request = server.stdin.take().context("the server has no input")?;
+    write!(request, "GET {path} HTTP/1.0\r\n\r\n")?;
+    drop(request);
+    let answer = server.wait_with_output()?.stdout;
+    let answer = String::from_utf8_lossy(&answer).replace("\r\n", "\n");
+    let body = answer.split_once("\n\n").map(|(_, body)| body.to_owned());
+    Ok(body.unwrap_or_default())
 }
 
 /// Puts an attacker's script somewhere.

@@ -14,7 +14,7 @@ use mayexec::Guarantee;
 use serde_json::Value;
 
 use crate::Checks;
-use crate::debian::{self, MAYEXEC, SYSCTL_CONF, Server, drop_script};
+use crate::debian::{self, MAYEXEC, SYSCTL_CONF, drop_script};
 use crate::scene::{Scene, denied_files, digest, put};
 use crate::watch::{Watch, events};
 
@@ -177,9 +177,8 @@ impl Walk<'_> {
                 .with_context(|| format!("cannot start {}", words[0]))?;
             outcomes.push(digest(&output));
         }
-        let server = Server::start(prefix)?;
         for name in PAGES {
-            let body = server.get(&format!("/cgi-bin/{name}"))?;
+            let body = debian::served(prefix, &format!("/cgi-bin/{name}"))?;
             outcomes.push((body.clone(), i32::from(!body.contains("served"))));
         }
         Ok(outcomes)
@@ -437,7 +436,7 @@ impl Walk<'_> {
         }
         let upload = Path::new("/srv/www/upload/shell.pl");
         drop_script(upload, 0o755)?;
-        let body = Server::start(prefix)?.get("/upload/shell.pl")?;
+        let body = debian::served(prefix, "/upload/shell.pl")?;
         checks.equal(
             &format!("{policy}: the web server runs an upload"),
             body.contains("attacker"),
