@@ -10,7 +10,7 @@ here=$(dirname "$0")
 source=$tree/fs/mayexec/mayexec.rs
 header=$tree/include/linux/mayexec.h
 command -v cbindgen >/dev/null || {
-	echo "prototypes.sh: no cbindgen; run scripts/setup.sh test" >&2
+	echo "prototypes.sh: no cbindgen: scripts/packages.txt has it" >&2
 	exit 1
 }
 

@@ -14,7 +14,6 @@ logs=$PWD/build/logs
 PATH=$tools/bin:$PATH
 
 bindgen_version=0.72.1
-cbindgen_version=0.29.4
 nextest_version=0.9.143
 mutants_version=27.1.0
 virtme_version=1.42
@@ -196,9 +195,6 @@ prep | dry-run | send | range-diff) python_tool b4 $b4_version b4 ;;
 esac
 case $verb in deb | export | results | bases | prep | dry-run | send | range-diff) exit 0 ;; esac
 cargo_tool bindgen-cli $bindgen_version bindgen --version
-case $verb in
-test | breaks | submit-check) cargo_tool cbindgen $cbindgen_version cbindgen --version ;;
-esac
 rust_component clippy-driver clippy
 rust_component rustfmt rustfmt
 # The source of Rust's library: where rustup cannot add it, Debian has it for some versions.

@@ -9,7 +9,9 @@
 #include <arpa/inet.h>
 #include <glob.h>
 #include <linux/nfs_mount.h>
+#include <linux/nfsd/cld.h>
 #include <linux/nfsd/export.h>
+#include <poll.h>
 #include <sys/un.h>
 
 #define RPC		"/proc/net/rpc/"
@@ -72,6 +74,44 @@ static pid_t start_rpcbind(struct __test_metadata *_metadata)
 	return pid;
 }
 
+/*
+ * The server has nfsdcld(8) remember its clients, and makes a pipe to it when it
+ * starts. Nobody has been a client before, so that the server need not wait for
+ * those that come back: every call is answered by "done".
+ */
+static void forget_clients(const char *path)
+{
+	struct pollfd pipe = { .events = POLLIN };
+	struct cld_msg call;
+
+	while ((pipe.fd = open(path, O_RDWR | O_CLOEXEC)) < 0)
+		usleep(10000);
+	while (poll(&pipe, 1, -1) == 1 &&
+	       read(pipe.fd, &call, sizeof(call)) == sizeof(call)) {
+		if (call.cm_cmd == Cld_GetVersion)
+			call.cm_u.cm_version = 1;
+		call.cm_status = 0;
+		if (write(pipe.fd, &call, sizeof(call)) < 0)
+			break;
+	}
+}
+
+static pid_t start_nfsdcld(struct __test_metadata *_metadata)
+{
+	pid_t pid;
+
+	ASSERT_EQ(0, mkdir("pipes", 0755));
+	ASSERT_EQ(0, sys_mount("pipes", "pipes", "rpc_pipefs", 0, NULL));
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		forget_clients("pipes/nfsd/cld");
+		_exit(0);
+	}
+	return pid;
+}
+
 /* What mountd(8) would tell the kernel when it asks. */
 static void export(struct __test_metadata *_metadata, int flags)
 {
@@ -87,7 +127,7 @@ static void export(struct __test_metadata *_metadata, int flags)
 }
 
 FIXTURE(nfs) {
-	pid_t rpcbind;
+	pid_t rpcbind, nfsdcld;
 };
 
 FIXTURE_VARIANT(nfs) {
@@ -183,17 +223,24 @@ FIXTURE_SETUP(nfs)
 			    "mount -i -o loop image " EXPORT));
 	make_subjects(_metadata, &variant->view, EXPORT);
 	self->rpcbind = start_rpcbind(_metadata);
+	self->nfsdcld = start_nfsdcld(_metadata);
 	export(_metadata, variant->flags);
-	ASSERT_EQ(0, write_string(NFSD "nfsv4gracetime", "10"));
 	/* With version 3, no delegation is granted until its locks could be reclaimed. */
 	ASSERT_EQ(0, write_string(NFSD "versions", v3 ? "+3\n" : "-3\n"));
 	ASSERT_EQ(0, write_string(NFSD "portlist", "tcp 2049"));
 	ASSERT_EQ(0, write_string(NFSD "threads", "4"));
-	write_string(NFSD "v4_end_grace", "Y");
 	ASSERT_EQ(0, mkdir("nfs", 0755));
 	ASSERT_EQ(0, v3 ? mount_v3() : mount_v4(variant->version, "nfs")) {
 		TH_LOG("%s: %s", variant->view.name, strerror(errno));
 	}
+}
+
+static void stop(pid_t daemon)
+{
+	if (daemon <= 0)
+		return;
+	kill(daemon, SIGKILL);
+	waitpid(daemon, NULL, 0);
 }
 
 FIXTURE_TEARDOWN(nfs)
@@ -203,10 +250,8 @@ FIXTURE_TEARDOWN(nfs)
 	write_string(NFSD "threads", "0");
 	write_string(RPC "nfsd.fh/flush", FOR_EVER);
 	write_string(RPC "nfsd.export/flush", FOR_EVER);
-	if (self->rpcbind > 0) {
-		kill(self->rpcbind, SIGKILL);
-		waitpid(self->rpcbind, NULL, 0);
-	}
+	stop(self->rpcbind);
+	stop(self->nfsdcld);
 	teardown_test(_metadata);
 }
 

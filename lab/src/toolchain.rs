@@ -147,9 +147,8 @@ impl Toolchain {
             ("KBUILD_BUILD_USER", "mayexec"),
             ("KBUILD_BUILD_HOST", "localhost"),
             ("KBUILD_BUILD_VERSION", "1"),
-            // Checkouts at other paths find the same objects, and no object is preprocessed twice.
+            // Checkouts at other paths find the same objects.
             ("CCACHE_NOHASHDIR", "1"),
-            ("CCACHE_DEPEND", "1"),
         ]);
         cmd.env("CCACHE_BASEDIR", &self.root);
         cmd.envs(self.rust_lib_src.as_ref().map(|dir| ("RUST_LIB_SRC", dir)));
