@@ -215,9 +215,9 @@ FIXTURE_SETUP(nfs)
 
 	if (!setup_test(_metadata))
 		return;
-	set_lo_up(_metadata);
 	if (sys_mount("nfsd", "/proc/fs/nfsd", "nfsd", 0, NULL))
 		SKIP(return, "needs CONFIG_NFSD");
+	set_lo_up(_metadata);
 	ASSERT_EQ(0, mkdir(EXPORT, 0755));
 	ASSERT_EQ(0, system("truncate -s 32M image && mkfs.ext4 -q image &&"
 			    "mount -i -o loop image " EXPORT));
