@@ -214,8 +214,8 @@ pub(crate) fn install_package() -> Result<()> {
     succeed("dpkg", &["-i", "/run/report.deb"])
 }
 
-/// What the web server answers to one request, without the headers: as inetd(8) starts it, so that
-/// the kernel needs no network. `prefix` is put before its command line.
+/// What the web server answers to one request, without the headers: inetd(8) would start it so.
+/// `prefix` is put before its command line.
 pub(crate) fn served(prefix: &[&str], path: &str) -> Result<String> {
     let server = "busybox httpd -i -h /srv/www -c /etc/httpd.conf".split(' ');
     let words: Vec<&str> = prefix.iter().copied().chain(server).collect();
