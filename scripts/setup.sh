@@ -164,7 +164,8 @@ cargo_tool() {
 	shift 2
 	case $("$@" 2>/dev/null || true) in *" $version"*) return 0 ;; esac
 	# Optimized as the lab itself: compiling these takes longer than they run.
-	CARGO_PROFILE_RELEASE_OPT_LEVEL=1 run_logged "$crate" cargo install --locked --root "$tools" --version "$version" "$crate"
+	CARGO_PROFILE_RELEASE_OPT_LEVEL=1 run_logged "$crate" \
+		cargo install --locked --root "$tools" --version "$version" "$crate"
 }
 
 # python_tool PACKAGE VERSION COMMAND: installs the package in build/venv unless its
