@@ -5,8 +5,8 @@
 //! Each file in lab/breaks is a diff against the kernel with the series. It is
 //! applied, the kernel is built, and KUnit, the guest's selftests and, where the
 //! policy itself is broken, its tests on the host must notice. Those in a directory
-//! below are for another kernel: with all `consumers`, also for `filesystems`, with the policy fixed when it
-//! is built (`static`), with the feature `off`; or for the rows of `make verify`, those
+//! below are for another kernel: with all `consumers`, also for `filesystems`, with `bpf`, with the
+//! policy fixed when it is built (`static`), with the feature `off`; or for the rows of `make verify`, those
 //! of the kernel that all suites use (`proof`) and the one of faults (`debug`). Those in
 //! `userspace` are for a copy of this repository.
 
@@ -34,8 +34,7 @@ use crate::session::{Session, once};
 use crate::suites::guest::{expect_sysctl, not_without_the_flag};
 use crate::suites::host::POLICY;
 use crate::suites::{consumers, filesystems, kunit};
-use crate::tap::Verdict;
-use crate::variants::{CONSUMERS, DEBUG, OFF, STATIC, STATIC_VALUE};
+use crate::variants::{BPF, CONSUMERS, DEBUG, OFF, STATIC, STATIC_VALUE};
 
 /// Applies each break in turn and reports which suites notice; whether all do.
 pub(crate) fn run(ctx: &Ctx, names: &[String]) -> Result<bool> {
@@ -117,6 +116,7 @@ pub(crate) fn names(ctx: &Ctx) -> Result<Vec<String>> {
 enum Ask {
     Plain,
     Consumers,
+    Bpf,
     Filesystems,
     Static,
     Off,
@@ -128,9 +128,10 @@ enum Ask {
 /// nothing, for those of this repository.
 type Kind = (&'static str, Option<(Ask, Variant)>);
 
-static KINDS: [Kind; 8] = [
+static KINDS: [Kind; 9] = [
     ("", Some((Ask::Plain, Variant::PLAIN))),
     ("consumers", Some((Ask::Consumers, CONSUMERS))),
+    ("bpf", Some((Ask::Bpf, BPF))),
     ("filesystems", Some((Ask::Filesystems, CONSUMERS))),
     ("static", Some((Ask::Static, STATIC))),
     ("off", Some((Ask::Off, OFF))),
@@ -228,6 +229,7 @@ impl Judge<'_> {
                 let run = consumers::all_tests(session, bundle, &boot("consumers"));
                 vec![("consumers", failures(run))]
             }
+            Ask::Bpf => vec![("bpf", failures(consumers::bpf(bundle, boot("bpf"))))],
             Ask::Filesystems => {
                 let run = filesystems::tests(session, bundle, boot("filesystems"));
                 vec![("filesystems", failures(run))]
@@ -238,7 +240,7 @@ impl Judge<'_> {
             }
             Ask::Debug => vec![of_row(("debug: faults", proof::faults(session, kernel)))],
             Ask::Off => {
-                let said = guest("").map(|run| not_without_the_flag(Verdict::Pass, &run));
+                let said = guest("").map(|run| not_without_the_flag(&run));
                 vec![("guest", said)]
             }
         };

@@ -21,7 +21,7 @@ use crate::report::{Check, Report};
 use crate::rows;
 use crate::selftests;
 use crate::session::Session;
-use crate::suites::filesystems;
+use crate::suites::{consumers, filesystems};
 use crate::tap::{MAY_SKIP, Verdict};
 use crate::toolchain::{ARM64, RISCV64};
 use crate::variants::DEBUG;
@@ -69,7 +69,7 @@ enum Make {
 }
 
 /// The rows, in order, by the names under which `make verify` takes them.
-const ROWS: [(&str, Make); 18] = [
+const ROWS: [(&str, Make); 19] = [
     ("opens without the flag", Make::Series(fuzz::differential)),
     ("opens with the flag", Make::Series(fuzz::oracle)),
     ("races", Make::Series(stress::races)),
@@ -79,6 +79,7 @@ const ROWS: [(&str, Make); 18] = [
     ("debug: races", Make::Debug(stress::races)),
     ("debug: faults", Make::Debug(stress::faults)),
     ("debug: programs of others", Make::Debug(foreign::programs)),
+    ("bpf", Make::Other(consumers::of_bpf)),
     ("filesystems", Make::Other(filesystems::all)),
     ("scale", Make::Other(stress::scale)),
     ("ltp", Make::Other(foreign::ltp)),

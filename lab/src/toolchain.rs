@@ -151,6 +151,8 @@ impl Toolchain {
             ("CCACHE_NOHASHDIR", "1"),
         ]);
         cmd.env("CCACHE_BASEDIR", &self.root);
+        // A line more in a header that all files include compiles none of them again.
+        cmd.env("CCACHE_PREFIX_CPP", self.root.join("scripts/ccache-cpp.sh"));
         cmd.envs(self.rust_lib_src.as_ref().map(|dir| ("RUST_LIB_SRC", dir)));
         // make hands these down; a caller's must not change the kernel's build.
         const CALLERS: &str = "MAKEFLAGS MFLAGS MAKELEVEL CROSS_COMPILE KBUILD_OUTPUT KCFLAGS \

@@ -23,17 +23,12 @@ pub(crate) const STATIC_MOUNT: Variant = Variant {
     ],
     ..Variant::PLAIN
 };
-/// The series applied and switched off, and what tells whether execve(2) is as before.
+/// The series applied and switched off.
 pub(crate) const OFF: Variant = Variant {
-    lines: &[
-        "CONFIG_OPEN_MAYEXEC=n",
-        "CONFIG_OPEN_MAYEXEC_KUNIT_TEST=n",
-        "CONFIG_FANOTIFY=y",
-        "CONFIG_FANOTIFY_ACCESS_PERMISSIONS=y",
-    ],
+    lines: &["CONFIG_OPEN_MAYEXEC=n", "CONFIG_OPEN_MAYEXEC_KUNIT_TEST=n"],
     ..Variant::PLAIN
 };
-/// A kernel without Rust; with the same.
+/// A kernel without Rust.
 pub(crate) const NO_RUST: Variant = Variant {
     lines: &[
         "CONFIG_RUST=n",
@@ -41,15 +36,19 @@ pub(crate) const NO_RUST: Variant = Variant {
         "CONFIG_OPEN_MAYEXEC_KUNIT_TEST=n",
         "CONFIG_RUST_KUNIT_TESTS=n",
         "CONFIG_RUST_FS_KUNIT_TEST=n",
-        "CONFIG_FANOTIFY=y",
-        "CONFIG_FANOTIFY_ACCESS_PERMISSIONS=y",
     ],
     ..Variant::PLAIN
 };
 
-/// A kernel with everything that looks at opens.
+/// A kernel with everything that looks at opens, but for BPF programs.
 pub(crate) const CONSUMERS: Variant = Variant {
     fragment: Some("consumers"),
+    ..Variant::PLAIN
+};
+
+/// A kernel with BPF programs, which shares no object with the others.
+pub(crate) const BPF: Variant = Variant {
+    fragment: Some("bpf"),
     ..Variant::PLAIN
 };
 

@@ -9,20 +9,19 @@ use anyhow::{Result, bail};
 
 use crate::guest::Boot;
 use crate::kernel::{self, Kernel};
-use crate::report::Report;
+use crate::report::{Check, Report};
 use crate::selftests;
 use crate::session::Session;
 use crate::tap::{MAY_SKIP, Run, Verdict};
-use crate::variants::CONSUMERS;
+use crate::variants::{BPF, CONSUMERS};
 
 /// Turns on what a boot decides.
-const CMDLINE: [&str; 3] = ["lsm=landlock,apparmor,ipe,bpf", "audit=1", "ipe.enforce=0"];
+const CMDLINE: [&str; 3] = ["lsm=landlock,apparmor,ipe", "audit=1", "ipe.enforce=0"];
 
 /// Whose tests run here, wherever they are. Those that are nowhere are missed.
-const NAMES: [&str; 12] = [
+const NAMES: [&str; 11] = [
     "apparmor",
     "audit",
-    "bpf",
     "fanotify",
     "fapolicyd",
     "ima",
@@ -53,6 +52,24 @@ fn tests(tools: &Path, bundle: &Path, boot: Boot<'_>) -> Result<Run> {
     let mut boot = boot.tools(tools);
     boot.cmdline.extend(CMDLINE);
     selftests::run(boot, &there)
+}
+
+/// The row of BPF programs that are security modules; no suite has their kernel.
+pub(crate) fn of_bpf(session: &Session<'_>) -> Result<Check> {
+    let kernel = session.kernel("the kernel with BPF", session.tip(), &BPF)?;
+    let bundle = session.selftests()?;
+    let run = bpf(
+        &bundle,
+        selftests::boot(session.ctx, &kernel, "bpf", &bundle),
+    )?;
+    let claim = "BPF programs in hooks of security modules see the flag";
+    Ok(Check::new(claim).also_run(&run, &[Verdict::Pass], ""))
+}
+
+/// Runs their tests.
+pub(crate) fn bpf(bundle: &Path, mut boot: Boot<'_>) -> Result<Run> {
+    boot.cmdline.push("lsm=landlock,bpf");
+    selftests::run(boot, &selftests::testing(bundle, &["bpf"])?)
 }
 
 /// Runs the program of one consumer of [`ALONE`] in its boot.
@@ -105,7 +122,7 @@ pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
     report.check("every consumer has its test", &missing, None);
     report.outcome(
         "the kernel has what the selftests' config asks for",
-        unmet(&kernel, &bundle),
+        unmet(session, &kernel, &bundle),
     );
     let boot = selftests::boot(session.ctx, &kernel, "consumers", &bundle);
     let (own, tools) = (selftests::own(&bundle)?, tools(session)?);
@@ -139,9 +156,10 @@ pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// The options that a collection of the bundle wants and the kernel has not.
-fn unmet(kernel: &Kernel, bundle: &Path) -> Result<Vec<String>> {
-    let config = fs::read_to_string(kernel.dir.join("config"))?;
+/// The options that a collection of the bundle wants and neither the kernel nor that with BPF has.
+fn unmet(session: &Session<'_>, kernel: &Kernel, bundle: &Path) -> Result<Vec<String>> {
+    let bpf = kernel::fragment(session.ctx, ["bpf.config"], &[])?;
+    let config = fs::read_to_string(kernel.dir.join("config"))? + &bpf;
     let mut unmet = Vec::new();
     for collection in selftests::OWN {
         // The kernel's rules install it beside the programs.

@@ -1,0 +1,10 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+# What ccache runs the preprocessor with (prefix_command_cpp), to compare the result with what it
+# compiled before. A comment or a macro in a header changes no object but the numbers of the
+# lines after it, which only debug information has.
+set -eu
+"$@"
+case " $* " in *" -g"*) exit ;; esac
+while [ "$1" != -o ]; do shift; done
+sed -i -E '/^(# [0-9]+ "[^"]*")?$/d; s/^# [0-9]+ /# 1 /' "$2"
