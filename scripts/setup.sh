@@ -215,11 +215,11 @@ esac
 [ "$verb" != verify ] ||
 	unpack_guest_tools build/ceph-tools "$ceph_packages" "usr/bin/ceph-mon usr/bin/ceph-osd usr/bin/ceph-mds"
 case $verb in
-test | breaks)
+test | verify | breaks)
 	# Any recent version gives the same verdicts; the pin is for a fresh install.
 	cargo nextest --version >/dev/null 2>&1 ||
 		cargo_tool cargo-nextest $nextest_version false
-	[ "$verb" = breaks ] ||
+	[ "$verb" != verify ] ||
 		cargo_tool cargo-mutants $mutants_version cargo mutants --version
 	;;
 shell)

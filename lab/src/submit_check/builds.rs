@@ -87,15 +87,6 @@ pub(super) fn row(
     })
 }
 
-/// As [`row`], in the configuration of the kernel that most suites use.
-pub(crate) fn guests(session: &Session<'_>) -> Result<Check> {
-    let claim = "no new warnings, W=1: the guests' configuration";
-    let inputs = sides::inputs(session)?;
-    sides::row(session, ("guests", claim, &inputs, W1), &|side| {
-        Objects::of(side, &Variant::PLAIN)?.w1()
-    })
-}
-
 /// What is made of the series' Rust outside its own directory.
 const RUST: [&str; 2] = ["rust/kernel.o", "rust/libkernel.rmeta"];
 

@@ -6,7 +6,7 @@
 //! failure; so is a tool that could not run. Those that are silent about a file with
 //! mistakes on purpose ([`sides::PROBES`]) count as tools that could not run.
 
-pub(crate) mod builds;
+mod builds;
 mod lint;
 mod sides;
 mod uapi;

@@ -10,7 +10,6 @@ use crate::report::{Check, Report};
 use crate::rows;
 use crate::series;
 use crate::session::Session;
-use crate::submit_check::builds;
 use crate::variants::{NO_RUST, OFF, STATIC};
 
 /// Builds the base, each patch on top of the one before, and the configurations.
@@ -32,8 +31,6 @@ pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
         let what = format!("patch {}/{total}", index + 1);
         judge(report, &what, &patch, commit, &Variant::PLAIN);
     }
-    // Before another configuration takes the place of this one's objects.
-    report.add(&rows::made("W=1", builds::guests(session)));
     for (variant, what) in [
         (STATIC, "CONFIG_OPEN_MAYEXEC_STATIC=y"),
         (OFF, "CONFIG_OPEN_MAYEXEC=n"),

@@ -11,7 +11,8 @@ use regex::Regex;
 
 use crate::ctx::Ctx;
 use crate::proc;
-use crate::report::Report;
+use crate::report::{Check, Report};
+use crate::session::Session;
 use crate::tap::{self, Case, Run, Stream, Verdict};
 use crate::ui;
 
@@ -21,7 +22,7 @@ pub(crate) const POLICY: &str = "fs/mayexec/policy.rs";
 /// Reads the cases in what a command printed.
 type Read = fn(&str) -> Stream;
 
-/// Runs the workspace's tests, then mutates the policy under its own.
+/// Runs the workspace's tests.
 pub(crate) fn run(ctx: &Ctx, report: &mut Report) -> Result<()> {
     let nextest = "nextest run --locked --workspace --no-fail-fast --color=never";
     let nextest = cargo(ctx, nextest);
@@ -42,7 +43,7 @@ pub(crate) fn run(ctx: &Ctx, report: &mut Report) -> Result<()> {
             Err(error) => report.fail(what, &format!("{error:#}"), Some(&log)),
         }
     }
-    mutants(ctx, report)
+    Ok(())
 }
 
 /// make with a target of the header for interpreters.
@@ -105,7 +106,9 @@ pub(crate) fn cargo_cases(text: &str) -> Stream {
     (cases, Vec::new())
 }
 
-fn mutants(ctx: &Ctx, report: &mut Report) -> Result<()> {
+/// Mutates the policy under its own tests.
+pub(crate) fn mutants(session: &Session<'_>) -> Result<Check> {
+    let ctx = session.ctx;
     let log = ctx.fresh_log("mutants")?;
     let dir = ctx.build.join("mutants");
     fs::create_dir_all(dir.join("out"))?;
@@ -121,9 +124,8 @@ fn mutants(ctx: &Ctx, report: &mut Report) -> Result<()> {
     // It succeeds without a mutant, too.
     let fine = status.success() && counts.contains(" caught");
     let problems = Vec::from_iter((!fine).then_some(text.clone()));
-    let name = "cargo mutants: the tests notice every change to policy.rs";
-    report.check(&format!("{name} ({counts})"), &problems, Some(&log));
-    Ok(())
+    let check = Check::new("the tests on the host notice every change to policy.rs");
+    Ok(check.also(counts, problems, &log))
 }
 
 #[cfg(test)]
