@@ -21,7 +21,7 @@ use crate::report::{Check, Report};
 use crate::rows;
 use crate::selftests;
 use crate::session::Session;
-use crate::suites::{consumers, filesystems, host};
+use crate::suites::{consumers, filesystems};
 use crate::tap::{MAY_SKIP, Verdict};
 use crate::toolchain::{ARM64, RISCV64};
 use crate::variants::DEBUG;
@@ -70,7 +70,7 @@ enum Make {
 
 /// The rows, in order, by the names under which `make verify` takes them.
 const ROWS: [(&str, Make); 20] = [
-    ("mutants", Make::Other(host::mutants)),
+    ("mutants", Make::Other(foreign::mutants)),
     ("opens without the flag", Make::Series(fuzz::differential)),
     ("opens with the flag", Make::Series(fuzz::oracle)),
     ("races", Make::Series(stress::races)),

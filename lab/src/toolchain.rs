@@ -191,3 +191,35 @@ fn rust_library(ctx: &Ctx, versions: &str) -> Option<PathBuf> {
     let fetched = ctx.build.join(format!("rust-src-{version}/library"));
     Some(fetched).filter(|dir| dir.is_dir())
 }
+
+#[cfg(test)]
+mod tests {
+    use fs_err as fs;
+
+    #[test]
+    fn ccache_compares_lines_that_are_in_objects() {
+        let dir = tempfile::tempdir().unwrap();
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/ccache-cpp.sh");
+        for (same, option, code) in [
+            (true, "-O2", "int a;"),
+            (false, "-g", "int a;"),
+            (false, "-O2", "int a = __LINE__;"),
+            (true, "-O2", r#"asm("" : : [line] "i" (__LINE__));"#),
+            (
+                false,
+                "-O2",
+                r#"asm("%c[line]" : : [line] "i" (__LINE__));"#,
+            ),
+        ] {
+            let [one, other] = ["", "#define X\n\n"].map(|before| {
+                fs::write(dir.path().join("a.h"), format!("{before}{code}\n")).unwrap();
+                fs::write(dir.path().join("a.c"), "#include \"a.h\"\nint b;\n").unwrap();
+                let mut cmd = super::Command::new(script);
+                cmd.args(["cc", "-E", option, "-o", "a.i", "a.c"]);
+                super::proc::capture(cmd.current_dir(&dir)).unwrap();
+                fs::read(dir.path().join("a.i")).unwrap()
+            });
+            assert_eq!(one == other, same, "{option} {code}");
+        }
+    }
+}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What others wrote, under three policies: programs of Debian's that nothing may upset, and tests
+//! What others wrote: cargo-mutants; under three policies, programs of Debian's that nothing may upset, and tests
 //! that no registry has. These run from where the user has them, and each must end on the series as
 //! it ends on the base.
 
@@ -18,8 +18,9 @@ use crate::kernel::Kernel;
 use crate::report::Check;
 use crate::selftests;
 use crate::session::Session;
-use crate::suites::consumers;
+use crate::suites::{consumers, host};
 use crate::tap::{Case, Run, Stream, Verdict};
+use crate::ui;
 use crate::variants::CONSUMERS;
 
 /// Programs that Debian has, under three policies, with the flag where they open to read.
@@ -175,6 +176,28 @@ fn differing(before: &[Case], after: &[Case], policy: &str) -> Vec<String> {
         format!("{name}: {before} on the base, {after} under policy {policy}")
     };
     ends.into_iter().map(say).collect()
+}
+
+/// cargo-mutants changes the policy in each way that it knows, under the tests on the host.
+pub(crate) fn mutants(session: &Session<'_>) -> Result<Check> {
+    let ctx = session.ctx;
+    let log = ctx.fresh_log("mutants")?;
+    let dir = ctx.build.join("mutants");
+    fs::create_dir_all(dir.join("out"))?;
+    // It works on a copy of what git does not ignore.
+    let words = "mutants --gitignore=true --no-shuffle --colors=never --test-tool=nextest --timeout=60 --jobs=2 --package=policy --output";
+    let mut mutants = host::cargo(ctx, words);
+    mutants
+        .arg(dir.join("out"))
+        .env("CARGO_TARGET_DIR", dir.join("target"));
+    let (status, text) = ui::attempt("mutate policy.rs", &log, 1800, &mut mutants)?;
+    let counts = text.lines().last().and_then(|line| line.split_once(": "));
+    let counts = counts.map_or("", |(_, counts)| counts);
+    // It succeeds without a mutant, too.
+    let fine = status.success() && counts.contains(" caught");
+    let problems = Vec::from_iter((!fine).then_some(text.clone()));
+    let check = Check::new("the tests on the host notice every change to policy.rs");
+    Ok(check.also(counts, problems, &log))
 }
 
 #[cfg(test)]

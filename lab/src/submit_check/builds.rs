@@ -72,9 +72,6 @@ impl Config {
     }
 }
 
-/// What W=1 says of the file that is wrong on purpose.
-const W1: Option<&str> = Some("no previous prototype");
-
 /// The touched objects build, with W=1 and clippy, without a warning that the base has not.
 pub(super) fn row(
     session: &Session<'_>,
@@ -82,7 +79,8 @@ pub(super) fn row(
     config: &Config,
 ) -> Result<Check> {
     let claim = format!("no new warnings, W=1: {name}");
-    sides::row(session, (name, &claim, inputs, W1), &|side| {
+    let w1 = Some("no previous prototype");
+    sides::row(session, (name, &claim, inputs, w1), &|side| {
         config.prepare(side)?.w1()
     })
 }

@@ -2,7 +2,6 @@
 
 //! Tests that need no kernel.
 
-use fs_err as fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -11,8 +10,7 @@ use regex::Regex;
 
 use crate::ctx::Ctx;
 use crate::proc;
-use crate::report::{Check, Report};
-use crate::session::Session;
+use crate::report::Report;
 use crate::tap::{self, Case, Run, Stream, Verdict};
 use crate::ui;
 
@@ -104,28 +102,6 @@ pub(crate) fn cargo_cases(text: &str) -> Stream {
     let mut cases: Vec<Case> = cases.collect();
     cases.sort_by(|one, other| one.group.cmp(&other.group));
     (cases, Vec::new())
-}
-
-/// Mutates the policy under its own tests.
-pub(crate) fn mutants(session: &Session<'_>) -> Result<Check> {
-    let ctx = session.ctx;
-    let log = ctx.fresh_log("mutants")?;
-    let dir = ctx.build.join("mutants");
-    fs::create_dir_all(dir.join("out"))?;
-    // It works on a copy of what git does not ignore.
-    let words = "mutants --gitignore=true --no-shuffle --colors=never --test-tool=nextest --timeout=60 --jobs=2 --package=policy --output";
-    let mut mutants = cargo(ctx, words);
-    mutants
-        .arg(dir.join("out"))
-        .env("CARGO_TARGET_DIR", dir.join("target"));
-    let (status, text) = ui::attempt("mutate policy.rs", &log, 1800, &mut mutants)?;
-    let counts = text.lines().last().and_then(|line| line.split_once(": "));
-    let counts = counts.map_or("", |(_, counts)| counts);
-    // It succeeds without a mutant, too.
-    let fine = status.success() && counts.contains(" caught");
-    let problems = Vec::from_iter((!fine).then_some(text.clone()));
-    let check = Check::new("the tests on the host notice every change to policy.rs");
-    Ok(check.also(counts, problems, &log))
 }
 
 #[cfg(test)]
