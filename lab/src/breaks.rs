@@ -2,13 +2,8 @@
 
 //! Breaking the code on purpose: tests that cannot fail show nothing.
 //!
-//! Each file in lab/breaks is a diff against the kernel with the series. It is
-//! applied, the kernel is built, and KUnit, the guest's selftests and, where the
-//! policy itself is broken, its tests on the host must notice. Those in a directory
-//! below are for another kernel: with all `consumers`, also for `filesystems`, with `bpf`, with the
-//! policy fixed when it is built (`static`), with the feature `off`; or for the rows of `make verify`, those
-//! of the kernel that all suites use (`proof`) and the one of faults (`debug`). Those in
-//! `userspace` are for a copy of this repository.
+//! Each file in lab/breaks is a diff. It is applied to a copy, what it breaks is built, and the suites
+//! that the README there names for its directory must notice.
 
 mod noticed;
 mod own;
@@ -132,7 +127,10 @@ static KINDS: [Kind; 9] = [
     ("", Some((Ask::Plain, Variant::PLAIN))),
     ("consumers", Some((Ask::Consumers, CONSUMERS))),
     ("bpf", Some((Ask::Bpf, BPF))),
-    ("filesystems", Some((Ask::Filesystems, CONSUMERS))),
+    (
+        "filesystems",
+        Some((Ask::Filesystems, filesystems::FILESYSTEMS)),
+    ),
     ("static", Some((Ask::Static, STATIC))),
     ("off", Some((Ask::Off, OFF))),
     ("proof", Some((Ask::Proof, Variant::PLAIN))),

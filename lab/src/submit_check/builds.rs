@@ -29,7 +29,12 @@ pub(super) struct Config {
 }
 
 /// Files below scripts/config.
-const FRAGMENTS: [&str; 3] = ["consumers.config", "bpf.config", "check.config"];
+const FRAGMENTS: [&str; 4] = [
+    "consumers.config",
+    "filesystems.config",
+    "bpf.config",
+    "check.config",
+];
 
 /// The kernel that most people have: without Rust, and so without the flag.
 pub(super) const NO_RUST: &[&str] = &["CONFIG_RUST=n"];

@@ -11,7 +11,7 @@ use anyhow::{Result, bail};
 
 use super::builds::Objects;
 use super::sides::{COMPLAINTS, Found, PROBE, Side, found};
-use crate::variants::CONSUMERS;
+use crate::suites::filesystems::FILESYSTEMS;
 
 /// Each touched file has a maintainer who is not the last resort.
 pub(super) fn maintainers(side: &Side<'_>) -> Result<Found> {
@@ -57,7 +57,7 @@ pub(super) fn coccicheck(side: &Side<'_>) -> Result<Found> {
 
 /// The touched files, by a sparse that is shown to find mistakes.
 pub(super) fn sparse(side: &Side<'_>) -> Result<Found> {
-    let all = Objects::of(side, &CONSUMERS)?;
+    let all = Objects::of(side, &FILESYSTEMS)?;
     let objects = all.of_c()?;
     let check = format!("CHECK={}", side.fetched("sparse", "sparse")?.display());
     let own = PROBE.replace(".c", ".o");

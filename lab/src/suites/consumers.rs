@@ -156,10 +156,12 @@ pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// The options that a collection of the bundle wants and neither the kernel nor that with BPF has.
+/// The options that a collection of the bundle wants and neither the kernel has nor one of those of
+/// `make verify`.
 fn unmet(session: &Session<'_>, kernel: &Kernel, bundle: &Path) -> Result<Vec<String>> {
-    let bpf = kernel::fragment(session.ctx, ["bpf.config"], &[])?;
-    let config = fs::read_to_string(kernel.dir.join("config"))? + &bpf;
+    let others = ["bpf.config", "filesystems.config"];
+    let others = kernel::fragment(session.ctx, others, &[])?;
+    let config = fs::read_to_string(kernel.dir.join("config"))? + &others;
     let mut unmet = Vec::new();
     for collection in selftests::OWN {
         // The kernel's rules install it beside the programs.

@@ -21,36 +21,16 @@ use crate::session::Session;
 use crate::tap::{Case, Run, Verdict};
 use crate::variants::CONSUMERS;
 
-/// The programs, without the `_test` at their ends.
-const NAMES: [&str; 4] = ["disks", "fuse", "servers", "shares"];
+/// The programs, without the `_test` at their ends; the last one needs filesystems that only
+/// [`FILESYSTEMS`] has.
+const NAMES: [&str; 4] = ["disks", "fuse", "shares", "servers"];
 
 /// How the reason of a skip begins that a kernel without the filesystem gives.
 const NEEDS: &str = "SKIP needs CONFIG_";
 
 /// The kernel of the suite consumers with the filesystems that take minutes to compile.
-const FILESYSTEMS: Variant = Variant {
-    lines: &[
-        "CONFIG_XFS_FS=y",
-        "CONFIG_XFS_POSIX_ACL=y",
-        // It selects JUMP_LABEL, on which every object depends
-        "CONFIG_XFS_ONLINE_SCRUB=n",
-        "CONFIG_BTRFS_FS=y",
-        "CONFIG_BTRFS_FS_POSIX_ACL=y",
-        "CONFIG_F2FS_FS=y",
-        "CONFIG_GFS2_FS=y",
-        "CONFIG_CIFS=y",
-        "CONFIG_CIFS_XATTR=y",
-        // The version of SMB that shows the modes of Unix
-        "CONFIG_CIFS_ALLOW_INSECURE_LEGACY=y",
-        "CONFIG_CIFS_POSIX=y",
-        "CONFIG_NLS_UTF8=y",
-        "CONFIG_SMB_SERVER=y",
-        // For SO_BINDTODEVICE, by which it listens
-        "CONFIG_NETDEVICES=y",
-        "CONFIG_VIRTIO_FS=y",
-        "CONFIG_CEPH_FS=y",
-        "CONFIG_CEPH_FS_POSIX_ACL=y",
-    ],
+pub(crate) const FILESYSTEMS: Variant = Variant {
+    lines: &[include_str!("../../../scripts/config/filesystems.config")],
     ..CONSUMERS
 };
 
@@ -64,15 +44,15 @@ fn some(tools: &Path, bundle: &Path, boot: Boot<'_>, names: &[&str]) -> Result<R
     selftests::run(boot.tools(tools), &selftests::testing(bundle, names)?)
 }
 
-/// Runs the tests on the kernel of the suite consumers. A filesystem may be missing only if
-/// that kernel leaves it to `make verify`.
+/// Runs those tests that need no other kernel than the suite consumers. A filesystem may be missing
+/// only if that kernel leaves it to `make verify`.
 pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
     let kernel = consumers::kernel(session)?;
     let bundle = session.selftests()?;
     let (ctx, tools) = (session.ctx, consumers::tools(session)?);
     let config = fs::read_to_string(kernel.dir.join("config"))?;
-    // A guest of one CPU keeps one core busy, and NFS waits for its clocks.
-    let guests = NAMES.par_iter().with_max_len(1).map(|name| {
+    // A guest of one CPU keeps one core busy.
+    let guests = NAMES[..3].par_iter().with_max_len(1).map(|name| {
         let boot = selftests::boot(ctx, &kernel, &format!("filesystems {name}"), &bundle);
         (name, some(&tools, &bundle, boot, &[*name]))
     });
