@@ -21,7 +21,7 @@ use crate::report::{Check, Report};
 use crate::rows;
 use crate::selftests;
 use crate::session::Session;
-use crate::suites::{consumers, filesystems};
+use crate::suites::{build, consumers, filesystems};
 use crate::tap::{MAY_SKIP, Verdict};
 use crate::toolchain::{ARM64, RISCV64};
 use crate::variants::DEBUG;
@@ -69,7 +69,8 @@ enum Make {
 }
 
 /// The rows, in order, by the names under which `make verify` takes them.
-const ROWS: [(&str, Make); 20] = [
+const ROWS: [(&str, Make); 21] = [
+    ("patches", Make::Other(build::each_patch)),
     ("mutants", Make::Other(foreign::mutants)),
     ("opens without the flag", Make::Series(fuzz::differential)),
     ("opens with the flag", Make::Series(fuzz::oracle)),
@@ -107,8 +108,7 @@ pub(crate) fn notice(
     })
 }
 
-/// The row that only a debug kernel can have: its other rows ask what those of the other kernels
-/// ask, for much longer.
+/// The row that only a debug kernel can have.
 pub(crate) fn faults(session: &Session<'_>, kernel: &Kernel) -> Result<Check> {
     stress::faults(session, kernel, SHORT)
 }

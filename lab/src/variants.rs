@@ -14,15 +14,6 @@ pub(crate) const STATIC: Variant = Variant {
     ],
     ..Variant::PLAIN
 };
-/// The same fixed to a policy which tests that need another one must not mistake for
-/// theirs.
-pub(crate) const STATIC_MOUNT: Variant = Variant {
-    lines: &[
-        "CONFIG_OPEN_MAYEXEC_STATIC=y",
-        "CONFIG_OPEN_MAYEXEC_ENFORCE=1",
-    ],
-    ..Variant::PLAIN
-};
 /// The series applied and switched off.
 pub(crate) const OFF: Variant = Variant {
     lines: &["CONFIG_OPEN_MAYEXEC=n", "CONFIG_OPEN_MAYEXEC_KUNIT_TEST=n"],

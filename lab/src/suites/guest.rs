@@ -10,7 +10,7 @@ use crate::report::Report;
 use crate::selftests::{self, Flavour, is_own};
 use crate::session::Session;
 use crate::tap::{Run, Verdict};
-use crate::variants::{NO_RUST, OFF, STATIC, STATIC_MOUNT, STATIC_VALUE};
+use crate::variants::{NO_RUST, OFF, STATIC, STATIC_VALUE};
 
 /// What a kernel's command line says to set the policy.
 const PARAMETER: &str = "sysctl.fs.open_mayexec_enforce=2";
@@ -21,7 +21,6 @@ pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
     let (tip, first) = (session.tip(), session.first_posting());
     let of = |what: &str, variant| session.kernel(what, tip, variant);
     let fixed = of("the kernel with a fixed policy", &STATIC)?;
-    let fixed_mount = of("the kernel with MOUNT fixed", &STATIC_MOUNT)?;
     let off = of("the kernel without the flag", &OFF)?;
     let no_rust = of("the kernel without Rust", &NO_RUST)?;
     let posted = session.kernel("the first posting alone", first, &Variant::PLAIN)?;
@@ -43,7 +42,6 @@ pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
         ("on the base", boot(base, "selftests on the base", &bundle), &[][..]),
         ("with the series", boot(series, "selftests", &bundle), &[]),
         ("CONFIG_OPEN_MAYEXEC_STATIC=y, value 3", with(&fixed, "selftests static", STATIC_VALUE), &own),
-        ("CONFIG_OPEN_MAYEXEC_STATIC=y, value 1", with(&fixed_mount, "selftests static-mount", "1"), &own),
         ("booted with the sysctl at 2", by_parameter, &own),
         ("the first posting alone", boot(&posted, "selftests first posting", &posted_bundle), &posted_own),
         ("CONFIG_OPEN_MAYEXEC=n", boot(&off, "selftests off", &bundle), &own),
