@@ -96,8 +96,7 @@ const ROWS: [(&str, Make); 21] = [
     ("gcc", Make::Other(ports::gcc)),
 ];
 
-/// The shortened rows for a kernel, which may be broken on purpose, with their names, one after
-/// the other as they are asked for.
+/// The names and the shortened rows of a kernel, each made when it is asked for.
 pub(crate) fn notice(
     session: &Session<'_>,
     kernel: &Kernel,

@@ -36,9 +36,8 @@ pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
         boot
     };
     let mut by_parameter = with(series, "selftests boot parameter", "2");
-    by_parameter
-        .cmdline
-        .push("sysctl.fs.open_mayexec_enforce=2");
+    let parameter = "sysctl.fs.open_mayexec_enforce=2";
+    by_parameter.cmdline.push(parameter);
     #[rustfmt::skip]
     let jobs = [
         ("on the base", boot(base, "selftests on the base", &bundle), &all),
