@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! `make verify`: evidence, a row a claim. What it tries, how often, what failed.
-//!
-//! The suite `proof` of `make test` makes the first rows with less of everything.
 
 mod foreign;
 mod fuzz;
@@ -17,7 +15,7 @@ use rayon::prelude::*;
 use crate::ctx::Ctx;
 use crate::guest::Boot;
 use crate::kernel::Kernel;
-use crate::report::{Check, Report};
+use crate::report::Check;
 use crate::rows;
 use crate::selftests;
 use crate::session::Session;
@@ -47,20 +45,12 @@ pub(crate) fn names() -> Vec<String> {
     rows::names(&ROWS)
 }
 
-/// Makes the rows of `make test`.
-pub(crate) fn shortened(session: &Session<'_>, report: &mut Report) -> Result<()> {
-    for (name, row) in notice(session, &session.tip_kernel()?) {
-        report.add(&rows::made(name, row));
-    }
-    Ok(())
-}
-
 /// What makes a row of a kernel.
 type OfKernel = fn(&Session<'_>, &Kernel, Extent) -> Result<Check>;
 
 /// How a row is made, and of which kernel.
 enum Make {
-    /// Of the one that the guests' suites use; `make test` has these rows, shortened.
+    /// Of the one that the guests' suites use; `make breaks` asks these rows, shortened.
     Series(OfKernel),
     /// Of one that looks for its own mistakes.
     Debug(OfKernel),
@@ -69,8 +59,9 @@ enum Make {
 }
 
 /// The rows, in order, by the names under which `make verify` takes them.
-const ROWS: [(&str, Make); 21] = [
+const ROWS: [(&str, Make); 22] = [
     ("patches", Make::Other(build::each_patch)),
+    ("base", Make::Other(foreign::base)),
     ("mutants", Make::Other(foreign::mutants)),
     ("opens without the flag", Make::Series(fuzz::differential)),
     ("opens with the flag", Make::Series(fuzz::oracle)),

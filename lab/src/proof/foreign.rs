@@ -18,7 +18,7 @@ use crate::kernel::Kernel;
 use crate::report::Check;
 use crate::selftests;
 use crate::session::Session;
-use crate::suites::{consumers, host};
+use crate::suites::{consumers, guest, host};
 use crate::tap::{Case, Run, Stream, Verdict};
 use crate::ui;
 use crate::variants::CONSUMERS;
@@ -198,6 +198,21 @@ pub(crate) fn mutants(session: &Session<'_>) -> Result<Check> {
     let problems = Vec::from_iter((!fine).then_some(text.clone()));
     let check = Check::new("the tests on the host notice every change to policy.rs");
     Ok(check.also(counts, problems, &log))
+}
+
+/// The kernel's own selftests, compared with the base.
+pub(crate) fn base(session: &Session<'_>) -> Result<Check> {
+    let bundle = session.selftests()?;
+    let run = |kernel: &Kernel, name: &str| {
+        selftests::run(selftests::boot(session.ctx, kernel, name, &bundle), &[])
+    };
+    let base = run(&session.base_kernel()?, "selftests on the base")?;
+    let series = run(&session.tip_kernel()?, "all selftests")?;
+    let (count, mut problems) = guest::differing(("on the base", &base), &series);
+    problems.extend(guest::not_without_the_flag(&base));
+    problems.extend(base.trouble);
+    let check = Check::new("the kernel's own tests end as on the base, where the series' skip");
+    Ok(check.also(&format!("{count} cases"), problems, &base.log))
 }
 
 #[cfg(test)]

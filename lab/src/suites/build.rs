@@ -23,10 +23,8 @@ fn boot(session: &Session<'_>, (what, commit, of): Job<'_>) -> Result<(Vec<Strin
     Ok((complaints(&outcome.console), outcome.console_log))
 }
 
-/// Builds the base, each of the two parts of the series, and the configurations.
+/// Builds each of the two parts of the series, and the configurations.
 pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
-    session.base_kernel()?;
-    report.pass("the base builds");
     for job in [
         ("the first posting", session.first_posting(), Variant::PLAIN),
         ("the series", session.tip(), Variant::PLAIN),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The kernel's selftests, with the series and without.
+//! The kernel's selftests, with the flag and without.
 
 use anyhow::{Result, bail};
 use rayon::prelude::*;
@@ -12,9 +12,9 @@ use crate::session::Session;
 use crate::tap::{Run, Verdict};
 use crate::variants::{NO_RUST, OFF, STATIC, STATIC_VALUE};
 
-/// Runs the same selftests on both kernels, and the series' own on its variants.
+/// Runs the same selftests with the flag and without, and the series' own on other kernels.
 pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
-    let (base, series) = (&session.base_kernel()?, &session.tip_kernel()?);
+    let series = &session.tip_kernel()?;
     let (tip, first) = (session.tip(), session.first_posting());
     let of = |what: &str, variant| session.kernel(what, tip, variant);
     let fixed = of("the kernel with a fixed policy", &STATIC)?;
@@ -41,45 +41,52 @@ pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
     by_parameter.cmdline.push(parameter);
     #[rustfmt::skip]
     let jobs = [
-        ("on the base", boot(base, "selftests on the base", &bundle), &all),
+        ("CONFIG_OPEN_MAYEXEC=n", boot(&off, "selftests off", &bundle), &all),
         ("with the series", boot(series, "selftests", &bundle), &all),
         ("CONFIG_OPEN_MAYEXEC_STATIC=y, value 3", with(&fixed, "selftests static", STATIC_VALUE), &own),
         ("booted with the sysctl at 2", by_parameter, &own),
         ("the first posting alone", boot(&posted, "selftests first posting", &posted_bundle), &selftests::own(&posted_bundle)?),
-        ("CONFIG_OPEN_MAYEXEC=n", boot(&off, "selftests off", &bundle), &own),
         ("CONFIG_RUST=n", boot(&no_rust, "selftests no-rust", &bundle), &own),
     ];
     let runs = jobs.into_par_iter().with_max_len(1);
     let runs = runs.map(|(how, boot, only)| Ok((how, selftests::run(boot, only)?)));
     let runs: Vec<_> = runs.collect::<Result<_>>()?;
-    let [on_base, (_, series), variants @ .., off, no_rust] = &runs[..] else {
+    let [off, (_, series), variants @ .., no_rust] = &runs[..] else {
         bail!("a job has no run");
     };
-    let base = &on_base.1;
 
-    let name = "the run on the base is complete and the kernel did not complain";
-    report.check(name, &base.trouble, Some(&base.log));
-    report.run("", "with the series", &series.of(is_own));
-    // What fails on both kernels says something about the guest, not about the series.
-    let [old, new] = [base, series].map(|run| run.of(|program| !is_own(program)).cases);
-    let mut differing = selftests::unequal((&old, "on the base"), (&new, "with the series"));
-    if old.is_empty() {
-        differing.push("no test ran on the base".to_owned());
-    }
     let name = format!(
-        "{} cases of the kernel's own tests end as on the base",
-        old.len()
+        "the run {} is complete and the kernel did not complain",
+        off.0
     );
-    report.check(&name, &differing, Some(&base.log));
+    report.check(&name, &off.1.trouble, Some(&off.1.log));
+    report.run("", "with the series", &series.of(is_own));
+    let (count, differing) = differing((off.0, &off.1), series);
+    let name = format!(
+        "{count} cases of the kernel's own tests end as with {}",
+        off.0
+    );
+    report.check(&name, &differing, Some(&off.1.log));
     for (how, run) in variants {
         report.run(&format!("{how}: "), how, run);
     }
-    for (how, run) in [on_base, off, no_rust] {
+    for (how, run) in [off, no_rust] {
         let name = format!("{how}: the series' tests skip, and execve(2) raises its events");
         let problems = not_without_the_flag(run);
         report.check(&name, &problems, Some(&run.log));
     }
     Ok(())
+}
+
+/// How many tests of the kernel's own there are in a run, and which end otherwise with the series.
+/// What fails in both says something about the guest, not about the series.
+pub(crate) fn differing((how, run): (&str, &Run), series: &Run) -> (usize, Vec<String>) {
+    let [old, new] = [run, series].map(|run| run.of(|program| !is_own(program)).cases);
+    let mut differing = selftests::unequal((&old, how), (&new, "with the series"));
+    if old.is_empty() {
+        differing.push(format!("no test ran {how}"));
+    }
+    (old.len(), differing)
 }
 
 /// What ends a job with an error if the sysctl has another value.

@@ -19,7 +19,6 @@ use crate::breaks;
 use crate::ctx::Ctx;
 use crate::guest::{Boot, sibling};
 use crate::kernel::Kernel;
-use crate::proof;
 use crate::report::Report;
 use crate::results::{self, Clock};
 use crate::rows;
@@ -35,7 +34,7 @@ enum Suite {
 
 /// The suites in the order of their cost, by the names under which `make test` takes them;
 /// CONTRIBUTING.md says what each shows.
-const SUITES: [(&str, Suite); 12] = [
+const SUITES: [(&str, Suite); 11] = [
     ("series", Suite::Series(series)),
     ("style", Suite::Series(style::run)),
     ("host", Suite::Checkout(host::run)),
@@ -45,7 +44,6 @@ const SUITES: [(&str, Suite); 12] = [
     ("guest", Suite::Series(guest::run)),
     ("consumers", Suite::Series(consumers::run)),
     ("filesystems", Suite::Series(filesystems::run)),
-    ("proof", Suite::Series(proof::shortened)),
     ("userland", Suite::Series(userland::run)),
     ("demo", Suite::Series(scene)),
 ];

@@ -21,6 +21,7 @@ use crate::report::Report;
 use crate::session::Session;
 use crate::system;
 use crate::tap::{self, Run};
+use crate::variants::OFF;
 
 /// The walk through a rollout starts interpreters and package managers by the dozen.
 const LIMIT: Duration = Duration::from_secs(1200);
@@ -33,21 +34,22 @@ type Job = (&'static str, Kernel, &'static str);
 
 /// Where the kernel applies the policy, where the program has to, where opens can be
 /// traced, and where there is no check at all; then the guide to a rollout, and the tests of
-/// the header for interpreters, which does without the flag on the base.
+/// the header for interpreters.
 #[rustfmt::skip]
 pub(crate) fn jobs(session: &Session<'_>) -> Result<[Job; 8]> {
-    let (tip, base) = (session.tip_kernel()?, session.base_kernel()?);
+    let tip = session.tip_kernel()?;
+    let off = session.kernel("the kernel without the flag", session.tip(), &OFF)?;
     let traced = consumers::kernel(session)?;
     let debian = kernel::of_debian(session.ctx)?;
     Ok([
         ("with the series", tip.clone(), "./mayexec-guest kernel"),
-        ("on the base", base.clone(), "./mayexec-guest securebits"),
+        ("without the flag", off.clone(), "./mayexec-guest securebits"),
         ("with tracing", traced.clone(), "./mayexec-guest kernel"),
         ("on Debian's kernel", debian, "./mayexec-guest plain"),
         ("rollout", traced, "./mayexec-guest kernel rollout"),
-        ("rollout on the base", base.clone(), "./mayexec-guest securebits rollout"),
+        ("rollout without the flag", off.clone(), "./mayexec-guest securebits rollout"),
         ("open_code.h with the series", tip, HEADER_TEST),
-        ("open_code.h on the base", base, HEADER_TEST),
+        ("open_code.h without the flag", off, HEADER_TEST),
     ])
 }
 
