@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What others wrote: cargo-mutants; under three policies, programs of Debian's that nothing may upset, and tests
-//! that no registry has. These run from where the user has them, and each must end on the series as
-//! it ends on the base.
+//! What others wrote: the kernel's own selftests, compared with the base; cargo-mutants; and under
+//! three policies, programs of Debian's that nothing may upset, and tests that no registry has. The
+//! latter run from where the user has them, and each must end on the series as it ends on the base.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;

@@ -24,7 +24,9 @@ pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
     let bundle = session.selftests()?;
     let mut own = selftests::own(&bundle)?;
     // The rest of lab/selftests runs with the series; what execve(2) does is asked of each kernel.
-    own.retain(|program| !program.contains("-more:") || program.ends_with(":marks_test"));
+    own.retain(|program| {
+        !program.starts_with(selftests::OWN[1]) || program.ends_with(":marks_test")
+    });
     let mut all = selftests::programs(&bundle)?;
     // It renames for minutes, and the series does not touch how a path is walked.
     all.retain(|program| !program.ends_with(":rename_attack_test"));
