@@ -56,7 +56,7 @@ kernel: ## prepare build/linux with the series as commits, and build it
 export: ## write patches/ and the mirrored files from build/linux's commits
 	@$(call lab,export)
 
-test: ## run every test; SUITES="series guest" runs some
+test: ## run the tests; SUITES="series guest" runs some
 	@$(call lab,test,$(SUITES))
 
 kselftest: ## run the kernel's selftests for openat2 and exec in the guest

@@ -79,7 +79,7 @@ enum Verb {
     },
     /// Write patches/ and the mirror of added files from the kernel tree's commits
     Export,
-    /// Run every test, or the named suites
+    /// Run the tests, or the named suites
     Test(Which),
     /// Run what takes longer than a test may: evidence, a row a claim
     Verify(Which),

@@ -19,6 +19,7 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -309,6 +310,26 @@ static void kernel_is_probed_once(void)
 	IS(probes, 2);
 	IS(opens, 3);
 	IS(checks, 0);
+}
+
+static void kernel_is_probed_without_a_free_descriptor(void)
+{
+	struct rlimit limit, none;
+	int next = dup(2);
+
+	/* What the program checks itself, it refuses; the kernel refuses nothing. */
+	sysctl("3\n");
+	kernel = FLAG;
+	must(getrlimit(RLIMIT_NOFILE, &limit), "getrlimit");
+	close(next);
+	none = limit;
+	none.rlim_cur = (rlim_t)next;
+	must(setrlimit(RLIMIT_NOFILE, &none), "setrlimit");
+	IS(open_code(NO_X, O_RDONLY), -1);
+	IS(errno, EMFILE);
+	must(setrlimit(RLIMIT_NOFILE, &limit), "setrlimit");
+	IS(try(NO_X), 0);
+	IS(probes, 2);
 }
 
 static void errors_are_final(void)
@@ -789,6 +810,7 @@ static const struct {
 	TEST(kernel_decides),
 	TEST(kernel_decides_for_descriptors),
 	TEST(kernel_is_probed_once),
+	TEST(kernel_is_probed_without_a_free_descriptor),
 	TEST(errors_are_final),
 	TEST(flags_of_the_caller_arrive),
 	TEST(descriptor_that_cannot_be_opened_again),

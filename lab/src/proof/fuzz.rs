@@ -22,7 +22,7 @@ pub(super) struct Extent {
     pub(super) seconds: u64,
 }
 
-/// Minutes, as part of `make test`.
+/// Minutes, for `make breaks` and on the debug kernel.
 pub(super) const SHORT: Extent = Extent {
     calls: 50_000,
     seconds: 45,

@@ -65,7 +65,7 @@ const ROWS: [(&str, Make); 25] = [
     ("coccicheck", Make::Tool("coccicheck: nothing new in the touched files", Some("NULL check"), lint::coccicheck)),
     ("htmldocs", Make::Tool("make htmldocs: no new warnings", Some("mayexec_probe_nowhere"), lint::html)),
     ("kunit", Make::Suite("KUnit passes", suites::kunit::run)),
-    ("each patch", Make::Suite("each patch and configuration builds (CLIPPY=1) and boots", suites::build::run)),
+    ("each patch", Make::Suite("each patch and configuration builds (CLIPPY=1) and boots", |session, report| { report.add(&suites::build::each_patch(session)?); suites::build::run(session, report) })),
 ];
 
 /// Makes every row, or those that are named; whether nothing failed.

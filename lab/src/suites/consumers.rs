@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The kernel's other subsystems as consumers of the flag, in one guest.
+//! The kernel's other subsystems as consumers of the flag, in guests.
 
 use fs_err as fs;
 use std::path::{Path, PathBuf};

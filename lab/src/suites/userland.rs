@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The library and the command `mayexec` on kernels with the flag and without, three
-//! interpreters that open with it, and a short boot of a whole system with one of them.
+//! The library and the command `mayexec` on kernels with the flag and without, an
+//! interpreter that opens with it, and a short boot of a whole system with that one.
 
 use fs_err as fs;
 use std::path::Path;

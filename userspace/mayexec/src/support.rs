@@ -85,13 +85,14 @@ impl Support {
     /// Asks the kernel. No file is touched, so no file system has a say.
     #[must_use]
     pub fn probe() -> Self {
-        let takes = known(O_MAYEXEC);
-        let emulated = takes && openat2(libc::AT_FDCWD, IMPOSSIBLE) != Some(Errno::INVAL);
+        let known = |flags| takes(libc::AT_FDCWD, flags, Errno::NOENT);
+        let mayexec = known(O_MAYEXEC);
+        let emulated = mayexec && openat2(libc::AT_FDCWD, IMPOSSIBLE) != Some(Errno::INVAL);
         Self {
-            openat2: takes || known(0),
-            mayexec: takes && !emulated,
+            openat2: mayexec || known(0),
+            mayexec: mayexec && !emulated,
             // Without a directory, no file is found.
-            emptypath: !emulated && openat2(-1, O_EMPTYPATH) == Some(Errno::BADF),
+            emptypath: !emulated && takes(-1, O_EMPTYPATH, Errno::BADF),
             emulated,
         }
     }
@@ -125,10 +126,11 @@ impl Support {
 /// A flag that no kernel has.
 const IMPOSSIBLE: u64 = 1 << 62;
 
-/// Whether openat2(2) takes these flags. They are checked before the path: an empty one is
-/// ENOENT if they are known.
-fn known(flags: u64) -> bool {
-    openat2(libc::AT_FDCWD, flags) == Some(Errno::NOENT)
+/// Whether openat2(2) takes these flags. The kernel checks them before it looks for a free
+/// descriptor, and only then for the file, which is not there.
+fn takes(dir: RawFd, flags: u64, missing: Errno) -> bool {
+    let errno = openat2(dir, flags);
+    errno.is_some_and(|errno| [missing, Errno::MFILE, Errno::NFILE].contains(&errno))
 }
 
 /// The error of openat2(2) on an empty path.
@@ -146,6 +148,8 @@ fn openat2(dir: RawFd, flags: u64) -> Option<Errno> {
 
 #[cfg(test)]
 mod tests {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
     use super::*;
     use crate::filter::{apart, fake, filtered};
 
@@ -187,6 +191,21 @@ mod tests {
             let found = Support::probe();
             assert!(found.emulated && !found.mayexec, "{found:?}");
         });
+    }
+
+    #[test]
+    fn a_full_table_of_descriptors_hides_nothing() {
+        let found = Support::probe();
+        let limit = getrlimit(Resource::Nofile);
+        let none = Rlimit {
+            current: Some(0),
+            ..limit
+        };
+        setrlimit(Resource::Nofile, none).unwrap();
+        assert_eq!(openat2(libc::AT_FDCWD, 0), Some(Errno::MFILE));
+        let full = Support::probe();
+        setrlimit(Resource::Nofile, limit).unwrap();
+        assert_eq!(full, found);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * O_MAYEXEC: where the policy asks for FILE, fanotify takes the open for one to
+ * O_MAYEXEC: where the policy enforces FILE, fanotify takes the open for one to
  * execute. Its events are those of execve(2), on the layers of an overlay, too.
  */
 
