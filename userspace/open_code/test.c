@@ -101,6 +101,12 @@ long fake_syscall(long number, ...)
 			errno = EINVAL;
 			return -1;
 		}
+		if (probe) { /* A descriptor is taken before the path is looked at. */
+			i = dup(2);
+			if (i < 0)
+				return -1;
+			close(i);
+		}
 		if (how.flags & OPEN_CODE_MAYEXEC && !probe && refusal) {
 			errno = refusal;
 			return -1;
