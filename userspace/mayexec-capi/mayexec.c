@@ -2,7 +2,7 @@
 /*
  * The library mayexec for C.  Which open is made, and what the program checks itself, is open_code.h's: this
  * file adds directories, RESOLVE_*, demands, and the reason of a refusal.  Nothing here allocates,
- * locks or writes to a stream.
+ * locks or writes to a stream, but strerror() for an answer's message may.
  */
 #define _GNU_SOURCE
 /* Filters belong to threads, and so does what was found to be possible. */

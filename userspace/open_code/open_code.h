@@ -42,16 +42,19 @@ enum { OPEN_CODE_UNKNOWN = 8 }; /* The policy cannot be known. */
 
 static __inline__ int open_code_openat2(int dir, const char *path, uint64_t flags, uint64_t resolve)
 {
-#ifdef SYS_openat2
+#ifdef __NR_openat2
 	struct { uint64_t flags, mode, resolve; } how;
 
 	how.flags = flags;
-#ifdef O_LARGEFILE
-	how.flags |= O_LARGEFILE; /* 64-bit kernels add it, 32-bit kernels do not. */
+#ifdef O_LARGEFILE /* 64-bit kernels add it, 32-bit kernels do not. */
+#ifdef O_PATH
+	if (!(flags & O_PATH)) /* The kernel takes nothing beside it that means nothing. */
+#endif
+		how.flags |= O_LARGEFILE;
 #endif
 	how.mode = 0;
 	how.resolve = resolve;
-	return (int)syscall(SYS_openat2, dir, path, &how, sizeof(how));
+	return (int)syscall(__NR_openat2, dir, path, &how, sizeof(how));
 #else /* Headers before Linux 5.6.  The number differs between architectures. */
 	(void)dir, (void)path, (void)flags, (void)resolve;
 	errno = ENOSYS;
@@ -101,6 +104,8 @@ static __inline__ int open_code_sysctl(void)
 		close(fd);
 		for (; i < length && text[i] >= '0' && text[i] <= '9'; i++)
 			value = value * 10 + (text[i] - '0');
+	} else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM) {
+		return OPEN_CODE_MOUNT | OPEN_CODE_FILE; /* Nothing is free to ask with: both hold. */
 	} else if (errno == ENOENT && !statfs("/proc/sys/fs", &fs) && fs.f_type == 0x9fa0) {
 		return 0; /* An old kernel.  ProcSubset=pid hides the directory as well. */
 	}
@@ -165,7 +170,7 @@ static __inline__ int open_code_at(int dir, const char *path, int flags, uint64_
 
 	*checks = 0;
 	if (flags & (O_ACCMODE | O_CREAT | O_TRUNC | O_APPEND)) {
-		errno = EINVAL; /* As the kernel answers, to find a caller's mistake on any kernel. */
+		errno = EINVAL; /* As a kernel with the flag answers, so that no other one creates a file. */
 		return -1;
 	}
 	if (open_code_known(0)) {
@@ -210,7 +215,7 @@ static __inline__ int open_code(const char *path, int flags)
 static __inline__ int open_code_fd(int fd)
 {
 	const uint64_t again = 0x4000000 /* O_EMPTYPATH */ | OPEN_CODE_CLOEXEC;
-	int copy = -1, e;
+	int copy = -1, checks = 0, e;
 	struct stat st;
 
 	if (fstat(fd, &st))
@@ -226,8 +231,17 @@ static __inline__ int open_code_fd(int fd)
 			return -1;
 		}
 	}
+	if (copy < 0)
+		checks = open_code_sysctl();
+	if (checks == OPEN_CODE_UNKNOWN && open_code_known(0)) {
+		/* Without procfs, a directory tells: every policy refuses it. */
+		copy = open_code_openat2(-100, "/", OPEN_CODE_MAYEXEC | OPEN_CODE_CLOEXEC, 0);
+		if (copy >= 0)
+			close(copy);
+		checks = copy >= 0 ? 0 : OPEN_CODE_MOUNT | OPEN_CODE_FILE;
+	}
 	/* check_exec.rst: SECBIT_EXEC_DENY_INTERACTIVE, too, asks for the check of a descriptor. */
-	return open_code_check(fd, copy < 0 ? open_code_sysctl() : 0, 1 << 8 | 1 << 10);
+	return open_code_check(fd, checks, 1 << 8 | 1 << 10);
 }
 
 /* Whether code may run that no file holds (-c, a terminal, a pipe): not under DENY_INTERACTIVE. */

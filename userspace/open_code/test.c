@@ -318,24 +318,74 @@ static void kernel_is_probed_once(void)
 	IS(checks, 0);
 }
 
-static void kernel_is_probed_without_a_free_descriptor(void)
+/* Leaves no descriptor free; returns the limit that there was. */
+static struct rlimit fill_table(void)
 {
 	struct rlimit limit, none;
 	int next = dup(2);
 
-	/* What the program checks itself, it refuses; the kernel refuses nothing. */
-	sysctl("3\n");
-	kernel = FLAG;
-	must(getrlimit(RLIMIT_NOFILE, &limit), "getrlimit");
 	close(next);
+	must(getrlimit(RLIMIT_NOFILE, &limit), "getrlimit");
 	none = limit;
 	none.rlim_cur = (rlim_t)next;
 	must(setrlimit(RLIMIT_NOFILE, &none), "setrlimit");
+	return limit;
+}
+
+static void kernel_is_probed_without_a_free_descriptor(void)
+{
+	struct rlimit limit;
+
+	/* What the program checks itself, it refuses; the kernel refuses nothing. */
+	sysctl("3\n");
+	kernel = FLAG;
+	limit = fill_table();
 	IS(open_code(NO_X, O_RDONLY), -1);
 	IS(errno, EMFILE);
 	must(setrlimit(RLIMIT_NOFILE, &limit), "setrlimit");
 	IS(try(NO_X), 0);
 	IS(probes, 2);
+}
+
+/* The kernel cannot be asked, and the sysctl cannot be read. */
+static void descriptor_without_a_free_one(void)
+{
+	int fd = open(NO_X, O_RDONLY);
+
+	must(fd, NO_X);
+	sysctl("3\n");
+	if (!real_flag)
+		kernel = FLAG;
+	fill_table();
+	IS(open_code_fd(fd), -1);
+	IS(errno, EACCES);
+}
+
+static void pipe_without_proc(void)
+{
+	int ends[2];
+
+	must(pipe(ends), "pipe");
+	sysctl("1\n");
+	if (!real_flag)
+		kernel = FLAG;
+	refusal = EACCES;
+	must(mount("none", "/proc", "tmpfs", 0, NULL), "no /proc");
+	IS(open_code_fd(ends[0]), -1);
+	IS(errno, EACCES);
+}
+
+static void pipe_without_proc_or_policy(void)
+{
+	int ends[2];
+
+	must(pipe(ends), "pipe");
+	sysctl("0\n");
+	if (!real_flag)
+		kernel = FLAG;
+	must(mount("none", "/proc", "tmpfs", 0, NULL), "no /proc");
+	IS(open_code_fd(ends[0]), 0);
+	IS(result_of(open_code, GOOD), 0);
 }
 
 static void errors_are_final(void)
@@ -817,6 +867,9 @@ static const struct {
 	TEST(kernel_decides_for_descriptors),
 	TEST(kernel_is_probed_once),
 	TEST(kernel_is_probed_without_a_free_descriptor),
+	TEST(descriptor_without_a_free_one),
+	TEST(pipe_without_proc),
+	TEST(pipe_without_proc_or_policy),
 	TEST(errors_are_final),
 	TEST(flags_of_the_caller_arrive),
 	TEST(descriptor_that_cannot_be_opened_again),

@@ -246,7 +246,7 @@ attackers() {
 		"$lib/container.sh" </dev/null 2>&1 &
 	wait
 	echo 0 >/proc/sys/user/max_user_namespaces
-	ok "user.max_user_namespaces=0 leaves nobody a mount of their own" \
+	ok "user.max_user_namespaces=0 leaves nobody a user namespace to mount in" \
 		says "No space left" as alice -- unshare --user --map-root-user --mount true
 }
 

@@ -282,6 +282,13 @@ pub(crate) fn acl(path: impl rustix::path::Arg) -> Option<Acl> {
     Acl::parse(&value[..length])
 }
 
+/// Whether whoever executes what `path` leads to gains capabilities of the file.
+pub(crate) fn has_capabilities(path: impl rustix::path::Arg) -> bool {
+    // The three versions of the attribute have at most 24 bytes.
+    let mut value = [0; 64];
+    rustix::fs::getxattr(path, "security.capability", &mut value).is_ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

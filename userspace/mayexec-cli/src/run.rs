@@ -42,7 +42,7 @@ impl Failure {
 
 /// Runs a script; returns only if that fails.
 pub(crate) fn run(strict: bool, words: &[OsString]) -> u8 {
-    let failure = match prepare(strict, words) {
+    let failure = match prepare(strict, words, 0) {
         Ok((mut command, scripts)) => {
             let error = command.exec();
             drop(scripts);
@@ -59,8 +59,16 @@ pub(crate) fn run(strict: bool, words: &[OsString]) -> u8 {
     failure.code
 }
 
-/// The interpreter's command line, and the scripts that it must find open.
-fn prepare(strict: bool, words: &[OsString]) -> Result<(Command, Vec<OwnedFd>), Failure> {
+/// How many #! lines lead one to the next at most, as for execve(2).
+const LINES: usize = 5;
+
+/// The interpreter's command line, and the scripts that it must find open, where so many #! lines
+/// have been followed.
+fn prepare(
+    strict: bool,
+    words: &[OsString],
+    lines: usize,
+) -> Result<(Command, Vec<OwnedFd>), Failure> {
     let (program, args) = words
         .split_first()
         .ok_or_else(|| Failure::new(RUN_FAILED, "no interpreter is named"))?;
@@ -68,8 +76,13 @@ fn prepare(strict: bool, words: &[OsString]) -> Result<(Command, Vec<OwnedFd>), 
     let alone = program.as_bytes().contains(&b'/') && !args.iter().any(|arg| arg == "--");
     if kind.is_none() && alone {
         if let Some(mut line) = shebang(strict, program)? {
+            if lines == LINES {
+                let text = mayexec::message(Errno::LOOP);
+                let text = format!("{}: {text}", show::name(program));
+                return Err(Failure::new(RUN_DENIED, text));
+            }
             line.extend_from_slice(words);
-            return prepare(strict, &line);
+            return prepare(strict, &line, lines + 1);
         }
     }
     let (mut args, places) = match kind {

@@ -354,30 +354,52 @@ fn fixed(mode: u32) -> Option<u32> {
 /// run-parts(8): to take it from a file is how an administrator turns the file off. Beside
 /// these, all whose names end in `.d` are taken for such, unless a rule says that an
 /// interpreter reads what is there.
-const STARTED: [&str; 12] = [
+const STARTED: [&str; 22] = [
+    "15min",
+    "bin",
+    "cgi-bin",
     "cron.daily",
     "cron.hourly",
     "cron.monthly",
     "cron.weekly",
     "cron.yearly",
+    "daily",
+    "games",
     "hooks",
+    "hourly",
+    "libexec",
+    "monthly",
+    "sbin",
     "system-environment-generators",
     "system-generators",
     "system-shutdown",
     "system-sleep",
     "user-environment-generators",
     "user-generators",
+    "weekly",
 ];
 
-/// Why --fix leaves a file in `dir` as it is: whoever took execute permission from it may
-/// have meant it.
-fn left(dir: &Path, mode: u32, says: Option<&Says>) -> Option<&'static str> {
+/// The same for directories anywhere below these.
+const STARTED_BELOW: [&str; 2] = ["initramfs-tools", "renewal-hooks"];
+
+/// Why --fix leaves a file as it is: whoever took execute permission from it may have meant it.
+fn left(path: &Path, mode: u32, capable: bool, says: Option<&Says>) -> Option<&'static str> {
     if mode & 0o6000 != 0 {
         return Some("it is set-user-ID or set-group-ID, and execute permission would arm it");
     }
-    let name = dir.file_name()?.to_str()?;
+    if capable {
+        return Some("it has capabilities, and execute permission would arm it");
+    }
+    // systemd starts rc.local at boot if it is executable.
+    if path.file_name()? == "rc.local" {
+        return Some("it is started if it is executable, so it may be turned off");
+    }
+    let mut names = path.parent()?.iter().filter_map(OsStr::to_str).rev();
+    let name = names.next()?;
     let sourced = matches!(says, Some(Says::Interpreter(_)));
-    let started = STARTED.contains(&name) || (name.ends_with(".d") && !sourced);
+    let started = STARTED.contains(&name)
+        || (name.ends_with(".d") && !sourced)
+        || names.any(|name| STARTED_BELOW.contains(&name));
     started.then_some("what is executable in its directory is started, so it may be turned off")
 }
 
@@ -581,10 +603,12 @@ impl<'r> Scan<'r> {
             opened = Some(again);
         }
         let mode = u32::from(stat.stx_mode);
-        let acl = if self.acl_matters(mode, stat.stx_uid) {
+        let link = || {
             let path = format!("/proc/self/fd/{}/", dir.fd.as_raw_fd());
-            let path = [path.as_bytes(), name.to_bytes()].concat();
-            acl(&path)
+            [path.as_bytes(), name.to_bytes()].concat()
+        };
+        let acl = if self.acl_matters(mode, stat.stx_uid) {
+            acl(&link())
         } else {
             None
         };
@@ -613,8 +637,9 @@ impl<'r> Scan<'r> {
             }
             return Ok(());
         }
+        let absolute = dir.absolute.join(file_name);
         let left = (!executable)
-            .then(|| left(&dir.absolute, mode, says))
+            .then(|| left(&absolute, mode, facts::has_capabilities(link()), says))
             .flatten();
         let path = dir.path.join(file_name);
         let finding = Finding {
@@ -627,7 +652,7 @@ impl<'r> Scan<'r> {
             fixed_mode: fixed(mode & 0o7777).filter(|_| !executable && left.is_none()),
             left,
             package: None,
-            absolute: dir.absolute.join(file_name),
+            absolute,
             owners: [stat.stx_uid, stat.stx_gid],
             identity: Identity::of(&stat),
         };
@@ -975,7 +1000,7 @@ fn apply(finding: &Finding, dirs: &[OsString], who: &Who) -> Result<bool, Errno>
     let link = format!("/proc/self/fd/{}", fd.as_raw_fd());
     // Another of its hard links may have been fixed before.
     if !(same && now == mode) {
-        if !same || now != finding.mode {
+        if !same || now != finding.mode || facts::has_capabilities(&link) {
             return Err(Errno::STALE);
         }
         // chmod(2) of an O_PATH descriptor, which fchmod(2) refuses.
@@ -1126,15 +1151,25 @@ mod tests {
         let sh = Says::Interpreter("sh".to_owned());
         let left = |dir: &str, mode| {
             let says = dir.ends_with("/profile.d").then_some(&sh);
-            left(Path::new(dir), mode, says).is_some()
+            left(&Path::new(dir).join("file"), mode, false, says).is_some()
         };
-        for dir in ["/x/cron.daily", "/x/update-motd.d", "/x/.git/hooks"] {
+        for dir in [
+            "/x/cron.daily",
+            "/x/update-motd.d",
+            "/x/.git/hooks",
+            "/x/bin",
+            "/x/periodic/15min",
+            "/x/renewal-hooks/post",
+            "/x/initramfs-tools/scripts/init-top",
+        ] {
             assert!(left(dir, 0o644), "{dir}");
         }
-        for dir in ["/x/lib", "/x/profile.d", "/"] {
+        for dir in ["/x/lib", "/x/profile.d", "/x/hooks/lib", "/"] {
             assert!(!left(dir, 0o644), "{dir}");
             assert!(left(dir, 0o4644) && left(dir, 0o2644), "{dir}");
         }
+        let etc = |name: &str| super::left(&Path::new("/etc").join(name), 0o644, false, None);
+        assert!(etc("rc.local").is_some() && etc("rc.other").is_none());
     }
 
     #[test]
