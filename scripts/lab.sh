@@ -8,11 +8,12 @@
 set -eu
 cd "$(dirname "$0")/.."
 verb=${1:?usage: scripts/lab.sh VERB [ARGUMENT...]}
-asked=$*
 began=$(date +%s)
-# How many objects the compilers' cache has for a checkout that has built nothing.
+# How many objects the compilers' cache has for a checkout that has built nothing, if the whole verb
+# is asked for.
 first=
-[ -d build ] || first=$(ccache --print-stats 2>/dev/null | awk '$1 == "files_in_cache" { n = $2 } END { print n + 0 }')
+[ -d build ] || [ "$*" != "$verb --base $(sed -n 's/^BASE ?= //p' Makefile)" ] ||
+	first=$(ccache --print-stats 2>/dev/null | awk '$1 == "files_in_cache" { n = $2 } END { print n + 0 }')
 
 # Prints the time on the clock, and that of the CPUs in user and kernel mode.
 took() {
@@ -29,7 +30,7 @@ took() {
 	if [ -n "$first" ] && [ "$status" = 0 ]; then
 		mkdir -p build/results/first
 		when="$(date -u +%F) $(git describe --always --dirty=+ --exclude='*')"
-		echo "| make $asked | $first | $wall | $cpu | $when |" >"build/results/first/$verb"
+		echo "| make $verb | $first | $wall | $cpu | $when |" >"build/results/first/$verb"
 	fi
 }
 trap took EXIT
