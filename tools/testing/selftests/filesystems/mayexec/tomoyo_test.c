@@ -2,7 +2,8 @@
 /*
  * O_MAYEXEC under TOMOYO, which mediates the open as one for reading, under every
  * policy. Its rules for execution have no say in an open. This needs
- * CONFIG_SECURITY_TOMOYO_INSECURE_BUILTIN_SETTING.
+ * CONFIG_SECURITY_TOMOYO_INSECURE_BUILTIN_SETTING. A test that is killed can
+ * leave TOMOYO enforcing for the test's domain until the next boot.
  */
 
 #define OWN_FIXTURE
