@@ -57,8 +57,7 @@ own=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 [ "$version" = "$own" ] || fail "userspace/debian/changelog is of version $version, Cargo.toml of $own"
 
 # What the packages are made of.
-sum=$(find userspace lab/uapi include Cargo.toml Cargo.lock scripts/deb.sh -path userspace/rollout -prune -o \
-	-type f -exec sha256sum {} + |
+sum=$(find userspace lab/uapi include Cargo.toml Cargo.lock scripts/deb.sh -type f -exec sha256sum {} + |
 	sort | sha256sum)
 if [ "${1-}" = --build ] && [ "$(cat "$out/made" 2>/dev/null)" = "$sum" ]; then
 	exit 0
@@ -66,8 +65,10 @@ fi
 rm -rf "$out/made" "$copy" "$out"/*.deb "$out"/*.changes "$out"/*.buildinfo
 mkdir "$copy"
 # The files keep their times: cargo compiles again only what has changed.
-tar --exclude=./build --exclude=./target --exclude=./.git -cf - . | tar -xf - -C "$copy" ||
+tar --exclude=./build --exclude=./target --exclude=./.git -cf "$out/copy.tar" . &&
+	tar -xf "$out/copy.tar" -C "$copy" ||
 	fail "cannot copy the checkout to $copy: is there space left?"
+rm "$out/copy.tar"
 mv "$copy/userspace/debian" "$copy/debian"
 export DEB_BUILD_OPTIONS="noautodbgsym ${DEB_BUILD_OPTIONS-}"
 run_logged build "build the packages" \

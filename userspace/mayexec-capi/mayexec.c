@@ -5,6 +5,8 @@
  * locks or writes to a stream, but strerror() for an answer's message may.
  */
 #define _GNU_SOURCE
+/* Else fstat(2) has no room for the inode numbers of some filesystems on 32-bit machines. */
+#define _FILE_OFFSET_BITS 64
 /* Filters belong to threads, and so does what was found to be possible. */
 #define OPEN_CODE_PER_THREAD __thread
 #include <open_code.h>
@@ -316,8 +318,11 @@ int mayexec_open(const char *path, int flags, struct mayexec_answer *answer)
 int mayexec_reopen(int fd, int flags, const struct mayexec_options *options,
 		   struct mayexec_answer *answer)
 {
-	/* The kernel says EBADF where the path is seen from no directory. */
-	struct target target = { -1, "x", flags, fd };
+	/*
+	 * The kernel says EBADF where the path is seen from no directory.  A descriptor is no link,
+	 * but its name in /proc is one.
+	 */
+	struct target target = { -1, "x", flags & ~O_NOFOLLOW, fd };
 
 	return run(&target, options, answer);
 }

@@ -12,6 +12,7 @@ use anyhow::Result;
 use super::noticed::{Answers, Noticed, apply, failures, noticed, stem};
 use crate::ctx::Ctx;
 use crate::git::Git;
+use crate::proc;
 use crate::session::Session;
 use crate::suites::host::{self, POLICY};
 use crate::suites::{consumers, userland};
@@ -62,7 +63,11 @@ impl<'a> Checkout<'a> {
         let what = format!("build the tools with {name}");
         let mut build = self.cargo("build --package guest", PACKAGES);
         ui::step(&what, &log, 3600, &mut build)?;
-        let host = self.tests(&name, PACKAGES)?;
+        proc::capture(&mut host::open_code(self.ctx, self.git.dir(), "all"))?;
+        let mut host = self.tests(&name, PACKAGES)?;
+        if host.is_none() {
+            host = self.header(&name)?;
+        }
         let passed = host.is_none();
         let mut answers = vec![("host", host)];
         if passed {
@@ -102,6 +107,14 @@ impl<'a> Checkout<'a> {
         let what = format!("tests on the host with {name}");
         let mut cmd = self.cargo("nextest run --no-fail-fast --color=never", packages);
         let run = host::tests(&what, &log, &mut cmd, host::cargo_cases);
+        noticed(failures(run))
+    }
+
+    /// Why the tests of the header for interpreters fail on the host, if they do.
+    fn header(&self, name: &str) -> Result<Noticed> {
+        let log = self.ctx.fresh_log(&format!("breaks-header-{name}"))?;
+        let mut check = host::open_code(self.ctx, self.git.dir(), "check");
+        let run = host::tests(host::HEADER, &log, &mut check, host::header_cases);
         noticed(failures(run))
     }
 

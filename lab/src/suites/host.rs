@@ -17,6 +17,9 @@ use crate::ui;
 /// The mirrored file that the kernel and the host both compile.
 pub(crate) const POLICY: &str = "fs/mayexec/policy.rs";
 
+/// What tests `open_code.h`.
+pub(crate) const HEADER: &str = "the header for interpreters";
+
 /// Reads the cases in what a command printed.
 type Read = fn(&str) -> Stream;
 
@@ -30,9 +33,7 @@ pub(crate) fn run(ctx: &Ctx, report: &mut Report) -> Result<()> {
     let all: [(_, _, Read); 3] = [
         ("the tests on the host", nextest, cargo_cases),
         ("the examples of the documentation", examples, cargo_cases),
-        ("the header for interpreters", header, |text| {
-            tap::program("open_code.h", text)
-        }),
+        (HEADER, header, header_cases),
     ];
     for (what, mut cmd, read) in all {
         let log = ctx.fresh_log(&format!("host {what}"))?;
@@ -44,15 +45,21 @@ pub(crate) fn run(ctx: &Ctx, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// make with a target of the header for interpreters.
+/// make with a target of the header for interpreters. It makes everything anew: the header may be
+/// that of another copy of the checkout.
 pub(crate) fn open_code(ctx: &Ctx, root: &Path, target: &str) -> Command {
     let mut make = Command::new("make");
     make.arg("-C")
         .arg(root.join("userspace/open_code"))
-        .args(["-s", "CLANG=clang-19", "CLANGXX=clang++-19"])
+        .args(["-sB", "CLANG=clang-19", "CLANGXX=clang++-19"])
         .arg(format!("O={}", open_code_dir(ctx).display()))
         .arg(target);
     make
+}
+
+/// The cases of `make check` of the header.
+pub(crate) fn header_cases(text: &str) -> Stream {
+    tap::program("open_code.h", text)
 }
 
 /// Where [`open_code`] puts what it builds.

@@ -97,7 +97,10 @@ int mayexec_open(const char *path, int flags, struct mayexec_answer *answer);
 int mayexec_openat(int dir, const char *path, int flags, const struct mayexec_options *options,
 		   struct mayexec_answer *answer);
 
-/* Opens what a descriptor holds again.  The new descriptor starts at offset 0. */
+/*
+ * Opens what a descriptor holds again.  The new descriptor starts at offset 0.  O_NOFOLLOW and the options'
+ * `resolve` mean nothing here.
+ */
 int mayexec_reopen(int fd, int flags, const struct mayexec_options *options,
 		   struct mayexec_answer *answer);
 
@@ -113,7 +116,10 @@ int mayexec_check(int fd);
  */
 int mayexec_interactive(void);
 
-/* The best guarantee that the calling thread can get. */
+/*
+ * The best guarantee that the calling thread can get.  On a kernel without the flag this asks execveat(2), and
+ * some seccomp filters kill whoever calls that.
+ */
 enum mayexec_guarantee mayexec_best(void);
 
 #ifdef __cplusplus

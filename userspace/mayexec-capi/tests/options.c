@@ -156,6 +156,7 @@ int main(int argc, char **argv)
 	assert(failed(mayexec_reopen(held, READ, &options, &answer), EINVAL, MAYEXEC_WHY_IMPOSSIBLE,
 		      "unknown flags"));
 	assert(opened(mayexec_reopen(held, READ, NULL, NULL)));
+	assert(opened(mayexec_reopen(held, READ | O_NOFOLLOW, NULL, NULL)));
 	options.flags = MAYEXEC_CHECK_ALWAYS;
 	if (mayexec_best() == MAYEXEC_GUARANTEE_PLAIN)
 		assert(failed(mayexec_reopen(held, READ, &options, &answer), EOPNOTSUPP,

@@ -308,7 +308,7 @@ fn print(out: &mut impl Write, report: &Report, policy: Policy) -> std::io::Resu
         Some(answer) => line("securebit", answer),
         None => writeln!(
             out,
-            "  {:<26} this kernel has no AT_EXECVE_CHECK",
+            "  {:<26} AT_EXECVE_CHECK is missing, or filtered by seccomp",
             "securebit"
         ),
     }

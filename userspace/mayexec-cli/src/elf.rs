@@ -38,7 +38,8 @@ fn parse(file: &OwnedFd, start: &[u8]) -> Option<bool> {
         number(start, size, 2)? as usize,
         number(start, size + 2, 2)? as usize,
     );
-    if size < 2 * word + 8 || count == 0 {
+    // Any other size is that of a file which wants memory for what it does not hold.
+    if size != if wide { 64 } else { 40 } || count == 0 {
         return None;
     }
     let mut table = vec![0; size * count];
@@ -81,5 +82,13 @@ mod tests {
             assert_eq!(is_debug(&file, &start[..256]), debug, "{name}");
             assert!(!is_debug(&file, &start[..20]), "{name}");
         }
+        let mut start = [0; 64];
+        start[4..6].copy_from_slice(&[2, 1]);
+        start[0x3a..0x3e].copy_from_slice(&[0xff, 0xff, 1, 0]);
+        std::fs::write(dir.path().join("large"), [8; 0xffff]).unwrap();
+        let file: OwnedFd = std::fs::File::open(dir.path().join("large"))
+            .unwrap()
+            .into();
+        assert!(!is_debug(&file, &start), "an entry of 64 KiB");
     }
 }

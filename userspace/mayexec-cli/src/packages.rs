@@ -12,16 +12,20 @@ use anyhow::{Context, Result, bail};
 
 use crate::scan::Finding;
 
-/// How many paths dpkg is asked for at once: each call reads its whole database, and the
-/// kernel limits a command line to 2 MiB or so.
-const BATCH: usize = 2000;
+/// How many bytes of paths dpkg is asked for at once: each call reads its whole database, and
+/// the kernel limits a command line to 2 MiB or so, with what it keeps of each word.
+const BATCH: usize = 1 << 20;
 
 /// Names the package of each file that belongs to one. Where dpkg knows a file by another
 /// name, on a system with one /usr, the finding's absolute path becomes that one.
 pub(crate) fn find(findings: &mut [Finding]) -> Result<()> {
     if is_there("dpkg-query") {
-        for batch in findings.chunks_mut(BATCH) {
-            dpkg(batch)?;
+        let mut rest = findings;
+        while !rest.is_empty() {
+            let next = batch(rest);
+            let (now, later) = std::mem::take(&mut rest).split_at_mut(next);
+            dpkg(now)?;
+            rest = later;
         }
     } else if is_there("rpm") {
         let owners = rpm()?;
@@ -37,6 +41,17 @@ pub(crate) fn find(findings: &mut [Finding]) -> Result<()> {
 fn is_there(program: &str) -> bool {
     std::env::var_os("PATH")
         .is_some_and(|path| std::env::split_paths(&path).any(|dir| dir.join(program).is_file()))
+}
+
+/// How many findings dpkg is asked for next: at least one.
+fn batch(findings: &[Finding]) -> usize {
+    let mut bytes = 0;
+    let fit = |finding: &&Finding| {
+        // Two names, each byte of which may need a backslash, and what the kernel keeps.
+        bytes += 2 * (2 * finding.absolute.as_os_str().len() + 16);
+        bytes <= BATCH
+    };
+    findings.iter().take_while(fit).count().max(1)
 }
 
 /// The names that dpkg may know a file by.

@@ -354,7 +354,9 @@ fn fixed(mode: u32) -> Option<u32> {
 /// run-parts(8): to take it from a file is how an administrator turns the file off. Beside
 /// these, all whose names end in `.d` are taken for such, unless a rule says that an
 /// interpreter reads what is there.
-const STARTED: [&str; 22] = [
+const STARTED: [&str; 24] = [
+    ".githooks",
+    ".husky",
     "15min",
     "bin",
     "cgi-bin",
@@ -394,12 +396,13 @@ fn left(path: &Path, mode: u32, capable: bool, says: Option<&Says>) -> Option<&'
     if path.file_name()? == "rc.local" {
         return Some("it is started if it is executable, so it may be turned off");
     }
-    let mut names = path.parent()?.iter().filter_map(OsStr::to_str).rev();
+    let mut names = path.parent()?.iter().rev();
     let name = names.next()?;
+    let is = |known: &[&str], name: &OsStr| known.iter().any(|known| name == *known);
     let sourced = matches!(says, Some(Says::Interpreter(_)));
-    let started = STARTED.contains(&name)
-        || (name.ends_with(".d") && !sourced)
-        || names.any(|name| STARTED_BELOW.contains(&name));
+    let dot_d = name.as_bytes().ends_with(b".d");
+    let started =
+        is(&STARTED, name) || (!sourced && (dot_d || names.any(|name| is(&STARTED_BELOW, name))));
     started.then_some("what is executable in its directory is started, so it may be turned off")
 }
 
@@ -806,13 +809,16 @@ fn report(scan: Scan<'_>, options: &Options, seconds: f64) -> Result<u8> {
     let mut trouble = scan.trouble.into_inner().unwrap_or_default();
     let mut findings = std::mem::take(&mut out.kept);
     findings.sort_by(|a, b| a.path.cmp(&b.path));
-    let still = options
-        .apply
-        .then(|| apply_all(&findings, &options.dirs, &scan.who, &mut trouble));
     let wants_packages =
         options.by_package || matches!(options.fix, Some(Form::Statoverride | Form::Rpm));
     if wants_packages {
         packages::find(&mut findings)?;
+    }
+    // What may fail has not: from here on, the report says what was changed.
+    let still = options
+        .apply
+        .then(|| apply_all(&findings, &options.dirs, &scan.who, &mut trouble));
+    if wants_packages {
         // Nothing before something: what is nobody's comes first.
         findings.sort_by(|a, b| (&a.package, &a.path).cmp(&(&b.package, &b.path)));
     }
@@ -1150,13 +1156,15 @@ mod tests {
     fn what_somebody_turned_off_is_left() {
         let sh = Says::Interpreter("sh".to_owned());
         let left = |dir: &str, mode| {
-            let says = dir.ends_with("/profile.d").then_some(&sh);
+            let read = ["/profile.d", "initramfs-tools/conf.d"];
+            let says = read.iter().any(|end| dir.ends_with(end)).then_some(&sh);
             left(&Path::new(dir).join("file"), mode, false, says).is_some()
         };
         for dir in [
             "/x/cron.daily",
             "/x/update-motd.d",
             "/x/.git/hooks",
+            "/x/.githooks",
             "/x/bin",
             "/x/periodic/15min",
             "/x/renewal-hooks/post",
@@ -1164,10 +1172,13 @@ mod tests {
         ] {
             assert!(left(dir, 0o644), "{dir}");
         }
-        for dir in ["/x/lib", "/x/profile.d", "/x/hooks/lib", "/"] {
+        let sourced = "/x/initramfs-tools/conf.d";
+        for dir in ["/x/lib", "/x/profile.d", sourced, "/x/hooks/lib", "/"] {
             assert!(!left(dir, 0o644), "{dir}");
             assert!(left(dir, 0o4644) && left(dir, 0o2644), "{dir}");
         }
+        let path = Path::new(OsStr::from_bytes(b"/x/\xe9.d/file"));
+        assert!(super::left(path, 0o644, false, None).is_some());
         let etc = |name: &str| super::left(&Path::new("/etc").join(name), 0o644, false, None);
         assert!(etc("rc.local").is_some() && etc("rc.other").is_none());
     }

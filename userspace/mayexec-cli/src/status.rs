@@ -133,7 +133,7 @@ impl std::str::FromStr for Demand {
 
 impl Demand {
     /// What there is in place of what is demanded.
-    fn missed(self, best: Guarantee, policy: Policy) -> Option<String> {
+    fn missed(self, best: Guarantee, check: ExecveCheck, policy: Policy) -> Option<String> {
         // The kernel may not count the securebit, and does not say so.
         let (who, enforced) = match self.guarantee {
             Guarantee::Kernel => ("the sysctl", policy.system_enforces()),
@@ -141,6 +141,8 @@ impl Demand {
         };
         if best < self.guarantee {
             Some(format!("an open gets {}", best.describe()))
+        } else if self.guarantee == Guarantee::Securebits && check != ExecveCheck::Works {
+            Some("AT_EXECVE_CHECK does not work".to_owned())
         } else if enforced & self.checks != self.checks {
             Some(format!("{who} enforces {}", policy_name(enforced)))
         } else {
@@ -193,7 +195,7 @@ pub(crate) fn status(json: bool, require: Option<Demand>) -> Result<u8> {
     let check = crate::probe::execve_check();
     let status = Status::read(check);
     let best = guarantee(Support::get(), check);
-    let missed = require.and_then(|demand| demand.missed(best, Policy::read()));
+    let missed = require.and_then(|demand| demand.missed(best, check, Policy::read()));
     let code = if missed.is_some() { DENIED } else { FINE };
     if let Some(missed) = missed {
         let _ = writeln!(
@@ -274,7 +276,7 @@ mod tests {
             let mut policy = Policy::default();
             (policy.system, policy.securebit) = (system, securebit);
             let demand = demand.parse::<Demand>().unwrap();
-            demand.missed(best, policy).is_some()
+            demand.missed(best, ExecveCheck::Works, policy).is_some()
         };
         let kernel = Guarantee::Kernel;
         assert!(!missed("kernel:1", kernel, Some(1), false));
@@ -292,6 +294,9 @@ mod tests {
         assert!(!missed("securebits:3", Guarantee::Securebits, None, true));
         assert!(missed("securebits", Guarantee::Plain, None, true));
         assert!(!missed("kernel", kernel, Some(0), false));
+        let demand = "securebits".parse::<Demand>().unwrap();
+        let filtered = demand.missed(kernel, ExecveCheck::Filtered, Policy::default());
+        assert!(filtered.is_some(), "a filter refuses execveat(2)");
         for wrong in ["", "plain", "kernel:4", "kernel:x", "kernel:"] {
             assert!(wrong.parse::<Demand>().is_err(), "{wrong}");
         }

@@ -1084,8 +1084,26 @@ fn the_modes_of_packages_are_kept() {
     let lines = scan("dpkg-query", &["--fix=statoverride"]);
     let end = format!(" 0755 '{}'\n", packaged.display());
     assert!(lines.out.contains(&end), "{lines:?}");
-    let none = scan("other", &["--by-package"]);
+    let none = scan("other", &["--by-package", "--fix", "--apply"]);
     assert!(none.err.contains("neither dpkg-query nor rpm"), "{none:?}");
+    assert_eq!(mode(&own), 0o644, "nothing is changed without a report");
+}
+
+#[test]
+fn long_names_are_asked_for_in_parts() {
+    let dir = dir();
+    let deep = dir.path().join(["x".repeat(200).as_str(); 18].join("/"));
+    fs::create_dir_all(&deep).unwrap();
+    for file in 0..700 {
+        put(&deep, format!("{file}.py"), "", 0o644);
+    }
+    put(dir.path(), "dpkg-query", "#!/bin/sh\nexit 1\n", 0o755);
+    let mut command = mayexec();
+    command.args(["scan", "--by-package"]).arg(dir.path());
+    let said = said(command.env("PATH", dir.path()));
+    assert_eq!(said.code, Some(1), "{}", said.err);
+    let start = "no package: 700 would be denied (";
+    assert!(said.out.starts_with(start), "{}", said.err);
 }
 
 #[test]
