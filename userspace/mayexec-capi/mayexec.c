@@ -135,7 +135,7 @@ static struct outcome failed(int error, enum mayexec_why why, const char *text)
 static struct outcome checked(int fd, int checks, int always)
 {
 	struct outcome outcome = { fd, 0, MAYEXEC_WHY_OPENED, MAYEXEC_GUARANTEE_PLAIN, NULL };
-	const int restricted = open_code_securebits(RESTRICT_FILE);
+	const int restricted = open_code_asked(fd);
 
 	if (always)
 		checks |= OPEN_CODE_FILE;

@@ -133,8 +133,21 @@ static __inline__ int open_code_noexec(int fd)
 	return 0;
 }
 
-/* Makes `checks` on an open file, and AT_EXECVE_CHECK if one of the securebits `mask` is set. */
-static __inline__ int open_code_check(int fd, int checks, int mask)
+/*
+ * Whether securebits ask for the check of what a path has led to.  SECBIT_EXEC_RESTRICT_FILE counts here
+ * whoever set it, as for all users of AT_EXECVE_CHECK.  SECBIT_EXEC_DENY_INTERACTIVE is for what is no file:
+ * /dev/stdin and /dev/tty are names as well.
+ */
+static __inline__ int open_code_asked(int fd)
+{
+	int bits = open_code_securebits(1 << 8 | 1 << 10);
+	struct stat st;
+
+	return bits == 1 << 10 && !fstat(fd, &st) && S_ISREG(st.st_mode) ? 0 : bits;
+}
+
+/* Makes `checks` on an open file, and AT_EXECVE_CHECK if it is `asked` for. */
+static __inline__ int open_code_check(int fd, int checks, int asked)
 {
 	static char empty[] = "";
 	struct stat st;
@@ -146,7 +159,7 @@ static __inline__ int open_code_check(int fd, int checks, int mask)
 	if (checks & OPEN_CODE_MOUNT && open_code_noexec(fd))
 		goto refused;
 	/* Some filters kill for execveat(2): only a policy that needs it may call it. */
-	if (!(checks & OPEN_CODE_FILE) && (!mask || !open_code_securebits(mask)))
+	if (!(checks & OPEN_CODE_FILE) && !asked)
 		return 0;
 	argv[0] = empty; /* The kernel warns of an empty argument list. */
 	argv[1] = 0;
@@ -197,8 +210,7 @@ static __inline__ int open_code(const char *path, int flags)
 {
 	int checks, e, fd = open_code_at(-100 /* AT_FDCWD */, path, flags, 0, &checks);
 
-	/* SECBIT_EXEC_RESTRICT_FILE counts here whoever set it, as for all users of AT_EXECVE_CHECK. */
-	if (fd >= 0 && open_code_check(fd, checks, 1 << 8)) {
+	if (fd >= 0 && open_code_check(fd, checks, open_code_asked(fd))) {
 		e = errno;
 		close(fd);
 		errno = e;
@@ -241,7 +253,7 @@ static __inline__ int open_code_fd(int fd)
 		checks = copy >= 0 ? 0 : OPEN_CODE_MOUNT | OPEN_CODE_FILE;
 	}
 	/* check_exec.rst: SECBIT_EXEC_DENY_INTERACTIVE, too, asks for the check of a descriptor. */
-	return open_code_check(fd, checks, 1 << 8 | 1 << 10);
+	return open_code_check(fd, checks, open_code_securebits(1 << 8 | 1 << 10));
 }
 
 /* Whether code may run that no file holds (-c, a terminal, a pipe): not under DENY_INTERACTIVE. */

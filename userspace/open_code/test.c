@@ -830,6 +830,11 @@ static void interactive(void)
 	IS(open_code_fd(fd), -1);
 	IS(errno, EACCES);
 	IS(try_fd(GOOD), 0);
+	/* A name can lead to what is no file. */
+	IS(try("fifo"), EACCES);
+	IS(try("/dev/null"), EACCES);
+	securebits(0);
+	IS(try("fifo"), 0);
 }
 
 /* A child of vfork(2) has the memory of its parent, and its own descriptors. */

@@ -221,12 +221,13 @@ impl Open {
             return Err(failed(why, Errno::ACCESS));
         }
         // The kernel does not say whether it enforces the securebit.
-        let securebit = if support.mayexec {
-            policy::securebit() == Ok(true)
+        let [securebit, deny_interactive] = if support.mayexec {
+            policy::securebits().unwrap_or_default()
         } else {
-            policy.securebit
+            [policy.securebit, policy.deny_interactive]
         };
-        let check = self.always || own & ENFORCE_FILE != 0 || securebit;
+        let interactive = deny_interactive && !is_regular(&fd);
+        let check = self.always || own & ENFORCE_FILE != 0 || securebit || interactive;
         if check {
             checked(&fd, support).map_err(|(why, errno)| failed(why, errno))?;
         }
@@ -266,14 +267,17 @@ fn checked(fd: &OwnedFd, support: Support) -> Result<(), (Why, Errno)> {
     }
 }
 
+fn is_regular(fd: impl AsFd) -> bool {
+    rustix::fs::fstat(fd)
+        .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile)
+}
+
 /// The checks of the sysctl that need no execveat(2), made by the program.
 fn refused(fd: &OwnedFd, checks: u32) -> Option<Why> {
     if checks == 0 {
         return None;
     }
-    let regular = rustix::fs::fstat(fd)
-        .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile);
-    if !regular {
+    if !is_regular(fd) {
         return Some(Why::NotRegular);
     }
     let noexec = checks & ENFORCE_MOUNT != 0 && is_noexec(fd).unwrap_or(true);
@@ -334,9 +338,7 @@ impl Target {
             Err(_) => return Why::Other,
         };
         // A device or a FIFO is not opened for the sake of a message.
-        let regular = rustix::fs::fstat(&seen)
-            .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile);
-        if regular {
+        if is_regular(&seen) {
             let flags = OFlags::RDONLY | OFlags::NONBLOCK;
             if self.open_with(support, flags, 0).is_err_and(refuses) {
                 return Why::Open;

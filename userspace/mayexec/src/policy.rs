@@ -6,7 +6,9 @@ use std::fmt;
 
 use rustix::io::Errno;
 
-use crate::kernel::{ENFORCE_FILE, ENFORCE_MOUNT, SECBIT_EXEC_RESTRICT_FILE, SYSCTL};
+use crate::kernel::{
+    ENFORCE_FILE, ENFORCE_MOUNT, SECBIT_EXEC_DENY_INTERACTIVE, SECBIT_EXEC_RESTRICT_FILE, SYSCTL,
+};
 
 /// The sysctl's bit that moves its checks from enforced to logged.
 pub const LOG_ONLY: u32 = 4;
@@ -25,6 +27,9 @@ pub struct Policy {
     /// The kernel enforces the bit only if somebody set it with CAP_SETPCAP or under
     /// no_new_privs, and does not say which it was. The library obeys the bit whoever set it.
     pub securebit: bool,
+    /// Whether `SECBIT_EXEC_DENY_INTERACTIVE` is set for the calling thread: the library refuses a
+    /// pipe or a terminal then, by whatever name it is opened.
+    pub deny_interactive: bool,
 }
 
 impl Policy {
@@ -34,11 +39,13 @@ impl Policy {
     #[must_use]
     pub fn read() -> Self {
         let (system, unknown) = system();
-        let securebit = securebit();
+        let bits = securebits();
+        let [securebit, deny_interactive] = bits.unwrap_or_default();
         Self {
             system,
-            unknown: unknown || securebit.is_err(),
-            securebit: securebit == Ok(true),
+            unknown: unknown || bits.is_err(),
+            securebit,
+            deny_interactive,
         }
     }
 
@@ -80,10 +87,10 @@ impl Policy {
     }
 }
 
-/// Whether the calling thread has the securebit.
-pub(crate) fn securebit() -> Result<bool, Errno> {
+/// Whether the calling thread has the securebit, and the one against interactive code.
+pub(crate) fn securebits() -> Result<[bool; 2], Errno> {
     let bits = rustix::thread::capabilities_secure_bits()?.bits();
-    Ok(bits & SECBIT_EXEC_RESTRICT_FILE != 0)
+    Ok([SECBIT_EXEC_RESTRICT_FILE, SECBIT_EXEC_DENY_INTERACTIVE].map(|bit| bits & bit != 0))
 }
 
 /// The sysctl's value, and whether that it is not there proves nothing.

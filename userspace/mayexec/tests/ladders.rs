@@ -15,6 +15,8 @@ use succeed::succeed;
 
 /// `SECBIT_EXEC_RESTRICT_FILE`.
 const RESTRICT_FILE: u32 = 1 << 8;
+/// `SECBIT_EXEC_DENY_INTERACTIVE`.
+const DENY_INTERACTIVE: u32 = 1 << 10;
 
 /// What is opened: executable or not, on an exec and a noexec mount; no regular file; a
 /// filesystem that is noexec by itself; somebody writes to it; nothing.
@@ -70,7 +72,7 @@ impl Turn<'_> {
             "x" | "busy" => false,
             "plain" => check,
             "noexec/x" => mount,
-            "noexec/plain" => mount || check,
+            "/dev/null" | "." => mount || check || self.securebits & DENY_INTERACTIVE != 0,
             _ => mount || check,
         };
         if denied { libc::EACCES } else { 0 }
@@ -285,7 +287,7 @@ fn an_open_costs_one_call_more_than_openat2() {
 /// The turns with and without the securebit, where there is one.
 fn securebits() -> &'static [u32] {
     if mayexec::Support::get().execve_check() == mayexec::ExecveCheck::Works {
-        &[0, RESTRICT_FILE]
+        &[0, RESTRICT_FILE, DENY_INTERACTIVE]
     } else {
         &[0]
     }
@@ -329,7 +331,7 @@ fn check_answered_by_a_filter(stage: &Stage) {
             };
             for (said, sysctl) in stage.ask(turn, &SYSCTLS).into_iter().zip(SYSCTLS) {
                 let turn = Turn { sysctl, ..turn };
-                let asked = turn.checks() & 2 != 0 || securebits != 0;
+                let asked = turn.checks() & 2 != 0 || securebits == RESTRICT_FILE;
                 // A success that is made up cannot be told from the kernel's.
                 let made_up = |file: &str| match (file, turn.checks()) {
                     ("missing", _) => libc::ENOENT,
@@ -344,6 +346,8 @@ fn check_answered_by_a_filter(stage: &Stage) {
                 };
                 match answer {
                     "0" => Stage::same(turn, said, Some(&made_up)),
+                    // What is no file asks for the call, and those before it do not.
+                    "kill" if securebits == DENY_INTERACTIVE => {}
                     // Whoever makes the call is killed; without a policy, nobody makes it.
                     "kill" if asked => {
                         let killed = ["Bad system call", "ended with 159"];
