@@ -28,7 +28,7 @@ pub struct LinkMap {
 }
 
 /// What was opened last, and the name that the loader has of it.
-static OPENED: Mutex<Option<(CString, File)>> = Mutex::new(None);
+static OPENED: Mutex<Option<(CString, Option<Pin>)>> = Mutex::new(None);
 
 /// Takes part in whatever version of the interface the loader has: what is used here is in
 /// each.
@@ -61,7 +61,9 @@ pub unsafe extern "C" fn la_objsearch(
             tell(text, error);
         }
     });
-    let opened = opened.ok().map(|opened| (text.to_owned(), opened.file));
+    let opened = opened
+        .ok()
+        .map(|opened| (text.to_owned(), Pin::new(&opened.file)));
     let refused = opened.is_none();
     *OPENED.lock().unwrap_or_else(|held| held.into_inner()) = opened;
     match (refused, flag) {
@@ -87,13 +89,13 @@ pub unsafe extern "C" fn la_objopen(
         .lock()
         .unwrap_or_else(|held| held.into_inner())
         .take();
-    if let Some((name, file)) = opened {
+    if let Some((name, pin)) = opened {
         // SAFETY: The caller's promise; the loader's names are C strings.
         let (dynamic, own) = unsafe { ((*map).dynamic, CStr::from_ptr((*map).name)) };
         // The program, the loader and the vDSO were there before, and nothing is mapped for
         // what is found to be loaded already: then this is not what was opened last.
         if own == name.as_c_str() {
-            let what = match (identity(&file), mapped(dynamic)) {
+            let what = match (pin.and_then(|pin| mapped(pin.0)), mapped(dynamic)) {
                 (Some(expected), Some(found)) if expected == found => return 0,
                 (Some(_), Some(_)) => "it was replaced while it was loaded",
                 _ => "cannot tell what was loaded, /proc/self/maps or mmap(2) has failed",
@@ -130,14 +132,27 @@ fn mapped(address: *const c_void) -> Option<(String, String)> {
     })
 }
 
-/// The same of an open file. fstat(2) would not do: some file systems have another device
-/// there.
-fn identity(file: &File) -> Option<(String, String)> {
-    let (none, any) = (std::ptr::null_mut(), MapFlags::PRIVATE);
-    // SAFETY: A new mapping, anywhere, that nothing reads.
-    let page = unsafe { rustix::mm::mmap(none, 1, ProtFlags::READ, any, file, 0) }.ok()?;
-    let found = mapped(page);
-    // SAFETY: It was made above.
-    unsafe { rustix::mm::munmap(page, 1) }.ok()?;
-    found
+/// A mapping of a file. While it is there, no other file gets the inode's number. A descriptor
+/// would do that too, but the program may close it and give its number to a file of its own.
+struct Pin(*mut c_void);
+
+// SAFETY: Nothing reads the page, and any thread may unmap it.
+unsafe impl Send for Pin {}
+
+impl Pin {
+    /// [`mapped`] then has the file's identity. fstat(2) would not do: some file systems have
+    /// another device there.
+    fn new(file: &File) -> Option<Self> {
+        let (none, any) = (std::ptr::null_mut(), MapFlags::PRIVATE);
+        // SAFETY: A new mapping, anywhere, that nothing reads.
+        let page = unsafe { rustix::mm::mmap(none, 1, ProtFlags::READ, any, file, 0) };
+        page.ok().map(Self)
+    }
+}
+
+impl Drop for Pin {
+    fn drop(&mut self) {
+        // SAFETY: It was made above.
+        let _ = unsafe { rustix::mm::munmap(self.0, 1) };
+    }
 }

@@ -130,6 +130,22 @@ fn what_cannot_be_compared_is_not_called_replaced() {
     assert!(!text.contains("replaced"), "{text}");
 }
 
+#[test]
+fn an_object_that_is_not_loaded_is_not_held_open() {
+    let object = Path::new(env!("CARGO_TARGET_TMPDIR")).join("empty.so");
+    fs::write(&object, "").unwrap();
+    let output = Command::new("bash")
+        .args(["-c", "enable -f \"$1\" x; ls -l /proc/$$/fd; :", "-"])
+        .arg(object)
+        .env("LD_AUDIT", library())
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(!text.contains("empty.so"), "{output:?}");
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(text.contains("empty.so: file too short"), "{output:?}");
+}
+
 /// The loader goes on without an audit library that it cannot load. INTERPRETERS.md has a way to
 /// notice.
 #[test]
