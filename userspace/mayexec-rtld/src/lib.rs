@@ -121,7 +121,9 @@ fn tell(name: &CStr, what: impl Display) {
 
 /// The device and the inode of the file that is mapped at an address, as text.
 fn mapped(address: *const c_void) -> Option<(String, String)> {
-    let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
+    let maps = std::fs::read("/proc/self/maps").ok()?;
+    // A file may have a name that is not UTF-8; only numbers are used.
+    let maps = String::from_utf8_lossy(&maps);
     maps.lines().find_map(|line| {
         let mut words = line.split_whitespace();
         let (start, end) = words.next()?.split_once('-')?;

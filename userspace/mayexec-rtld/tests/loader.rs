@@ -7,6 +7,7 @@ mod built;
 
 use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -144,6 +145,17 @@ fn an_object_that_is_not_loaded_is_not_held_open() {
     assert!(!text.contains("empty.so"), "{output:?}");
     let text = String::from_utf8_lossy(&output.stderr);
     assert!(text.contains("empty.so: file too short"), "{output:?}");
+}
+
+#[test]
+fn a_name_that_is_not_utf_8_does_not_end_the_program() {
+    let name = OsStr::from_bytes(b"\xff.so");
+    let object = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    fs::copy(library(), &object).unwrap();
+    let mut program = Command::new("true");
+    program.env("LD_AUDIT", library()).env("LD_PRELOAD", object);
+    let output = program.output().unwrap();
+    assert!(output.status.success(), "{output:?}");
 }
 
 /// The loader goes on without an audit library that it cannot load. INTERPRETERS.md has a way to
