@@ -15,8 +15,8 @@ use mayexec::{Open, Why};
 use rustix::io::{Errno, FdFlags};
 
 use crate::interpreter::{self, Found, Kind, Place};
-use crate::show;
 use crate::{RUN_DENIED, RUN_FAILED, RUN_MISSING};
+use crate::{show, sys};
 
 /// The first descriptor that a script can get which its interpreter opens again: those below
 /// 10 are for shell scripts to redirect.
@@ -44,6 +44,7 @@ impl Failure {
 pub(crate) fn run(strict: bool, words: &[OsString]) -> u8 {
     let failure = match prepare(strict, words, 0) {
         Ok((mut command, scripts)) => {
+            sys::keep_sigpipe(&mut command);
             let error = command.exec();
             drop(scripts);
             let code = match error.kind() {

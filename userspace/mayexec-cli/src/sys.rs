@@ -4,6 +4,8 @@
 
 use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -66,19 +68,41 @@ pub(crate) fn stdout_is_closed() -> bool {
     CLOSED.load(Ordering::Relaxed)
 }
 
-extern "C" fn look_at_stdout() {
+/// Whether SIGPIPE was ignored when the program started.
+static IGNORED: AtomicBool = AtomicBool::new(false);
+
+/// Has a command find SIGPIPE as this program found it. The standard library ignores the signal
+/// itself, and makes it end whatever it starts.
+pub(crate) fn keep_sigpipe(command: &mut Command) {
+    if IGNORED.load(Ordering::Relaxed) {
+        let ignore = || {
+            // SAFETY: No handler is set; signal(2) is safe to call even after a fork.
+            unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
+            Ok(())
+        };
+        // SAFETY: As above.
+        unsafe { command.pre_exec(ignore) };
+    }
+}
+
+extern "C" fn look() {
     // SAFETY: F_GETFD takes no pointer.
     let closed = unsafe { libc::fcntl(libc::STDOUT_FILENO, libc::F_GETFD) } < 0;
     CLOSED.store(closed, Ordering::Relaxed);
+    // SAFETY: Zeros are a value of this structure.
+    let mut found: libc::sigaction = unsafe { std::mem::zeroed() };
+    // SAFETY: No action is set, and the one that was found goes to a variable.
+    unsafe { libc::sigaction(libc::SIGPIPE, ptr::null(), &raw mut found) };
+    IGNORED.store(found.sa_sigaction == libc::SIG_IGN, Ordering::Relaxed);
 }
 
-/// The standard library opens /dev/null in the place of a closed descriptor before main()
-/// begins. Only what the C library calls earlier still sees that it was closed.
+/// Before main() begins, the standard library opens /dev/null in the place of a closed descriptor
+/// and ignores SIGPIPE. Only what the C library calls earlier still sees how it was.
 // SAFETY: The section is an array of pointers to such functions, and this one needs nothing
 // that the standard library sets up.
 #[used]
 #[unsafe(link_section = ".init_array")]
-static LOOK_AT_STDOUT: extern "C" fn() = look_at_stdout;
+static LOOK: extern "C" fn() = look;
 
 #[cfg(test)]
 mod tests {

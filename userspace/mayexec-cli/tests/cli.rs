@@ -205,6 +205,22 @@ fn the_interpreter_s_end_is_that_of_run() {
 }
 
 #[test]
+fn a_script_finds_sigpipe_as_run_found_it() {
+    let dir = dir();
+    let script = put(dir.path(), "x", "grep SigIgn /proc/$$/status\n", 0o755);
+    let (script, run) = (script.display(), env!("CARGO_BIN_EXE_mayexec"));
+    for action in ["''", "-"] {
+        let line = format!("trap {action} PIPE; sh {script}; {run} run sh {script}");
+        let said = said(Command::new("sh").args(["-c", &line]));
+        let lines: Vec<&str> = said.out.lines().collect();
+        assert!(
+            matches!(lines[..], [plain, run] if plain == run),
+            "{said:?}"
+        );
+    }
+}
+
+#[test]
 fn an_awk_script_is_the_argument_of_f() {
     let dir = dir();
     let script = put(dir.path(), "x", "{ print a, $2 }\n", 0o755);
