@@ -131,7 +131,8 @@ enum Verb {
     /// The interpreter gets what was opened and does not look the path up again.
     /// Known are sh, dash, bash, perl, python, awk (-f) and lua, by their names. For another
     /// interpreter put -- before the script: mayexec run other -x -- script arguments.
-    /// A script alone, as a path with a slash, is run by the interpreter of its #! line.
+    /// A script in the first place, as a path with a slash, is run by the interpreter of its #!
+    /// line. An interpreter that is a script itself must therefore be named without a slash.
     /// In shells, $0 is the script's path; in the others, and in shells that are restricted
     /// or have -n, -t, -v or -D, it is /dev/fd/N.
     ///

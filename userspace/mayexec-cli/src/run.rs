@@ -12,6 +12,7 @@ use std::path::Path;
 use std::process::Command;
 
 use mayexec::{Open, Why};
+use rustix::fs::{Access, access};
 use rustix::io::{Errno, FdFlags};
 
 use crate::interpreter::{self, Found, Kind, Place};
@@ -74,8 +75,11 @@ fn prepare(
         .split_first()
         .ok_or_else(|| Failure::new(RUN_FAILED, "no interpreter is named"))?;
     let kind = Kind::of(program);
-    let alone = program.as_bytes().contains(&b'/') && !args.iter().any(|arg| arg == "--");
-    if kind.is_none() && alone {
+    let is_path = program.as_bytes().contains(&b'/');
+    let dashes = args.iter().any(|arg| arg == "--");
+    // With --, this may be an interpreter, which need not be readable as a script must be.
+    let readable = || access(Path::new(program), Access::READ_OK).is_ok();
+    if kind.is_none() && is_path && (!dashes || readable()) {
         if let Some(mut line) = shebang(strict, program)? {
             if lines == LINES {
                 let text = mayexec::message(Errno::LOOP);
@@ -95,14 +99,16 @@ fn prepare(
             }
         },
         None => {
-            let (args, place) = interpreter::after_dashes(args).ok_or_else(|| {
+            // After a #! line has been followed, -- is an argument of the script.
+            let found = interpreter::after_dashes(args).filter(|_| lines == 0);
+            let (args, place) = found.ok_or_else(|| {
                 let name = show::name(program);
                 let mut text = format!(
                     "{name}: how this interpreter reads its command line is not known; \
                      put -- before the script"
                 );
                 // It is in this directory, and PATH is searched without the slash.
-                if !program.as_bytes().contains(&b'/') && Path::new(program).exists() {
+                if !is_path && Path::new(program).exists() {
                     text.push_str(&format!("; if {name} is the script itself, ./ before it"));
                 }
                 Failure::new(RUN_FAILED, text)
@@ -143,7 +149,8 @@ fn prepare(
     Ok((command, scripts))
 }
 
-/// The interpreter that the #! line of a script names, with its option, if there is one.
+/// The interpreter that the #! line of a script names, with its option, if there is one; none if
+/// there is no such line.
 fn shebang(strict: bool, path: &OsStr) -> Result<Option<Vec<OsString>>, Failure> {
     let script = match open(strict, Path::new(path), FIRST) {
         Ok(script) => script,
@@ -168,7 +175,9 @@ fn shebang(strict: bool, path: &OsStr) -> Result<Option<Vec<OsString>>, Failure>
     };
     let is_env = program.ends_with(b"/env");
     if program.is_empty() || is_env && (option.is_empty() || option.starts_with(b"-")) {
-        return Ok(None);
+        let name = show::name(path);
+        let text = format!("{name}: its #! line is not understood; name the interpreter before it");
+        return Err(Failure::new(RUN_FAILED, text));
     }
     let words = if is_env {
         vec![option]

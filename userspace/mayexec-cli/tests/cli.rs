@@ -109,10 +109,10 @@ fn what_bash_could_not_answer_is_refused() {
 fn a_script_alone_is_run_by_its_first_line() {
     let dir = dir();
     for line in ["#!/bin/sh", "#! /usr/bin/env bash", "#!/bin/dash -u"] {
-        let text = format!("{line}\necho \"ran $0 $1\"\n");
+        let text = format!("{line}\necho \"ran $0 $*\"\n");
         let script = put(dir.path(), "x", text, 0o755);
-        let run = said(mayexec().arg("run").arg(&script).arg("one"));
-        let right = format!("ran {} one\n", script.display());
+        let run = said(mayexec().arg("run").arg(&script).args(["one", "--", "two"]));
+        let right = format!("ran {} one -- two\n", script.display());
         assert_eq!((run.out, run.code), (right, Some(0)), "{line}");
     }
     let run = said(
@@ -121,6 +121,13 @@ fn a_script_alone_is_run_by_its_first_line() {
             .arg(put(dir.path(), "y", "echo ran\n", 0o755)),
     );
     assert_eq!(run.code, Some(125), "{run:?}");
+    // What follows -- is no script here, whatever the #! line says.
+    let other = put(dir.path(), "other", "echo ran\n", 0o755);
+    for line in ["#!/bin/cat", "#!/usr/bin/env -S sh -e", "#!"] {
+        let script = put(dir.path(), "z", format!("{line}\n"), 0o755);
+        let run = said(mayexec().arg("run").arg(&script).arg("--").arg(&other));
+        assert_eq!(run.code, Some(125), "{line}: {run:?}");
+    }
 }
 
 #[test]
@@ -265,10 +272,21 @@ fn no_interpreter_looks_the_script_up_again() {
             script.display()
         );
         let interpreter = put(dir.path(), name, text, 0o755);
+        // As a path, one that is not known would be a script itself.
+        let named = match name {
+            "unknown" => Path::new(name),
+            _ => &interpreter,
+        };
+        let path = format!(
+            "{}:{}",
+            std::env::var("PATH").unwrap(),
+            dir.path().display()
+        );
         let said = said(
             mayexec()
+                .env("PATH", path)
                 .arg("run")
-                .arg(&interpreter)
+                .arg(named)
                 .arg(option)
                 .arg(&script),
         );
