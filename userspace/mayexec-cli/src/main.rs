@@ -55,6 +55,7 @@ const CHECK_CODES: &str = "Exit codes:
   3  a file could not be opened or examined";
 
 const RUN_CODES: &str = "Exit codes:
+  2    wrong usage
   125  it cannot be told what the script is, the interpreter cannot run it right, or
        --strict asks for the impossible
   126  the script is denied, or the interpreter cannot be executed

@@ -86,6 +86,7 @@ const PAGES: [Page; 6] = [
     Page {
         name: "mayexec-run",
         codes: &[
+            WRONG,
             (
                 "125",
                 "There is no telling what the script is, the interpreter cannot run it right, \

@@ -53,7 +53,8 @@ pub(crate) fn run(strict: bool, words: &[OsString]) -> u8 {
                 _ => RUN_DENIED,
             };
             let text = Errno::from_io_error(&error).map_or(error.to_string(), mayexec::message);
-            Failure::new(code, format!("{}: {text}", show::name(&words[0])))
+            let name = show::name(command.get_program());
+            Failure::new(code, format!("{name}: {text}"))
         }
         Err(failure) => failure,
     };

@@ -128,6 +128,10 @@ fn a_script_alone_is_run_by_its_first_line() {
         let run = said(mayexec().arg("run").arg(&script).arg("--").arg(&other));
         assert_eq!(run.code, Some(125), "{line}: {run:?}");
     }
+    let script = put(dir.path(), "z", "#!/no/such/sh\n", 0o755);
+    let run = said(mayexec().arg("run").arg(script));
+    let right = "mayexec: /no/such/sh: No such file or directory\n";
+    assert_eq!((run.code, run.err.as_str()), (Some(127), right));
 }
 
 #[test]
@@ -1301,6 +1305,7 @@ fn pages_and_completions_are_made() {
         let title = path.file_stem().unwrap().to_str().unwrap().to_uppercase();
         let right = format!(".TH {title} 1 2000-02-29 ");
         assert!(page.lines().any(|line| line.starts_with(&right)), "{page}");
+        assert!(page.contains("The command line is wrong."), "{page}");
         for section in ["EXIT STATUS", "FILES", "EXAMPLES", "SEE ALSO"] {
             let heads = [format!(".SH \"{section}\"\n"), format!(".SH {section}\n")];
             assert!(
