@@ -16,7 +16,7 @@ use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
 /// Runs the script, when the hook is set.
 const RUN: &str = concat!(
     include_str!("../python/mayexec/__init__.py"),
-    "\n_cover_sourceless()\n_run()\n"
+    "\n_cover_sourceless()\n_run(True)\n"
 );
 
 /// Loads a library for the life of the process.
@@ -41,7 +41,8 @@ fn run() -> Result<c_int> {
         )
     };
     ensure!(set_hook() == 0, "Python has another hook");
-    // -I: nothing from the environment, nothing from the working directory.
+    // -I: nothing from the environment, nothing from the working directory. It would leave out
+    // the script's directory, too, which is as trusted as the script: _run(True) puts it back.
     let words = ["mayexec-python", "-I", "-c", RUN].map(OsString::from);
     let words: Vec<CString> = words
         .into_iter()

@@ -108,3 +108,26 @@ fn a_script_that_cannot_be_opened_is_named() {
     }
     assert_eq!(run(&[&script("import sys; sys.exit(3)")]).0, Some(3));
 }
+
+#[test]
+fn modules_are_looked_for_as_python3_does() {
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("path");
+    package(&dir);
+    let app = dir.join("app");
+    fs::create_dir_all(&app).unwrap();
+    let script = app.join("__main__.py");
+    fs::write(&script, "import sys; print(sys.path)").unwrap();
+    for safe in ["", "1"] {
+        for script in [&script, &app] {
+            let say = |words: &[&str]| {
+                let mut python = Command::new("python3");
+                python.arg("-B").args(words).arg(script);
+                python.env("PYTHONPATH", &dir).env("PYTHONSAFEPATH", safe);
+                String::from_utf8(python.output().unwrap().stdout).unwrap()
+            };
+            let right = say(&[]);
+            assert!(right.starts_with('['), "{right}");
+            assert_eq!(say(&["-m", "mayexec"]), right);
+        }
+    }
+}

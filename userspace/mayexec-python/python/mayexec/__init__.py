@@ -33,15 +33,16 @@ def _fail(message):
     sys.exit(2)
 
 
-def _run():
-    """Runs the script that the arguments name as python3 SCRIPT does."""
+def _run(beside):
+    """Runs the script that the arguments name as python3 SCRIPT does; beside: modules are looked
+    for in its directory."""
     del sys.argv[0]
     if not sys.argv or sys.argv[0].startswith("-"):
         _fail("the first argument must be a script: there are no options")
-    if not getattr(sys.flags, "safe_path", sys.flags.isolated):
-        del sys.path[0]
-    sys.path.insert(0, os.path.dirname(os.path.realpath(sys.argv[0])))
     script = sys.argv[0]
+    # For a directory or an archive, runpy changes sys.path.
+    if beside and pkgutil.get_importer(script) is None:
+        sys.path.insert(0, os.path.dirname(os.path.realpath(script)))
     try:
         runpy.run_path(script, run_name="__main__")
     except OSError as error:
