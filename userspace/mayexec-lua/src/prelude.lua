@@ -7,6 +7,7 @@ function loadfile(name, ...)
 	if not text then
 		return nil, message
 	end
+	text = text:gsub("^\xEF\xBB\xBF", "")
 	-- The line of #! stays, empty, for the numbers of the others.
 	return load(text:gsub("^#[^\n]*", "", 1), name and "@" .. name or "=stdin", ...)
 end
