@@ -21,6 +21,7 @@ use crate::ui;
 
 /// What runs in guests is built from these packages.
 const PACKAGES: &str = "mayexec*";
+const NEXTEST: &str = "nextest run --no-fail-fast --color=never";
 
 /// A copy of the checkout, to be broken.
 pub(super) struct Checkout<'a> {
@@ -63,10 +64,11 @@ impl<'a> Checkout<'a> {
         let what = format!("build the tools with {name}");
         let mut build = self.cargo("build --package guest", PACKAGES);
         ui::step(&what, &log, 3600, &mut build)?;
-        proc::capture(&mut host::open_code(self.ctx, self.git.dir(), "all"))?;
-        let mut host = self.tests(&name, PACKAGES)?;
+        let header = |target| host::open_code(self.ctx, self.git.dir(), target);
+        proc::capture(&mut header("all"))?;
+        let mut host = self.tests(&name, self.cargo(NEXTEST, PACKAGES), host::cargo_cases)?;
         if host.is_none() {
-            host = self.header(&name)?;
+            host = self.tests(&name, header("check"), host::header_cases)?;
         }
         let passed = host.is_none();
         let mut answers = vec![("host", host)];
@@ -98,24 +100,14 @@ impl<'a> Checkout<'a> {
     pub(super) fn policy_tests(&self, name: &str, policy: &Path) -> Result<Noticed> {
         self.git.force_to(&self.commit)?;
         fs::copy(policy, self.git.dir().join(POLICY))?;
-        self.tests(name, "policy")
+        self.tests(name, self.cargo(NEXTEST, "policy"), host::cargo_cases)
     }
 
-    /// Why the tests of packages fail on the host, if they do.
-    fn tests(&self, name: &str, packages: &str) -> Result<Noticed> {
+    /// Why tests fail on the host, if they do.
+    fn tests(&self, name: &str, mut cmd: Command, read: host::Read) -> Result<Noticed> {
         let log = self.ctx.fresh_log(&format!("breaks-host-{name}"))?;
         let what = format!("tests on the host with {name}");
-        let mut cmd = self.cargo("nextest run --no-fail-fast --color=never", packages);
-        let run = host::tests(&what, &log, &mut cmd, host::cargo_cases);
-        noticed(failures(run))
-    }
-
-    /// Why the tests of the header for interpreters fail on the host, if they do.
-    fn header(&self, name: &str) -> Result<Noticed> {
-        let log = self.ctx.fresh_log(&format!("breaks-header-{name}"))?;
-        let mut check = host::open_code(self.ctx, self.git.dir(), "check");
-        let run = host::tests(host::HEADER, &log, &mut check, host::header_cases);
-        noticed(failures(run))
+        noticed(failures(host::tests(&what, &log, &mut cmd, read)))
     }
 
     fn cargo(&self, words: &str, packages: &str) -> Command {

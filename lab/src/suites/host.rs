@@ -17,11 +17,8 @@ use crate::ui;
 /// The mirrored file that the kernel and the host both compile.
 pub(crate) const POLICY: &str = "fs/mayexec/policy.rs";
 
-/// What tests `open_code.h`.
-pub(crate) const HEADER: &str = "the header for interpreters";
-
 /// Reads the cases in what a command printed.
-type Read = fn(&str) -> Stream;
+pub(crate) type Read = fn(&str) -> Stream;
 
 /// Runs the workspace's tests.
 pub(crate) fn run(ctx: &Ctx, report: &mut Report) -> Result<()> {
@@ -33,7 +30,7 @@ pub(crate) fn run(ctx: &Ctx, report: &mut Report) -> Result<()> {
     let all: [(_, _, Read); 3] = [
         ("the tests on the host", nextest, cargo_cases),
         ("the examples of the documentation", examples, cargo_cases),
-        (HEADER, header, header_cases),
+        ("the header for interpreters", header, header_cases),
     ];
     for (what, mut cmd, read) in all {
         let log = ctx.fresh_log(&format!("host {what}"))?;
@@ -45,8 +42,7 @@ pub(crate) fn run(ctx: &Ctx, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// make with a target of the header for interpreters. It makes everything anew: the header may be
-/// that of another copy of the checkout.
+/// make with a target of the header for interpreters, which may be that of another checkout.
 pub(crate) fn open_code(ctx: &Ctx, root: &Path, target: &str) -> Command {
     let mut make = Command::new("make");
     make.arg("-C")
@@ -57,7 +53,7 @@ pub(crate) fn open_code(ctx: &Ctx, root: &Path, target: &str) -> Command {
     make
 }
 
-/// The cases of `make check` of the header.
+/// The cases of the header for interpreters.
 pub(crate) fn header_cases(text: &str) -> Stream {
     tap::program("open_code.h", text)
 }
