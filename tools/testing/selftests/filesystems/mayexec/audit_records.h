@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <time.h>
 
 struct audit_record {
 	struct nlmsghdr header;
@@ -52,16 +53,21 @@ fail:
 
 /*
  * Returns how many records of @type have both texts, among those since the last
- * call.
+ * call, or a negative error if records were lost. Where others go on recording,
+ * the call ends after ten seconds.
  */
 static inline int count_audit_records(int fd, int type, const char *text,
 				      const char *more)
 {
+	const time_t end = time(NULL) + 10;
 	struct audit_record record;
 	ssize_t length;
 	int count = 0;
 
-	while ((length = recv(fd, &record, sizeof(record) - 1, 0)) > 0) {
+	while (time(NULL) < end) {
+		length = recv(fd, &record, sizeof(record) - 1, 0);
+		if (length <= 0)
+			return errno == EAGAIN ? count : -errno;
 		((char *)&record)[length] = '\0';
 		count += record.header.nlmsg_type == type &&
 			 strstr(record.text, text) && strstr(record.text, more);

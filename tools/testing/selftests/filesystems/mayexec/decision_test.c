@@ -127,13 +127,13 @@ static void make_mounts(struct __test_metadata *_metadata)
 
 	/* Where these cannot be mounted, rows are left out. */
 	ASSERT_EQ(0, mkdir("empty", 0755));
-	ASSERT_EQ(0, mkdir("overlay", 0755));
-	sys_mount("mayexec", "overlay", "overlay", 0, "lowerdir=noexec:empty");
-	ASSERT_EQ(0, mkdir("overlay-noexec", 0755));
-	sys_mount("mayexec", "overlay-noexec", "overlay", MS_NOEXEC,
-		  "lowerdir=exec:empty");
-	if (!have_userns())
+	make_overlay(_metadata, "overlay", 0, "lowerdir=noexec:empty");
+	make_overlay(_metadata, "overlay-noexec", MS_NOEXEC,
+		     "lowerdir=exec:empty");
+	if (!have_userns()) {
+		TH_LOG("without user namespaces: idmapped is left out");
 		return;
+	}
 	attr.userns_fd = make_userns(_metadata, OWNER_ID, USER_ID);
 	tree = sys_open_tree(AT_FDCWD, "exec", OPEN_TREE_CLONE);
 	ASSERT_LE(0, tree);

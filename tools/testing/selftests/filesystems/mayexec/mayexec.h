@@ -14,6 +14,7 @@
 #include <linux/openat2.h>
 #include <linux/securebits.h>
 #include <sched.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -105,8 +106,9 @@ static inline int write_policy(int policy)
 }
 
 /*
- * False where CONFIG_OPEN_MAYEXEC_STATIC forbids it. A loop over all policies
- * continues then: SKIP() would forget the failures of those before.
+ * False where CONFIG_OPEN_MAYEXEC_STATIC or a read-only /proc/sys forbids it. A
+ * loop over all policies continues then: SKIP() would forget the failures of
+ * those before.
  */
 static inline bool set_policy(struct __test_metadata *_metadata, int policy)
 {
@@ -121,6 +123,7 @@ static inline bool set_policy(struct __test_metadata *_metadata, int policy)
 
 static int start_policy;
 static pid_t start_pid;
+static pid_t *test_group;	/* shared with the test, if one runs */
 
 /*
  * Where the harness kills a test and the process that would tear it down, the
@@ -135,6 +138,9 @@ static void restore_policy(void)
 
 static void exit_on_signal(int sig)
 {
+	/* The test is in a process group of its own, and would go on. */
+	if (*test_group)
+		kill(-*test_group, SIGKILL);
 	restore_policy();
 	_exit(128 + sig);
 }
@@ -144,6 +150,11 @@ static void save_policy(void)
 {
 	start_policy = read_policy();
 	start_pid = getpid();
+	test_group = mmap(NULL, sizeof(*test_group), PROT_READ | PROT_WRITE,
+			  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (test_group == MAP_FAILED)
+		exit(KSFT_FAIL);
+	signal(SIGHUP, exit_on_signal);
 	signal(SIGINT, exit_on_signal);
 	signal(SIGTERM, exit_on_signal);
 }
@@ -163,6 +174,7 @@ static inline bool setup_test(struct __test_metadata *_metadata)
 	/* The kernel checks the flags before it looks at the path. */
 	const bool accepted = try_open("", O_MAYEXEC) == -ENOENT;
 
+	*test_group = getpgrp();
 	if (!accepted && start_policy < 0)
 		SKIP(return false, "O_MAYEXEC is not supported");
 	if (geteuid() || access("/proc/sys/fs", F_OK))
@@ -188,6 +200,18 @@ static inline bool setup_test(struct __test_metadata *_metadata)
 	make_file(_metadata, "noexec/0755", 0755);
 	make_file(_metadata, "noexec/0644", 0644);
 	return true;
+}
+
+/* Mounts an overlay, where the kernel has such a filesystem. */
+static inline void make_overlay(struct __test_metadata *_metadata,
+				const char *path, unsigned long flags,
+				const char *layers)
+{
+	ASSERT_EQ(0, mkdir(path, 0755));
+	if (sys_mount("mayexec", path, "overlay", flags, layers)) {
+		ASSERT_EQ(ENODEV, errno);
+		TH_LOG("without an overlay: %s is left out", path);
+	}
 }
 
 static inline void teardown_test(struct __test_metadata *_metadata)
@@ -238,9 +262,21 @@ static inline void become_user(struct __test_metadata *_metadata)
 	ASSERT_EQ(0, prctl(PR_SET_DUMPABLE, 1)); /* for its files in /proc */
 }
 
+/* Whether root and the user can make namespaces; a child tries. */
 static inline bool have_userns(void)
 {
-	return !access("/proc/self/ns/user", F_OK);
+	static int have = -1;
+	int status;
+	pid_t pid;
+
+	if (have >= 0)
+		return have;
+	pid = fork();
+	if (!pid)
+		_exit(unshare(CLONE_NEWUSER) ||
+		      write_string("/proc/self/setgroups", "deny"));
+	have = pid > 0 && waitpid(pid, &status, 0) == pid && !status;
+	return have;
 }
 
 static inline void enter_userns(struct __test_metadata *_metadata)

@@ -46,7 +46,7 @@ TEST_F(mayexec, sysctl_needs_cap_sys_admin)
 	};
 
 	if (access(SYSCTL_FILE, W_OK)) {
-		EXPECT_EQ(-EACCES, write_policy(read_policy()));
+		EXPECT_EQ(-errno, write_policy(read_policy()));
 		return;
 	}
 	ASSERT_TRUE(set_policy(_metadata, 1));
@@ -84,6 +84,24 @@ static void program(void)
 		prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	if (path)
 		_exit(-try_open(path, O_MAYEXEC));
+}
+
+#define PROGRAM		"exec/program"
+#define SET_ID		"exec/set-id"
+
+/* Users may not be able to execute the test itself. */
+static void make_program(struct __test_metadata *_metadata, const char *path,
+			 mode_t mode)
+{
+	int from = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+	int to = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0700);
+	struct stat st;
+
+	ASSERT_EQ(0, fstat(from, &st));
+	ASSERT_EQ(st.st_size, sendfile(to, from, NULL, st.st_size));
+	ASSERT_EQ(0, fchmod(to, mode));
+	close(from);
+	close(to);
 }
 
 static int run_program(struct __test_metadata *_metadata, const char *program,
@@ -129,7 +147,7 @@ static void check_setter(struct __test_metadata *_metadata, int policy)
 	EXPECT_EQ(old | SECBIT_EXEC_RESTRICT_FILE, prctl(PR_GET_SECUREBITS));
 
 	EXPECT_EQ(policy ? -EACCES : 0,
-		  run_program(_metadata, "/proc/self/exe", "exec/0644", NULL));
+		  run_program(_metadata, PROGRAM, "exec/0644", NULL));
 	if (in_child_as(_metadata, CALLER_ROOT)) {
 		check_in_force(_metadata, policy);
 		if (have_userns()) {
@@ -145,10 +163,20 @@ static void check_setter(struct __test_metadata *_metadata, int policy)
 	check_in_force(_metadata, 0);
 }
 
+#define NEEDS_PRIVS	"needs to be started without no_new_privs"
+
+static bool has_no_new_privs(void)
+{
+	return prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0);
+}
+
 TEST_F(mayexec, securebit_counts_depending_on_who_sets_it)
 {
+	if (has_no_new_privs())
+		SKIP(return, NEEDS_PRIVS);
 	if (!set_policy(_metadata, 0))
 		SKIP(return, NEEDS_SYSCTL);
+	make_program(_metadata, PROGRAM, 0755);
 	for (size_t i = 0; i < ARRAY_SIZE(setters); i++) {
 		if (in_child_as(_metadata, setters[i].caller)) {
 			if (setters[i].no_new_privs)
@@ -162,28 +190,15 @@ TEST_F(mayexec, securebit_counts_depending_on_who_sets_it)
 	}
 }
 
-#define SET_ID		"exec/set-id"
-
-static void make_set_id_program(struct __test_metadata *_metadata)
-{
-	int from = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
-	int to = open(SET_ID, O_WRONLY | O_CREAT | O_CLOEXEC, 0700);
-	struct stat st;
-
-	ASSERT_EQ(0, fstat(from, &st));
-	ASSERT_EQ(st.st_size, sendfile(to, from, NULL, st.st_size));
-	ASSERT_EQ(0, fchmod(to, 04755));
-	close(from);
-	close(to);
-}
-
 /*
  * An unprivileged caller must not choose which opens of a set-user-ID program
  * fail, even if that program sets no_new_privs on itself.
  */
 TEST_F(mayexec, unprivileged_securebit_spares_set_id_programs)
 {
-	make_set_id_program(_metadata);
+	if (has_no_new_privs())
+		SKIP(return, NEEDS_PRIVS);
+	make_program(_metadata, SET_ID, 04755);
 	/* That the program can open the file shows that it is privileged. */
 	make_file(_metadata, "exec/0600", 0600);
 	if (!set_policy(_metadata, 0))
@@ -213,6 +228,8 @@ TEST_F(mayexec, securebit_set_again)
 	const int bits = prctl(PR_GET_SECUREBITS);
 	const int set = bits | SECBIT_EXEC_RESTRICT_FILE;
 
+	if (has_no_new_privs())
+		SKIP(return, NEEDS_PRIVS);
 	if (!set_policy(_metadata, 0))
 		SKIP(return, NEEDS_SYSCTL);
 	set_capabilities(_metadata, ~0ULL, ~cap_setpcap);

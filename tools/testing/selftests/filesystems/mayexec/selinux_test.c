@@ -2,7 +2,8 @@
 /*
  * O_MAYEXEC under SELinux: FILE asks for execute, beside the read of every open,
  * and for none of the permissions that a new program needs. Without a policy,
- * SELinux gets one for the test, until the next boot.
+ * SELinux gets one for the test, until the next boot. A test that is killed
+ * leaves it enforcing, for the labels of the test alone.
  */
 
 #define OWN_FIXTURE
@@ -105,10 +106,10 @@ FIXTURE_SETUP(selinux)
 		SKIP(return, "needs secilc");
 	if (!strchr(domain, ':'))
 		load_policy(_metadata);
-	ASSERT_EQ(0, write_string("selinuxfs/enforce", "1"));
 	make_file(_metadata, NAME, 0755);
 	ASSERT_EQ(0, setxattr(NAME, "security.selinux", variant->label,
 			      strlen(variant->label), 0));
+	ASSERT_EQ(0, write_string("selinuxfs/enforce", "1"));
 }
 
 FIXTURE_TEARDOWN(selinux)

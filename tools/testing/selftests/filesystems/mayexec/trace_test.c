@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* O_MAYEXEC: the tracepoint open_mayexec tells what the policy decides. */
 
+#define OWN_FIXTURE
 #include "mayexec.h"
 
 #include <sys/sysmacros.h>
 
-#define INSTANCE	"tracing/instances/mayexec_test"
+#define NAME		"mayexec_test"
+#define INSTANCE	"tracing/instances/" NAME
 #define EVENT		INSTANCE "/events/mayexec/open_mayexec"
 
 static const char *const files[] = {
@@ -61,20 +63,33 @@ static void check_row(struct __test_metadata *_metadata, size_t i)
 	fclose(fopen(INSTANCE "/trace", "we"));
 }
 
-TEST_F(mayexec, tells_what_the_policy_decides)
-{
-	char filter[64];
+FIXTURE(trace) {};
 
+FIXTURE_SETUP(trace)
+{
+	if (!setup_test(_metadata))
+		return;
 	ASSERT_EQ(0, mkdir("tracing", 0755));
 	if (sys_mount("mayexec", "tracing", "tracefs", 0, NULL) ||
 	    access("tracing/events", F_OK))
 		SKIP(return, "needs event tracing");
-	/* That of a test that failed is still there. */
+	/* That of a test that was killed is still there. */
 	rmdir(INSTANCE);
 	ASSERT_EQ(0, mkdir(INSTANCE, 0700));
+}
+
+FIXTURE_TEARDOWN(trace)
+{
+	EXPECT_EQ(0, rmdir(INSTANCE));
+	teardown_test(_metadata);
+}
+
+TEST_F(trace, tells_what_the_policy_decides)
+{
+	/* The kernel would compare a PID with that of the first namespace. */
+	ASSERT_EQ(0, prctl(PR_SET_NAME, NAME));
 	ASSERT_EQ(0, write_string(EVENT "/enable", "1"));
-	snprintf(filter, sizeof(filter), "common_pid == %d", getpid());
-	ASSERT_EQ(0, write_string(EVENT "/filter", filter));
+	ASSERT_EQ(0, write_string(EVENT "/filter", "comm == \"" NAME "\""));
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		if (!set_policy(_metadata, rows[i].policy))
 			continue;
@@ -88,7 +103,6 @@ TEST_F(mayexec, tells_what_the_policy_decides)
 		}
 		check_row(_metadata, i);
 	}
-	EXPECT_EQ(0, rmdir(INSTANCE));
 }
 
 TEST_HARNESS_MAIN

@@ -48,6 +48,7 @@ static int ring_open(struct __test_metadata *_metadata, struct ring *ring,
 		(const void *)(ring->map + ring->params.cq_off.cqes);
 	__u32 *tail = (__u32 *)(ring->map + ring->params.sq_off.tail);
 	__u32 *head = (__u32 *)(ring->map + ring->params.cq_off.head);
+	__u32 *done = (__u32 *)(ring->map + ring->params.cq_off.tail);
 	const struct open_how how = { .flags = flags };
 	int res;
 
@@ -64,6 +65,7 @@ static int ring_open(struct __test_metadata *_metadata, struct ring *ring,
 	ASSERT_EQ(1, syscall(__NR_io_uring_enter, ring->fd, 1, 1,
 			     IORING_ENTER_GETEVENTS | IORING_ENTER_SQ_WAKEUP,
 			     NULL, 0));
+	ASSERT_NE(*head, __atomic_load_n(done, __ATOMIC_ACQUIRE));
 	res = cqes[*head & (ring->params.cq_entries - 1)].res;
 	__atomic_store_n(head, *head + 1, __ATOMIC_RELEASE);
 	return res < 0 ? res : close(res);
@@ -95,8 +97,13 @@ TEST_F(mayexec, credentials_of_the_request_count)
 
 		if (!in_child_as(_metadata, CALLER_USER))
 			continue;
-		if (!setup_ring(_metadata, &before, kind))
-			SKIP(_exit(0), "io_uring: %s", strerror(errno));
+		if (!setup_ring(_metadata, &before, kind)) {
+			/* A later SKIP() would forget failures. */
+			if (!kind)
+				SKIP(_exit(0), "io_uring: %s", strerror(errno));
+			TH_LOG("ring %zu is left out: %s", kind, strerror(errno));
+			_exit(0);
+		}
 		without = register_personality(_metadata, &before);
 		set_no_new_privs(_metadata);
 		set_securebits(_metadata, SECBIT_EXEC_RESTRICT_FILE);
