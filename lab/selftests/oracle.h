@@ -217,6 +217,7 @@ static inline void compare_file(struct __test_metadata *_metadata,
 	snprintf(path, sizeof(path), "%s/%s", dir, file->name);
 	/* The flagged open comes first: what the others leave in caches must not help. */
 	first = dup(0);
+	ASSERT_LE(0, first);
 	close(first);
 	fd = sys_openat2(AT_FDCWD, path, O_MAYEXEC, 0);
 	compare_one(flagged, fd < 0 ? fd : 0, "flagged");
