@@ -26,12 +26,6 @@ struct subject {
 	int acl;		/* rights of named users, or no ACL */
 };
 
-/* O_LARGEFILE in F_GETFL: the C library defines it as 0 on 64-bit machines. */
-#ifdef __aarch64__
-#define LARGEFILE		0400000
-#else
-#define LARGEFILE		0100000
-#endif
 #define NO_ACL		-1
 #define PATIENCE	240	/* an emulated machine beside others is slow */
 #define MAX_SUBJECTS	80
@@ -54,6 +48,22 @@ struct view {
 	bool mounter_by_open;	/* an overlay: to execute, its mounter need not read */
 	bool access_by_server;	/* access(2) is left to a server that says yes */
 };
+
+/* O_LARGEFILE in F_GETFL, whose value is the architecture's. */
+static int largefile = O_LARGEFILE;
+
+/* A C library that always asks for it defines it as 0: open(2) shows its value. */
+__attribute__((constructor))
+static void find_largefile(void)
+{
+	int fd;
+
+	if (largefile)
+		return;
+	fd = open("/", O_RDONLY);
+	largefile = fcntl(fd, F_GETFL);
+	close(fd);
+}
 
 static struct subject subjects[MAX_SUBJECTS];
 static int nr_subjects;
@@ -222,8 +232,7 @@ static inline void compare_file(struct __test_metadata *_metadata,
 	fd = sys_openat2(AT_FDCWD, path, O_MAYEXEC, 0);
 	compare_one(flagged, fd < 0 ? fd : 0, "flagged");
 	if (fd >= 0) {
-		compare_one(0, fcntl(fd, F_GETFL) & ~LARGEFILE,
-			    "F_GETFL");
+		compare_one(0, fcntl(fd, F_GETFL) & ~largefile, "F_GETFL");
 		close(fd);
 	} else {
 		compare_one(first, dup(0), "a descriptor is left");
