@@ -167,6 +167,10 @@ TEST_F(denials, filters_select_them)
 	struct event event;
 	FILE *trace;
 
+	/* SKIP() would forget the failures before it. */
+	if (!set_policy(_metadata, ENFORCE_BOTH) ||
+	    !set_policy(_metadata, ENFORCE_BOTH | LOG_ONLY))
+		SKIP(return, NEEDS_SYSCTL);
 	for (int enforced = 0; enforced < 2; enforced++) {
 		char filter[64];
 
@@ -174,12 +178,10 @@ TEST_F(denials, filters_select_them)
 			 "denied != 0 && enforced == %d", enforced);
 		ASSERT_EQ(0, write_string(EVENT "/filter", filter));
 		clear_trace();
-		if (!set_policy(_metadata, ENFORCE_BOTH))
-			SKIP(return, NEEDS_SYSCTL);
+		ASSERT_TRUE(set_policy(_metadata, ENFORCE_BOTH));
 		EXPECT_EQ(-EACCES, try_open("exec/0644", O_MAYEXEC));
 		EXPECT_EQ(0, try_open("exec/0755", O_MAYEXEC));
-		if (!set_policy(_metadata, ENFORCE_BOTH | LOG_ONLY))
-			SKIP(return, NEEDS_SYSCTL);
+		ASSERT_TRUE(set_policy(_metadata, ENFORCE_BOTH | LOG_ONLY));
 		EXPECT_EQ(0, try_open("noexec/0644", O_MAYEXEC));
 		EXPECT_EQ(0, try_open("exec/0755", O_MAYEXEC));
 
