@@ -11,6 +11,10 @@
 #define INSTANCE	"tracing/instances/mayexec_denials_test"
 #define EVENT		INSTANCE "/events/mayexec/open_mayexec"
 
+/* Other programs may open with the flag meanwhile. */
+#define COMM		"denials_test"
+#define OWN_EVENTS	"comm == \"" COMM "\""
+
 FIXTURE(denials) {};
 
 FIXTURE_SETUP(denials)
@@ -24,6 +28,8 @@ FIXTURE_SETUP(denials)
 	/* That of a test that was killed is still there. */
 	rmdir(INSTANCE);
 	ASSERT_EQ(0, mkdir(INSTANCE, 0700));
+	ASSERT_EQ(0, prctl(PR_SET_NAME, COMM));
+	ASSERT_EQ(0, write_string(EVENT "/filter", OWN_EVENTS));
 	ASSERT_EQ(0, write_string(EVENT "/enable", "1"));
 }
 
@@ -175,7 +181,8 @@ TEST_F(denials, filters_select_them)
 		char filter[64];
 
 		snprintf(filter, sizeof(filter),
-			 "denied != 0 && enforced == %d", enforced);
+			 "denied != 0 && enforced == %d && " OWN_EVENTS,
+			 enforced);
 		ASSERT_EQ(0, write_string(EVENT "/filter", filter));
 		clear_trace();
 		ASSERT_TRUE(set_policy(_metadata, ENFORCE_BOTH));
