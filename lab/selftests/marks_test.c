@@ -30,6 +30,7 @@ static const __u64 kinds[] = {
 			 FAN_OPEN_EXEC)
 
 #define MAX_EVENTS	8
+#define PATIENCE	240	/* an emulated machine beside others is slow */
 
 struct events {
 	size_t count;
@@ -148,7 +149,7 @@ static void open_and_exit(struct __test_metadata *_metadata,
 	int lowest, ret;
 
 	/* An answer may be missing. */
-	alarm(10);
+	alarm(PATIENCE / 4);
 	lowest = dup(STDERR_FILENO);
 	close(lowest);
 	if (opener->interpreter)
@@ -182,7 +183,7 @@ static int watch_open(struct __test_metadata *_metadata, int fan,
 	fds[1].fd = syscall(__NR_pidfd_open, pid, 0);
 	ASSERT_LE(0, fds[1].fd);
 	do {
-		ASSERT_LT(0, poll(fds, ARRAY_SIZE(fds), 20000));
+		ASSERT_LT(0, poll(fds, ARRAY_SIZE(fds), PATIENCE / 3 * 1000));
 		/* What the child raised is there when it has exited. */
 		take_events(_metadata, fan, opener);
 	} while (!fds[1].revents);
@@ -260,7 +261,7 @@ static bool listen_to(struct __test_metadata *_metadata, int fan,
 	return true;
 }
 
-TEST_F(fanotify, only_flagged_opens_are_to_execute)
+TEST_F_TIMEOUT(fanotify, only_flagged_opens_are_to_execute, PATIENCE)
 {
 	struct opener opener = { .path = "0755" };
 
@@ -278,7 +279,7 @@ TEST_F(fanotify, only_flagged_opens_are_to_execute)
 	EXPECT_EVENTS(plain, opener.events);
 }
 
-TEST_F(fanotify, execve_raises_the_same)
+TEST_F_TIMEOUT(fanotify, execve_raises_the_same, PATIENCE)
 {
 	struct opener opener = { .path = "0755", .execve_check = true };
 
@@ -288,7 +289,7 @@ TEST_F(fanotify, execve_raises_the_same)
 	EXPECT_EVENTS(to_execute, opener.events);
 }
 
-TEST_F(fanotify, can_deny)
+TEST_F_TIMEOUT(fanotify, can_deny, PATIENCE)
 {
 	struct opener opener = {
 		.path = "0755",
@@ -311,7 +312,7 @@ TEST_F(fanotify, can_deny)
 	EXPECT_EVENTS(plain, opener.events);
 }
 
-TEST_F(fanotify, is_not_asked_about_what_the_policy_refuses)
+TEST_F_TIMEOUT(fanotify, is_not_asked_about_what_the_policy_refuses, PATIENCE)
 {
 	struct opener opener = { .path = "0644", .flags = O_MAYEXEC };
 
@@ -374,7 +375,7 @@ FIXTURE_SETUP(execve)
 
 FIXTURE_TEARDOWN(execve) {}
 
-TEST_F(execve, raises_events_of_its_own)
+TEST_F_TIMEOUT(execve, raises_events_of_its_own, PATIENCE)
 {
 	struct opener opener = { .path = variant->path };
 
@@ -390,7 +391,7 @@ TEST_F(execve, raises_events_of_its_own)
 	EXPECT_EVENTS(denied_first, opener.events);
 }
 
-TEST_F(execve, of_a_clone_raises_them_again)
+TEST_F_TIMEOUT(execve, of_a_clone_raises_them_again, PATIENCE)
 {
 	struct opener opener = {
 		.path = "script",
