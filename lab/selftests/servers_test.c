@@ -213,6 +213,13 @@ static int mount_v4(const char *version, const char *at)
 	return sys_result(sys_mount("127.0.0.1:/", at, "nfs4", 0, options));
 }
 
+static void stop_server(void)
+{
+	write_string(NFSD "threads", "0");
+	write_string(RPC "nfsd.fh/flush", FOR_EVER);
+	write_string(RPC "nfsd.export/flush", FOR_EVER);
+}
+
 FIXTURE_SETUP(nfs)
 {
 	const bool v3 = variant->version[0] == '3';
@@ -229,13 +236,15 @@ FIXTURE_SETUP(nfs)
 	self->rpcbind = start_rpcbind(_metadata);
 	self->nfsdcld = start_nfsdcld(_metadata);
 	export(_metadata, variant->flags);
+	ASSERT_EQ(0, mkdir("nfs", 0755));
 	/* With version 3, no delegation is granted until its locks could be reclaimed. */
 	ASSERT_EQ(0, write_string(NFSD "versions", v3 ? "+3\n" : "-3\n"));
 	ASSERT_EQ(0, write_string(NFSD "portlist", "tcp 2049"));
 	ASSERT_EQ(0, write_string(NFSD "threads", "4"));
-	ASSERT_EQ(0, mkdir("nfs", 0755));
 	ASSERT_EQ(0, v3 ? mount_v3() : mount_v4(variant->version, "nfs")) {
 		TH_LOG("%s: %s", variant->view.name, strerror(errno));
+		/* No teardown follows. */
+		stop_server();
 	}
 }
 
@@ -251,9 +260,7 @@ FIXTURE_TEARDOWN(nfs)
 {
 	while (!try_umount("nfs"))
 		;
-	write_string(NFSD "threads", "0");
-	write_string(RPC "nfsd.fh/flush", FOR_EVER);
-	write_string(RPC "nfsd.export/flush", FOR_EVER);
+	stop_server();
 	stop(self->rpcbind);
 	stop(self->nfsdcld);
 	teardown_test(_metadata);
