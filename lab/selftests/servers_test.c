@@ -16,6 +16,7 @@
 
 #define RPC		"/proc/net/rpc/"
 #define NFSD		"/proc/fs/nfsd/"
+#define LEASES		"/proc/sys/fs/leases-enable"
 #define FOR_EVER	"2147483647"
 #define CLIENT		"mayexec"	/* what the server calls 127.0.0.1 */
 #define EXPORT		"/tmp/export"
@@ -248,6 +249,34 @@ FIXTURE_SETUP(nfs)
 	}
 }
 
+static char start_leases[16];
+
+__attribute__((constructor))
+static void save_leases(void)
+{
+	FILE *file = fopen(LEASES, "re");
+
+	if (!file)
+		return;
+	if (!fgets(start_leases, sizeof(start_leases), file))
+		*start_leases = '\0';
+	fclose(file);
+}
+
+static void restore_leases(void)
+{
+	if (*start_leases)
+		write_string(LEASES, start_leases);
+}
+
+/* As restore_policy() */
+__attribute__((destructor))
+static void restore_leases_at_end(void)
+{
+	if (getpid() == start_pid)
+		restore_leases();
+}
+
 static void stop(pid_t daemon)
 {
 	if (daemon <= 0)
@@ -263,6 +292,7 @@ FIXTURE_TEARDOWN(nfs)
 	stop_server();
 	stop(self->rpcbind);
 	stop(self->nfsdcld);
+	restore_leases();
 	teardown_test(_metadata);
 }
 
@@ -382,8 +412,7 @@ TEST_F_TIMEOUT(nfs, leaves_what_a_close_leaves, PATIENCE)
 	for (int delegate = 1; delegate >= 0; delegate--) {
 		struct states refused, closed;
 
-		ASSERT_EQ(0, write_string("/proc/sys/fs/leases-enable",
-					  delegate ? "1" : "0"));
+		ASSERT_EQ(0, write_string(LEASES, delegate ? "1" : "0"));
 		refused = left_by(_metadata, delegate ? "refused" : "refused-0",
 				  O_MAYEXEC, -EACCES);
 		closed = left_by(_metadata, delegate ? "closed" : "closed-0", 0, 0);
@@ -395,7 +424,6 @@ TEST_F_TIMEOUT(nfs, leaves_what_a_close_leaves, PATIENCE)
 		EXPECT_EQ(variant->view.early && delegate, refused.delegations);
 		EXPECT_EQ(closed.delegations, refused.delegations);
 	}
-	write_string("/proc/sys/fs/leases-enable", "1");
 }
 
 /* The open that comes before the decision takes the file back from another client. */
