@@ -131,8 +131,12 @@ static void export(struct __test_metadata *_metadata, int flags)
 				  CLIENT " 1 \\x00000000 " FOR_EVER " " EXPORT "\n"));
 }
 
-FIXTURE(nfs) {
+struct daemons {
 	pid_t rpcbind, nfsdcld;
+};
+
+FIXTURE(nfs) {
+	struct daemons daemons;
 };
 
 FIXTURE_VARIANT(nfs) {
@@ -168,6 +172,29 @@ FIXTURE_VARIANT_ADD(nfs, v4_2_root_squash) {
 FIXTURE_VARIANT_ADD(nfs, v3_root_squash) {
 	.view = { "NFS 3, root_squash", .squash = true, .remote = true },
 	.version = "3",
+	.flags = NFSEXP_ROOTSQUASH,
+};
+
+/* Without NFS 3, which opens no file on the server. */
+FIXTURE(nfs4) {
+	struct daemons daemons;
+};
+
+FIXTURE_VARIANT(nfs4) {
+	const char *version;
+	int flags;
+};
+
+FIXTURE_VARIANT_ADD(nfs4, v4_2) {
+	.version = "4.2",
+};
+
+FIXTURE_VARIANT_ADD(nfs4, v4_0) {
+	.version = "4.0",
+};
+
+FIXTURE_VARIANT_ADD(nfs4, v4_2_root_squash) {
+	.version = "4.2",
 	.flags = NFSEXP_ROOTSQUASH,
 };
 
@@ -221,9 +248,12 @@ static void stop_server(void)
 	write_string(RPC "nfsd.export/flush", FOR_EVER);
 }
 
-FIXTURE_SETUP(nfs)
+/* Mounts at "nfs" what the server exports, with the files of @view. */
+static void setup_server(struct __test_metadata *_metadata,
+			 struct daemons *daemons, const struct view *view,
+			 const char *version, int flags)
 {
-	const bool v3 = variant->version[0] == '3';
+	const bool v3 = version[0] == '3';
 
 	if (!setup_test(_metadata))
 		return;
@@ -233,17 +263,17 @@ FIXTURE_SETUP(nfs)
 	ASSERT_EQ(0, mkdir(EXPORT, 0755));
 	ASSERT_EQ(0, system("truncate -s 32M image && mkfs.ext4 -q image &&"
 			    "mount -i -o loop image " EXPORT));
-	make_subjects(_metadata, &variant->view, EXPORT);
-	self->rpcbind = start_rpcbind(_metadata);
-	self->nfsdcld = start_nfsdcld(_metadata);
-	export(_metadata, variant->flags);
+	make_subjects(_metadata, view, EXPORT);
+	daemons->rpcbind = start_rpcbind(_metadata);
+	daemons->nfsdcld = start_nfsdcld(_metadata);
+	export(_metadata, flags);
 	ASSERT_EQ(0, mkdir("nfs", 0755));
 	/* With version 3, no delegation is granted until its locks could be reclaimed. */
 	ASSERT_EQ(0, write_string(NFSD "versions", v3 ? "+3\n" : "-3\n"));
 	ASSERT_EQ(0, write_string(NFSD "portlist", "tcp 2049"));
 	ASSERT_EQ(0, write_string(NFSD "threads", "4"));
-	ASSERT_EQ(0, v3 ? mount_v3() : mount_v4(variant->version, "nfs")) {
-		TH_LOG("%s: %s", variant->view.name, strerror(errno));
+	ASSERT_EQ(0, v3 ? mount_v3() : mount_v4(version, "nfs")) {
+		TH_LOG("%s: %s", view->name, strerror(errno));
 		/* No teardown follows. */
 		stop_server();
 	}
@@ -285,15 +315,40 @@ static void stop(pid_t daemon)
 	waitpid(daemon, NULL, 0);
 }
 
-FIXTURE_TEARDOWN(nfs)
+static void teardown_server(struct __test_metadata *_metadata,
+			    const struct daemons *daemons)
 {
 	while (!try_umount("nfs"))
 		;
 	stop_server();
-	stop(self->rpcbind);
-	stop(self->nfsdcld);
+	stop(daemons->rpcbind);
+	stop(daemons->nfsdcld);
 	restore_leases();
 	teardown_test(_metadata);
+}
+
+FIXTURE_SETUP(nfs)
+{
+	setup_server(_metadata, &self->daemons, &variant->view, variant->version,
+		     variant->flags);
+}
+
+FIXTURE_TEARDOWN(nfs)
+{
+	teardown_server(_metadata, &self->daemons);
+}
+
+FIXTURE_SETUP(nfs4)
+{
+	const struct view view = { variant->version };
+
+	setup_server(_metadata, &self->daemons, &view, variant->version,
+		     variant->flags);
+}
+
+FIXTURE_TEARDOWN(nfs4)
+{
+	teardown_server(_metadata, &self->daemons);
 }
 
 /*
@@ -427,14 +482,13 @@ TEST_F_TIMEOUT(nfs, leaves_what_a_close_leaves, PATIENCE)
 }
 
 /* The open that comes before the decision takes the file back from another client. */
-TEST_F_TIMEOUT(nfs, recalls_what_another_client_holds, PATIENCE)
+TEST_F_TIMEOUT(nfs4, recalls_what_another_client_holds, PATIENCE)
 {
 	int fd;
 
-	if (!variant->view.early)
-		return;
 	if (!set_policy(_metadata, ENFORCE_FILE))
 		SKIP(return, NEEDS_SYSCTL);
+	ASSERT_EQ(0, write_string(LEASES, "1"));
 	make_file(_metadata, EXPORT "/delegated", 0666);
 	ASSERT_EQ(0, mkdir("other", 0755));
 	ASSERT_EQ(0, mount_v4("4.1", "other"));
