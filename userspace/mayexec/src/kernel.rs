@@ -19,8 +19,6 @@ pub(crate) const ENFORCE_FILE: u32 = 2;
 pub(crate) const SYSCTL: &str = "/proc/sys/fs/open_mayexec_enforce";
 /// `include/uapi/linux/securebits.h`: files that may not be executed are refused.
 pub(crate) const SECBIT_EXEC_RESTRICT_FILE: u32 = 1 << 8;
-/// `include/uapi/linux/securebits.h`: code that no file holds is refused.
-pub(crate) const SECBIT_EXEC_DENY_INTERACTIVE: u32 = 1 << 10;
 
 /// openat2(2), with flags of 64 bits that nobody has looked at.
 pub(crate) fn openat2(dir: RawFd, path: &CStr, flags: u64, resolve: u64) -> Result<OwnedFd, Errno> {

@@ -6,10 +6,10 @@ use std::fmt;
 
 use rustix::io::Errno;
 
-use crate::kernel::{
-    ENFORCE_FILE, ENFORCE_MOUNT, SECBIT_EXEC_DENY_INTERACTIVE, SECBIT_EXEC_RESTRICT_FILE, SYSCTL,
-};
+use crate::kernel::{ENFORCE_FILE, ENFORCE_MOUNT, SECBIT_EXEC_RESTRICT_FILE, SYSCTL};
 
+/// `include/uapi/linux/securebits.h`: code that no file holds is refused.
+const SECBIT_EXEC_DENY_INTERACTIVE: u32 = 1 << 10;
 /// The sysctl's bit that moves its checks from enforced to logged.
 pub const LOG_ONLY: u32 = 4;
 
