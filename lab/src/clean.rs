@@ -18,9 +18,9 @@ pub(crate) fn clean(ctx: &Ctx, all: bool) -> Result<()> {
     if !ctx.slot.exists() {
         return Ok(());
     }
-    if let Some(tree) = tree::existing(ctx)?
+    if !ctx.force
+        && let Some(tree) = tree::existing(ctx)?
         && let Some(work) = series::at_risk(ctx, &tree)?
-        && !ctx.force
     {
         let linux = ctx.show(&ctx.linux());
         bail!(

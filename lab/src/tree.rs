@@ -7,7 +7,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
-use crate::ctx::Ctx;
+use crate::ctx::{Ctx, write_whole};
 use crate::git::Git;
 use crate::ui;
 
@@ -20,6 +20,9 @@ const ROOM: u64 = 9;
 
 /// In a work tree of the user's repository: the commit that it was made for.
 const KDIR_BASE: &str = "refs/worktree/mayexec-base";
+
+/// In the slot, while a work tree is checked out: a run that is ended meanwhile leaves it.
+const BEGUN: &str = "checkout-begun";
 
 /// The developers' tree and the commit that the series starts from.
 #[derive(Debug)]
@@ -44,12 +47,20 @@ pub(crate) fn repository(ctx: &Ctx) -> Result<Tree> {
     }
 }
 
+/// The tree, if there is one. What git knows no base of is an error, unless a run was ended while it
+/// checked it out: its repository may be gone, and then its work is nowhere else.
 pub(crate) fn existing(ctx: &Ctx) -> Result<Option<Tree>> {
-    let git = Git::at(ctx.linux());
-    if !ctx.linux().join("Kbuild").is_file() {
-        return Ok(None);
+    let (linux, git) = (ctx.linux(), Git::at(ctx.linux()));
+    let base = ctx.kdir.as_ref().map_or("base", |_| KDIR_BASE);
+    let known = linux.join("Kbuild").is_file();
+    let base = if known { git.commit(base)? } else { None };
+    if base.is_none() && linux.exists() && !ctx.slot.join(BEGUN).exists() {
+        let linux = ctx.show(&linux);
+        bail!(
+            "{linux} is not a tree that `make kernel` prepared, or its repository is gone:\n\
+             move it out of build/ and run the command again"
+        );
     }
-    let base = git.commit(ctx.kdir.as_ref().map_or("base", |_| KDIR_BASE))?;
     Ok(base.map(|base| Tree { git, base }))
 }
 
@@ -66,12 +77,7 @@ fn open_debian(ctx: &Ctx) -> Result<Tree> {
         }
         ui::fetched(ctx, &["linux", &ctx.base], &linux)?;
     }
-    existing(ctx)?.with_context(|| {
-        let linux = ctx.show(&linux);
-        format!(
-            "{linux} is not a tree that `make kernel` prepared (no tag `base`)\nmove it away and run the command again"
-        )
-    })
+    existing(ctx)?.context("there is no tree")
 }
 
 /// The user's repository and the commit in it that BASE names.
@@ -115,14 +121,12 @@ fn open_kdir(ctx: &Ctx, kdir: &Path) -> Result<Tree> {
             dirt[..dirt.len().min(10)].join("\n  ")
         );
     }
-    let linux = ctx.linux();
-    let made_for = Git::at(&linux);
-    if linux.exists() && made_for.commit(KDIR_BASE)?.is_none() {
-        // The ref is set before anybody sees the work tree: without it, a run was
-        // ended while it checked the files out.
+    let (linux, begun) = (ctx.linux(), ctx.slot.join(BEGUN));
+    if linux.exists() && existing(ctx)?.is_none() {
         fs::remove_dir_all(&linux)?;
     }
     if !linux.exists() {
+        write_whole(&begun, b"")?;
         let log = ctx.fresh_log("worktree")?;
         let (of, dir) = (kdir.display(), ctx.show(&linux));
         let what = format!("check out {base} of {of} in {dir}");
@@ -131,6 +135,7 @@ fn open_kdir(ctx: &Ctx, kdir: &Path) -> Result<Tree> {
         ui::step(&what, &log, 3600, cmd.arg(&linux).arg(&base))?;
         Git::at(&linux).run(["update-ref", KDIR_BASE, &base])?;
     }
+    let _ = fs::remove_file(begun);
     match existing(ctx)? {
         Some(known) if known.base == base => Ok(known),
         _ => bail!(
@@ -148,6 +153,32 @@ fn open_kdir(ctx: &Ctx, kdir: &Path) -> Result<Tree> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::git::tests::scratch_at;
+
+    #[test]
+    fn a_work_tree_goes_unasked_only_if_it_was_never_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut ctx = crate::ctx::tests::at(dir.path());
+        let (kdir, edit) = (dir.path().join("user"), ctx.linux().join("edit"));
+        (ctx.kdir, ctx.base) = (Some(kdir.clone()), "base".to_owned());
+        let clone = || {
+            write_whole(&kdir.join(MARK), b"").unwrap();
+            scratch_at(&kdir, "Kbuild", "")
+        };
+        clone();
+        open(&ctx).unwrap();
+        fs::write(&edit, "").unwrap();
+        // Another clone at the same path knows nothing of the work tree.
+        fs::remove_dir_all(&kdir).unwrap();
+        clone();
+        for refused in [open(&ctx).map(|_| ()), crate::clean::clean(&ctx, false)] {
+            assert!(refused.unwrap_err().to_string().contains("out of build/"));
+        }
+        assert!(edit.exists());
+        write_whole(&ctx.slot.join(BEGUN), b"").unwrap();
+        open(&ctx).unwrap();
+        assert!(!edit.exists() && !ctx.slot.join(BEGUN).exists());
+    }
 
     #[test]
     fn a_directory_that_is_no_kernel_is_refused() {
