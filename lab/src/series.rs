@@ -140,6 +140,14 @@ pub(crate) fn sync(ctx: &Ctx, tree: &Tree) -> Result<String> {
         ));
     }
 
+    // The branch moves, whatever is checked out.
+    let ahead = "for-each-ref --no-merged=HEAD refs/heads/mayexec";
+    if ctx.kdir.is_none() && !tree.git.run(ahead.split(' '))?.is_empty() {
+        bail!(
+            "patches/ changed, and branch mayexec of {linux} has commits that HEAD has not:\n\
+             `git -C {linux} branch -m mayexec my-work` keeps them; run the command again then"
+        );
+    }
     let stage = Stage::begin("apply the series with git am", None);
     let applied = apply(ctx, &tree.git, &tree.base, &files)?;
     let exported = dirt.is_empty() && tree.git.tree(&applied)? == tree.git.tree(&head)?;
@@ -511,8 +519,12 @@ mod tests {
         assert_eq!(tree.git.head().unwrap(), head);
         refused(export(&ctx), "FORCE=1");
         assert_eq!(fs::read_to_string(&patch).unwrap(), text);
+        // Nor is a branch that is not checked out.
+        git(&tree, "checkout -q -b mayexec");
+        git(&tree, "checkout -q --detach HEAD~1");
+        refused(sync(&ctx, &tree), "branch -m mayexec my-work");
         // Without the work, patches/ is applied.
-        git(&tree, "reset -q --hard HEAD~1");
+        git(&tree, "branch -q -D mayexec");
         sync(&ctx, &tree).unwrap();
         let file = tree.git.dir().join("Kbuild");
         assert_eq!(fs::read_to_string(file).unwrap(), "3\n");
