@@ -5,7 +5,7 @@
 use fs_err as fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 
 use crate::ctx::{Ctx, hash, with_extension, write_whole};
@@ -341,7 +341,8 @@ pub(crate) fn export(ctx: &Ctx) -> Result<()> {
         bail!("the tree's HEAD does not descend from the base {base}: rebase it there first");
     }
     let old = files(&ctx.patches())?;
-    if read_record(ctx, &tree)?.patches != content_hash(&old)? && !ctx.force {
+    let record = read_record(ctx, &tree)?;
+    if record.patches != content_hash(&old)? && !ctx.force {
         bail!(
             "patches/ changed since the tree was made from it, and export would overwrite that\n\
              `make kernel` says how to bring them together; FORCE=1 overwrites the patch files"
@@ -353,7 +354,16 @@ pub(crate) fn export(ctx: &Ctx) -> Result<()> {
         bail!("the tree holds no commit on top of the base; FORCE=1 empties patches/");
     }
     exported(ctx, &tree, "HEAD", out.path())?;
-    let mirror = Mirror::of(&tree.git, &tree.base, "HEAD", &ctx.root)?;
+    let mirror = |tip| Mirror::of(&tree.git, &tree.base, tip, &ctx.root);
+    if !ctx.force {
+        let edits = mirror(&record.head)?.differences()?.join("\n  ");
+        ensure!(
+            edits.is_empty(),
+            "export would overwrite work in the checkout:\n  {edits}\n\
+             make the edits in {linux}, or move the files elsewhere; FORCE=1 overwrites and removes them"
+        );
+    }
+    let mirror = mirror("HEAD")?;
     let new = patches(out.path())?;
     let later = patches(&follow_up(out.path()))?;
     write_patches(&ctx.patches(), &new)?;
@@ -479,7 +489,8 @@ mod tests {
 
     #[test]
     fn export_then_apply_gives_the_same_tree() {
-        let (_dir, ctx, tree) = with(&[("fs/sub/new.rs", "fs: add new"), ("Kbuild", "build it")]);
+        let (_dir, mut ctx, tree) =
+            with(&[("fs/sub/new.rs", "fs: add new"), ("Kbuild", "build it")]);
         let copy = ctx.root.join("fs/sub/new.rs");
         assert_eq!(fs::read_to_string(&copy).unwrap(), "1\n");
         let files = patches(&ctx.patches()).unwrap();
@@ -496,9 +507,13 @@ mod tests {
         fs::write(ctx.root.join("fs/stray"), "").unwrap();
         assert_eq!(mirror.differences().unwrap().len(), 2);
 
-        // What the series no longer has goes.
+        // What the series no longer has goes, and what it never had if that is wanted.
         git(&tree, "reset -q --hard base");
         commit(&tree, "fs/other.rs", "1\n", "fs: add another");
+        refused(export(&ctx), "M\tfs/sub/new.rs\n  fs/stray: not");
+        ctx.force = true;
+        export(&ctx).unwrap();
+        ctx.force = false;
         export(&ctx).unwrap();
         assert!(!ctx.root.join("fs/sub").exists());
         assert_eq!(exported_names(&ctx), ["0001-fs-add-another"]);
