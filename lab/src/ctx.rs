@@ -93,6 +93,11 @@ impl Ctx {
         self.root.join("patches")
     }
 
+    /// What the tree was last made from, or last exported to.
+    pub(crate) fn record(&self) -> PathBuf {
+        self.slot.join("applied.json")
+    }
+
     /// An empty log file, named by the words of `what`; the previous run's content is dropped.
     pub(crate) fn fresh_log(&self, what: &str) -> Result<PathBuf> {
         let logs = self.build.join("logs");

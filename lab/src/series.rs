@@ -74,20 +74,21 @@ struct Record {
     head: String,
 }
 
-fn record_path(ctx: &Ctx) -> PathBuf {
-    ctx.slot.join("applied.json")
-}
-
-/// The record; of a tree that has none yet, the base and no patches.
+/// The record; of a tree that has none yet, as that of an earlier one is not its, the base and no
+/// patches.
 fn read_record(ctx: &Ctx, tree: &Tree) -> Result<Record> {
-    let bytes = fs::read(record_path(ctx)).unwrap_or_default();
-    let patches = content_hash(&[])?;
-    let head = tree.base.clone();
-    Ok(serde_json::from_slice(&bytes).unwrap_or(Record { patches, head }))
+    let bytes = fs::read(ctx.record()).unwrap_or_default();
+    match serde_json::from_slice::<Record>(&bytes) {
+        Ok(record) if tree.git.commit(&record.head)?.is_some() => Ok(record),
+        _ => Ok(Record {
+            patches: content_hash(&[])?,
+            head: tree.base.clone(),
+        }),
+    }
 }
 
 fn write_record(ctx: &Ctx, record: &Record) -> Result<()> {
-    write_whole(&record_path(ctx), &serde_json::to_vec_pretty(record)?)
+    write_whole(&ctx.record(), &serde_json::to_vec_pretty(record)?)
 }
 
 /// A repository of its own that shares the objects of `tree`: `base` is its HEAD, and none of its
@@ -441,9 +442,13 @@ mod tests {
     fn checkout() -> (tempfile::TempDir, Ctx, Tree) {
         let dir = tempfile::tempdir().unwrap();
         let ctx = at(dir.path());
-        let git = scratch_at(&ctx.linux(), "Kbuild", "obj-y += fs/\n");
-        let base = git.commit("base").unwrap().unwrap();
-        (dir, ctx, Tree { git, base })
+        let tree = made(&ctx);
+        (dir, ctx, tree)
+    }
+
+    fn made(ctx: &Ctx) -> Tree {
+        scratch_at(&ctx.linux(), "Kbuild", "obj-y += fs/\n");
+        crate::tree::existing(ctx).unwrap().unwrap()
     }
 
     /// The same, with commits of a line each that are exported.
@@ -567,13 +572,13 @@ mod tests {
     #[test]
     fn an_export_that_was_ended_loses_nothing() {
         let (_dir, mut ctx, tree) = with(&[("Kbuild", "one")]);
-        let before = fs::read(record_path(&ctx)).unwrap();
+        let before = fs::read(ctx.record()).unwrap();
         for subject in ["two", "three"] {
             commit(&tree, "fs/new.rs", subject, subject);
         }
         export(&ctx).unwrap();
         // Not all is written, and the record is the old one.
-        fs::write(record_path(&ctx), before).unwrap();
+        fs::write(ctx.record(), before).unwrap();
         fs::remove_file(ctx.patches().join("0003-three.patch")).unwrap();
         assert!(unexported(&ctx, &tree).unwrap().unwrap().contains("two"));
         refused(sync(&ctx, &tree), "three\n");
@@ -625,10 +630,11 @@ mod tests {
         let (_dir, ctx, tree) = with_follow_up();
         let names = "0001-fs-a 0002-fs-b security/0001-lsm-c security/0002-lsm-d";
         assert_eq!(exported_names(&ctx).join(" "), names);
-        // Both folders give the tree back, and what is committed on top joins the follow-up.
+        // Both folders give the tree back when it is made anew, and what is committed on top joins
+        // the follow-up.
         let head = tree.git.tree("HEAD").unwrap();
-        fs::remove_file(record_path(&ctx)).unwrap();
-        git(&tree, "reset -q --hard base");
+        fs::remove_dir_all(tree.git.dir()).unwrap();
+        let tree = made(&ctx);
         assert!(sync(&ctx, &tree).unwrap().contains("4 patches applied"));
         assert_eq!(tree.git.tree("HEAD").unwrap(), head);
         commit(&tree, "security/e.c", "x\n", "lsm: e");

@@ -127,6 +127,8 @@ fn open_kdir(ctx: &Ctx, kdir: &Path) -> Result<Tree> {
     }
     if !linux.exists() {
         write_whole(&begun, b"")?;
+        // The user's repository may still have what an earlier work tree was made from.
+        let _ = fs::remove_file(ctx.record());
         let log = ctx.fresh_log("worktree")?;
         let (of, dir) = (kdir.display(), ctx.show(&linux));
         let what = format!("check out {base} of {of} in {dir}");
@@ -166,7 +168,9 @@ mod tests {
             scratch_at(&kdir, "Kbuild", "")
         };
         clone();
+        write_whole(&ctx.record(), b"").unwrap();
         open(&ctx).unwrap();
+        assert!(!ctx.record().exists());
         fs::write(&edit, "").unwrap();
         // Another clone at the same path knows nothing of the work tree.
         fs::remove_dir_all(&kdir).unwrap();
