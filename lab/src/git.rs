@@ -27,12 +27,13 @@ impl Git {
 
     /// A git command for this repository.
     ///
-    /// It never asks or pages, commits as the tools when the user has no identity,
+    /// It never asks, signs or pages, commits as the tools when the user has no identity,
     /// and ignores a GIT_DIR that a hook may have left in the environment.
     pub(crate) fn cmd<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
         let mut cmd = Command::new("git");
-        const SETTINGS: &str =
-            "-c advice.detachedHead=false -c gc.auto=0 -c core.hooksPath=/dev/null";
+        // Whatever the user's own are; nothing that is untracked is left out of what may be lost.
+        const SETTINGS: &str = "-c advice.detachedHead=false -c gc.auto=0 -c core.hooksPath=/dev/null \
+            -c commit.gpgsign=false -c status.showUntrackedFiles=normal";
         cmd.arg("-C")
             .arg(&self.dir)
             .args(SETTINGS.split(' '))
@@ -156,6 +157,8 @@ pub(crate) mod tests {
             "init -q -b main",
             "config user.name T",
             "config user.email t@localhost",
+            "config commit.gpgsign true",
+            "config status.showUntrackedFiles no",
             "add .",
             "commit -q -m base",
             "tag base",
