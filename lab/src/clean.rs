@@ -42,8 +42,10 @@ pub(crate) fn clean(ctx: &Ctx, all: bool) -> Result<()> {
     for entry in fs::read_dir(&ctx.slot)? {
         let entry = entry?;
         let name = entry.file_name().to_string_lossy().into_owned();
-        // Other bases and trees have their own unexported work and their own clean.
-        let other = name == ".lock" || name.starts_with("kdir-") || name.starts_with("base-");
+        // Other bases and trees have their own unexported work and their own clean. Results are hours
+        // of runs, and `make results` may still have to write them into the pages.
+        let other = [".lock", "results"].contains(&&*name);
+        let other = other || name.starts_with("kdir-") || name.starts_with("base-");
         // This program itself runs from `cargo`, which rebuilds it in seconds.
         if !other && (all || name != "cargo" && !COSTLY.contains(&name.as_str())) {
             match entry.file_type()?.is_dir() {
@@ -63,15 +65,15 @@ mod tests {
     fn only_all_removes_what_was_fetched() {
         let dir = tempfile::tempdir().unwrap();
         let ctx = crate::ctx::tests::at(dir.path());
-        for name in COSTLY.iter().chain(&["kernels", "cargo"]) {
+        for name in COSTLY.iter().chain(&["kernels", "cargo", "results"]) {
             fs::create_dir_all(ctx.build.join(name)).unwrap();
         }
         let left = || crate::ctx::tests::names(&ctx.build);
         clean(&ctx, false).unwrap();
-        let mut right = [&COSTLY[..], &["cargo"]].concat();
+        let mut right = [&COSTLY[..], &["cargo", "results"]].concat();
         right.sort_unstable();
         assert_eq!(left(), right);
         clean(&ctx, true).unwrap();
-        assert!(left().is_empty());
+        assert_eq!(left(), ["results"]);
     }
 }

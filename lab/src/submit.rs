@@ -204,7 +204,7 @@ impl<'a> Branch<'a> {
         let branch = Self::at(ctx, tree)?;
         // git would make the branch before it looks.
         let (dir, shown) = (place(ctx), ctx.show(&place(ctx)));
-        ensure!(!dir.exists(), "{shown} is in the way: move it elsewhere");
+        ensure!(!dir.exists(), "{shown} is there: move it out of build/");
         check_out(ctx, tree, &["-b", BRANCH, head])?;
         // The letter is kept in a commit, whatever the user does with other branches.
         let mut enroll = branch.b4("--config b4.prep-cover-strategy=commit prep -e");
