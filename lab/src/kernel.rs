@@ -6,7 +6,7 @@ use fs_err as fs;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 
 use crate::ctx::{Ctx, hash, put, write_whole};
 use crate::git::Git;
@@ -15,6 +15,9 @@ use crate::ui::{self, Stage};
 
 /// Change this when kernels must be built again although their inputs are the same.
 const RECIPE: &str = "1";
+
+/// An edit during a build may be in what was built, or not: it is not kept as made from either.
+pub(crate) const CHANGED: &str = "the sources changed during the build: run it again";
 
 /// What CONFIG_IPE_BOOT_POLICY of a fragment names.
 const BOOT_POLICY: &str = "ipe-boot.policy";
@@ -113,7 +116,8 @@ impl Builder<'_> {
 
     /// The kernel of the tree as checked out, built unless it was before.
     pub(crate) fn build(&self, what: &str, variant: &Variant) -> Result<Kernel> {
-        let (kernel, inputs) = self.of(&dirty_tree_key(&Git::at(&self.src))?, variant)?;
+        let now = || self.of(&dirty_tree_key(&Git::at(&self.src))?, variant);
+        let (kernel, inputs) = now()?;
         if kernel.is_built() {
             return Ok(kernel);
         }
@@ -124,6 +128,7 @@ impl Builder<'_> {
         // clippy-driver compiles as rustc does and lints on the way: WERROR is about its lints, too.
         make.args(["CLIPPY=1", kernel.arch.image]);
         stage.run(&format!("building {what}"), &mut make)?;
+        ensure!(now()?.1 == inputs, "{CHANGED}");
         self.keep(&kernel, &inputs)?;
         stage.done("");
         Ok(kernel)

@@ -5,7 +5,7 @@
 use fs_err as fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::ctx::{Ctx, hash, put, with_extension, write_whole};
 use crate::kernel;
@@ -57,12 +57,14 @@ pub(crate) fn build(ctx: &Ctx, config: Option<&Path>) -> Result<PathBuf> {
         Some(own) => own.complete(&tools, (&src, &obj), &stage)?,
         None => default(ctx, &tools, (&src, &obj), &stage)?,
     };
-    let inputs = format!(
-        "{}\n{}\n{}",
-        tools.versions.trim_end(),
-        kernel::dirty_tree_key(&tree.git)?,
-        hash(text.as_bytes())
-    );
+    let now = || -> Result<String> {
+        let (versions, key) = (
+            tools.versions.trim_end(),
+            kernel::dirty_tree_key(&tree.git)?,
+        );
+        Ok(format!("{versions}\n{key}\n{}", hash(text.as_bytes())))
+    };
+    let inputs = now()?;
     let made = dir.join(MADE);
     if fs::read_to_string(&made).is_ok_and(|made| made == inputs)
         && let Ok(image) = image(&dir)
@@ -84,6 +86,7 @@ pub(crate) fn build(ctx: &Ctx, config: Option<&Path>) -> Result<PathBuf> {
         .arg("bindeb-pkg");
     stage.run("building the kernel's packages", &mut make)?;
     let image = image(&dir)?;
+    ensure!(now()? == inputs, "{}", kernel::CHANGED);
     write_whole(&made, inputs.as_bytes())?;
     stage.done("");
     Ok(image)

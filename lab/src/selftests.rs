@@ -8,15 +8,15 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::ctx::{Ctx, hash, write_whole};
 use crate::git::Git;
 use crate::guest::Boot;
-use crate::kernel::Kernel;
+use crate::kernel::{CHANGED, Kernel};
 use crate::proc;
 use crate::tap::{self, Case, Run, Verdict};
-use crate::toolchain::Toolchain;
+use crate::toolchain::{Arch, Toolchain};
 use crate::ui::Stage;
 
 /// The file in which the installed selftests are listed.
@@ -143,20 +143,21 @@ pub(crate) fn build(
     }
     let targets = flavour.targets(tree.dir());
     // Everything that the tests are built from; the rest of the tree is not.
-    let mut inputs = format!(
-        "5 {} {targets} {:?}\n{}",
-        tools.arch.name, flavour.options, tools.versions
+    let Arch { name, dir, .. } = tools.arch;
+    let head = format!(
+        "5 {name} {targets} {:?}\n{}",
+        flavour.options, tools.versions
     );
-    let id = tree.snapshot()?;
-    let arch = tools.arch.dir;
-    let uapi = format!("include/uapi arch/{arch}/include/uapi");
+    let uapi = format!("include/uapi arch/{dir}/include/uapi");
     let dirs = format!("{COLLECTIONS} tools/include {uapi} samples/check-exec scripts");
-    for dir in dirs.split(' ') {
-        inputs += &tree.run(["rev-parse", &format!("{id}:{dir}")])?;
-        inputs.push('\n');
-    }
-    let key = &hash(inputs.as_bytes())[..16];
-    let kept = ctx.build.join("selftests").join(key);
+    let now = || -> Result<String> {
+        let id = tree.snapshot()?;
+        let ids = dirs.split(' ').map(|dir| format!("{id}:{dir}"));
+        let ids = tree.line("rev-parse", &Vec::from_iter(ids))?;
+        Ok(hash(format!("{head}{ids}\n").as_bytes())[..16].to_owned())
+    };
+    let key = now()?;
+    let kept = ctx.build.join("selftests").join(&key);
     if kept.join(LIST).is_file() {
         return Ok(kept);
     }
@@ -192,6 +193,7 @@ pub(crate) fn build(
         let tests = list.lines().filter(is_test);
         let tests: String = tests.map(|line| format!("{line}\n")).collect();
         write_whole(&out.join(LIST), tests.as_bytes())?;
+        ensure!(now()? == key, "{CHANGED}");
         Ok(out)
     })?;
     stage.done("");
