@@ -217,9 +217,11 @@ impl<'a> Branch<'a> {
         let known = self.known()?;
         // A list that the user may have trimmed stays.
         let addresses = addressees(&self.letter(&known)?).join("\n");
-        self.git.run(["checkout", "-q", "-B", BRANCH, base])?;
+        // A run that is ended meanwhile leaves the branch whole.
+        self.git.run(["checkout", "-q", "--detach", base])?;
         self.pick(&known.cover)?;
         self.pick(&format!("{base}..{head}"))?;
+        self.git.run(["checkout", "-q", "-B", BRANCH])?;
         let file = tempfile::NamedTempFile::new()?;
         fs::write(file.path(), format!("{letter}\n{addresses}\n"))?;
         // b4 has the letter edited; to copy is to edit.
