@@ -11,7 +11,7 @@ verb=${1:?usage: scripts/lab.sh VERB [ARGUMENT...]}
 began=$(date +%s)
 # How many objects the compilers' cache has for a checkout that has built nothing, if the whole verb
 # is asked for.
-first=
+first='' LAB_COMMIT=''
 [ -d build ] || [ "$*" != "$verb --base $(sed -n 's/^BASE ?= //p' Makefile)" ] ||
 	first=$(ccache --print-stats 2>/dev/null | awk '$1 == "files_in_cache" { n = $2 } END { print n + 0 }')
 
@@ -29,13 +29,15 @@ took() {
 	echo "$verb took $wall on the clock, $cpu of CPU" >&2
 	if [ -n "$first" ] && [ "$status" = 0 ]; then
 		mkdir -p build/results/first
-		when="$(date -u +%F) $(git describe --always --dirty=+ --exclude='*')"
-		echo "| make $verb | $first | $wall | $cpu | $when |" >"build/results/first/$verb"
+		echo "| make $verb | $first | $wall | $cpu | $(date -u +%F) $LAB_COMMIT |" >"build/results/first/$verb"
 	fi
 }
 trap took EXIT
 
 scripts/setup.sh "$verb"
+# What the rows of this run name, asked for before it: the checkout may change meanwhile.
+LAB_COMMIT=$(scripts/commit.sh)
+export LAB_COMMIT
 # lab and what starts a guest, and the programs that run in it.
 needed="-p lab -p guest --bin lab --bin guest-init"
 case $verb in

@@ -37,6 +37,8 @@ top=$PWD
 out=$top/build/projects
 logs=$top/build/logs
 header=$top/userspace/open_code/open_code.h
+# Asked for before anything runs, as the checkout may change meanwhile.
+commit=${LAB_COMMIT-$(scripts/commit.sh)}
 export LC_ALL=C MAKEFLAGS=
 
 say() {
@@ -192,8 +194,8 @@ failures() {
 passed() {
 	say "$@"
 	mkdir -p "$top/build/results/projects"
-	printf '| %s | %s | %s %s |\n' "$name" "$*" "$(date -u +%F)" \
-		"$(git describe --always --dirty=+ --exclude='*')" >"$top/build/results/projects/$name"
+	printf '| %s | %s | %s %s |\n' "$name" "$*" "$(date -u +%F)" "$commit" \
+		>"$top/build/results/projects/$name"
 }
 
 # check: with the patches, what the project's file demands holds.

@@ -433,6 +433,7 @@ mod tests {
         let put = |path: &str, text: &str| write_whole(&at(path), text.as_bytes()).unwrap();
         for file in [
             "scripts/projects.sh",
+            "scripts/commit.sh",
             "scripts/fetch.sh",
             "userspace/open_code/open_code.h",
         ] {

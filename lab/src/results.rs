@@ -6,13 +6,13 @@
 use fs_err as fs;
 use std::collections::BTreeMap;
 use std::process::Command;
+use std::sync::Once;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use regex::Regex;
 
-use crate::ctx::{Ctx, hash, write_whole};
-use crate::git::Git;
+use crate::ctx::{Ctx, DEFAULT_BASE, hash, write_whole};
 use crate::proc;
 use crate::ui::clock;
 
@@ -72,25 +72,40 @@ fn cpu_time() -> Duration {
 /// Leaves a row for the page.
 pub(crate) fn record(ctx: &Ctx, verb: &str, name: &str, cells: &[String]) -> Result<()> {
     let day = proc::capture(Command::new("date").args(["-u", "+%F"]))?;
-    let commit = Git::at(&ctx.root).run(["describe", "--always", "--dirty=+", "--exclude=*"]);
-    let when = format!("{} {}", day.trim(), commit.unwrap_or_default());
+    // scripts/lab.sh has asked git before anything ran: by now, the checkout may be another.
+    let when = format!(
+        "{} {}",
+        day.trim(),
+        std::env::var("LAB_COMMIT").unwrap_or_default()
+    );
     let line = format!("| {name} | {} | {} |\n", cells.join(" | "), when.trim());
     record_rows(ctx, verb, &hash(name.as_bytes())[..12], &line)
 }
 
 /// Leaves rows for the page, in place of those that were left as `file`.
 pub(crate) fn record_rows(ctx: &Ctx, verb: &str, file: &str, rows: &str) -> Result<()> {
-    // The pages are about the base that the series is made for.
-    if ctx.slot != ctx.build {
-        return Ok(());
+    match are_kept(ctx) {
+        true => write_whole(
+            &ctx.build.join("results").join(verb).join(file),
+            rows.as_bytes(),
+        ),
+        false => Ok(()),
     }
-    let path = ctx.build.join("results").join(verb).join(file);
-    write_whole(&path, rows.as_bytes())
 }
 
 /// Keeps what the demo printed, for the picture.
 pub(crate) fn record_scene(ctx: &Ctx, output: &str) -> Result<()> {
-    write_whole(&ctx.build.join("results").join(SCENE), output.as_bytes())
+    record_rows(ctx, "", SCENE, output)
+}
+
+/// Whether results are kept: the pages are about the base that the series is made for.
+pub(crate) fn are_kept(ctx: &Ctx) -> bool {
+    static SAID: Once = Once::new();
+    let kept = ctx.slot == ctx.build;
+    if !kept {
+        SAID.call_once(|| println!("results are kept for BASE={DEFAULT_BASE} alone, without KDIR"));
+    }
+    kept
 }
 
 /// Writes the rows that were left into their pages, and the picture of the demo.
@@ -237,6 +252,18 @@ mod tests {
         let page = filled(&page, &other, "| b | 3 | z |\n");
         let rows = "|---|---|---|\n| b | 3 | z |\n| c | not run yet |  |\n";
         assert!(page.contains(rows), "{page}");
+    }
+
+    #[test]
+    fn results_of_another_base_change_no_page() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut ctx = crate::ctx::tests::at(dir.path());
+        let scene = ctx.build.join("results").join(SCENE);
+        for (slot, kept) in [("base-7.2", false), ("", true)] {
+            ctx.slot = ctx.build.join(slot);
+            record_scene(&ctx, "").unwrap();
+            assert_eq!(scene.exists(), kept);
+        }
     }
 
     #[test]

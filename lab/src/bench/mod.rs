@@ -129,7 +129,9 @@ fn publish(ctx: &Ctx, results: &Results) -> Result<String> {
             serde_json::to_string_pretty(results)? + "\n",
         ),
     ] {
-        write_whole(&dir.join(file), text.as_bytes())?;
+        if results::are_kept(ctx) {
+            write_whole(&dir.join(file), text.as_bytes())?;
+        }
     }
     for target in &targets {
         let met = if target.met { "ok    " } else { "MISSED" };
