@@ -103,6 +103,13 @@ fetch_debian() {
 	dsc=$(find "$out/dl" -name "${package}_$version-*.dsc")
 }
 
+# git_as_source TREE ARGUMENT...: commits in nobody's name, whatever the user's settings are.
+git_as_source() {
+	source_tree=$1
+	shift
+	git -C "$source_tree" -c user.name=source -c user.email=source@localhost -c commit.gpgsign=false "$@"
+}
+
 # unpack TREE: the source as one commit, so that the patches are applied by git am.
 unpack() {
 	rm -rf "$1"
@@ -114,7 +121,7 @@ unpack() {
 		fi &&
 			git -C "$1" init -q &&
 			git -C "$1" add -Af . &&
-			git -C "$1" -c user.name=source -c user.email=source@localhost commit -qm "$package $version"
+			git_as_source "$1" commit -qm "$package $version"
 	} >"$logs/projects-$name-unpack.log"; then
 		fail "cannot unpack ${dsc:-$tarball}: is there space left?"
 	fi
@@ -152,10 +159,11 @@ make_tree() {
 	for old in "$stamp" "$out/$name/$kind.test"; do
 		[ "$(cat "$old" 2>/dev/null)" != "$sum" ] || return 0
 	done
-	rm -f "$stamp"
+	# Neither is true of the tree any more.
+	rm -f "$out/$name/$kind.build" "$out/$name/$kind.test"
 	unpack "$tree"
 	if [ "$kind" != plain ]; then
-		git -C "$tree" -c user.name=source -c user.email=source@localhost am -q "$top/$dir"/*.patch \
+		git_as_source "$tree" am -q "$top/$dir"/*.patch \
 			>"$logs/projects-$name-am.log" 2>&1 ||
 			fail "the patches of $name do not apply to $package $version" \
 				"log: build/logs/projects-$name-am.log; tree: build/projects/$name/$kind"
@@ -168,10 +176,7 @@ make_tree() {
 		say "$kind: $step"
 		log=projects-$name-$kind-$step.log
 		code=0
-		rm -rf "$out/$name/tmp"
-		mkdir "$out/$name/tmp"
-		(cd "$tree" && TMPDIR=$out/$name/tmp nice timeout --kill-after=60 "$limit" sh -c "$command") \
-			>"$logs/$log" 2>&1 </dev/null || code=$?
+		limited "$limit" "$tree" "$command" >"$logs/$log" 2>&1 || code=$?
 		[ "$code" != 124 ] || fail "$name, $kind: $step did not end in $limit seconds" "log: build/logs/$log"
 		[ "$step" != build ] || [ "$code" = 0 ] ||
 			fail "$name, $kind: build failed" "log: build/logs/$log" \
@@ -182,6 +187,26 @@ make_tree() {
 		[ -e "$tree/$file" ] || fail "$name, $kind: the build made no $file"
 	done
 	echo "$sum" >"$stamp"
+}
+
+# limited SECONDS DIR COMMAND: ends it with all that it has started, when that time is over or when
+# this script is ended. timeout is the leader of a group of its own, which nobody else ends. What
+# runs in the background ignores SIGINT and SIGQUIT, which a suite may be about.
+limited() {
+	rm -rf "$out/$name/tmp"
+	mkdir "$out/$name/tmp"
+	(cd "$2" && exec nice env --default-signal=INT,QUIT TMPDIR="$out/$name/tmp" \
+		timeout --kill-after=60 "$1" sh -c "$3") </dev/null &
+	limited=$! ended=0
+	wait "$limited" || ended=$?
+	limited=
+	return $ended
+}
+
+# end_limited: what a signal to this script does.
+end_limited() {
+	[ -z "$limited" ] || kill -s TERM -- "-$limited" 2>/dev/null || kill "$limited" 2>/dev/null || true
+	fail "ended by a signal"
 }
 
 # failures plain|patched: the failed tests, one a line, without what differs between runs.
@@ -201,8 +226,7 @@ passed() {
 # check: with the patches, what the project's file demands holds.
 check() {
 	log=projects-$name-check.log
-	(cd "$out/$name/patched" && timeout --kill-after=60 600 sh -c "$(field check)") \
-		>"$logs/$log" 2>&1 </dev/null ||
+	limited 600 "$out/$name/patched" "$(field check)" >"$logs/$log" 2>&1 ||
 		fail "$name: the patches do not do what $dir/project demands" "log: build/logs/$log" \
 			"$(tail -n 20 "$logs/$log")"
 }
@@ -228,6 +252,8 @@ compare() {
 	passed "built; $changed changed lines; suite as before ($(grep -vc '^exit code' "$out/$name/plain.failures") lines name a failure in both)"
 }
 
+limited=
+trap end_limited HUP INT TERM
 steps="build test"
 limit=${LIMIT:-3600}
 as_debian=

@@ -7,7 +7,7 @@
 use fs_err as fs;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -421,10 +421,9 @@ mod tests {
         assert_eq!(answers[&("filter 2".to_owned(), 3)], "ran");
     }
 
-    /// What scripts/projects.sh says of a project whose file is this, whose patch makes a line of
-    /// `old`, with some programs replaced by scripts. A project of Debian's is built as Debian does.
-    fn says(project: &str, old: &str, line: &str, shims: &[(&str, &str)]) -> String {
-        let debian = project.contains("debian: ");
+    /// A checkout with a project whose file is this, whose patch makes a line of `old`, with some
+    /// programs replaced by scripts in `bin`.
+    fn toy(project: &str, old: &str, line: &str, shims: &[(&str, &str)]) -> tempfile::TempDir {
         let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
             .parent()
             .unwrap();
@@ -448,21 +447,36 @@ mod tests {
             ),
         );
         put("toy-1/toy", "echo old\n");
-        let sh = |script: &str| {
-            let mut sh = Command::new("sh");
-            sh.arg("-c").arg(script).current_dir(dir.path());
-            proc::output(&mut sh).unwrap()
-        };
-        sh(
-            "mkdir -p build/projects/dl; state=build/apt/deb-src-$(dpkg --print-architecture)-bookworm-trixie; mkdir -p $state; : >$state/listed; tar -czf build/projects/dl/toy_1.orig.tar.gz toy-1; : >build/projects/dl/toy_1-1.dsc; git init -q; git -c user.name=a -c user.email=b commit -q --allow-empty -m c",
-        );
         for (name, script) in shims {
             put(&format!("bin/{name}"), &format!("#!/bin/sh\n{script}\n"));
         }
+        sh(
+            &dir,
+            "mkdir -p build/projects/dl; state=build/apt/deb-src-$(dpkg --print-architecture)-bookworm-trixie; mkdir -p $state; : >$state/listed; tar -czf build/projects/dl/toy_1.orig.tar.gz toy-1; : >build/projects/dl/toy_1-1.dsc; git init -q; git -c user.name=a -c user.email=b -c commit.gpgsign=false commit -q --allow-empty -m c; mkdir -p bin; chmod -R +x bin scripts",
+        );
+        dir
+    }
+
+    fn sh(dir: &tempfile::TempDir, script: &str) -> (ExitStatus, String, String) {
+        let mut sh = Command::new("sh");
+        // Whatever the user has set.
+        let git = [
+            ("COUNT", "1"),
+            ("KEY_0", "commit.gpgsign"),
+            ("VALUE_0", "true"),
+        ];
+        sh.envs(git.map(|(name, value)| (format!("GIT_CONFIG_{name}"), value)));
+        proc::output(sh.arg("-c").arg(script).current_dir(dir)).unwrap()
+    }
+
+    /// What scripts/projects.sh says of such a checkout. A project of Debian's is built as Debian does.
+    fn says(project: &str, old: &str, line: &str, shims: &[(&str, &str)]) -> String {
+        let debian = project.contains("debian: ");
+        let dir = toy(project, old, line, shims);
+        let at = |path: &str| dir.path().join(path);
         let option = if debian { "--debian" } else { "" };
-        let (status, out, err) = sh(&format!(
-            "mkdir -p bin; chmod -R +x bin scripts; PATH=$PWD/bin:$PATH LIMIT=2 scripts/projects.sh {option} toy",
-        ));
+        let run = format!("PATH=$PWD/bin:$PATH LIMIT=2 scripts/projects.sh {option} toy");
+        let (status, out, err) = sh(&dir, &run);
         assert_eq!(status.success(), err.is_empty(), "{err}");
         // What did not succeed is not taken for done.
         let done = if debian {
@@ -474,10 +488,43 @@ mod tests {
         out + &err
     }
 
+    const TOY: &str =
+        "package: toy\nversion: 1\nbuild: true\ntest: sh toy\nfailed: ^FAIL\nbinary: toy\n";
+
+    #[test]
+    fn what_the_script_runs_ends_with_it() {
+        let build =
+            "build: trap 'touch ../../../ended; exit' TERM; touch ../../../begun; sleep 60 & wait";
+        let dir = toy(
+            &TOY.replace("build: true", build),
+            "echo old",
+            "echo new",
+            &[],
+        );
+        let until =
+            |file| format!("timeout 20 sh -c 'until [ -e build/{file} ]; do sleep 0.1; done'");
+        let (begun, ended) = (until("begun"), until("ended"));
+        let run = format!("scripts/projects.sh toy & {begun}; kill $!; {ended}");
+        let (status, ..) = sh(&dir, &run);
+        assert!(status.success());
+    }
+
+    #[test]
+    fn another_kind_of_run_takes_no_build_for_its_own() {
+        let dir = toy(TOY, "echo old", "echo new", &[]);
+        let patch = "patches/projects/toy/1.patch";
+        let change = |from: &str, to: &str| format!("sed -i 's/echo {from}/echo {to}/' {patch}");
+        let (there, back) = (change("new", "other"), change("other", "new"));
+        let run = format!(
+            "scripts/projects.sh --build toy && {there} && scripts/projects.sh toy && {back} && \
+             scripts/projects.sh --build toy && cat build/projects/toy/patched/toy"
+        );
+        let (_, out, err) = sh(&dir, &run);
+        assert!(out.ends_with("\necho new\n"), "{out}{err}");
+    }
+
     #[test]
     fn bad_input_of_the_script_is_named() {
-        const TOY: &str =
-            "package: toy\nversion: 1\nbuild: true\ntest: sh toy\nfailed: ^FAIL\nbinary: toy\n";
         let (old, new) = ("echo old", "echo new");
         let other = TOY.replace("version: 1", "version: 9");
         let broken = TOY.replace("build: true", "build: false");
