@@ -8,6 +8,15 @@
 set -eu
 cd "$(dirname "$0")/.."
 verb=${1:?usage: scripts/lab.sh VERB [ARGUMENT...]}
+fail() {
+	printf '%s\n' "$@" >&2
+	exit 1
+}
+
+# What another verb runs is taken from build/, where nothing changes until its lab gives up the lock.
+[ ! -e build/.lock ] || flock -n build/.lock true ||
+	fail "another command of this checkout is running (process $(cat build/.lock)); wait for it or stop it"
+
 began=$(date +%s)
 # How many objects the compilers' cache has for a checkout that has built nothing, if the whole verb
 # is asked for.
@@ -45,14 +54,38 @@ test | breaks) needed=--workspace ;;
 verify) needed="$needed --bin fuzz --bin stress" ;;
 *) needed="$needed --bin demo" ;;
 esac
+log=build/logs/cargo.log
+mkdir -p build/logs
+: >"$log"
+# compile OPTION...: says what it compiles, if it does, and keeps that in the log.
+compile() {
+	rm -f "$log.failed"
+	{ cargo build --release --locked "$@" 2>&1 || : >"$log.failed"; } | tee -a "$log" | sed -u '/^ *Finished /d' >&2
+	[ ! -e "$log.failed" ] || fail "the programs of this checkout do not build" "log: $log"
+}
 # shellcheck disable=SC2086 # options
-cargo build --quiet --release --locked $needed
+compile $needed
 case $verb in
 bench | release)
 	# These take nothing from the guest's root: their instructions are the same wherever this
 	# compiler made them. To name the target keeps its flags from build scripts and macros.
-	RUSTFLAGS="-C target-feature=+crt-static" cargo build --quiet --release --locked -p guest \
-		--bin bench --bin demo --target x86_64-unknown-linux-gnu
+	(
+		export RUSTFLAGS="-C target-feature=+crt-static"
+		compile -p guest --bin bench --bin demo --target x86_64-unknown-linux-gnu
+	)
 	;;
 esac
-"$CARGO_TARGET_DIR/release/lab" "$@"
+# make and kill tell this script alone that lab is to end. From a terminal lab hears it as well, so
+# SIGINT is not handed on. What runs in the background has no terminal as its input and ignores
+# SIGINT and SIGQUIT, unless it is told.
+trap : INT
+exec 3<&0
+env --default-signal=INT,QUIT "$CARGO_TARGET_DIR/release/lab" "$@" <&3 3<&- &
+lab=$!
+trap 'kill "$lab" 2>/dev/null || true' HUP TERM
+# A signal ends the wait, and not lab.
+while :; do
+	status=0
+	wait "$lab" || status=$?
+	kill -0 "$lab" 2>/dev/null || exit "$status"
+done
