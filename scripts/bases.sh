@@ -23,7 +23,9 @@ git() {
 }
 git init -q -b none
 
-scripts/fetch.sh sources | sort -rV >"$work/sources"
+# In a pipe, nobody would hear that it failed.
+scripts/fetch.sh sources >"$work/fetched"
+sort -rV "$work/fetched" >"$work/sources"
 [ -s "$work/sources" ] || exit 1
 sed -n 's,^diff --git a/\(.*\) b/\(.*\),\1\n\2,p' "$patches"/*.patch "$patches"/security/*.patch |
 	sort -u >"$work/touched"

@@ -66,9 +66,24 @@ apt() {
 	"$tool" $options "$@"
 }
 
+# answer SUITES ARGUMENT...: what apt-cache says; nothing of a package that it does not know. It is
+# never read from a pipe, where nobody would hear that there are no lists.
+answer() {
+	asked=$1
+	shift
+	apt "$asked" apt-cache "$@" || [ $? = 100 ]
+}
+
 # versions SUITES PACKAGE: the newest first.
 versions() {
-	apt "$1" apt-cache madison "$2" | awk -F ' *[|] *' '{ print $2 }' | uniq
+	listed=$(answer "$1" madison "$2")
+	echo "$listed" | awk -F ' *[|] *' '{ print $2 }' | uniq
+}
+
+# newest SUITES PACKAGE: its version, or nothing.
+newest() {
+	listed=$(versions "$1" "$2")
+	echo "$listed" | head -n 1
 }
 
 # kept EXPRESSION: the newest package in build/dl whose file name matches. apt wrote it under
@@ -106,11 +121,11 @@ linux() {
 	deb=$(kept "${package}_.*") || {
 		# Newer kernels come to sid and experimental first, older ones leave.
 		for suites in $backports "$kernel_suites"; do
-			version=$(versions "$suites" "$package" | head -n 1)
+			version=$(newest "$suites" "$package")
 			[ -z "$version" ] || break
 		done
 		[ -n "$version" ] || fail \
-			"BASE=$1: Debian has no package $package; it has: $(apt "$kernel_suites" apt-cache pkgnames linux-source- | sort | paste -sd ' ')" \
+			"BASE=$1: Debian has no package $package; it has: $(answer "$kernel_suites" pkgnames linux-source- | sort | paste -sd ' ')" \
 			"another base needs your own tree: KDIR=/path/to/linux BASE=REVISION"
 		deb=$(download "$suites" "$package=$version")
 	}
@@ -151,9 +166,10 @@ modules="virtio_pci virtio_console 9pnet_virtio 9p overlay"
 kernel() {
 	name='linux-image-6\.1\.0-[0-9]+-amd64'
 	deb=$(kept "${name}_.*") || {
-		newest=$(apt bookworm apt-cache pkgnames linux-image-6.1.0- | grep -xE "$name" | sort -V | tail -n 1)
-		[ -n "$newest" ] || fail "Debian 12 has no package linux-image-6.1.0-N-amd64"
-		deb=$(download bookworm "$newest")
+		found=$(answer bookworm pkgnames linux-image-6.1.0-)
+		package=$(echo "$found" | grep -xE "$name" | sort -V | tail -n 1)
+		[ -n "$package" ] || fail "Debian 12 has no package linux-image-6.1.0-N-amd64"
+		deb=$(download bookworm "$package")
 	}
 	dpkg-deb -x "$deb" "$part/deb"
 	mkdir "$made"
@@ -184,7 +200,8 @@ busybox() {
 rust_src() {
 	deb=$(kept "rust-src_$1[+-].*") || {
 		found=$(versions $backports rust-src)
-		version=$(echo "$found" | grep "^$1[+-]" | head -n 1) || fail \
+		version=$(echo "$found" | grep "^$1[+-]" | head -n 1)
+		[ -n "$version" ] || fail \
 			"no source of Rust $1's library: rustup could not add it, and Debian has $(echo "$found" | paste -sd ' ')" \
 			"add it by hand: rustup component add rust-src"
 		deb=$(download $backports "rust-src=$version")
@@ -200,7 +217,7 @@ sparse() {
 	tar=$(find "$dl" -maxdepth 1 -name 'sparse_*.orig.tar.gz' | sort -V | tail -n 1)
 	if [ -z "$tar" ]; then
 		types="deb-src"
-		version=$(versions sid sparse | head -n 1)
+		version=$(newest sid sparse)
 		[ -n "$version" ] || fail "Debian has no source of sparse"
 		source_of sid "sparse=$version" "$part" --tar-only
 		mv "$part"/sparse_*.orig.tar.gz "$dl/"
@@ -215,8 +232,9 @@ sparse() {
 # libraries come with it.
 abigail() {
 	mkdir "$part/debs"
-	packages=$(apt trixie apt-cache depends --recurse --no-recommends --no-suggests --no-conflicts \
-		--no-breaks --no-replaces --no-enhances libabigail5 | grep -v '^[ <]' | grep -v :)
+	found=$(apt trixie apt-cache depends --recurse --no-recommends --no-suggests --no-conflicts \
+		--no-breaks --no-replaces --no-enhances libabigail5)
+	packages=$(echo "$found" | grep -v '^[ <]' | grep -v :)
 	# shellcheck disable=SC2086 # a list
 	(cd "$part/debs" && apt trixie apt-get download abigail-tools $packages >&2)
 	for deb in "$part"/debs/*.deb; do
@@ -235,17 +253,19 @@ abigail() {
 project_source() {
 	types="deb-src"
 	suites="bookworm trixie"
-	version=$(apt "$suites" apt-cache showsrc "$1" | sed -n 's/^Version: //p' | grep -F "$2-" | sort -rV | head -n 1)
+	found=$(answer "$suites" showsrc "$1")
+	version=$(echo "$found" | sed -n 's/^Version: //p' | grep -F "$2-" | sort -rV | head -n 1)
 	[ -n "$version" ] || fail "Debian has no source of $1 $2 (any more)"
 	mkdir "$made"
 	source_of "$suites" "$1=$version" "$made" "${3-}"
 }
 
 sources() {
-	for package in $(apt "$kernel_suites" apt-cache pkgnames linux-source- | grep -E 'source-[0-9.]+$'); do
-		newest=$(versions "$kernel_suites" "$package" | head -n 1)
+	found=$(answer "$kernel_suites" pkgnames linux-source-)
+	for package in $(echo "$found" | grep -E 'source-[0-9.]+$'); do
+		version=$(newest "$kernel_suites" "$package")
 		# Debian's revision is another build of the same source.
-		deb=$(kept "${package}_${newest%-*}-.*") || deb=$(download "$kernel_suites" "$package=$newest")
+		deb=$(kept "${package}_${version%-*}-.*") || deb=$(download "$kernel_suites" "$package=$version")
 		echo "${package#linux-source-} $(dpkg-deb -f "$deb" Version) $deb"
 	done
 }

@@ -114,14 +114,14 @@ unpack_one_qemu() {
 unpack_guest_tools() {
 	dir=$1 packages=$2 programs=$3
 	[ "$(cat "$dir/packages" 2>/dev/null)" != "$packages" ] || return 0
-	rm -rf "$dir" "$dir.part"
-	mkdir -p "$dir.part/debs" "$dir.part/root"
-	if ! apt-cache show auditd >/dev/null 2>&1; then
+	rm -rf "$dir.part"
+	mkdir -p "$dir.part/root"
+	# What the host has listed may be gone from the mirror since.
+	download_guest_tools 2>/dev/null || {
 		become_root "apt-get update"
 		run_logged apt $as_root apt-get update
-	fi
-	# shellcheck disable=SC2086 # a list of packages
-	(cd "$dir.part/debs" && run_logged guest-tools apt-get download $packages)
+		download_guest_tools
+	}
 	unpack "$dir.part/debs" "$dir.part/root"
 	lacking=$(
 		cd "$dir.part/root"
@@ -134,8 +134,17 @@ unpack_guest_tools() {
 	)
 	[ -z "$lacking" ] || fail "the packages of $dir in scripts/setup.sh lack a library:" "$lacking"
 	echo "$packages" >"$dir.part/root/packages"
+	# What was there stays until now.
+	rm -rf "$dir"
 	mv "$dir.part/root" "$dir"
 	rm -rf "$dir.part"
+}
+
+download_guest_tools() {
+	rm -rf "$dir.part/debs"
+	mkdir "$dir.part/debs"
+	# shellcheck disable=SC2086 # a list of packages
+	(cd "$dir.part/debs" && run_logged guest-tools apt-get download $packages)
 }
 
 # unpack DIR ROOT: the packages in DIR.
@@ -179,7 +188,7 @@ python_tool() {
 
 rust_component() {
 	"$1" --version >/dev/null 2>&1 ||
-		run_logged rustup timeout 300 rustup component add "$2"
+		run_logged rustup timeout --foreground 300 rustup component add "$2"
 }
 
 command -v apt-get >/dev/null ||
@@ -202,7 +211,7 @@ rust_component rustfmt rustfmt
 rust=$(rustc -V | cut -d ' ' -f 2)
 library=lib/rustlib/src/rust/library/core/src/lib.rs
 if [ ! -f "$(rustc --print sysroot)/$library" ] && [ ! -d "build/rust-src-$rust" ]; then
-	(run_logged rustup timeout 120 rustup component add rust-src) 2>/dev/null ||
+	(run_logged rustup timeout --foreground 120 rustup component add rust-src) 2>/dev/null ||
 		run_logged rust-src scripts/fetch.sh rust-src "$rust" "build/rust-src-$rust"
 fi
 case $verb in
