@@ -53,6 +53,9 @@ bootstrap() {
 }
 
 mkdir -p "$out" "$logs"
+# `make system` runs this too, and the packages are made in one place.
+exec 9>"$out/.lock"
+flock -n 9 || fail "another command of this checkout makes the packages: wait for it or stop it"
 own=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 [ "$version" = "$own" ] || fail "userspace/debian/changelog is of version $version, Cargo.toml of $own"
 
