@@ -26,9 +26,10 @@ use crate::report::Check;
 use crate::results;
 use crate::selftests;
 use crate::session::{Session, once};
+use crate::suites::filesystems::{self, FILESYSTEMS};
 use crate::suites::guest::{expect_sysctl, not_without_the_flag};
 use crate::suites::host::POLICY;
-use crate::suites::{consumers, filesystems, kunit};
+use crate::suites::{consumers, kunit};
 use crate::variants::{BPF, CONSUMERS, DEBUG, OFF, STATIC, STATIC_VALUE};
 
 /// Applies each break in turn and reports which suites notice; whether all do.
@@ -127,10 +128,7 @@ static KINDS: [Kind; 9] = [
     ("", Some((Ask::Plain, Variant::PLAIN))),
     ("consumers", Some((Ask::Consumers, CONSUMERS))),
     ("bpf", Some((Ask::Bpf, BPF))),
-    (
-        "filesystems",
-        Some((Ask::Filesystems, filesystems::FILESYSTEMS)),
-    ),
+    ("filesystems", Some((Ask::Filesystems, FILESYSTEMS))),
     ("static", Some((Ask::Static, STATIC))),
     ("off", Some((Ask::Off, OFF))),
     ("proof", Some((Ask::Proof, Variant::PLAIN))),

@@ -34,11 +34,9 @@ impl Ctx {
     /// Finds the checkout above the current directory and checks the user's input.
     pub(crate) fn new(base: &str, kdir: Option<&Path>, force: bool) -> Result<Self> {
         let cwd = std::env::current_dir().context("cannot tell the current directory")?;
-        let root = cwd
-            .ancestors()
-            .find(|dir| dir.join("lab/Cargo.toml").is_file())
-            .context("run this inside a checkout of the O_MAYEXEC repository")?
-            .to_owned();
+        let mut above = cwd.ancestors();
+        let root = above.find(|dir| dir.join("lab/Cargo.toml").is_file());
+        let root = root.context("run this inside a checkout of the O_MAYEXEC repository")?;
         if root.to_string_lossy().contains([' ', ':', '\t', '\n']) {
             let root = root.display();
             bail!(
@@ -62,7 +60,7 @@ impl Ctx {
             None => build.join(format!("base-{base}")),
         };
         Ok(Self {
-            root,
+            root: root.to_owned(),
             build,
             slot,
             base: base.to_owned(),
@@ -147,12 +145,9 @@ impl Ctx {
     /// Keeps a second run of these tools out of the same build directory.
     pub(crate) fn lock(&self) -> Result<File> {
         let path = self.build.join(".lock");
-        let mut file = File::options()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)?;
+        let mut options = File::options();
+        options.read(true).write(true).create(true).truncate(false);
+        let mut file = options.open(&path)?;
         if file.try_lock().is_err() {
             let mut owner = String::new();
             let _ = file.read_to_string(&mut owner);

@@ -34,14 +34,10 @@ impl Git {
         // Whatever the user's own are; nothing that is untracked is left out of what may be lost.
         const SETTINGS: &str = "-c advice.detachedHead=false -c gc.auto=0 -c core.hooksPath=/dev/null \
             -c commit.gpgsign=false -c status.showUntrackedFiles=normal";
-        cmd.arg("-C")
-            .arg(&self.dir)
-            .args(SETTINGS.split(' '))
-            .args(args)
-            .env("GIT_TERMINAL_PROMPT", "0")
-            .env("GIT_PAGER", "cat")
-            .env("GIT_EDITOR", "true")
-            .env("LC_ALL", "C");
+        cmd.arg("-C").arg(&self.dir);
+        cmd.args(SETTINGS.split_whitespace()).args(args);
+        cmd.env("GIT_TERMINAL_PROMPT", "0").env("GIT_PAGER", "cat");
+        cmd.env("GIT_EDITOR", "true").env("LC_ALL", "C");
         for name in ["DIR", "WORK_TREE", "INDEX_FILE", "OBJECT_DIRECTORY"] {
             cmd.env_remove(format!("GIT_{name}"));
         }

@@ -55,6 +55,10 @@ export LD_LIBRARY_PATH=$usr/$lib:/run/tools/$lib:$usr/$lib/samba
 /// numbers, on which the order of the kernel's hash chains depends.
 const COUNTED: &str = "-accel tcg,thread=single -icount shift=0,sleep=off -seed 1";
 
+/// The guest's console and its job's output.
+const CHANNELS: &str = "-serial chardev:console -device virtio-serial-pci \
+    -chardev stdio,id=output,signal=off -device virtconsole,chardev=output";
+
 /// The kernel's command line in every guest. A busy host delivers the timer's first ticks too
 /// late for x86's test of it.
 const CMDLINE: &str = "root=/dev/root rootfstype=9p \
@@ -174,11 +178,9 @@ impl<'a> Boot<'a> {
     pub(crate) fn succeed(self) -> Result<Outcome> {
         let outcome = self.run()?;
         if outcome.code != 0 {
-            let (said, log) = (tail(&outcome.output, 10), outcome.output_log.display());
-            bail!(
-                "the job exited with {}:\n{said}\n  log: {log}",
-                outcome.code
-            );
+            let (code, log) = (outcome.code, outcome.output_log.display());
+            let said = tail(&outcome.output, 10);
+            bail!("the job exited with {code}:\n{said}\n  log: {log}");
         }
         Ok(outcome)
     }
@@ -280,26 +282,19 @@ impl<'a> Boot<'a> {
         }
         let path = |path: &Path| path.to_string_lossy().replace(',', ",,");
         let mut share_dir = |tag: &str, id: &str, dir: &Path, options: &str| {
-            cmd.arg("-fsdev")
-                .arg(format!(
-                    "local,id={id},path={},security_model=none,multidevs=remap{options}",
-                    path(dir)
-                ))
-                .arg("-device")
-                .arg(format!("virtio-9p-pci,fsdev={id},mount_tag={tag}"));
+            let (path, model) = (path(dir), "security_model=none,multidevs=remap");
+            let fs = format!("local,id={id},path={path},{model}{options}");
+            let device = format!("virtio-9p-pci,fsdev={id},mount_tag={tag}");
+            cmd.args(["-fsdev", &fs, "-device", &device]);
         };
         share_dir("/dev/root", "root", root, ",readonly=on");
         share_dir(SHARE_TAG, "share", share, "");
         for (tag, dir) in &self.dirs {
             share_dir(tag, tag, dir, ",readonly=on");
         }
-        cmd.arg("-chardev")
-            .arg(format!("file,id=console,path={}", path(console)))
-            .args(["-serial", "chardev:console"])
-            .args(["-device", "virtio-serial-pci"])
-            .args(["-chardev", "stdio,id=output,signal=off"])
-            .args(["-device", "virtconsole,chardev=output"])
-            .args(&self.devices);
+        let file = format!("file,id=console,path={}", path(console));
+        cmd.args(["-chardev", &file]);
+        cmd.args(CHANNELS.split_whitespace()).args(&self.devices);
         let init = format!("init={}", init.display());
         let mut words = vec![arch.console, CMDLINE, &init];
         words.extend(&self.cmdline);

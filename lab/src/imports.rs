@@ -62,10 +62,8 @@ fn imports(modules: &BTreeMap<String, String>) -> Vec<String> {
             let path = format!("{}::", path.trim_matches(':'));
             let holds = |other: &&String| path.starts_with(&format!("{other}::"));
             let of = modules.keys().filter(holds).max_by_key(|other| other.len());
-            found.extend(
-                of.filter(|of| *of != module)
-                    .map(|of| format!("{module} {of}")),
-            );
+            let of = of.filter(|of| *of != module);
+            found.extend(of.map(|of| format!("{module} {of}")));
         }
     }
     found

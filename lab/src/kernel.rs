@@ -50,10 +50,14 @@ pub(crate) struct Variant {
 }
 
 impl Variant {
-    pub(crate) const PLAIN: Self = Self {
-        fragment: None,
-        lines: &[],
-    };
+    pub(crate) const PLAIN: Self = Self::new(None, &[]);
+
+    pub(crate) const fn new(
+        fragment: Option<&'static str>,
+        lines: &'static [&'static str],
+    ) -> Self {
+        Self { fragment, lines }
+    }
 }
 
 /// A kernel that was built.
@@ -90,17 +94,11 @@ impl Builder<'_> {
     /// The kernel of a tree, kept by the hash of what goes into it, and what that is.
     pub(crate) fn of(&self, tree_key: &str, variant: &Variant) -> Result<(Kernel, String)> {
         let config = self.fragment(variant)? + &self.boot_policy()?;
-        let inputs = format!(
-            "recipe {RECIPE}\n{}\nconfig {}\n{tree_key}",
-            self.tools.versions.trim_end(),
-            hash(config.as_bytes()),
-        );
+        let (versions, config) = (self.tools.versions.trim_end(), hash(config.as_bytes()));
+        let inputs = format!("recipe {RECIPE}\n{versions}\nconfig {config}\n{tree_key}");
         let name = &hash(inputs.as_bytes())[..16];
-        let kernel = Kernel {
-            dir: self.ctx.build.join("kernels").join(name),
-            arch: self.tools.arch,
-        };
-        Ok((kernel, inputs))
+        let (dir, arch) = (self.ctx.build.join("kernels").join(name), self.tools.arch);
+        Ok((Kernel { dir, arch }, inputs))
     }
 
     fn fragment(&self, variant: &Variant) -> Result<String> {
@@ -261,10 +259,8 @@ pub(crate) fn unmet(fragment: &str, config: &str) -> Vec<String> {
             false => !lines.contains(line),
         }
     });
-    wanted
-        .into_iter()
-        .map(|(_, line)| line.to_owned())
-        .collect()
+    let unmet = wanted.into_iter().map(|(_, line)| line.to_owned());
+    unmet.collect()
 }
 
 /// What the objects of `commit` depend on, as one hash.

@@ -156,11 +156,8 @@ pub(crate) fn capture(cmd: &mut Command) -> Result<String> {
 
 /// Runs `cmd` without input; its status, standard output and standard error.
 pub(crate) fn output(cmd: &mut Command) -> Result<(ExitStatus, String, String)> {
-    let mut child = Child::spawn(
-        cmd.stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped()),
-    )?;
+    cmd.stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut child = Child::spawn(cmd.stderr(Stdio::piped()))?;
     let err_pipe = child.inner.stderr.take();
     let reader = std::thread::spawn(move || read_lossy(err_pipe));
     let out = read_lossy(child.inner.stdout.take());
@@ -191,11 +188,8 @@ pub(crate) fn watched(
     writeln!(file, "$ {}", render(cmd))?;
 
     let (reader, writer) = std::io::pipe()?;
-    let mut child = Child::spawn(
-        cmd.stdin(Stdio::null())
-            .stdout(writer.try_clone()?)
-            .stderr(writer),
-    )?;
+    cmd.stdin(Stdio::null()).stdout(writer.try_clone()?);
+    let mut child = Child::spawn(cmd.stderr(writer))?;
     // The command keeps its copies of the pipe: give them up, or no EOF comes.
     cmd.stdout(Stdio::null()).stderr(Stdio::null());
 

@@ -7,7 +7,7 @@
 use fs_err as fs;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::process::{Command, ExitStatus};
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -371,6 +371,8 @@ fn ran(answers: &Answers, scene: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::process::ExitStatus;
+
     use super::*;
     use crate::ctx::write_whole;
 

@@ -79,11 +79,8 @@ const ROWS: [(&str, Make); 22] = [
     ("xfstests", Make::Other(foreign::xfstests)),
     ("uml", Make::Other(ports::uml)),
     ("i386", Make::Other(ports::compat)),
-    ("arm64", Make::Other(|session| ports::cross(session, ARM64))),
-    (
-        "riscv64",
-        Make::Other(|session| ports::cross(session, RISCV64)),
-    ),
+    ("arm64", Make::Other(|of| ports::cross(of, ARM64))),
+    ("riscv64", Make::Other(|of| ports::cross(of, RISCV64))),
     ("gcc", Make::Other(ports::gcc)),
 ];
 
@@ -119,15 +116,11 @@ fn debugged(session: &Session<'_>, kernel: &Kernel, _: Extent) -> Result<Check> 
     let own = selftests::own(&bundle)?;
     let half = |(from, which)| {
         let only: Vec<String> = own.iter().skip(from).step_by(2).cloned().collect();
+        let name = format!("selftests debug, {which} half");
         let boot = Boot {
             // Sanitizers take half an hour on a machine that does something else meanwhile.
             limit: Duration::from_secs(3600),
-            ..selftests::boot(
-                session.ctx,
-                kernel,
-                &format!("selftests debug, {which} half"),
-                &bundle,
-            )
+            ..selftests::boot(session.ctx, kernel, &name, &bundle)
         };
         selftests::run(boot, &only)
     };

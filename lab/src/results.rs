@@ -73,22 +73,17 @@ fn cpu_time() -> Duration {
 pub(crate) fn record(ctx: &Ctx, verb: &str, name: &str, cells: &[String]) -> Result<()> {
     let day = proc::capture(Command::new("date").args(["-u", "+%F"]))?;
     // scripts/lab.sh has asked git before anything ran: by now, the checkout may be another.
-    let when = format!(
-        "{} {}",
-        day.trim(),
-        std::env::var("LAB_COMMIT").unwrap_or_default()
-    );
+    let commit = std::env::var("LAB_COMMIT").unwrap_or_default();
+    let when = format!("{} {commit}", day.trim());
     let line = format!("| {name} | {} | {} |\n", cells.join(" | "), when.trim());
     record_rows(ctx, verb, &hash(name.as_bytes())[..12], &line)
 }
 
 /// Leaves rows for the page, in place of those that were left as `file`.
 pub(crate) fn record_rows(ctx: &Ctx, verb: &str, file: &str, rows: &str) -> Result<()> {
+    let path = ctx.build.join("results").join(verb).join(file);
     match are_kept(ctx) {
-        true => write_whole(
-            &ctx.build.join("results").join(verb).join(file),
-            rows.as_bytes(),
-        ),
+        true => write_whole(&path, rows.as_bytes()),
         false => Ok(()),
     }
 }
@@ -186,10 +181,8 @@ fn filled(page: &str, table: &Table, rows: &str) -> String {
     let (before, prose) = (before.trim_end(), prose.join("\n"));
     let parts = [&heading, prose.trim(), &table].map(str::trim);
     let parts = parts.into_iter().filter(|part| !part.is_empty());
-    format!(
-        "{before}\n\n{}\n{after}",
-        Vec::from_iter(parts).join("\n\n")
-    )
+    let parts = Vec::from_iter(parts).join("\n\n");
+    format!("{before}\n\n{parts}\n{after}")
 }
 
 /// The processors, the system and the tools.

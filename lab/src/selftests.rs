@@ -144,10 +144,8 @@ pub(crate) fn build(
     let targets = flavour.targets(tree.dir());
     // Everything that the tests are built from; the rest of the tree is not.
     let Arch { name, dir, .. } = tools.arch;
-    let head = format!(
-        "5 {name} {targets} {:?}\n{}",
-        flavour.options, tools.versions
-    );
+    let options = flavour.options;
+    let head = format!("5 {name} {targets} {options:?}\n{}", tools.versions);
     let uapi = format!("include/uapi arch/{dir}/include/uapi");
     let dirs = format!("{COLLECTIONS} tools/include {uapi} samples/check-exec scripts");
     let now = || -> Result<String> {
@@ -170,10 +168,8 @@ pub(crate) fn build(
     }
     // The kernel's rules want a configuration, whichever: nothing of it is installed.
     if !obj.join(".config").exists() {
-        stage.run(
-            "make tinyconfig",
-            tools.make(tree.dir(), obj).arg("tinyconfig"),
-        )?;
+        let mut make = tools.make(tree.dir(), obj);
+        stage.run("make tinyconfig", make.arg("tinyconfig"))?;
     }
     ctx.make_whole(&kept, |part| {
         let out = part.join("installed");
@@ -183,7 +179,7 @@ pub(crate) fn build(
             .arg(format!("KSFT_INSTALL_PATH={}", out.display()))
             // A test that does not build must stop the run, not vanish from it.
             .arg("FORCE_TARGETS=1")
-            .args(flavour.options);
+            .args(options);
         stage.run("building the selftests", &mut make)?;
         // make's $(info) messages are in the list too, and run_kselftest.sh would take each of
         // their words for a test.

@@ -78,12 +78,10 @@ struct Record {
 /// patches.
 fn read_record(ctx: &Ctx, tree: &Tree) -> Result<Record> {
     let bytes = fs::read(ctx.record()).unwrap_or_default();
+    let (patches, head) = (content_hash(&[])?, tree.base.clone());
     match serde_json::from_slice::<Record>(&bytes) {
         Ok(record) if tree.git.commit(&record.head)?.is_some() => Ok(record),
-        _ => Ok(Record {
-            patches: content_hash(&[])?,
-            head: tree.base.clone(),
-        }),
+        _ => Ok(Record { patches, head }),
     }
 }
 
@@ -176,12 +174,7 @@ pub(crate) fn sync(ctx: &Ctx, tree: &Tree) -> Result<String> {
 
 /// Refuses a tree in which git is in the middle of something.
 pub(crate) fn refuse_half_done(ctx: &Ctx, git: &Git) -> Result<()> {
-    for name in [
-        "rebase-apply",
-        "rebase-merge",
-        "MERGE_HEAD",
-        "CHERRY_PICK_HEAD",
-    ] {
+    for name in "rebase-apply rebase-merge MERGE_HEAD CHERRY_PICK_HEAD".split(' ') {
         let path = git.run(["rev-parse", "--git-path", name])?;
         if git.dir().join(path).exists() {
             let dir = ctx.show(git.dir());
@@ -197,16 +190,13 @@ fn describe_work(tree: &Tree, since: &str, dirt: &[String]) -> Result<String> {
     let commits = tree.git.line(list, &[format!("{since}..HEAD")]);
     let commits = commits.unwrap_or_default();
     let commits = commits.lines().map(|commit| format!("  commit {commit}"));
-    let dirt = dirt
-        .iter()
-        .take(10)
-        .map(|line| format!("  uncommitted {line}"));
+    let dirt = dirt.iter().take(10);
+    let dirt = dirt.map(|line| format!("  uncommitted {line}"));
     let mut lines: Vec<String> = commits.chain(dirt).collect();
     if lines.is_empty() {
         let since = &since[..12.min(since.len())];
-        lines.push(format!(
-            "  HEAD is not the commit that was applied ({since})"
-        ));
+        let why = "HEAD is not the commit that was applied";
+        lines.push(format!("  {why} ({since})"));
     }
     Ok(lines.join("\n"))
 }
@@ -486,10 +476,8 @@ mod tests {
 
     fn exported_names(ctx: &Ctx) -> Vec<String> {
         let files = files(&ctx.patches()).unwrap();
-        files
-            .iter()
-            .map(|file| name(&file.with_extension("")))
-            .collect()
+        let names = files.iter().map(|file| name(&file.with_extension("")));
+        names.collect()
     }
 
     #[test]

@@ -380,9 +380,8 @@ fn patch_problems(git: &Git, range: &str, sender: &str) -> Result<Vec<String>> {
     for (at, people) in git.line(PEOPLE, &[range])?.lines().enumerate() {
         let mut note = |problem| found.entry(problem).or_default().insert(at + 1);
         for who in people.split('\t').filter(|who| is_nowhere(who)) {
-            note(format!(
-                "a placeholder is the author or has signed off: {who}"
-            ));
+            let what = "a placeholder is the author or has signed off";
+            note(format!("{what}: {who}"));
         }
         let signed = people.split('\t').skip(1);
         if signed.last().map(address) != Some(address(sender)) {
@@ -391,9 +390,8 @@ fn patch_problems(git: &Git, range: &str, sender: &str) -> Result<Vec<String>> {
         }
     }
     let said = found.into_iter();
-    Ok(said
-        .map(|(problem, of)| format!("{problem} (patches {of:?})"))
-        .collect())
+    let said = said.map(|(problem, of)| format!("{problem} (patches {of:?})"));
+    Ok(said.collect())
 }
 
 /// What keeps the cover letter of this `revision` from being sent.
@@ -407,9 +405,8 @@ fn cover_problems(cover: &str, revision: u32) -> Vec<String> {
     let heading = format!("changes in v{revision}:");
     let mut lines = cover.lines().map(str::to_ascii_lowercase);
     if revision > 1 && !lines.any(|line| line.starts_with(&heading)) {
-        problems.push(format!(
-            "the cover letter has no line `Changes in v{revision}:`"
-        ));
+        let line = format!("Changes in v{revision}:");
+        problems.push(format!("the cover letter has no line `{line}`"));
     }
     problems
 }
@@ -422,10 +419,8 @@ fn is_nowhere(who: &str) -> bool {
 
 /// The address of somebody, by which people are told apart.
 fn address(who: &str) -> String {
-    who.rsplit('<')
-        .next()
-        .unwrap_or_default()
-        .to_ascii_lowercase()
+    let address = who.rsplit('<').next().unwrap_or_default();
+    address.to_ascii_lowercase()
 }
 
 /// The lines with addressees of a cover letter.
@@ -489,12 +484,8 @@ mod tests {
                 .unwrap();
             let found = patch_problems(&git, "base..", "A Sender <A@kernel.test>").unwrap();
             assert_eq!(found.len(), said.len(), "{text}: {found:?}");
-            assert!(
-                found
-                    .iter()
-                    .zip(said)
-                    .all(|(found, said)| found.contains(said))
-            );
+            let mut pairs = found.iter().zip(said);
+            assert!(pairs.all(|(found, said)| found.contains(said)));
         }
     }
 

@@ -49,9 +49,8 @@ impl Case {
     }
 
     pub(crate) fn full_name(&self) -> String {
-        format!("{} {}", self.group, self.name)
-            .trim_end()
-            .to_owned()
+        let name = format!("{} {}", self.group, self.name);
+        name.trim_end().to_owned()
     }
 }
 
@@ -91,10 +90,8 @@ impl Run {
 
     /// The cases that did not end in a `fine` way, with what they printed.
     pub(crate) fn wrong(&self, fine: &[Verdict]) -> Vec<String> {
-        let wrong = self
-            .cases
-            .iter()
-            .filter(|case| !fine.contains(&case.verdict));
+        let is_wrong = |case: &&Case| !fine.contains(&case.verdict);
+        let wrong = self.cases.iter().filter(is_wrong);
         let said = wrong.map(|case| format!("{}: {}", case.full_name(), case.detail));
         said.collect()
     }
@@ -398,29 +395,19 @@ ok 3 selftests: exec: skipped # SKIP
 
     #[test]
     fn a_program_keeps_what_it_promised() {
-        for (inner, (ok, reason), cases) in [
+        #[rustfmt::skip]
+        let programs = [
             // A plan without a case is no success.
             ("1..5", ("ok", ""), "exec:t (plan): Fail"),
             // A program may find out after its plan that it can test nothing.
             ("1..5", ("ok", "SKIP"), "exec:t: Skip"),
-            (
-                "1..3\n# ok 1 a",
-                ("not ok", "exit=139"),
-                "exec:t a: Pass, exec:t (plan): Fail",
-            ),
-            (
-                "1..1\n# ok 1 a",
-                ("not ok", "TIMEOUT 45"),
-                "exec:t a: Pass, exec:t (exit): Fail",
-            ),
-            (
-                "ok 1 a\n# ok 2 a",
-                ("ok", ""),
-                "exec:t a: Pass, exec:t a (2): Pass",
-            ),
-        ] {
-            let text =
-                format!("# selftests: exec: t\n# {inner}\n{ok} 1 selftests: exec: t # {reason}");
+            ("1..3\n# ok 1 a", ("not ok", "exit=139"), "exec:t a: Pass, exec:t (plan): Fail"),
+            ("1..1\n# ok 1 a", ("not ok", "TIMEOUT 45"), "exec:t a: Pass, exec:t (exit): Fail"),
+            ("ok 1 a\n# ok 2 a", ("ok", ""), "exec:t a: Pass, exec:t a (2): Pass"),
+        ];
+        for (inner, (ok, reason), cases) in programs {
+            let name = "selftests: exec: t";
+            let text = format!("# {name}\n# {inner}\n{ok} 1 {name} # {reason}");
             assert_eq!(brief(&kselftest(&text).0), cases);
         }
     }
@@ -479,10 +466,7 @@ VFS: Mounted root
         let (cases, trouble) = kunit(KUNIT.split("[    0.5] not ok 1").next().unwrap());
         assert_eq!(trouble, ["KUnit planned 2 and reported 0"]);
         assert!(cases.iter().any(|case| case.verdict == Verdict::Fail));
-        for text in [
-            "Linux version\nVFS: Mounted root\n",
-            "KTAP version 1\n1..0\n",
-        ] {
+        for text in ["Linux version\nVFS: root\n", "KTAP version 1\n1..0\n"] {
             assert!(!kunit(text).1.is_empty(), "{text}");
         }
     }

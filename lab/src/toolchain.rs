@@ -175,18 +175,15 @@ fn versions([cc, ld]: [&str; 2]) -> Result<String> {
     let rustc = proc::capture(Command::new("rustc").arg("-vV"))?;
     let [clippy, bindgen] = [version("clippy-driver")?, version("bindgen")?];
     let lines = [version(cc)?, version(ld)?, rustc, clippy, bindgen];
-    Ok(lines
-        .iter()
-        .map(|said| format!("{}\n", said.trim()))
-        .collect())
+    let lines = lines.iter().map(|said| format!("{}\n", said.trim()));
+    Ok(lines.collect())
 }
 
 /// The source of Rust's library, if scripts/setup.sh has fetched it: rustc has none where the kernel
 /// looks.
 fn rust_library(ctx: &Ctx, versions: &str) -> Option<PathBuf> {
-    let rustc = versions
-        .lines()
-        .find_map(|line| line.strip_prefix("rustc "))?;
+    let mut lines = versions.lines();
+    let rustc = lines.find_map(|line| line.strip_prefix("rustc "))?;
     let version = rustc.split(' ').next()?;
     let fetched = ctx.build.join(format!("rust-src-{version}/library"));
     Some(fetched).filter(|dir| dir.is_dir())

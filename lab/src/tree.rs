@@ -56,10 +56,7 @@ pub(crate) fn existing(ctx: &Ctx) -> Result<Option<Tree>> {
     let base = if known { git.commit(base)? } else { None };
     if base.is_none() && linux.exists() && !ctx.slot.join(BEGUN).exists() {
         let linux = ctx.show(&linux);
-        bail!(
-            "{linux} is not a tree that `make kernel` prepared, or its repository is gone:\n\
-             move it out of build/ and run the command again"
-        );
+        bail!("{linux}: git knows no base of it; move it out of build/ and run this again");
     }
     Ok(base.map(|base| Tree { git, base }))
 }

@@ -32,31 +32,16 @@ pub(crate) const NO_RUST: Variant = Variant {
 };
 
 /// A kernel with everything that looks at opens, but for BPF programs.
-pub(crate) const CONSUMERS: Variant = Variant {
-    fragment: Some("consumers"),
-    ..Variant::PLAIN
-};
+pub(crate) const CONSUMERS: Variant = Variant::new(Some("consumers"), &[]);
 
 /// A kernel with BPF programs, which shares no object with the others.
-pub(crate) const BPF: Variant = Variant {
-    fragment: Some("bpf"),
-    ..Variant::PLAIN
-};
+pub(crate) const BPF: Variant = Variant::new(Some("bpf"), &[]);
 
 /// A kernel that notices its own mistakes and makes its allocations fail on request.
-pub(crate) const DEBUG: Variant = Variant {
-    fragment: Some("debug"),
-    ..Variant::PLAIN
-};
+pub(crate) const DEBUG: Variant = Variant::new(Some("debug"), &[]);
 
 /// A kernel as distributions configure it.
-pub(crate) const REALISTIC: Variant = Variant {
-    fragment: Some("bench"),
-    ..Variant::PLAIN
-};
+pub(crate) const REALISTIC: Variant = Variant::new(Some("bench"), &[]);
 
 /// [`REALISTIC`] without the feature.
-pub(crate) const REALISTIC_OFF: Variant = Variant {
-    fragment: Some("bench"),
-    lines: &["CONFIG_OPEN_MAYEXEC=n"],
-};
+pub(crate) const REALISTIC_OFF: Variant = Variant::new(Some("bench"), &["CONFIG_OPEN_MAYEXEC=n"]);

@@ -17,7 +17,7 @@ use guest::bench::Line;
 use regex::Regex;
 
 use self::figures::{CONFIGS, Comparison, Results};
-use self::targets::targets;
+use self::targets::{Target, targets};
 use crate::ctx::{Ctx, write_whole};
 use crate::git::Git;
 use crate::guest::{Boot, static_program};
@@ -121,13 +121,11 @@ fn publish(ctx: &Ctx, results: &Results) -> Result<String> {
     let dir = ctx.root.join(DIR);
     let targets = targets(results);
     let filled = |template| page::filled(template, results, &targets);
+    let figures = serde_json::to_string_pretty(results)?;
     for (file, text) in [
         ("README.md", filled(page::PAGE)),
         ("opens.svg", filled(page::PLOT)),
-        (
-            "results.json",
-            serde_json::to_string_pretty(results)? + "\n",
-        ),
+        ("results.json", figures + "\n"),
     ] {
         if results::are_kept(ctx) {
             write_whole(&dir.join(file), text.as_bytes())?;
@@ -135,10 +133,10 @@ fn publish(ctx: &Ctx, results: &Results) -> Result<String> {
     }
     for target in &targets {
         let met = if target.met { "ok    " } else { "MISSED" };
-        println!(
-            "{met} {}: {}, target: {}",
-            target.what, target.found, target.aim
-        );
+        let Target {
+            what, found, aim, ..
+        } = target;
+        println!("{met} {what}: {found}, target: {aim}");
     }
     println!("{}", ctx.show(&dir.join("README.md")));
     let met = targets.iter().filter(|target| target.met).count();
@@ -154,7 +152,7 @@ fn compare(ctx: &Ctx, results: &Results) -> Result<Comparison> {
     let found = results.compare(&old);
     for (what, lines) in [
         (
-            "not the same tools as for the committed figures",
+            "other tools than for the committed figures",
             &found.versions,
         ),
         ("better", &found.better),
@@ -177,11 +175,8 @@ fn versions(compilers: &str) -> Result<BTreeMap<String, String>> {
     let known =
         |line: &&str| line.contains("clang") || line.contains("LLD") || line.starts_with("rustc");
     let compilers = Vec::from_iter(compilers.lines().filter(known)).join(", ");
-    Ok([
-        ("compilers".to_owned(), compilers),
-        ("qemu".to_owned(), qemu),
-    ]
-    .into())
+    let versions = [("compilers", compilers), ("qemu", qemu)];
+    Ok(versions.map(|(of, is)| (of.to_owned(), is)).into())
 }
 
 /// Runs the program in a guest; what it says.
@@ -196,10 +191,8 @@ fn boot(boot: Boot<'_>) -> Result<Vec<Line>> {
 
 /// The lines of the program's output that are for this one.
 fn lines(output: &str) -> Result<Vec<Line>> {
-    output
-        .lines()
-        .filter(|line| line.starts_with('{'))
-        .map(|line| serde_json::from_str(line).with_context(|| format!("not a figure: {line}")))
+    let own = output.lines().filter(|line| line.starts_with('{'));
+    own.map(|line| serde_json::from_str(line).with_context(|| format!("not a figure: {line}")))
         .collect()
 }
 
@@ -313,10 +306,7 @@ mod tests {
         assert!(met(&fine, "minimal: O_MAYEXEC under policy-0"));
         assert!(!met(&measured(4022), "minimal: O_MAYEXEC under policy-0"));
         // It grows by 1, and what is not measured is not met.
-        assert!(!met(
-            &fine,
-            "minimal: growth of the flag's cost with the depth"
-        ));
+        assert!(!met(&fine, "growth of the flag's cost with the depth"));
         assert!(!met(&fine, "minimal: O_MAYEXEC under policy-3"));
         assert!(!met(&fine, "realistic: an open without"));
     }

@@ -70,14 +70,10 @@ pub(crate) fn filled(template: &str, results: &Results, targets: &[Target]) -> S
         let median = median(runs).unwrap_or_default();
         format!("| {threads} | {median} | {low} | {high} |")
     };
+    let version = |(of, is): (&String, &String)| format!("- {of}: {is}");
     let plain = |name: &String| format!("`{:#}`", rustc_demangle::demangle(name));
     let part = |found: &Captures<'_>| match &found[1] {
-        "versions" => lines(
-            results
-                .versions
-                .iter()
-                .map(|(of, is)| format!("- {of}: {is}")),
-        ),
+        "versions" => lines(results.versions.iter().map(version)),
         "targets" => lines(targets.iter().map(target)),
         "threads" => lines(results.threads.iter().map(thread)),
         "functions" => Vec::from_iter(results.functions.iter().map(plain)).join(", "),

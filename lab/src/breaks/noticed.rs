@@ -60,14 +60,11 @@ mod tests {
         let guest = noticed(Err(anyhow!("the guest did not come up\nlog"))).unwrap();
         assert_eq!(guest.as_deref(), Some("the guest did not come up"));
         let dir = tempfile::tempdir().unwrap();
-        let kernel = Kernel {
-            dir: dir.path().to_owned(),
-            arch: X86,
-        };
-        let host = Boot::new(&at(dir.path()), &kernel, "none", &[])
-            .program(&dir.path().join("missing"))
-            .run()
-            .context("selftests");
+        let (ctx, arch, dir) = (at(dir.path()), X86, dir.path().to_owned());
+        let missing = dir.join("missing");
+        let kernel = Kernel { dir, arch };
+        let boot = Boot::new(&ctx, &kernel, "none", &[]).program(&missing);
+        let host = boot.run().context("selftests");
         assert!(noticed(host.map(|_| Vec::new())).is_err());
     }
 }

@@ -151,11 +151,7 @@ pub(crate) fn oracle(session: &Session<'_>, tip: &Kernel, extent: Extent) -> Res
         ("were denied", tally.denied, 20),
         ("were invalid", tally.invalid, 20),
         ("failed", tally.failed, 20),
-        (
-            "were denied before an error of ->open()",
-            tally.preempted,
-            calls,
-        ),
+        ("were denied where ->open() fails", tally.preempted, calls),
     ];
     failures.extend(few(calls, &counts));
     if tally.undecided * 100 > calls {

@@ -199,12 +199,9 @@ impl<'a> Objects<'a> {
         let src = self.side.tree.dir();
         let mut make = Command::new("make");
         // The database that make prints has the variables after all evaluation.
-        make.args(["-rRpnq", "-C"])
-            .arg(&self.dir)
-            .arg("-f")
-            .arg(src.join("scripts/Makefile.build"))
-            .arg(format!("obj={dir}"))
-            .args(["objtree=.", "need-builtin=1"]);
+        make.args(["-rRpnq", "-C"]).arg(&self.dir).arg("-f");
+        make.arg(src.join("scripts/Makefile.build"));
+        make.args([&format!("obj={dir}"), "objtree=.", "need-builtin=1"]);
         for root in ["srctree", "srcroot"] {
             make.arg(format!("{root}={}", src.display()));
         }
@@ -237,19 +234,13 @@ pub(super) fn selftests(side: &Side<'_>) -> Result<Found> {
     for config in &BOTH {
         let all = config.prepare(side)?;
         let _ = fs::remove_dir_all(all.dir.join("kselftest"));
+        // Where GCC compiles the rest, the kernel's own name for BPF's has no version.
         let (targets, bpf) = (
             format!("TARGETS={targets}"),
             format!("BPF_CLANG=clang{LLVM}"),
         );
-        // Where GCC compiles the rest, the kernel's own name for BPF's has no version.
-        let words = [
-            "kselftest-all",
-            "FORCE_TARGETS=1",
-            SELFTEST_WARNINGS,
-            &targets,
-            &bpf,
-        ];
-        let words = [&words, Flavour::SERIES.options].concat();
+        let own = ["kselftest-all", "FORCE_TARGETS=1", SELFTEST_WARNINGS];
+        let words = [&own[..], &[&targets, &bpf], Flavour::SERIES.options].concat();
         let text = all.make("make kselftest-all", &words)?;
         findings.extend(side.lines(&text, &COMPLAINTS));
     }

@@ -266,9 +266,7 @@ mod tests {
                     warning: 1 warning emitted\n";
         let lines = lines_with(text, &["warning:"], Path::new("/t"));
         let rust = "rust/kernel/fs.rs:3:1: warning: unused import: `x`";
-        assert_eq!(
-            lines,
-            set(&["fs/a.c:1: Warning: b", rust, "x.h:2: warning: c"])
-        );
+        let right = set(&["fs/a.c:1: Warning: b", rust, "x.h:2: warning: c"]);
+        assert_eq!(lines, right);
     }
 }

@@ -59,17 +59,12 @@ pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
         bail!("a job has no run");
     };
 
-    let name = format!(
-        "the run {} is complete and the kernel did not complain",
-        off.0
-    );
+    let how = off.0;
+    let name = format!("the run {how} is complete and the kernel did not complain");
     report.check(&name, &off.1.trouble, Some(&off.1.log));
     report.run("", "with the series", &series.of(is_own));
-    let (count, differing) = differing((off.0, &off.1), series);
-    let name = format!(
-        "{count} cases of the kernel's own tests end as with {}",
-        off.0
-    );
+    let (count, differing) = differing((how, &off.1), series);
+    let name = format!("{count} cases of the kernel's own tests end as with {how}");
     report.check(&name, &differing, Some(&off.1.log));
     for (how, run) in variants {
         report.run(&format!("{how}: "), how, run);

@@ -20,9 +20,8 @@ pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
     let (ctx, tree) = (session.ctx, &session.tree);
     // The session exists because of this.
     let (count, name) = (session.files.len(), "no fuzz, no whitespace errors");
-    report.pass(&format!(
-        "git am applies {count} patches to the base, {name}"
-    ));
+    let name = format!("git am applies {count} patches to the base, {name}");
+    report.pass(&name);
     // That each patch is one commit, too.
     let differ = exported(session);
     report.outcome("patches are what `make export` writes", differ);
@@ -92,10 +91,8 @@ fn example(session: &Session<'_>) -> Result<Vec<String>> {
     let mut headers = session.tools()?.make(tree, &obj);
     proc::capture(headers.arg("headers"))?;
     let mut compile = Command::new("gcc");
-    compile
-        .args(["-Wall", "-Wextra", "-Werror", "-fsyntax-only", "-isystem"])
-        .arg(obj.join("usr/include"))
-        .arg(&source);
+    compile.args("-Wall -Wextra -Werror -fsyntax-only -isystem".split(' '));
+    compile.arg(obj.join("usr/include")).arg(&source);
     proc::capture(&mut compile)?;
     Ok(Vec::new())
 }
@@ -220,9 +217,8 @@ mod tests {
             git.line("commit -q --allow-empty -m", &[message]).unwrap();
         }
         let found = signed(&git, &base, "HEAD").unwrap();
-        let subjects = found
-            .iter()
-            .map(|line| line.split('_').next_back().unwrap());
+        let subjects = found.iter().map(|line| line.split('_').next_back());
+        let subjects = subjects.map(Option::unwrap);
         assert_eq!(Vec::from_iter(subjects), ["c", "b"]);
     }
 
@@ -238,10 +234,7 @@ mod tests {
     fn waivers_need_a_reason() {
         let text = "# comment\n\nselftests LONG_LINE  the table reads better whole\n";
         assert_eq!(waivers(text).unwrap(), [["selftests", "LONG_LINE"]]);
-        assert!(
-            waivers("selftests LONG_LINE\nselftests\n")
-                .unwrap()
-                .is_empty()
-        );
+        let bare = waivers("selftests LONG_LINE\nselftests\n");
+        assert!(bare.unwrap().is_empty());
     }
 }

@@ -39,11 +39,9 @@ pub(crate) fn rustfmt(session: &Session<'_>, report: &mut Report) -> Result<()> 
     let changed = session.touched(&["*.rs"])?;
     let tip = session.at(session.tip())?;
     let mut cmd = Command::new("rustfmt");
-    cmd.arg("--check")
-        .arg("--config-path")
-        .arg(tip.dir().join(".rustfmt.toml"))
-        .args(&changed)
-        .current_dir(tip.dir());
+    let config = tip.dir().join(".rustfmt.toml");
+    cmd.args(["--check", "--config-path"]).arg(config);
+    cmd.args(&changed).current_dir(tip.dir());
     let log = session.ctx.fresh_log("rustfmt")?;
     report.command(name, &log, &mut cmd);
     Ok(())
