@@ -435,6 +435,8 @@ fn indented(lines: &[String]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
     use crate::git::tests::scratch;
 
@@ -451,6 +453,27 @@ mod tests {
             assert_eq!(cover(text).unwrap(), [prefixes, letter]);
         }
         assert!(cover("fs: x\n").is_err());
+    }
+
+    #[test]
+    fn a_branch_that_is_not_made_to_the_end_stays() {
+        let (dir, git) = scratch();
+        let ctx = &crate::ctx::tests::at(dir.path());
+        git.run(["checkout", "-q", "-b", BRANCH]).unwrap();
+        let empty = "commit -q --allow-empty -m cover";
+        git.run(empty.split(' ')).unwrap();
+        let (cover, b4) = (git.head().unwrap(), ctx.build.join("venv/bin/b4"));
+        let info = format!("base-commit: x\nstart-commit: {cover}\nrevision: 1");
+        let script = format!("#!/bin/sh\necho '{info}'\n");
+        write_whole(&b4, script.as_bytes()).unwrap();
+        fs::set_permissions(&b4, PermissionsExt::from_mode(0o755)).unwrap();
+        let (log, sender) = (ctx.fresh_log("b4").unwrap(), String::new());
+        #[rustfmt::skip]
+        let branch = Branch { ctx, git, sender, log };
+        let letter = [String::new(), String::new()];
+        let error = branch.fill("base", &letter, "nowhere").unwrap_err();
+        assert!(error.to_string().contains("base..nowhere"), "{error}");
+        assert_eq!(branch.git.commit(BRANCH).unwrap(), Some(cover));
     }
 
     #[test]

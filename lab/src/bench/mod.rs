@@ -129,6 +129,7 @@ fn publish(ctx: &Ctx, results: &Results) -> Result<String> {
     ] {
         if results::are_kept(ctx) {
             write_whole(&dir.join(file), text.as_bytes())?;
+            println!("{}", ctx.show(&dir.join(file)));
         }
     }
     for target in &targets {
@@ -138,7 +139,6 @@ fn publish(ctx: &Ctx, results: &Results) -> Result<String> {
         } = target;
         println!("{met} {what}: {found}, target: {aim}");
     }
-    println!("{}", ctx.show(&dir.join("README.md")));
     let met = targets.iter().filter(|target| target.met).count();
     Ok(format!("{met} of {}", targets.len()))
 }
