@@ -548,6 +548,13 @@ mod tests {
                 &other,
                 old,
                 new,
+                &[("apt-cache", "echo no lists >&2; exit 1")],
+                "no lists\nprojects: next",
+            ),
+            (
+                &other,
+                old,
+                new,
                 &[listed, ("apt-get", "exit 1")],
                 "cannot fetch toy=9-1",
             ),
