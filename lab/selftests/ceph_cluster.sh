@@ -5,7 +5,7 @@
 # the caller's group.
 set -eu
 usr=$(dirname "$(dirname "$(command -v ceph-mon)")")
-lib=$(dirname "$usr"/lib/*-linux-*/ceph)
+lib=$usr/lib/x86_64-linux-gnu
 export LD_LIBRARY_PATH="${LD_LIBRARY_PATH:-}:$lib/ceph" PYTHONPATH="$usr/lib/python3/dist-packages"
 export CEPH_CONF="$PWD/ceph.conf"
 fsid=8c5dbb4b-0b2a-4b0e-8a5e-6a1c1a4f0a01

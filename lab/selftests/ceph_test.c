@@ -27,41 +27,10 @@ static void mount_ceph(struct __test_metadata *_metadata)
 	}
 }
 
-static void end_group(int sig)
-{
-	(void)sig;
-	kill(0, SIGKILL);
-}
-
-/*
- * The daemons outlive the script, and get no signal when the test ends. This process
- * gets one, however the test ends, and takes them along. Writes the script's status to
- * @done.
- */
-static void keep_cluster(const char *script, int done)
-{
-	int status = -1;
-	pid_t pid;
-
-	setpgid(0, 0);
-	signal(SIGTERM, end_group);
-	prctl(PR_SET_PDEATHSIG, SIGTERM);
-	pid = fork();
-	if (!pid) {
-		execl("/bin/sh", "sh", "-c", "\"$0\" >log 2>&1", script, NULL);
-		_exit(127);
-	}
-	waitpid(pid, &status, 0);
-	if (write(done, &status, sizeof(status)) != sizeof(status))
-		end_group(0);
-	for (;;)
-		pause();
-}
-
 FIXTURE_SETUP(ceph)
 {
 	char script[PATH_MAX];
-	int done[2], status;
+	int status;
 
 	if (system("grep -qw ceph /proc/filesystems"))
 		SKIP(return, "needs CONFIG_CEPH_FS");
@@ -71,14 +40,14 @@ FIXTURE_SETUP(ceph)
 	if (!setup_test(_metadata))
 		return;
 	set_lo_up(_metadata);
-	ASSERT_EQ(0, pipe2(done, O_CLOEXEC));
 	self->cluster = fork();
 	ASSERT_LE(0, self->cluster);
-	if (!self->cluster)
-		keep_cluster(script, done[1]);
-	close(done[1]);
-	ASSERT_EQ(sizeof(status), read(done[0], &status, sizeof(status)));
-	close(done[0]);
+	if (!self->cluster) {
+		setpgid(0, 0);
+		execl("/bin/sh", "sh", "-c", "\"$0\" >log 2>&1", script, NULL);
+		_exit(127);
+	}
+	ASSERT_EQ(self->cluster, waitpid(self->cluster, &status, 0));
 	ASSERT_EQ(0, status) {
 		system("tail -n 20 log");
 	}

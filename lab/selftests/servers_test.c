@@ -16,7 +16,6 @@
 
 #define RPC		"/proc/net/rpc/"
 #define NFSD		"/proc/fs/nfsd/"
-#define LEASES		"/proc/sys/fs/leases-enable"
 #define FOR_EVER	"2147483647"
 #define CLIENT		"mayexec"	/* what the server calls 127.0.0.1 */
 #define EXPORT		"/tmp/export"
@@ -52,11 +51,7 @@ static pid_t start_rpcbind(struct __test_metadata *_metadata)
 	int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	pid_t pid;
 
-	/*
-	 * The socket of the machine's own rpcbind(8) stays. The programs that a guest
-	 * has in /run made the disk already.
-	 */
-	ASSERT_EQ(0, sys_mount("mayexec", "/run", "tmpfs", 0, "mode=0755"));
+	unlink(address.sun_path);
 	ASSERT_EQ(0, bind(listener, (void *)&address, sizeof(address)));
 	ASSERT_EQ(0, listen(listener, 8));
 	pid = fork();
@@ -131,12 +126,8 @@ static void export(struct __test_metadata *_metadata, int flags)
 				  CLIENT " 1 \\x00000000 " FOR_EVER " " EXPORT "\n"));
 }
 
-struct daemons {
-	pid_t rpcbind, nfsdcld;
-};
-
 FIXTURE(nfs) {
-	struct daemons daemons;
+	pid_t rpcbind, nfsdcld;
 };
 
 FIXTURE_VARIANT(nfs) {
@@ -172,29 +163,6 @@ FIXTURE_VARIANT_ADD(nfs, v4_2_root_squash) {
 FIXTURE_VARIANT_ADD(nfs, v3_root_squash) {
 	.view = { "NFS 3, root_squash", .squash = true, .remote = true },
 	.version = "3",
-	.flags = NFSEXP_ROOTSQUASH,
-};
-
-/* Without NFS 3, which opens no file on the server. */
-FIXTURE(nfs4) {
-	struct daemons daemons;
-};
-
-FIXTURE_VARIANT(nfs4) {
-	const char *version;
-	int flags;
-};
-
-FIXTURE_VARIANT_ADD(nfs4, v4_2) {
-	.version = "4.2",
-};
-
-FIXTURE_VARIANT_ADD(nfs4, v4_0) {
-	.version = "4.0",
-};
-
-FIXTURE_VARIANT_ADD(nfs4, v4_2_root_squash) {
-	.version = "4.2",
 	.flags = NFSEXP_ROOTSQUASH,
 };
 
@@ -241,19 +209,9 @@ static int mount_v4(const char *version, const char *at)
 	return sys_result(sys_mount("127.0.0.1:/", at, "nfs4", 0, options));
 }
 
-static void stop_server(void)
+FIXTURE_SETUP(nfs)
 {
-	write_string(NFSD "threads", "0");
-	write_string(RPC "nfsd.fh/flush", FOR_EVER);
-	write_string(RPC "nfsd.export/flush", FOR_EVER);
-}
-
-/* Mounts at "nfs" what the server exports, with the files of @view. */
-static void setup_server(struct __test_metadata *_metadata,
-			 struct daemons *daemons, const struct view *view,
-			 const char *version, int flags)
-{
-	const bool v3 = version[0] == '3';
+	const bool v3 = variant->version[0] == '3';
 
 	if (!setup_test(_metadata))
 		return;
@@ -263,48 +221,18 @@ static void setup_server(struct __test_metadata *_metadata,
 	ASSERT_EQ(0, mkdir(EXPORT, 0755));
 	ASSERT_EQ(0, system("truncate -s 32M image && mkfs.ext4 -q image &&"
 			    "mount -i -o loop image " EXPORT));
-	make_subjects(_metadata, view, EXPORT);
-	daemons->rpcbind = start_rpcbind(_metadata);
-	daemons->nfsdcld = start_nfsdcld(_metadata);
-	export(_metadata, flags);
-	ASSERT_EQ(0, mkdir("nfs", 0755));
+	make_subjects(_metadata, &variant->view, EXPORT);
+	self->rpcbind = start_rpcbind(_metadata);
+	self->nfsdcld = start_nfsdcld(_metadata);
+	export(_metadata, variant->flags);
 	/* With version 3, no delegation is granted until its locks could be reclaimed. */
 	ASSERT_EQ(0, write_string(NFSD "versions", v3 ? "+3\n" : "-3\n"));
 	ASSERT_EQ(0, write_string(NFSD "portlist", "tcp 2049"));
 	ASSERT_EQ(0, write_string(NFSD "threads", "4"));
-	ASSERT_EQ(0, v3 ? mount_v3() : mount_v4(version, "nfs")) {
-		TH_LOG("%s: %s", view->name, strerror(errno));
-		/* No teardown follows. */
-		stop_server();
+	ASSERT_EQ(0, mkdir("nfs", 0755));
+	ASSERT_EQ(0, v3 ? mount_v3() : mount_v4(variant->version, "nfs")) {
+		TH_LOG("%s: %s", variant->view.name, strerror(errno));
 	}
-}
-
-static char start_leases[16];
-
-__attribute__((constructor))
-static void save_leases(void)
-{
-	FILE *file = fopen(LEASES, "re");
-
-	if (!file)
-		return;
-	if (!fgets(start_leases, sizeof(start_leases), file))
-		*start_leases = '\0';
-	fclose(file);
-}
-
-static void restore_leases(void)
-{
-	if (*start_leases)
-		write_string(LEASES, start_leases);
-}
-
-/* As restore_policy() */
-__attribute__((destructor))
-static void restore_leases_at_end(void)
-{
-	if (getpid() == start_pid)
-		restore_leases();
 }
 
 static void stop(pid_t daemon)
@@ -315,40 +243,16 @@ static void stop(pid_t daemon)
 	waitpid(daemon, NULL, 0);
 }
 
-static void teardown_server(struct __test_metadata *_metadata,
-			    const struct daemons *daemons)
+FIXTURE_TEARDOWN(nfs)
 {
 	while (!try_umount("nfs"))
 		;
-	stop_server();
-	stop(daemons->rpcbind);
-	stop(daemons->nfsdcld);
-	restore_leases();
+	write_string(NFSD "threads", "0");
+	write_string(RPC "nfsd.fh/flush", FOR_EVER);
+	write_string(RPC "nfsd.export/flush", FOR_EVER);
+	stop(self->rpcbind);
+	stop(self->nfsdcld);
 	teardown_test(_metadata);
-}
-
-FIXTURE_SETUP(nfs)
-{
-	setup_server(_metadata, &self->daemons, &variant->view, variant->version,
-		     variant->flags);
-}
-
-FIXTURE_TEARDOWN(nfs)
-{
-	teardown_server(_metadata, &self->daemons);
-}
-
-FIXTURE_SETUP(nfs4)
-{
-	const struct view view = { variant->version };
-
-	setup_server(_metadata, &self->daemons, &view, variant->version,
-		     variant->flags);
-}
-
-FIXTURE_TEARDOWN(nfs4)
-{
-	teardown_server(_metadata, &self->daemons);
 }
 
 /*
@@ -448,8 +352,8 @@ static struct states left_by(struct __test_metadata *_metadata, const char *name
 	make_file(_metadata, path, 0644);
 	snprintf(path, sizeof(path), "nfs/%s", name);
 	EXPECT_EQ(result, try_open(path, flag));
-	/* Closing takes its time, on a slow machine seconds. */
-	for (int i = 0; i < 500 && count_states("type: open") > before.opens; i++)
+	/* Closing takes its time. */
+	for (int i = 0; i < 50 && count_states("type: open") > before.opens; i++)
 		usleep(20000);
 	return (struct states){
 		count_states("type: open") - before.opens,
@@ -467,7 +371,8 @@ TEST_F_TIMEOUT(nfs, leaves_what_a_close_leaves, PATIENCE)
 	for (int delegate = 1; delegate >= 0; delegate--) {
 		struct states refused, closed;
 
-		ASSERT_EQ(0, write_string(LEASES, delegate ? "1" : "0"));
+		ASSERT_EQ(0, write_string("/proc/sys/fs/leases-enable",
+					  delegate ? "1" : "0"));
 		refused = left_by(_metadata, delegate ? "refused" : "refused-0",
 				  O_MAYEXEC, -EACCES);
 		closed = left_by(_metadata, delegate ? "closed" : "closed-0", 0, 0);
@@ -479,16 +384,18 @@ TEST_F_TIMEOUT(nfs, leaves_what_a_close_leaves, PATIENCE)
 		EXPECT_EQ(variant->view.early && delegate, refused.delegations);
 		EXPECT_EQ(closed.delegations, refused.delegations);
 	}
+	write_string("/proc/sys/fs/leases-enable", "1");
 }
 
 /* The open that comes before the decision takes the file back from another client. */
-TEST_F_TIMEOUT(nfs4, recalls_what_another_client_holds, PATIENCE)
+TEST_F_TIMEOUT(nfs, recalls_what_another_client_holds, PATIENCE)
 {
 	int fd;
 
+	if (!variant->view.early)
+		return;
 	if (!set_policy(_metadata, ENFORCE_FILE))
 		SKIP(return, NEEDS_SYSCTL);
-	ASSERT_EQ(0, write_string(LEASES, "1"));
 	make_file(_metadata, EXPORT "/delegated", 0666);
 	ASSERT_EQ(0, mkdir("other", 0755));
 	ASSERT_EQ(0, mount_v4("4.1", "other"));
