@@ -68,11 +68,10 @@ fi
 rm -rf "$out/made" "$copy" "$out"/*.deb "$out"/*.changes "$out"/*.buildinfo
 mkdir "$copy"
 # The files keep their times: cargo compiles again only what has changed.
-copy_checkout() {
+{
 	tar --exclude=./build --exclude=./target --exclude=./.git -cf "$out/copy.tar" . &&
 		tar -xf "$out/copy.tar" -C "$copy"
-}
-copy_checkout || fail "cannot copy the checkout to $copy: is there space left?"
+} || fail "cannot copy the checkout to $copy: is there space left?"
 rm "$out/copy.tar"
 mv "$copy/userspace/debian" "$copy/debian"
 export DEB_BUILD_OPTIONS="noautodbgsym ${DEB_BUILD_OPTIONS-}"

@@ -57,14 +57,9 @@ pub(crate) fn build(ctx: &Ctx, config: Option<&Path>) -> Result<PathBuf> {
         Some(own) => own.complete(&tools, (&src, &obj), &stage)?,
         None => default(ctx, &tools, (&src, &obj), &stage)?,
     };
-    let now = || -> Result<String> {
-        let (versions, key) = (
-            tools.versions.trim_end(),
-            kernel::dirty_tree_key(&tree.git)?,
-        );
-        Ok(format!("{versions}\n{key}\n{}", hash(text.as_bytes())))
-    };
-    let inputs = now()?;
+    let key = kernel::dirty_tree_key(&tree.git)?;
+    let (versions, config) = (tools.versions.trim_end(), hash(text.as_bytes()));
+    let inputs = format!("{versions}\n{key}\n{config}");
     let made = dir.join(MADE);
     if fs::read_to_string(&made).is_ok_and(|made| made == inputs)
         && let Ok(image) = image(&dir)
@@ -86,7 +81,8 @@ pub(crate) fn build(ctx: &Ctx, config: Option<&Path>) -> Result<PathBuf> {
         .arg("bindeb-pkg");
     stage.run("building the kernel's packages", &mut make)?;
     let image = image(&dir)?;
-    ensure!(now()? == inputs, "{}", kernel::CHANGED);
+    let after = kernel::dirty_tree_key(&tree.git)?;
+    ensure!(after == key, "{}", kernel::CHANGED);
     write_whole(&made, inputs.as_bytes())?;
     stage.done("");
     Ok(image)
