@@ -61,16 +61,19 @@ pub unsafe extern "C" fn mayexec_permission(path: *const bindings::path, policy:
 /// Returns whether the tracepoint is enabled.
 #[inline]
 fn is_traced() -> bool {
-    // SAFETY: `mayexec.h` declares the tracepoint, and `trace.c` defines it. It is always okay to
-    // query the static key of a tracepoint.
-    cfg!(CONFIG_TRACEPOINTS)
-        && unsafe {
+    #[cfg(CONFIG_TRACEPOINTS)]
+    {
+        // SAFETY: `trace.c` defines the tracepoint. It is always okay to query its static key.
+        unsafe {
             static_branch_unlikely!(
                 bindings::__tracepoint_open_mayexec,
                 bindings::tracepoint,
                 key
             )
         }
+    }
+    #[cfg(not(CONFIG_TRACEPOINTS))]
+    false
 }
 
 #[cfg(CONFIG_OPEN_MAYEXEC_KUNIT_TEST)]

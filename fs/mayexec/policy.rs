@@ -106,7 +106,8 @@ pub(crate) struct Verdict {
 /// `is_regular`, `is_noexec` and `may_exec` answer the questions of the checks; `may_exec` returns
 /// 0 or an error. A question can be expensive, and security modules log what they refuse. Where the
 /// policy is enforced, the first denial therefore ends the checks. Where it is only logged, all
-/// checks are made: whoever prepares a policy wants to see all that is to be mended.
+/// checks of a regular file are made: whoever prepares a policy wants to see all that is to be
+/// mended.
 pub(crate) fn decide(
     policy: Policy,
     is_regular: impl FnOnce() -> bool,

@@ -15,8 +15,8 @@ use crate::{
 
 /// Wraps the kernel's `struct path`: a dentry and the mount through which it was found.
 ///
-/// Only code that is built into the kernel can use this type: `path_noexec()` is not exported to
-/// modules.
+/// Only code that is built into the kernel can use [`Path::is_noexec`]: `path_noexec()` is not
+/// exported to modules.
 ///
 /// # Invariants
 ///
