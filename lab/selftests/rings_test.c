@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * O_MAYEXEC with io_uring: IORING_OP_OPENAT2 takes it, from the submitter and
- * from a worker thread alike; IORING_OP_OPENAT cannot carry it.
+ * O_MAYEXEC with io_uring: IORING_OP_OPENAT2 takes it from the submitter, from a
+ * worker and from the thread that polls; IORING_OP_OPENAT cannot carry it.
  */
 
 #define OWN_FIXTURE
@@ -14,6 +14,7 @@ FIXTURE(uring) {
 
 FIXTURE_VARIANT(uring) {
 	__u8 sqe_flags;
+	__u32 setup_flags;
 };
 
 /* At once, in the context of the submitter. */
@@ -24,13 +25,19 @@ FIXTURE_VARIANT_ADD(uring, worker) {
 	.sqe_flags = IOSQE_ASYNC,
 };
 
+/* In the ring's own thread, with the credentials of the ring's creation. */
+FIXTURE_VARIANT_ADD(uring, polled) {
+	.setup_flags = IORING_SETUP_SQPOLL,
+};
+
 FIXTURE_SETUP(uring)
 {
 	if (!setup_test(_metadata))
 		return;
+	self->ring.sqe_flags = variant->sqe_flags;
+	self->ring.setup_flags = variant->setup_flags;
 	if (!setup_ring(_metadata, &self->ring))
 		SKIP(return, "io_uring: %s", strerror(errno));
-	self->ring.sqe_flags = variant->sqe_flags;
 }
 
 FIXTURE_TEARDOWN_PARENT(uring)

@@ -12,6 +12,7 @@
 struct ring {
 	int fd;
 	__u8 sqe_flags;
+	__u32 setup_flags;
 	struct io_uring_sqe *sqes;
 	char *sq;
 	char *cq;
@@ -50,6 +51,7 @@ static inline bool setup_ring(struct __test_metadata *_metadata,
 	struct io_uring_params *p = &ring->params;
 
 	memset(p, 0, sizeof(*p));
+	p->flags = ring->setup_flags;
 	ring->fd = syscall(__NR_io_uring_setup, entries, p);
 	if (ring->fd < 0)
 		return false;
@@ -81,7 +83,8 @@ static inline int submit(struct __test_metadata *_metadata, struct ring *ring,
 	__atomic_store_n(tail, *tail + 1, __ATOMIC_RELEASE);
 
 	ASSERT_EQ(1, syscall(__NR_io_uring_enter, ring->fd, 1, 1,
-			     IORING_ENTER_GETEVENTS, NULL, 0));
+			     IORING_ENTER_GETEVENTS | IORING_ENTER_SQ_WAKEUP,
+			     NULL, 0));
 	ASSERT_NE(*head, __atomic_load_n((__u32 *)(ring->cq + cq->tail),
 					 __ATOMIC_ACQUIRE));
 	cqes = (const struct io_uring_cqe *)(ring->cq + cq->cqes);
