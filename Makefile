@@ -59,12 +59,12 @@ export: ## write patches/ and the mirrored files from build/linux's commits
 test: ## run the tests; SUITES="series guest" runs some
 	@$(call lab,test,$(SUITES))
 
-kselftest: ## run the kernel's selftests for openat2 and exec in the guest
+kselftest: ## run the series' selftests and the kernel's own of openat2 and exec in the guest
 	@$(call lab,kselftest)
 
 ##@ Prove it
 
-verify: ## try harder than test to refute the series' claims; ROWS="races arm64" picks
+verify: ## test what takes hours, with random calls, races, other machines; ROWS="races arm64" picks
 	@$(call lab,verify,$(ROWS))
 
 breaks: ## break the code on purpose and see which suite notices; NAMES="..." picks
@@ -98,10 +98,10 @@ bases: ## apply the series to the newest source of each kernel that Debian has
 prep: ## make the series a branch of b4's in KDIR, with cover letter and addressees
 	@$(call lab,prep)
 
-dry-run: ## write the mails that b4 would send to build/mails, and what is in their way
+dry-run: ## write the mails that b4 would send to build/mails, and say what may not be sent yet
 	@$(call lab,dry-run)
 
-send: ## have b4 send the branch of prep, unless something is in the way
+send: ## have b4 send the branch of prep, unless a sign-off or another condition is missing
 	@$(call lab,send)
 
 range-diff: ## show what changed since the version that was sent last

@@ -166,8 +166,8 @@ run_logged() {
 	fi
 }
 
-# cargo_tool CRATE VERSION COMMAND...: installs the crate unless COMMAND prints a
-# version already; an own build of the pinned version if NAME is in build/tools.
+# cargo_tool CRATE VERSION COMMAND...: installs the crate below build/tools unless COMMAND
+# prints that version already.
 cargo_tool() {
 	crate=$1 version=$2
 	shift 2
