@@ -16,7 +16,6 @@ PATH=$tools/bin:$PATH
 bindgen_version=0.72.1
 nextest_version=0.9.143
 mutants_version=27.1.0
-virtme_version=1.42
 b4_version=0.16.0
 guest_packages="apparmor auditd btrfs-progs diod dosfstools erofs-utils exfatprogs f2fs-tools fapolicyd
 	fatrace gfs2-utils ima-evm-utils ksmbd-tools libapparmor1 libauparse0 libimaevm2 libinih1
@@ -230,8 +229,5 @@ test | verify | breaks)
 		cargo_tool cargo-nextest $nextest_version false
 	[ "$verb" != verify ] ||
 		cargo_tool cargo-mutants $mutants_version cargo mutants --version
-	;;
-shell)
-	python_tool virtme-ng $virtme_version vng
 	;;
 esac

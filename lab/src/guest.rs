@@ -185,11 +185,18 @@ impl<'a> Boot<'a> {
         Ok(outcome)
     }
 
-    /// As [`Boot::run`]: the outer error is the host's, the inner one says what the
-    /// guest did.
-    fn attempt(self) -> Result<Result<Outcome, String>> {
-        let log = |what: &str| self.ctx.fresh_log(&format!("guest {} {what}", self.name));
-        let (console_log, output_log) = (log("console")?, log("output")?);
+    /// Boots and gives the job this terminal; returns whether the guest turned itself off.
+    pub(crate) fn interactive(self) -> Result<bool> {
+        let (_share, _log, mut cmd) = self.ready()?;
+        Ok(cmd.status().context("cannot start qemu")?.success())
+    }
+
+    /// The directory that host and guest share, with the job's script; the log of the guest's
+    /// console; the guest's command.
+    fn ready(&self) -> Result<(TempDir, PathBuf, Command)> {
+        let console_log = self
+            .ctx
+            .fresh_log(&format!("guest {} console", self.name))?;
         let share = self.ctx.scratch()?;
         let mut job = Command::new("exec");
         let job = proc::render(job.args(&self.argv));
@@ -200,7 +207,15 @@ impl<'a> Boot<'a> {
             true => (PathBuf::from("/"), sibling("guest-init")?),
             false => (busybox(self.ctx, arch)?, PathBuf::from("/init")),
         };
-        let mut cmd = self.qemu(&root, &init, share.path(), &console_log);
+        let cmd = self.qemu(&root, &init, share.path(), &console_log);
+        Ok((share, console_log, cmd))
+    }
+
+    /// As [`Boot::run`]: the outer error is the host's, the inner one says what the
+    /// guest did.
+    fn attempt(self) -> Result<Result<Outcome, String>> {
+        let (share, console_log, mut cmd) = self.ready()?;
+        let output_log = self.ctx.fresh_log(&format!("guest {} output", self.name))?;
         let stage = Stage::begin(&format!("boot {}", self.name), Some(&output_log));
         let started = Instant::now();
         let mut ready = false;

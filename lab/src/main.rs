@@ -9,7 +9,6 @@ mod clean;
 mod ctx;
 mod git;
 mod guest;
-#[cfg(test)]
 mod imports;
 mod kernel;
 mod kernel_deb;
@@ -33,14 +32,14 @@ mod ui;
 mod variants;
 
 use std::io::IsTerminal;
-use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::{Parser, Subcommand};
 
 use crate::ctx::Ctx;
+use crate::guest::Boot;
 use crate::kernel::{Builder, Kernel, Variant};
 use crate::report::Report;
 use crate::results::Table;
@@ -193,7 +192,9 @@ fn run(args: &Args) -> Result<bool> {
             }
             let (_, kernel) = build_tip(&ctx)?;
             drop(lock);
-            shell(&ctx, &kernel).map(|()| true)
+            let mut boot = Boot::new(&ctx, &kernel, "shell", &["setsid", "-cw", "bash"]);
+            boot.before += "exec <>/dev/hvc0 >&0 2>&0\nstty sane\nexport TERM=linux\n";
+            boot.interactive()
         }
         Verb::Clean { all } => clean::clean(&ctx, *all).map(|()| true),
     }
@@ -251,17 +252,4 @@ fn build_tip(ctx: &Ctx) -> Result<(Tree, Kernel)> {
     };
     let kernel = builder.build("the kernel", &Variant::PLAIN)?;
     Ok((tree, kernel))
-}
-
-/// Replaces this process by virtme-ng's shell.
-fn shell(ctx: &Ctx, kernel: &Kernel) -> Result<()> {
-    let programs = ctx.build.join("venv/bin");
-    // vng starts the other programs of its package by name.
-    let path = format!("{}:{}", programs.display(), std::env::var("PATH")?);
-    let error = Command::new(programs.join("vng"))
-        .env("PATH", path)
-        .args("--disable-kvm --memory 2G --cpus 2 --append kunit.enable=0 --run".split(' '))
-        .arg(kernel.image())
-        .exec();
-    Err(error).context("cannot start vng, which scripts/setup.sh shell installs")
 }

@@ -10,6 +10,7 @@ use anyhow::Result;
 
 use super::host::cargo;
 use crate::git::Git;
+use crate::imports;
 use crate::report::Report;
 use crate::session::Session;
 
@@ -19,6 +20,7 @@ pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
     let log = ctx.fresh_log("style")?;
     let scripts = scripts(&ctx.root)?;
     report.outcome("each source file names its licence", unlicensed(&ctx.root));
+    imports::check(&ctx.root, report)?;
     let clippy = "clippy --quiet --locked --workspace --all-targets -- -D warnings";
     for (name, cmd) in [
         ("shellcheck", Command::new("shellcheck").args(&scripts)),
