@@ -23,7 +23,7 @@ const HEAD: &str = "# Results\n\n\
     `make results` writes the tables of this page from what the verbs left below `build/results`. Each row says when it was made and \
     of which commit (`+`: with changes that no commit has).\n\
     [Breaks](../lab/breaks/README.md) and [what an open costs](bench/README.md) have pages of their own.\n\n\
-    Machine: \n";
+    Machine that wrote this page last: \n";
 
 /// What the demo printed last.
 const SCENE: &str = "demo.txt";
@@ -106,7 +106,7 @@ pub(crate) fn are_kept(ctx: &Ctx) -> bool {
 /// Writes the rows that were left into their pages, and the picture of the demo.
 pub(crate) fn publish(ctx: &Ctx, tables: &[Table]) -> Result<()> {
     let left = ctx.build.join("results");
-    let (told, machine) = (Regex::new("(?m)^Machine: .*$")?, machine()?);
+    let (told, machine) = (Regex::new("(?m)^Machine that wrote .*$")?, machine()?);
     for table in tables {
         let mut rows = String::new();
         for entry in fs::read_dir(left.join(table.verb)).into_iter().flatten() {
@@ -200,7 +200,10 @@ fn machine() -> Result<String> {
     for tool in ["clang-19", "rustc", "qemu-system-x86_64"] {
         words.push(version(tool)?);
     }
-    Ok(format!("Machine: {}.", words.join("; ")))
+    Ok(format!(
+        "Machine that wrote this page last: {}.",
+        words.join("; ")
+    ))
 }
 
 /// The first line of what a program says of its version.
