@@ -200,10 +200,7 @@ fn machine() -> Result<String> {
     for tool in ["clang-19", "rustc", "qemu-system-x86_64"] {
         words.push(version(tool)?);
     }
-    Ok(format!(
-        "Machine that wrote this page last: {}.",
-        words.join("; ")
-    ))
+    Ok("Machine that wrote this page last: ".to_owned() + &words.join("; "))
 }
 
 /// The first line of what a program says of its version.
