@@ -22,6 +22,8 @@ export PATH := $(CURDIR)/build/tools/bin:$(PATH)
 
 lab = scripts/lab.sh $(1) --base '$(BASE)' \
 	$(if $(KDIR),--kdir '$(KDIR)') $(if $(FORCE),--force) $(2)
+# For verbs without lab, which prints this by itself.
+timed = TIMEFORMAT='$@ took %lR on the clock, %lU and %lS of CPU' bash -c 'time { $(1); }'
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test verify kernel kernel-deb deb export shell kselftest breaks bench \
@@ -34,7 +36,7 @@ help: ## list these verbs
 ##@ Try it
 
 demo: ## play a scene that shows what the series does; PREBUILT=DIR boots a release
-	@$(if $(PREBUILT),scripts/prebuilt.sh '$(PREBUILT)',$(call lab,demo))
+	@$(if $(PREBUILT),$(call timed,scripts/prebuilt.sh "$(PREBUILT)"),$(call lab,demo))
 
 shell: ## a shell in a guest that runs the kernel
 	@$(call lab,shell)
@@ -45,8 +47,7 @@ kernel-deb: ## build installable Debian packages of the kernel; CONFIG=FILE is i
 ##@ Use it
 
 deb: ## build Debian packages of the library, the command and the module for Python
-	@scripts/setup.sh deb
-	@scripts/deb.sh
+	@$(call timed,scripts/setup.sh deb && scripts/deb.sh)
 
 ##@ Change it
 
