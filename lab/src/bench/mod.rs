@@ -26,8 +26,7 @@ use crate::proc;
 use crate::report::more;
 use crate::results::{self, Clock};
 use crate::session::Session;
-use crate::suites::consumers;
-use crate::variants::{REALISTIC, REALISTIC_OFF};
+use crate::variants::{BPF, REALISTIC, REALISTIC_OFF};
 
 const DIR: &str = "docs/bench";
 
@@ -44,7 +43,6 @@ pub(crate) fn run(ctx: &Ctx) -> Result<bool> {
     let session = Session::open(ctx)?;
     let (base, tip) = (session.tree.base.clone(), session.tip().to_owned());
     let minimal = [&session.base_kernel()?, &session.tip_kernel()?];
-    let traced = consumers::kernel(&session)?;
     let program = static_program(ctx, "bench");
 
     let mut results = Results {
@@ -67,6 +65,8 @@ pub(crate) fn run(ctx: &Ctx) -> Result<bool> {
         Ok(())
     };
     measure(&mut results, CONFIGS[0], minimal)?;
+    // The kernel for BPF programs has the function tracer.
+    let traced = session.kernel("the kernel with BPF", &tip, &BPF)?;
     let traces = boot(Boot::new(ctx, &traced, "trace", &["trace"]).program(&program))?;
     tracing(&mut results, &traces)?;
 
