@@ -187,17 +187,17 @@ impl<'a> Boot<'a> {
 
     /// Boots and gives the job this terminal; returns whether the guest turned itself off.
     pub(crate) fn interactive(self) -> Result<bool> {
-        let (_share, _log, mut cmd) = self.ready()?;
+        let (_share, log, mut cmd) = self.ready()?;
+        println!("the kernel's messages: {}", log.display());
         Ok(cmd.status().context("cannot start qemu")?.success())
     }
 
     /// The directory that host and guest share, with the job's script; the log of the guest's
     /// console; the guest's command.
     fn ready(&self) -> Result<(TempDir, PathBuf, Command)> {
-        let console_log = self
-            .ctx
-            .fresh_log(&format!("guest {} console", self.name))?;
-        let share = self.ctx.scratch()?;
+        let ctx = self.ctx;
+        let console_log = ctx.fresh_log(&format!("guest {} console", self.name))?;
+        let share = ctx.scratch()?;
         let mut job = Command::new("exec");
         let job = proc::render(job.args(&self.argv));
         let script = format!("{}{job}\n", self.before);
@@ -205,7 +205,7 @@ impl<'a> Boot<'a> {
         let arch = self.kernel.arch;
         let (root, init) = match arch == X86 {
             true => (PathBuf::from("/"), sibling("guest-init")?),
-            false => (busybox(self.ctx, arch)?, PathBuf::from("/init")),
+            false => (busybox(ctx, arch)?, PathBuf::from("/init")),
         };
         let cmd = self.qemu(&root, &init, share.path(), &console_log);
         Ok((share, console_log, cmd))
