@@ -36,7 +36,7 @@ help: ## list these verbs
 ##@ Try it
 
 demo: ## play a scene that shows what the series does; PREBUILT=DIR boots a release
-	@$(if $(PREBUILT),$(call timed,scripts/prebuilt.sh "$(PREBUILT)"),$(call lab,demo))
+	@$(if $(PREBUILT),$(call timed,scripts/prebuilt.sh "$$PREBUILT"),$(call lab,demo))
 
 shell: ## a shell in a guest that runs the kernel
 	@$(call lab,shell)
