@@ -57,10 +57,18 @@ static void show_refusal(struct __test_metadata *_metadata, char *const argv[],
 {
 	pid_t opener = open_forever(_metadata, "exec/0644", O_MAYEXEC);
 	FILE *output;
+	char *read;
 
 	snprintf(pid, 16, "%d", opener);
 	output = start_program(_metadata, argv, tracer);
-	EXPECT_NE(NULL, fgets(line, 512, output));
+	/*
+	 * kselftest's runner preloads a library of stdbuf. The loader says so
+	 * where the tracer's words are of another size.
+	 */
+	do
+		read = fgets(line, 512, output);
+	while (read && !strncmp(line, "ERROR: ld.so:", 13));
+	EXPECT_NE(NULL, read);
 	kill(opener, SIGKILL);
 	waitpid(opener, NULL, 0);
 }
