@@ -352,8 +352,8 @@ static struct states left_by(struct __test_metadata *_metadata, const char *name
 	make_file(_metadata, path, 0644);
 	snprintf(path, sizeof(path), "nfs/%s", name);
 	EXPECT_EQ(result, try_open(path, flag));
-	/* Closing takes its time. */
-	for (int i = 0; i < 50 && count_states("type: open") > before.opens; i++)
+	/* Closing takes its time, on a slow machine seconds. */
+	for (int i = 0; i < 500 && count_states("type: open") > before.opens; i++)
 		usleep(20000);
 	return (struct states){
 		count_states("type: open") - before.opens,
@@ -393,7 +393,7 @@ TEST_F_TIMEOUT(nfs, recalls_what_another_client_holds, PATIENCE)
 	int fd;
 
 	if (!variant->view.early)
-		return;
+		SKIP(return, "NFS 3 opens no file on the server");
 	if (!set_policy(_metadata, ENFORCE_FILE))
 		SKIP(return, NEEDS_SYSCTL);
 	make_file(_metadata, EXPORT "/delegated", 0666);
