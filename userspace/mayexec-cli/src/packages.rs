@@ -9,18 +9,28 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
-
-use crate::scan::Finding;
+use serde::Serialize;
 
 /// How many bytes of paths dpkg is asked for at once: each call reads its whole database, and
 /// the kernel limits a command line to 2 MiB or so, with what it keeps of each word.
 const BATCH: usize = 1 << 20;
 
+/// A file, as packages know it.
+#[derive(Debug, Serialize)]
+pub(crate) struct File {
+    /// Whose it is, once that was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) package: Option<String>,
+    /// The path from the root.
+    #[serde(skip)]
+    pub(crate) absolute: PathBuf,
+}
+
 /// Names the package of each file that belongs to one. Where dpkg knows a file by another
-/// name, on a system with one /usr, the finding's absolute path becomes that one.
-pub(crate) fn find(findings: &mut [Finding]) -> Result<()> {
+/// name, on a system with one /usr, its path becomes that one.
+pub(crate) fn find(files: &mut [&mut File]) -> Result<()> {
     if is_there("dpkg-query") {
-        let mut rest = findings;
+        let mut rest = files;
         while !rest.is_empty() {
             let next = batch(rest);
             let (now, later) = std::mem::take(&mut rest).split_at_mut(next);
@@ -29,8 +39,8 @@ pub(crate) fn find(findings: &mut [Finding]) -> Result<()> {
         }
     } else if is_there("rpm") {
         let owners = rpm()?;
-        for finding in findings {
-            finding.package = owners.get(&finding.absolute).cloned();
+        for file in files {
+            file.package = owners.get(&file.absolute).cloned();
         }
     } else {
         bail!("there is neither dpkg-query nor rpm, which know the packages");
@@ -43,15 +53,15 @@ fn is_there(program: &str) -> bool {
         .is_some_and(|path| std::env::split_paths(&path).any(|dir| dir.join(program).is_file()))
 }
 
-/// How many findings dpkg is asked for next: at least one.
-fn batch(findings: &[Finding]) -> usize {
+/// How many files dpkg is asked for next: at least one.
+fn batch(files: &[&mut File]) -> usize {
     let mut bytes = 0;
-    let fit = |finding: &&Finding| {
+    let fit = |file: &&&mut File| {
         // Two names, each byte of which may need a backslash, and what the kernel keeps.
-        bytes += 2 * (2 * finding.absolute.as_os_str().len() + 16);
+        bytes += 2 * (2 * file.absolute.as_os_str().len() + 16);
         bytes <= BATCH
     };
-    findings.iter().take_while(fit).count().max(1)
+    files.iter().take_while(fit).count().max(1)
 }
 
 /// The names that dpkg may know a file by.
@@ -67,11 +77,11 @@ fn names(path: &Path) -> [PathBuf; 2] {
     [path.to_owned(), other]
 }
 
-fn dpkg(findings: &mut [Finding]) -> Result<()> {
+fn dpkg(files: &mut [&mut File]) -> Result<()> {
     let mut command = Command::new("dpkg-query");
     command.args(["--search", "--"]).env("LC_ALL", "C.UTF-8");
-    for finding in findings.iter() {
-        let [own, other] = names(&finding.absolute);
+    for file in files.iter() {
+        let [own, other] = names(&file.absolute);
         command.arg(pattern(&own));
         if other != own {
             command.arg(pattern(&other));
@@ -86,11 +96,11 @@ fn dpkg(findings: &mut [Finding]) -> Result<()> {
         );
     }
     let owners = owners(&output.stdout);
-    for finding in findings {
-        for name in names(&finding.absolute) {
+    for file in files {
+        for name in names(&file.absolute) {
             if let Some(package) = owners.get(&name) {
-                finding.package = Some(package.clone());
-                finding.absolute = name;
+                file.package = Some(package.clone());
+                file.absolute = name;
                 break;
             }
         }

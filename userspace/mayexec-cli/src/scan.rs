@@ -89,7 +89,7 @@ enum Kind {
 
 /// A file that would be denied.
 #[derive(Debug, Serialize)]
-pub(crate) struct Finding {
+struct Finding {
     #[serde(serialize_with = "show::serialize")]
     path: PathBuf,
     /// The bytes of a path that is not UTF-8.
@@ -104,12 +104,8 @@ pub(crate) struct Finding {
     fixed_mode: Option<u32>,
     /// Why --fix leaves a file as it is that a mode would fix.
     left: Option<&'static str>,
-    /// Whose it is, if that was asked.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) package: Option<String>,
-    /// The path from the root, for the tools of packages.
-    #[serde(skip)]
-    pub(crate) absolute: PathBuf,
+    #[serde(flatten)]
+    file: packages::File,
     #[serde(skip)]
     owners: [u32; 2],
     #[serde(skip)]
@@ -654,8 +650,10 @@ impl<'r> Scan<'r> {
             mode: mode & 0o7777,
             fixed_mode: fixed(mode & 0o7777).filter(|_| !executable && left.is_none()),
             left,
-            package: None,
-            absolute,
+            file: packages::File {
+                package: None,
+                absolute,
+            },
             owners: [stat.stx_uid, stat.stx_gid],
             identity: Identity::of(&stat),
         };
@@ -812,7 +810,8 @@ fn report(scan: Scan<'_>, options: &Options, seconds: f64) -> Result<u8> {
     let wants_packages =
         options.by_package || matches!(options.fix, Some(Form::Statoverride | Form::Rpm));
     if wants_packages {
-        packages::find(&mut findings)?;
+        let files = findings.iter_mut().map(|finding| &mut finding.file);
+        packages::find(&mut files.collect::<Vec<_>>())?;
     }
     // What may fail has not: from here on, the report says what was changed.
     let still = options
@@ -820,11 +819,13 @@ fn report(scan: Scan<'_>, options: &Options, seconds: f64) -> Result<u8> {
         .then(|| apply_all(&findings, &options.dirs, &scan.who, &mut trouble));
     if wants_packages {
         // Nothing before something: what is nobody's comes first.
-        findings.sort_by(|a, b| (&a.package, &a.path).cmp(&(&b.package, &b.path)));
+        findings.sort_by(|a, b| (&a.file.package, &a.path).cmp(&(&b.file.package, &b.path)));
     }
     let mut packages = wants_packages.then(BTreeMap::new);
-    for group in findings.chunk_by(|a, b| a.package == b.package) {
-        let name = group.first().and_then(|first| first.package.as_deref());
+    for group in findings.chunk_by(|a, b| a.file.package == b.file.package) {
+        let name = group
+            .first()
+            .and_then(|first| first.file.package.as_deref());
         if let Some(packages) = &mut packages {
             packages.insert(name.unwrap_or_default(), group.len() as u64);
             if !options.json {
@@ -1071,10 +1072,10 @@ impl Finding {
         };
         match form {
             // A file of no package keeps the mode that it is given.
-            Form::Statoverride if self.package.is_some() => {
+            Form::Statoverride if self.file.package.is_some() => {
                 writeln!(out, "{}", self.statoverride(fixed))?;
             }
-            Form::Rpm if self.package.is_some() => writeln!(out, "{}", self.attr(fixed))?,
+            Form::Rpm if self.file.package.is_some() => writeln!(out, "{}", self.attr(fixed))?,
             _ => {
                 let command = format!("chmod {} --", added(self.mode, fixed));
                 writeln!(out, "{}", show::shell(&command, &self.path))?;
@@ -1094,13 +1095,13 @@ impl Finding {
         };
         let [user, group] = self.owners.map(owner);
         let command = format!("dpkg-statoverride --update --add {user} {group} {mode:04o}");
-        show::shell(&command, &self.absolute)
+        show::shell(&command, &self.file.absolute)
     }
 
     /// The line of a spec's %files that gives a mode.
     fn attr(&self, mode: u32) -> String {
         let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"/._+-,@:~=".contains(byte);
-        let path = self.absolute.as_os_str().as_bytes();
+        let path = self.file.absolute.as_os_str().as_bytes();
         match std::str::from_utf8(path) {
             Ok(text) if path.iter().all(is_plain) => format!("%attr({mode:04o}, -, -) {text}"),
             _ => format!(
@@ -1132,8 +1133,10 @@ mod tests {
             fixed_mode: Some(0o755),
             left: None,
             path_bytes: None,
-            package: None,
-            absolute: path.to_owned(),
+            file: packages::File {
+                package: None,
+                absolute: path.to_owned(),
+            },
             owners: [0, 0],
             identity: Identity::of(&stat),
         }
