@@ -30,6 +30,7 @@ inside mayexec status
 inside mayexec --version
 inside sh -c '[ -s /usr/share/man/man1/mayexec.1.gz ]' || fail "there is no manual page"
 inside sh -c '[ -s /usr/share/doc/mayexec/examples/rollout/sysctl.d/60-mayexec.conf ]' || fail "there are no examples"
+! inside grep -r --exclude=README.md /usr/local/bin/mayexec /usr/share/doc/mayexec || fail "the examples name another command"
 inside bash -c '. /usr/share/bash-completion/completions/mayexec; complete -p mayexec'
 
 echo "a program in C"

@@ -33,6 +33,8 @@ use rustix::io::Errno;
 const FINE: u8 = 0;
 /// Something is or would be denied.
 const DENIED: u8 = 1;
+/// The command line is wrong.
+const WRONG: u8 = 2;
 /// Something could not be examined or done.
 const TROUBLE: u8 = 3;
 /// `run`: there is no telling what the script is, or what was demanded is impossible.

@@ -30,7 +30,7 @@ use serde::Serialize;
 
 use crate::facts::{self, Acl, Who};
 use crate::places::{self, Rules, Says};
-use crate::{DENIED, FINE, TROUBLE, elf, packages, show};
+use crate::{DENIED, FINE, TROUBLE, WRONG, elf, packages, show};
 
 /// What to scan.
 #[derive(Debug, clap::Args)]
@@ -739,7 +739,8 @@ fn named(user: &str) -> Result<Who> {
 /// Scans the directories.
 pub(crate) fn scan(options: &Options) -> Result<u8> {
     if options.apply && options.fix != Some(Form::Chmod) {
-        bail!("--apply changes modes, so it goes with --fix or --fix=chmod");
+        eprintln!("mayexec: --apply changes modes, so it goes with --fix or --fix=chmod");
+        return Ok(WRONG);
     }
     let who = match &options.as_user {
         Some(user) => named(user)?,
