@@ -205,17 +205,22 @@ static __inline__ int open_code_at(int dir, const char *path, int flags, uint64_
 	return (int)syscall(SYS_openat, dir, path, flags); /* Strict C hides openat(). */
 }
 
-/* As open(2) without O_CREAT: a descriptor, or -1 and errno, EACCES if the policy refuses. */
+/*
+ * As open(2) without O_CREAT: a descriptor, or -1 and errno, EACCES if the policy refuses.  Success
+ * leaves errno alone, which mksh and gawk look at later.
+ */
 static __inline__ int open_code(const char *path, int flags)
 {
-	int checks, e, fd = open_code_at(-100 /* AT_FDCWD */, path, flags, 0, &checks);
+	int checks, e = errno, fd = open_code_at(-100 /* AT_FDCWD */, path, flags, 0, &checks);
 
-	if (fd >= 0 && open_code_check(fd, checks, open_code_asked(fd))) {
+	if (fd < 0)
+		return -1;
+	if (open_code_check(fd, checks, open_code_asked(fd))) {
 		e = errno;
 		close(fd);
-		errno = e;
 		fd = -1;
 	}
+	errno = e;
 	return fd;
 }
 

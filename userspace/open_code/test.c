@@ -422,6 +422,18 @@ static void flags_of_the_caller_arrive(void)
 	IS(access("new", F_OK), -1);
 }
 
+/* Questions fail: those of the first open, and all that an old kernel is asked. */
+static void success_leaves_errno_alone(void)
+{
+	for (kernel = REAL; kernel <= DROPS; kernel++) {
+		if (kernel != REAL)
+			open_code_known(1);
+		errno = ERANGE;
+		IS(open_code(GOOD, O_RDONLY) >= 0, 1);
+		IS(errno, ERANGE);
+	}
+}
+
 /* A descriptor that may not be opened again is no reason to refuse where no policy is. */
 static void descriptor_that_cannot_be_opened_again(void)
 {
@@ -876,6 +888,7 @@ static const struct {
 	TEST(pipe_without_proc_or_policy),
 	TEST(errors_are_final),
 	TEST(flags_of_the_caller_arrive),
+	TEST(success_leaves_errno_alone),
 	TEST(descriptor_that_cannot_be_opened_again),
 	TEST(descriptor_that_cannot_be_opened_again_refused),
 	TEST(old_kernel),
