@@ -739,7 +739,8 @@ fn named(user: &str) -> Result<Who> {
 /// Scans the directories.
 pub(crate) fn scan(options: &Options) -> Result<u8> {
     if options.apply && options.fix != Some(Form::Chmod) {
-        eprintln!("mayexec: --apply changes modes, so it goes with --fix or --fix=chmod");
+        let text = "mayexec: --apply changes modes, so it goes with --fix or --fix=chmod";
+        let _ = writeln!(std::io::stderr(), "{text}");
         return Ok(WRONG);
     }
     let who = match &options.as_user {
