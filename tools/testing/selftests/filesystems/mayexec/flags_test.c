@@ -72,7 +72,6 @@ TEST_F(mayexec, combinations)
 }
 
 /* The other system calls take flags of 32 bits, whatever the register holds. */
-/* A register of 32 bits does not even hold the flag. */
 TEST_F(mayexec, openat_ignores_it)
 {
 	const unsigned long flags =
