@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * O_MAYEXEC under AppArmor, which mediates the open as one for reading, under
- * every policy. Rules for execution say which profile the new program gets; they
- * have no say in an open, and the flag spares nobody the rules for reading.
+ * every policy. AppArmor decides on an execution and on the profile of the new
+ * program together, so its rules for executions have no say in an open. The flag
+ * spares nobody the rules for reading. A test that is killed leaves its profile.
  */
 
 #define OWN_FIXTURE
@@ -94,10 +95,11 @@ FIXTURE_SETUP(apparmor)
 
 FIXTURE_TEARDOWN(apparmor)
 {
+	/* The parser may need files that the policy of the test refuses. */
+	teardown_test(_metadata);
 	if (self->loaded)
 		EXPECT_EQ(0, run_parser(PARSER " --quiet --remove",
 					variant->mode));
-	teardown_test(_metadata);
 }
 
 static void check_files(struct __test_metadata *_metadata, int denied)

@@ -107,6 +107,8 @@ TEST_F(bpf, sees_an_execution_where_file_is_enforced)
 {
 	EXPECT_EQ(0, try_open("executed", 0));
 	EXPECT_EQ(-ENXIO, try_execve_check(AT_FDCWD, "executed", 0));
+	if (!set_policy(_metadata, ENFORCE_FILE))
+		SKIP(return, NEEDS_SYSCTL);
 	for (int policy = 0; policy <= MAX_POLICY; policy++) {
 		if (!set_policy(_metadata, policy))
 			continue;
@@ -121,6 +123,8 @@ TEST_F(bpf, sees_an_execution_where_file_is_enforced)
 TEST_F(bpf, error_of_the_file_check_is_kept)
 {
 	EXPECT_EQ(-ENOMEM, try_execve_check(AT_FDCWD, "unchecked", 0));
+	if (!set_policy(_metadata, ENFORCE_FILE))
+		SKIP(return, NEEDS_SYSCTL);
 	for (int policy = 0; policy <= MAX_POLICY; policy++) {
 		if (!set_policy(_metadata, policy))
 			continue;

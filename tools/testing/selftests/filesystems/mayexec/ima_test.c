@@ -19,6 +19,7 @@
 #define READ_ID		60023
 #define CODE_ID		60024
 #define WRITTEN_ID	60025
+#define MAPPED_ID	60026
 
 static const char *const rules[] = {
 	/* A signature for code, a hash for data. */
@@ -33,6 +34,7 @@ static const char *const rules[] = {
 	/* Two rules of one hook, whose mask writers match as well. */
 	"appraise func=FILE_CHECK uid=60001 fowner=60025 appraise_type=imasig\n",
 	"appraise func=FILE_CHECK fowner=60025\n",
+	"appraise func=MMAP_CHECK fowner=60026\n",
 };
 
 static const char content[] = "#!/bin/sh\nexit 0\n";
@@ -154,7 +156,7 @@ FIXTURE_SETUP(ima)
 
 FIXTURE_TEARDOWN_PARENT(ima) { teardown_test(_metadata); }
 
-/* In whatever order a file is opened, and whether or not it has x bits. */
+/* In whatever order a file is opened. Without x bits, IMA is not even asked. */
 TEST_F(ima, is_strict_for_code_and_lax_for_data)
 {
 	for (int i = 0; i < 8; i++) {
@@ -265,6 +267,51 @@ TEST_F(ima, hashes_what_a_lax_rule_let_write)
 	EXPECT_EQ(0, try_open(path, 0));
 }
 
+static int map_to_execute(int fd)
+{
+	void *map = mmap(NULL, 1, PROT_READ | PROT_EXEC, MAP_PRIVATE, fd, 0);
+
+	return map == MAP_FAILED ? -errno : munmap(map, 1);
+}
+
+/* It gets one if a rule for opens let it be written, not one for executions. */
+TEST_F(ima, hashes_nothing_that_no_rule_let_write)
+{
+	const char *path = in_dir("file");
+	int fd;
+
+	make_script(_metadata, path, MAPPED_ID, 0755);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	ASSERT_LE(0, fd);
+	EXPECT_EQ(0, map_to_execute(fd));
+	ASSERT_EQ(1, write(fd, "\n", 1));
+	ASSERT_EQ(0, close(fd));
+
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	ASSERT_LE(0, fd);
+	EXPECT_EQ(-EACCES, map_to_execute(fd));
+	close(fd);
+}
+
+/* Nobody denies writers, so what one of them has open cannot be vouched for. */
+TEST_F(ima, passes_nothing_that_is_open_for_writing)
+{
+	const char *path = in_dir("file");
+	int fd;
+
+	if (!set_policy(_metadata, ENFORCE_FILE))
+		SKIP(return, NEEDS_SYSCTL);
+	make_script(_metadata, path, CODE_ID, 0755);
+	EXPECT_EQ(0, try_open(path, O_MAYEXEC));
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	ASSERT_LE(0, fd);
+	EXPECT_EQ(-EACCES, try_open(path, O_MAYEXEC));
+	EXPECT_EQ(-ETXTBSY, try_execve_check(AT_FDCWD, path, 0));
+	EXPECT_EQ(0, try_open(path, 0));
+	close(fd);
+	EXPECT_EQ(0, try_open(path, O_MAYEXEC));
+}
+
 TEST_F(ima, measures_what_is_executed_once)
 {
 	for (int policy = 0; policy <= MAX_POLICY; policy++) {
@@ -344,7 +391,7 @@ TEST_F(ima, records_a_later_writer)
 	if (!set_policy(_metadata, ENFORCE_FILE))
 		SKIP(return, NEEDS_SYSCTL);
 	make_script(_metadata, path, MEASURED_ID, 0755);
-	fd = sys_openat2(AT_FDCWD, path, O_MAYEXEC, 0);
+	fd = sys_openat2(AT_FDCWD, path, O_MAYEXEC);
 	ASSERT_LE(0, fd);
 	before = violations(_metadata);
 	ASSERT_EQ(0, try_open(path, O_RDWR));

@@ -44,13 +44,11 @@ static inline int sys_result(long ret)
 	return ret < 0 ? -errno : ret;
 }
 
-static inline int sys_openat2(int dfd, const char *path, __u64 flags,
-			      __u64 resolve)
+static inline int sys_openat2(int dfd, const char *path, __u64 flags)
 {
 	struct open_how how = {
 		.flags = flags | O_CLOEXEC,
 		.mode = flags & (O_CREAT | (O_TMPFILE & ~O_DIRECTORY)) ? 0700 : 0,
-		.resolve = resolve,
 	};
 
 	return sys_result(syscall(__NR_openat2, dfd, path, &how, sizeof(how)));
@@ -58,7 +56,7 @@ static inline int sys_openat2(int dfd, const char *path, __u64 flags,
 
 static inline int try_openat2(int dfd, const char *path, __u64 flags)
 {
-	int fd = sys_openat2(dfd, path, flags, 0);
+	int fd = sys_openat2(dfd, path, flags);
 
 	return fd < 0 ? fd : close(fd);
 }
@@ -177,14 +175,13 @@ static inline bool setup_test(struct __test_metadata *_metadata)
 	*test_group = getpgrp();
 	if (!accepted && start_policy < 0)
 		SKIP(return false, "O_MAYEXEC is not supported");
-	if (geteuid() || access("/proc/sys/fs", F_OK))
+	if (geteuid() || access("/proc/sys/fs", F_OK) || unshare(CLONE_NEWNS))
 		SKIP(return false, "needs root and CONFIG_SYSCTL");
 	/* The flag and the sysctl come together. */
 	ASSERT_TRUE(accepted);
 	ASSERT_LE(0, start_policy);
 
 	umask(0);
-	ASSERT_EQ(0, unshare(CLONE_NEWNS));
 	ASSERT_EQ(0, sys_mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL));
 	ASSERT_EQ(0, sys_mount("mayexec", "/tmp", "tmpfs", 0, "mode=0755"));
 	ASSERT_EQ(0, chdir("/tmp"));
@@ -262,8 +259,8 @@ static inline void become_user(struct __test_metadata *_metadata)
 	ASSERT_EQ(0, prctl(PR_SET_DUMPABLE, 1)); /* for its files in /proc */
 }
 
-/* Whether root and the user can make namespaces; a child tries. */
-static inline bool have_userns(void)
+/* Whether the user, and so root, can make namespaces; a child tries. */
+static inline bool have_userns(struct __test_metadata *_metadata)
 {
 	static int have = -1;
 	int status;
@@ -272,9 +269,11 @@ static inline bool have_userns(void)
 	if (have >= 0)
 		return have;
 	pid = fork();
-	if (!pid)
+	if (!pid) {
+		become_user(_metadata);
 		_exit(unshare(CLONE_NEWUSER) ||
 		      write_string("/proc/self/setgroups", "deny"));
+	}
 	have = pid > 0 && waitpid(pid, &status, 0) == pid && !status;
 	return have;
 }
@@ -300,7 +299,7 @@ static inline bool in_child_as(struct __test_metadata *_metadata,
 	int status;
 	pid_t pid;
 
-	if (caller == CALLER_USERNS_ROOT && !have_userns())
+	if (caller == CALLER_USERNS_ROOT && !have_userns(_metadata))
 		return false;
 	pid = fork();
 	ASSERT_LE(0, pid);

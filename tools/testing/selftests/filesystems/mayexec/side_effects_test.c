@@ -17,7 +17,7 @@ TEST_F(mayexec, refusal_leaves_no_descriptor)
 		SKIP(return, NEEDS_SYSCTL);
 	EXPECT_EQ(-EACCES, try_open("exec/0644", O_MAYEXEC));
 	EXPECT_EQ(-EACCES, try_open("exec/fifo", O_MAYEXEC));
-	EXPECT_EQ(lowest, sys_openat2(AT_FDCWD, "exec/0755", O_MAYEXEC, 0));
+	EXPECT_EQ(lowest, sys_openat2(AT_FDCWD, "exec/0755", O_MAYEXEC));
 }
 
 static char state(struct __test_metadata *_metadata, pid_t pid)
@@ -102,7 +102,7 @@ TEST_F(mayexec, refusal_breaks_no_lease)
 static void describe(struct __test_metadata *_metadata, __u64 flags, char *text,
 		     size_t size)
 {
-	int fd = sys_openat2(AT_FDCWD, "exec/0755", flags, 0);
+	int fd = sys_openat2(AT_FDCWD, "exec/0755", flags);
 	char path[32];
 	FILE *file;
 

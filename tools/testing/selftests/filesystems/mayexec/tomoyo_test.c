@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * O_MAYEXEC under TOMOYO, which mediates the open as one for reading, under every
- * policy. Its rules for execution have no say in an open. This needs
- * CONFIG_SECURITY_TOMOYO_INSECURE_BUILTIN_SETTING. A test that is killed can
- * leave TOMOYO enforcing for the test's domain until the next boot.
+ * policy. Its rules for execution have no say in an open. The test needs TOMOYO
+ * with a policy that lets it manage TOMOYO, such as that of
+ * CONFIG_SECURITY_TOMOYO_INSECURE_BUILTIN_SETTING, which is for test machines
+ * alone. It overwrites profile 255. If it is killed, TOMOYO can stay enforcing
+ * for the test's domain until the next boot, and keep the sysctl from being
+ * restored.
  */
 
 #define OWN_FIXTURE
@@ -29,12 +32,12 @@ FIXTURE_SETUP(tomoyo)
 	if (sys_mount("securityfs", "securityfs", "securityfs", 0, NULL) ||
 	    access(TOMOYO "domain_policy", W_OK))
 		SKIP(return, "TOMOYO is not active");
-	if (write_line("profile", "3-CONFIG={ mode=disabled }\n"))
+	if (write_line("profile", "255-CONFIG={ mode=disabled }\n"))
 		SKIP(return, "TOMOYO does not let the test manage it");
 	ASSERT_EQ(0, write_line("profile",
-				"3-CONFIG::file::open={ mode=enforcing }\n"));
+				"255-CONFIG::file::open={ mode=enforcing }\n"));
 	ASSERT_EQ(0, write_line("profile",
-				"3-CONFIG::file::execute={ mode=enforcing }\n"));
+				"255-CONFIG::file::execute={ mode=enforcing }\n"));
 	make_file(_metadata, "read", 0755);
 	make_file(_metadata, "execute", 0755);
 }
@@ -64,6 +67,7 @@ static void put(struct __test_metadata *_metadata, int fd, const char *line)
 TEST_F(tomoyo, rules_for_reading_apply)
 {
 	char domain[4096], line[4200];
+	bool enforces;
 	int domain_fd;
 	FILE *file;
 
@@ -76,13 +80,18 @@ TEST_F(tomoyo, rules_for_reading_apply)
 	domain_fd = open(TOMOYO "domain_policy", O_RDWR | O_CLOEXEC);
 	ASSERT_LE(0, domain_fd);
 	put(_metadata, domain_fd, line);
+	put(_metadata, domain_fd, "use_profile 255\n");
+	enforces = try_open("/tmp/execute", 0) == -EPERM;
+	put(_metadata, domain_fd, "use_profile 0\n");
+	if (!enforces)
+		SKIP(return, "TOMOYO has not loaded a policy");
 	put(_metadata, domain_fd, "file read /tmp/read\n");
 	put(_metadata, domain_fd, "file execute /tmp/execute\n");
 
 	for (int policy = 0; policy <= MAX_POLICY; policy++) {
 		if (!set_policy(_metadata, policy))
 			continue;
-		put(_metadata, domain_fd, "use_profile 3\n");
+		put(_metadata, domain_fd, "use_profile 255\n");
 		check_confined(_metadata, policy);
 		put(_metadata, domain_fd, "use_profile 0\n");
 	}

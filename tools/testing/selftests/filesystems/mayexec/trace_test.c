@@ -31,6 +31,7 @@ static const struct {
 	/* Checks that are only logged are all made. */
 	{ 7, false, 0, "MOUNT|FILE", { "", "FILE", "MOUNT", "MOUNT|FILE", "TYPE" } },
 	{ 7, true, 1, "MOUNT|FILE", { "", "FILE", "MOUNT", "MOUNT", "TYPE" } },
+	{ 0, true, 1, "MOUNT|FILE", { "", "FILE", "MOUNT", "MOUNT", "TYPE" } },
 };
 
 /* Expects the events of row @i, and empties the buffer. */
@@ -88,8 +89,8 @@ TEST_F(trace, tells_what_the_policy_decides)
 {
 	/* The kernel would compare a PID with that of the first namespace. */
 	ASSERT_EQ(0, prctl(PR_SET_NAME, NAME));
-	ASSERT_EQ(0, write_string(EVENT "/enable", "1"));
 	ASSERT_EQ(0, write_string(EVENT "/filter", "comm == \"" NAME "\""));
+	ASSERT_EQ(0, write_string(EVENT "/enable", "1"));
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		if (!set_policy(_metadata, rows[i].policy))
 			continue;
