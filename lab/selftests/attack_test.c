@@ -218,7 +218,7 @@ TEST_F(mayexec, overlay)
 	const char *const options = "lowerdir=noexec:empty";
 
 	make_mount_points(_metadata);
-	if (!have_userns())
+	if (!have_userns(_metadata))
 		SKIP(return, NEEDS_USERNS);
 	if (sys_mount("mayexec", "target", "overlay", 0, options))
 		SKIP(return, "overlayfs: %s", strerror(errno));
@@ -254,7 +254,7 @@ TEST_F(mayexec, own_mount)
 	make_mount_points(_metadata);
 	if (access(MAX_MNT_NAMESPACES, F_OK))
 		SKIP(return, "needs " MAX_MNT_NAMESPACES);
-	if (!have_userns())
+	if (!have_userns(_metadata))
 		SKIP(return, NEEDS_USERNS);
 	if (!set_policy(_metadata, strictest))
 		SKIP(return, NEEDS_SYSCTL);
@@ -323,7 +323,7 @@ TEST_F(mayexec, userns_securebit)
 	if (!set_policy(_metadata, 0))
 		SKIP(return, NEEDS_SYSCTL);
 	become_user(_metadata);
-	if (!have_userns())
+	if (!have_userns(_metadata))
 		SKIP(return, NEEDS_USERNS);
 	EXPECT_EQ(0, try_open("exec/0644", O_MAYEXEC));
 	set_no_new_privs(_metadata);
@@ -409,7 +409,7 @@ TEST_F(mayexec, idmapped_mount)
 	int held, dir, origin, err;
 	char link[64];
 
-	if (!have_userns())
+	if (!have_userns(_metadata))
 		SKIP(return, NEEDS_USERNS);
 	make_mount(_metadata, "origin", 0);
 	make_file(_metadata, "origin/user", 0744);
@@ -522,7 +522,7 @@ TEST_F(mayexec, upgrade)
 	if (!set_policy(_metadata, strictest))
 		SKIP(return, NEEDS_SYSCTL);
 	for (size_t i = 0; i < ARRAY_SIZE(modes); i++) {
-		fds[i] = sys_openat2(AT_FDCWD, "exec/0744", modes[i], 0);
+		fds[i] = sys_openat2(AT_FDCWD, "exec/0744", modes[i]);
 		ASSERT_LE(0, fds[i]);
 		EXPECT_EQ(0, try_upgrade(fds[i]));
 	}
@@ -873,7 +873,7 @@ static int run_library(const char *path, __u64 flags, enum loader loader)
 	char *pages;
 	int fd, ret;
 
-	fd = sys_openat2(AT_FDCWD, path, flags, 0);
+	fd = sys_openat2(AT_FDCWD, path, flags);
 	if (fd < 0)
 		return fd;
 	pages = load_pages(fd, loader, size);

@@ -63,7 +63,7 @@ static void check_rejected(struct __test_metadata *_metadata, size_t i)
 	int fd;
 
 	ASSERT_EQ(0, statfs(".", &before));
-	fd = sys_openat2(AT_FDCWD, rejected[i].path, flags | O_MAYEXEC, 0);
+	fd = sys_openat2(AT_FDCWD, rejected[i].path, flags | O_MAYEXEC);
 	EXPECT_EQ(-EINVAL, fd) {
 		TH_LOG("O_MAYEXEC | %s", rejected[i].name);
 	}
@@ -77,7 +77,7 @@ static void check_rejected(struct __test_metadata *_metadata, size_t i)
 	ASSERT_EQ(0, stat("0755", &st));
 	EXPECT_EQ(strlen("content"), (size_t)st.st_size);
 
-	fd = sys_openat2(AT_FDCWD, rejected[i].path, flags, 0);
+	fd = sys_openat2(AT_FDCWD, rejected[i].path, flags);
 	EXPECT_LE(0, fd) {
 		TH_LOG("%s: %s", rejected[i].name, strerror(-fd));
 	}

@@ -35,7 +35,11 @@ static inline int raw_openat2(int dfd, const char *path, struct open_how *how)
 static inline int try_resolve(int dfd, const char *path, __u64 flags,
 			      __u64 resolve)
 {
-	int fd = sys_openat2(dfd, path, flags, resolve);
+	struct open_how how = {
+		.flags = flags | O_CLOEXEC,
+		.resolve = resolve,
+	};
+	int fd = raw_openat2(dfd, path, &how);
 
 	return fd < 0 ? fd : close(fd);
 }

@@ -229,7 +229,7 @@ static inline void compare_file(struct __test_metadata *_metadata,
 	first = dup(0);
 	ASSERT_LE(0, first);
 	close(first);
-	fd = sys_openat2(AT_FDCWD, path, O_MAYEXEC, 0);
+	fd = sys_openat2(AT_FDCWD, path, O_MAYEXEC);
 	compare_one(flagged, fd < 0 ? fd : 0, "flagged");
 	if (fd >= 0) {
 		compare_one(0, fcntl(fd, F_GETFL) & ~largefile, "F_GETFL");

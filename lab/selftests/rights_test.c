@@ -143,7 +143,7 @@ TEST_F(mayexec, writers_are_not_kept_out)
 
 	if (!set_policy(_metadata, ENFORCE_BOTH))
 		SKIP(return, NEEDS_SYSCTL);
-	reader = sys_openat2(AT_FDCWD, "exec/0755", O_MAYEXEC, 0);
+	reader = sys_openat2(AT_FDCWD, "exec/0755", O_MAYEXEC);
 	ASSERT_LE(0, reader);
 	writer = open("exec/0755", O_WRONLY | O_CLOEXEC);
 	ASSERT_LE(0, writer);
