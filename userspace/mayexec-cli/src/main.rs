@@ -176,8 +176,8 @@ enum Verb {
     /// and files in directories of which a program starts what is executable (cron.daily and
     /// its like, git's hooks, directories named *.d): somebody may have turned these files off.
     ///
-    /// Files are printed as they are found, unless all must be known first: with --apply,
-    /// with --by-package and with a --fix for packages.
+    /// Files are printed as they are found, unless all must be known first: with --fix, with
+    /// --by-package and with --json.
     #[command(after_help = SCAN_CODES)]
     Scan(scan::Options),
     /// Show what is denied, or would be, as it is opened, until interrupted

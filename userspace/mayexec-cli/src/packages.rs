@@ -26,26 +26,47 @@ pub(crate) struct File {
     pub(crate) absolute: PathBuf,
 }
 
-/// Names the package of each file that belongs to one. Where dpkg knows a file by another
-/// name, on a system with one /usr, its path becomes that one.
-pub(crate) fn find(files: &mut [&mut File]) -> Result<()> {
-    if is_there("dpkg-query") {
-        let mut rest = files;
-        while !rest.is_empty() {
-            let next = batch(rest);
-            let (now, later) = std::mem::take(&mut rest).split_at_mut(next);
-            dpkg(now)?;
-            rest = later;
+/// What knows the packages of this system.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Tool {
+    Dpkg,
+    Rpm,
+}
+
+impl Tool {
+    /// Fails where there is none.
+    pub(crate) fn find() -> Result<Self> {
+        if is_there("dpkg-query") {
+            Ok(Self::Dpkg)
+        } else if is_there("rpm") {
+            Ok(Self::Rpm)
+        } else {
+            bail!("there is neither dpkg-query nor rpm, which know the packages")
         }
-    } else if is_there("rpm") {
-        let owners = rpm()?;
-        for file in files {
-            file.package = owners.get(&file.absolute).cloned();
-        }
-    } else {
-        bail!("there is neither dpkg-query nor rpm, which know the packages");
     }
-    Ok(())
+
+    /// Names the package of each file that belongs to one. Where dpkg knows a file by another
+    /// name, on a system with one /usr, its path becomes that one.
+    pub(crate) fn ask(self, files: &mut [&mut File]) -> Result<()> {
+        match self {
+            Self::Dpkg => {
+                let mut rest = files;
+                while !rest.is_empty() {
+                    let next = batch(rest);
+                    let (now, later) = std::mem::take(&mut rest).split_at_mut(next);
+                    dpkg(now)?;
+                    rest = later;
+                }
+            }
+            Self::Rpm => {
+                let owners = rpm()?;
+                for file in files {
+                    file.package = owners.get(&file.absolute).cloned();
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
 fn is_there(program: &str) -> bool {

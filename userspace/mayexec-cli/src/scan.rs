@@ -3,7 +3,7 @@
 //! `mayexec scan`: code that both checks would deny.
 //!
 //! What is found is printed as it is found, unless all of it is needed first: to group it
-//! by package, or to change modes.
+//! by package, or to tell which modes --fix gives, as a file may have several names.
 //!
 //! Every name is opened below the descriptor of its directory and without following
 //! symbolic links, so nobody who changes the tree meanwhile leads the scan out of it.
@@ -255,8 +255,7 @@ impl Out<'_> {
     /// Whether what is found is printed at once.
     fn streams(&self) -> bool {
         let options = self.options;
-        let packages = matches!(options.fix, Some(Form::Statoverride | Form::Rpm));
-        !(options.apply || options.by_package || packages)
+        !(options.json || options.fix.is_some() || options.by_package)
     }
 
     fn take(&mut self, finding: Finding) {
@@ -748,6 +747,9 @@ pub(crate) fn scan(options: &Options) -> Result<u8> {
         None => Who::caller().context("cannot tell who the caller is")?,
     };
     let rules = Rules::read()?;
+    let wants_packages =
+        options.by_package || matches!(options.fix, Some(Form::Statoverride | Form::Rpm));
+    let tool = wants_packages.then(packages::Tool::find).transpose()?;
     allow_many_files();
     let mut scan = Scan {
         who,
@@ -786,9 +788,6 @@ pub(crate) fn scan(options: &Options) -> Result<u8> {
             Err(errno) => scan.complain(path, errno),
         }
     }
-    if options.json {
-        lock(&scan.out).to.write_all(b"{\"denied\": [")?;
-    }
     progress(&scan, || {
         rayon::scope(|scope| {
             for dir in &dirs {
@@ -797,11 +796,16 @@ pub(crate) fn scan(options: &Options) -> Result<u8> {
         });
     });
     let seconds = started.elapsed().as_secs_f64();
-    report(scan, options, seconds)
+    report(scan, options, tool, seconds)
 }
 
 /// Prints what was not printed yet, and the end.
-fn report(scan: Scan<'_>, options: &Options, seconds: f64) -> Result<u8> {
+fn report(
+    scan: Scan<'_>,
+    options: &Options,
+    tool: Option<packages::Tool>,
+    seconds: f64,
+) -> Result<u8> {
     let mut out = scan
         .out
         .into_inner()
@@ -809,21 +813,23 @@ fn report(scan: Scan<'_>, options: &Options, seconds: f64) -> Result<u8> {
     let mut trouble = scan.trouble.into_inner().unwrap_or_default();
     let mut findings = std::mem::take(&mut out.kept);
     findings.sort_by(|a, b| a.path.cmp(&b.path));
-    let wants_packages =
-        options.by_package || matches!(options.fix, Some(Form::Statoverride | Form::Rpm));
-    if wants_packages {
+    leave_other_names(&mut findings);
+    if let Some(tool) = tool {
         let files = findings.iter_mut().map(|finding| &mut finding.file);
-        packages::find(&mut files.collect::<Vec<_>>())?;
+        tool.ask(&mut files.collect::<Vec<_>>())?;
     }
     // What may fail has not: from here on, the report says what was changed.
     let still = options
         .apply
         .then(|| apply_all(&findings, &options.dirs, &scan.who, &mut trouble));
-    if wants_packages {
+    if tool.is_some() {
         // Nothing before something: what is nobody's comes first.
         findings.sort_by(|a, b| (&a.file.package, &a.path).cmp(&(&b.file.package, &b.path)));
     }
-    let mut packages = wants_packages.then(BTreeMap::new);
+    let mut packages = tool.map(|_| BTreeMap::new());
+    if options.json {
+        out.to.write_all(b"{\"denied\": [")?;
+    }
     for group in findings.chunk_by(|a, b| a.file.package == b.file.package) {
         let name = group
             .first()
@@ -886,6 +892,20 @@ fn report(scan: Scan<'_>, options: &Options, seconds: f64) -> Result<u8> {
     } else {
         DENIED
     })
+}
+
+/// A mode is that of the file, whatever its name: a file that --fix leaves under one name is left
+/// under all.
+fn leave_other_names(findings: &mut [Finding]) {
+    let left = findings.iter().filter(|finding| finding.left.is_some());
+    let left: HashSet<Identity> = left.map(|finding| finding.identity).collect();
+    for finding in findings {
+        if left.contains(&finding.identity) {
+            finding.fixed_mode = None;
+            let why = "it has another name, under which it is left";
+            finding.left.get_or_insert(why);
+        }
+    }
 }
 
 /// Changes the modes, and counts what still would be denied.

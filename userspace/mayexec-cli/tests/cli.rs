@@ -808,6 +808,29 @@ fn fix_leaves_what_somebody_has_disarmed() {
     );
 }
 
+/// A file has one mode, however many names it has.
+#[test]
+fn fix_leaves_all_names_of_what_it_leaves() {
+    let dir = dir();
+    let [daily, lib] = ["cron.daily", "lib"].map(|name| dir.path().join(name));
+    [&daily, &lib].map(|dir| fs::create_dir(dir).unwrap());
+    let job = put(&daily, "job", "#!/bin/sh\n", 0o644);
+    let twin = lib.join("job.sh");
+    fs::hard_link(&job, &twin).unwrap();
+    let scan = |words: &[&str]| said(mayexec().arg("scan").args(words).arg(dir.path()));
+    let shown = scan(&["--fix"]);
+    assert!(!shown.out.contains("chmod "), "{shown:?}");
+    let report: serde_json::Value = serde_json::from_str(&scan(&["--json"]).out).unwrap();
+    for at in 0..2 {
+        let fixed = &report["denied"][at]["fixed_mode"];
+        assert_eq!(*fixed, serde_json::Value::Null, "{report}");
+    }
+    let fixed = scan(&["--fix", "--apply"]);
+    assert_eq!(mode(&job), 0o644);
+    assert_eq!(fixed.err.matches(" is left: ").count(), 2, "{fixed:?}");
+    assert_eq!(fixed.code, Some(1), "{fixed:?}");
+}
+
 #[test]
 fn a_mode_that_stays_is_said() {
     let dir = dir();
@@ -1122,8 +1145,16 @@ fn the_modes_of_packages_are_kept() {
     let lines = scan("dpkg-query", &["--fix=statoverride"]);
     let end = format!(" 0755 '{}'\n", packaged.display());
     assert!(lines.out.contains(&end), "{lines:?}");
-    let none = scan("other", &["--by-package", "--fix", "--apply"]);
+    let all = ["--by-package", "--json", "--fix", "--apply"];
+    let none = scan("other", &all);
+    assert_eq!((none.code, none.out.as_str()), (Some(3), ""), "{none:?}");
     assert!(none.err.contains("neither dpkg-query nor rpm"), "{none:?}");
+    let tools = self::dir();
+    put(tools.path(), "dpkg-query", "#!/bin/sh\nexit 2\n", 0o755);
+    let mut command = mayexec();
+    command.arg("scan").args(all).arg(dir.path());
+    let failed = said(command.env("PATH", tools.path()));
+    assert_eq!((failed.code, failed.out.as_str()), (Some(3), ""), "{failed:?}");
     assert_eq!(mode(&own), 0o644, "nothing is changed without a report");
 }
 
