@@ -77,7 +77,8 @@ fn prepare(
         .ok_or_else(|| Failure::new(RUN_FAILED, "no interpreter is named"))?;
     let kind = Kind::of(program);
     let is_path = program.as_bytes().contains(&b'/');
-    let dashes = args.iter().any(|arg| arg == "--");
+    // After a #! line has been followed, -- is an argument of the script.
+    let dashes = lines == 0 && args.iter().any(|arg| arg == "--");
     // With --, this may be an interpreter, which need not be readable as a script must be.
     let readable = || access(Path::new(program), Access::READ_OK).is_ok();
     if kind.is_none() && is_path && (!dashes || readable()) {
@@ -100,8 +101,7 @@ fn prepare(
             }
         },
         None => {
-            // After a #! line has been followed, -- is an argument of the script.
-            let found = interpreter::after_dashes(args).filter(|_| lines == 0);
+            let found = interpreter::after_dashes(args).filter(|_| dashes);
             let (args, place) = found.ok_or_else(|| {
                 let name = show::name(program);
                 let mut text = format!(
@@ -153,12 +153,7 @@ fn prepare(
 /// The interpreter that the #! line of a script names, with its option, if there is one; none if
 /// there is no such line.
 fn shebang(strict: bool, path: &OsStr) -> Result<Option<Vec<OsString>>, Failure> {
-    let script = match open(strict, Path::new(path), FIRST) {
-        Ok(script) => script,
-        // Something else says what is wrong with it, if it is no script.
-        Err(failure) if failure.code == RUN_MISSING => return Ok(None),
-        Err(failure) => return Err(failure),
-    };
+    let script = open(strict, Path::new(path), FIRST)?;
     // The kernel looks at so many bytes.
     let mut start = [0; 256];
     let length = rustix::io::pread(&script, &mut start, 0).unwrap_or(0);

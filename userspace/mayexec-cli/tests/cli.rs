@@ -338,9 +338,14 @@ fn what_cannot_be_run_is_not() {
     symlink("loop", dir.path().join("loop")).unwrap();
     let good = put(dir.path(), "good", "echo ran\n", 0o755);
     let good = good.to_str().unwrap();
-    let (missing, top, link) = (path("missing"), path(""), path("loop"));
+    put(dir.path(), "lost", "#!/no/such/tclsh\n", 0o755);
+    let [missing, top, link, lost] = ["missing", "", "loop", "lost"].map(path);
     for (args, code, text) in [
         (vec!["sh", &missing], 127, "No such file"),
+        (vec![&missing], 127, "/missing: No such file"),
+        (vec![&missing, "x"], 127, "/missing: No such file"),
+        (vec![&missing, "--", good], 127, "/missing: No such file"),
+        (vec![&lost, "--"], 127, "/no/such/tclsh: No such file"),
         (vec!["sh", &top], 126, "is a directory"),
         (vec!["sh", &link], 126, "symbolic links"),
         (vec!["sh", "-e"], 125, "no script is named"),
@@ -813,7 +818,9 @@ fn fix_leaves_what_somebody_has_disarmed() {
 fn fix_leaves_all_names_of_what_it_leaves() {
     let dir = dir();
     let [daily, lib] = ["cron.daily", "lib"].map(|name| dir.path().join(name));
-    [&daily, &lib].map(|dir| fs::create_dir(dir).unwrap());
+    for dir in [&daily, &lib] {
+        fs::create_dir(dir).unwrap();
+    }
     let job = put(&daily, "job", "#!/bin/sh\n", 0o644);
     let twin = lib.join("job.sh");
     fs::hard_link(&job, &twin).unwrap();
