@@ -62,7 +62,8 @@ const RUN_CODES: &str = "Exit codes:
        --strict asks for the impossible
   126  the script is denied, or the interpreter cannot be executed
   127  the script or the interpreter does not exist
-  otherwise as the interpreter ends";
+  otherwise as the interpreter ends; but bash ends with 127, and not with 1, where an
+       expansion fails, as under set -u";
 
 const SCAN_CODES: &str = "Exit codes:
   0  nothing would be denied; with --apply, nothing would be any longer
@@ -136,8 +137,9 @@ enum Verb {
     /// interpreter put -- before the script: mayexec run other -x -- script arguments.
     /// A script in the first place, as a path with a slash, is run by the interpreter of its #!
     /// line. An interpreter that is a script itself must therefore be named without a slash.
-    /// In shells, $0 is the script's path; in the others, and in shells that are restricted
-    /// or have -n, -t, -v or -D, it is /dev/fd/N.
+    /// In shells, $0 is the script's path. It is /dev/fd/N in the others, in shells that are
+    /// restricted or have -n, -t, -v or -D, and in a shell script of more than 1 MiB or with a
+    /// NUL byte in it, as programs that unpack themselves are.
     ///
     /// This is for interpreters that do not open with O_MAYEXEC themselves, and opens the script
     /// alone: what the script loads is not opened with O_MAYEXEC. A script is refused that its

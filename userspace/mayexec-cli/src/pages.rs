@@ -97,7 +97,11 @@ const PAGES: [Page; 6] = [
                 "The script is denied, or the interpreter cannot be executed.",
             ),
             ("127", "The script or the interpreter does not exist."),
-            ("otherwise", "The interpreter's own."),
+            (
+                "otherwise",
+                "The interpreter's own; but bash ends with 127, and not with 1, where an \
+                 expansion fails, as under set -u.",
+            ),
         ],
         files: &[SYSCTL],
         examples: &[

@@ -120,28 +120,28 @@ fn prepare(
     let mut scripts = Vec::new();
     for place in &places {
         let name = interpreter::name(&args[place.index], place);
-        let sources = kind.filter(|kind| kind.sources(program, &args[..place.index]));
-        let first = if sources.is_some() {
+        let script = open(strict, Path::new(&name))?;
+        let sources = kind.is_some_and(|kind| kind.sources(program, &args[..place.index]));
+        let first = if sources && is_text(&script) {
             FIRST_OF_SHELL
         } else {
             FIRST
         };
-        let script = open(strict, Path::new(&name), first)?;
+        let script = inherited(&script, first).map_err(|errno| trouble(&name, errno))?;
         let fd = script.as_raw_fd();
+        // Beyond 9, a shell cannot close it.
+        let evaluated = fd < FIRST;
         // A shell that does not evaluate the script finds /dev/fd in BASH_SOURCE, as in $0.
-        let evaluated = sources.is_some() && fd < FIRST;
         for &(word, project) in kind.map_or(&[][..], |kind| kind.misled_by()) {
             if (evaluated || kind != Some(Kind::Bash)) && mentions(&script, word.as_bytes()) {
                 return Err(Failure::new(RUN_FAILED, misled(&name, word, project)));
             }
         }
-        match sources {
-            // Beyond 9, a shell cannot close it.
-            Some(_) if fd < FIRST => evaluate(&mut args, place, fd, &name),
-            _ => {
-                let path = format!("/dev/fd/{fd}");
-                args[place.index] = interpreter::replaced(&args[place.index], place, &path);
-            }
+        if evaluated {
+            evaluate(&mut args, place, fd, &name);
+        } else {
+            let path = format!("/dev/fd/{fd}");
+            args[place.index] = interpreter::replaced(&args[place.index], place, &path);
         }
         scripts.push(script);
     }
@@ -153,7 +153,7 @@ fn prepare(
 /// The interpreter that the #! line of a script names, with its option, if there is one; none if
 /// there is no such line.
 fn shebang(strict: bool, path: &OsStr) -> Result<Option<Vec<OsString>>, Failure> {
-    let script = open(strict, Path::new(path), FIRST)?;
+    let script = open(strict, Path::new(path))?;
     // The kernel looks at so many bytes.
     let mut start = [0; 256];
     let length = rustix::io::pread(&script, &mut start, 0).unwrap_or(0);
@@ -207,20 +207,36 @@ fn mentions(script: &OwnedFd, what: &[u8]) -> bool {
     text.windows(what.len()).any(|found| found == what)
 }
 
+/// Whether a shell should read all of the script at once. A program that unpacks itself has data
+/// behind the script: bash would read 100 MB of it for half a minute, and complain of NUL bytes.
+fn is_text(script: &File) -> bool {
+    const LONGEST: usize = 1 << 20;
+    let mut text = vec![0; LONGEST + 1];
+    let mut length = 0;
+    while let Ok(more @ 1..) = rustix::io::pread(script, &mut text[length..], length as u64) {
+        length += more;
+    }
+    length <= LONGEST && !text[..length].contains(&0)
+}
+
 /// Has a shell read all of the script, close it, and evaluate what it has read, so that $0 is
-/// the script's name and what the script starts does not hold it open.
+/// the script's name and what the script starts does not hold it open. Of a script that cannot be
+/// read to its end, nothing is evaluated.
 fn evaluate(args: &mut Vec<OsString>, place: &Place, fd: i32, name: &OsString) {
     let mut end = place.index;
     // What ends the options would end them before -c.
     if end > 0 && (args[end - 1] == "--" || args[end - 1] == "-") {
         end -= 1;
     }
-    let code = format!("eval \"exec {fd}<&-;$(command cat <&{fd} || echo exit {RUN_FAILED})\"");
+    let code = format!(
+        "_mayexec=$(command cat <&{fd}) || exit {RUN_FAILED}; \
+         eval \"unset _mayexec; exec {fd}<&-;$_mayexec\""
+    );
     args.splice(end..=place.index, ["-c".into(), code.into(), name.clone()]);
 }
 
-/// Opens a script under the policy, as a descriptor that the interpreter inherits.
-fn open(strict: bool, path: &Path, first: i32) -> Result<OwnedFd, Failure> {
+/// Opens a script under the policy.
+fn open(strict: bool, path: &Path) -> Result<File, Failure> {
     let options = if strict {
         Open::new().check_always()
     } else {
@@ -242,15 +258,22 @@ fn open(strict: bool, path: &Path, first: i32) -> Result<OwnedFd, Failure> {
         };
         Failure::new(code, format!("{name}: {text}"))
     })?;
-    let trouble = |errno: Errno| {
-        let error = mayexec::message(errno);
-        Failure::new(RUN_FAILED, format!("{name}: {error}"))
-    };
-    if is_directory(&opened.file).map_err(trouble)? {
+    if is_directory(&opened.file).map_err(|errno| trouble(path.as_os_str(), errno))? {
         return Err(Failure::new(RUN_DENIED, format!("{name}: is a directory")));
     }
-    let script = rustix::io::fcntl_dupfd_cloexec(&opened.file, first).map_err(trouble)?;
-    rustix::io::fcntl_setfd(&script, FdFlags::empty()).map_err(trouble)?;
+    Ok(opened.file)
+}
+
+/// What keeps an open script from being run.
+fn trouble(name: &OsStr, errno: Errno) -> Failure {
+    let text = format!("{}: {}", show::name(name), mayexec::message(errno));
+    Failure::new(RUN_FAILED, text)
+}
+
+/// A descriptor of the script that the interpreter inherits.
+fn inherited(script: &File, first: i32) -> Result<OwnedFd, Errno> {
+    let script = rustix::io::fcntl_dupfd_cloexec(script, first)?;
+    rustix::io::fcntl_setfd(&script, FdFlags::empty())?;
     Ok(script)
 }
 

@@ -96,6 +96,49 @@ fn what_a_script_starts_does_not_hold_the_script_open() {
 }
 
 #[test]
+fn nothing_of_a_script_that_is_not_read_to_its_end_is_run() {
+    let dir = dir();
+    let script = put(dir.path(), "x", "echo one\necho rm -rf /srv/old\n", 0o755);
+    let cat = "#!/bin/sh\nread -r line && echo \"$line\" && printf 'echo rm -rf /srv'\nexit 1\n";
+    put(dir.path(), "cat", cat, 0o755);
+    let mut path = dir.path().as_os_str().to_owned();
+    path.push(":");
+    path.push(std::env::var_os("PATH").unwrap());
+    for shell in ["sh", "dash", "bash"] {
+        let run = said(
+            mayexec()
+                .env("PATH", &path)
+                .args(["run", shell])
+                .arg(&script),
+        );
+        assert_eq!((run.code, run.out.as_str()), (Some(125), ""), "{run:?}");
+    }
+}
+
+#[test]
+fn a_script_that_unpacks_itself_is_not_read_at_once() {
+    let dir = dir();
+    let text = b"echo \"$0\"\ntail -n +4 \"$0\" | wc -c\nexit 3\n";
+    for (byte, size) in [(b'x', 2 << 20), (0, 100)] {
+        let script = put(
+            dir.path(),
+            "x",
+            [&text[..], &vec![byte; size]].concat(),
+            0o755,
+        );
+        for shell in ["sh", "dash", "bash"] {
+            let run = said(mayexec().args(["run", shell]).arg(&script));
+            assert_eq!((run.code, run.err.as_str()), (Some(3), ""), "{run:?}");
+            let end = format!("\n{size}\n");
+            assert!(
+                run.out.starts_with("/dev/fd/") && run.out.ends_with(&end),
+                "{run:?}"
+            );
+        }
+    }
+}
+
+#[test]
 fn what_bash_could_not_answer_is_refused() {
     let dir = dir();
     let text = "main() { echo ran; }\nif [[ \"${BASH_SOURCE[0]}\" == \"$0\" ]]; then main; fi\n";
@@ -1161,7 +1204,11 @@ fn the_modes_of_packages_are_kept() {
     let mut command = mayexec();
     command.arg("scan").args(all).arg(dir.path());
     let failed = said(command.env("PATH", tools.path()));
-    assert_eq!((failed.code, failed.out.as_str()), (Some(3), ""), "{failed:?}");
+    assert_eq!(
+        (failed.code, failed.out.as_str()),
+        (Some(3), ""),
+        "{failed:?}"
+    );
     assert_eq!(mode(&own), 0o644, "nothing is changed without a report");
 }
 
