@@ -178,7 +178,7 @@ static void append(char *link, unsigned int fd)
 static struct outcome climb(const struct target *target, const struct mayexec_options *options)
 {
 	const int always = (options->flags & MAYEXEC_CHECK_ALWAYS) != 0, known = open_code_known(0);
-	char link[32] = "/proc/self/fd/";
+	char link[32] = "/proc/thread-self/fd/"; /* Ten digits and a 0 fill it. */
 	struct outcome outcome;
 	int checks, fd, kernel;
 

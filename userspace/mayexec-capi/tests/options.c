@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,6 +52,18 @@ static int opened(int fd)
 		close(fd);
 	errno = UNTOUCHED;
 	return right;
+}
+
+/* A thread that has descriptors of its own. */
+static void *apart(void *path)
+{
+	int held;
+
+	assert(!unshare(CLONE_FILES));
+	held = open(path, O_RDONLY);
+	errno = UNTOUCHED;
+	assert(held >= 0 && opened(mayexec_reopen(held, READ, NULL, NULL)));
+	return NULL;
 }
 
 static void sizes(const char *path)
@@ -130,6 +144,7 @@ static void interactive(int held)
 int main(int argc, char **argv)
 {
 	struct mayexec_options options = MAYEXEC_OPTIONS_INIT;
+	pthread_t thread;
 	int held = argc == 2 ? open(argv[1], O_RDONLY) : -1;
 
 	assert(held >= 0);
@@ -180,6 +195,7 @@ int main(int argc, char **argv)
 	options.resolve = 1ULL << 63;
 	assert(failed(mayexec_openat(AT_FDCWD, argv[1], READ, &options, &answer), EINVAL,
 		      MAYEXEC_WHY_OPEN, "Invalid argument"));
+	assert(!pthread_create(&thread, NULL, apart, argv[1]) && !pthread_join(thread, NULL));
 	sizes(argv[1]);
 	flags(argv[1]);
 	interactive(held);

@@ -132,8 +132,8 @@ impl Open {
             if support.emptypath {
                 return Ok(Target::Held(fd));
             }
-            // A kernel without O_EMPTYPATH has /proc.
-            CString::new(format!("/proc/self/fd/{fd}"))
+            // A kernel without O_EMPTYPATH has /proc. A thread may have descriptors of its own.
+            CString::new(format!("/proc/thread-self/fd/{fd}"))
                 .map(Target::Link)
                 .map_err(|_| Errno::INVAL)
         })

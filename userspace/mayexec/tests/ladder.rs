@@ -159,6 +159,21 @@ fn a_held_file_is_opened_again_from_its_start() {
 }
 
 #[test]
+fn a_descriptor_of_the_thread_alone_is_opened_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = file(dir.path(), "x", 0o755);
+    apart(|| {
+        // SAFETY: The threads share no descriptor that one of them closes.
+        assert_eq!(unsafe { libc::unshare(libc::CLONE_FILES) }, 0);
+        let held = fs::File::open(&path).unwrap();
+        let mut text = String::new();
+        let mut again = Open::new().reopen(&held).unwrap().file;
+        again.read_to_string(&mut text).unwrap();
+        assert_eq!(text, "content");
+    });
+}
+
+#[test]
 fn below_a_filter_the_ladder_is_climbed_down() {
     let dir = tempfile::tempdir().unwrap();
     let path = file(dir.path(), "x", 0o755);
