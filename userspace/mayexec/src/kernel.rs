@@ -7,7 +7,7 @@ use std::ffi::{CStr, c_int, c_long};
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 
 /// `include/uapi/linux/openat2.h`: open what is about to be executed.
 pub(crate) const O_MAYEXEC: u64 = 1 << 33;
@@ -35,7 +35,7 @@ pub(crate) fn openat2(dir: RawFd, path: &CStr, flags: u64, resolve: u64) -> Resu
     };
     // SAFETY: `path` is a C string and `how` is laid out as `struct open_how`; both live
     // until the call returns, and the size is that of `how`.
-    let ret = unsafe {
+    let call = || unsafe {
         libc::syscall(
             libc::SYS_openat2,
             dir,
@@ -44,7 +44,7 @@ pub(crate) fn openat2(dir: RawFd, path: &CStr, flags: u64, resolve: u64) -> Resu
             size_of::<OpenHow>(),
         )
     };
-    let fd = result(ret)?;
+    let fd = retry_on_intr(|| result(call()))?;
     // SAFETY: The call has just returned this descriptor; nobody else owns it. Where a filter
     // has made it up, `support` keeps it from being closed.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })

@@ -93,7 +93,7 @@ impl Open {
         self
     }
 
-    /// Opens `path`.
+    /// Opens `path`. As in the standard library, an open that a signal interrupts is made again.
     ///
     /// # Errors
     ///
@@ -320,7 +320,10 @@ impl Target {
         let (dir, path, extra) = self.parts();
         let mut flags = flags | OFlags::CLOEXEC;
         // openat2(2) refuses what means nothing beside O_PATH.
-        flags.set(OFlags::NOCTTY, !flags.contains(OFlags::PATH));
+        flags.set(
+            OFlags::NOCTTY | OFlags::LARGEFILE,
+            !flags.contains(OFlags::PATH),
+        );
         if support.openat2 {
             let all = u64::from(flags.bits()) | extra | high;
             kernel::openat2(dir, path, all, self.resolve().bits())

@@ -7,7 +7,7 @@ use std::ffi::{CStr, c_char, c_int};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 
 use crate::kernel::result;
 
@@ -19,7 +19,8 @@ const AT_EXECVE_CHECK: c_int = 0x10000;
 /// openat(2), for reading; `dir` may be `AT_FDCWD` or no descriptor at all.
 pub(crate) fn openat(dir: RawFd, path: &CStr, flags: c_int) -> Result<OwnedFd, Errno> {
     // SAFETY: `path` is a C string and lives until the call returns.
-    let fd = result(unsafe { libc::openat(dir, path.as_ptr(), flags) }.into())?;
+    let call = || unsafe { libc::openat(dir, path.as_ptr(), flags) };
+    let fd = retry_on_intr(|| result(call().into()))?;
     // SAFETY: The call has just returned this descriptor; nobody else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }

@@ -284,6 +284,48 @@ fn an_open_costs_one_call_more_than_openat2() {
     }
 }
 
+/// The library for Rust makes an interrupted open again, as the standard library does. C does not,
+/// as open(2).
+#[test]
+fn an_interrupted_open_is_made_again_in_rust() {
+    let stage = Stage::new();
+    for (program, right) in [
+        (stage.rust.as_path(), "open x: opened, "),
+        (Path::new("./c"), "open x: 4, "),
+    ] {
+        let output = succeed(
+            Command::new(program)
+                .args(["open", "x"])
+                .env("LD_PRELOAD", "./kernel.so")
+                .env("KERNEL", "interrupted")
+                .current_dir(stage.dir.path()),
+        );
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert!(said.starts_with(right), "{said}");
+    }
+}
+
+/// 64-bit kernels add the flag, 32-bit kernels do not.
+#[test]
+fn files_of_any_size_are_opened() {
+    let stage = Stage::new();
+    for filter in ["openat2=38", "execveat=38"] {
+        let log = stage.dir.path().join("opens");
+        succeed(
+            Command::new("strace")
+                .args(["-e", "trace=openat,openat2", "-o"])
+                .arg(&log)
+                .args(["./under", "0", filter, "--"])
+                .arg(&stage.rust)
+                .args(["open", "x"])
+                .current_dir(stage.dir.path()),
+        );
+        let log = fs::read_to_string(log).unwrap();
+        let line = log.lines().find(|line| line.contains("\"x\"")).unwrap();
+        assert!(line.contains("O_LARGEFILE"), "{line}");
+    }
+}
+
 /// The turns with and without the securebit, where there is one.
 fn securebits() -> &'static [u32] {
     if mayexec::Support::get().execve_check() == mayexec::ExecveCheck::Works {

@@ -4,6 +4,7 @@
  *	old	a kernel without the flag
  *	drops	an emulator that drops the flags that it does not know
  *	a number	a kernel with the flag that refuses each file with this errno, or allows it (0)
+ *	interrupted	one that allows each file, where a signal interrupts the first open
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -24,6 +25,7 @@
 long syscall(long number, ...)
 {
 	static long (*real)(long, ...);
+	static int interrupted;
 	const char *kernel = getenv("KERNEL");
 	struct { uint64_t flags, mode, resolve; } how;
 	char link[32];
@@ -49,6 +51,10 @@ long syscall(long number, ...)
 		probe = !*(char *)a[1] && !(how.flags & EMPTYPATH);
 		if (how.flags & HIGH & ~MAYEXEC) {
 			errno = EINVAL;
+			return -1;
+		}
+		if (!strcmp(kernel, "interrupted") && *(char *)a[1] && !interrupted++) {
+			errno = EINTR;
 			return -1;
 		}
 		if (how.flags & MAYEXEC && !probe && atoi(kernel)) {
