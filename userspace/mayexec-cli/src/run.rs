@@ -249,14 +249,7 @@ fn open(strict: bool, path: &Path) -> Result<File, Failure> {
             (Why::Open, Errno::NOENT | Errno::NOTDIR) => RUN_MISSING,
             _ => RUN_DENIED,
         };
-        let text = match error.why.denial() {
-            // Nothing but the option asks for it.
-            Some(reason) if strict && error.policy.enforced() == 0 => {
-                format!("{reason} (--strict)")
-            }
-            _ => error.to_string(),
-        };
-        Failure::new(code, format!("{name}: {text}"))
+        Failure::new(code, format!("{name}: {error}"))
     })?;
     if is_directory(&opened.file).map_err(|errno| trouble(path.as_os_str(), errno))? {
         return Err(Failure::new(RUN_DENIED, format!("{name}: is a directory")));

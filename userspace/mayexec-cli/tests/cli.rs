@@ -1263,14 +1263,14 @@ fn an_empty_name_is_a_file_that_is_not_there() {
 }
 
 #[test]
-fn strict_says_who_asks() {
+fn strict_blames_no_policy() {
     let dir = dir();
     let script = put(dir.path(), "x", "echo ran\n", 0o644);
     let strict = said(mayexec().args(["run", "--strict", "sh"]).arg(&script));
-    assert!(!strict.err.contains("no policy"), "{strict:?}");
+    assert!(!strict.err.contains("policy"), "{strict:?}");
     if mayexec::Support::get().execve_check() == ExecveCheck::Works {
         assert!(
-            strict.err.contains("no execute permission (--strict)"),
+            strict.err.ends_with(": no execute permission\n"),
             "{strict:?}"
         );
     }

@@ -90,6 +90,8 @@ impl fmt::Display for Error {
             ),
             Why::Unresolved => f.write_str("RESOLVE_* flags need openat2(2)"),
             why => match why.denial() {
+                // Then it is not the policy that has asked for the check.
+                Some(reason) if self.policy.enforced() == 0 => f.write_str(reason),
                 Some(reason) => write!(f, "{reason} ({})", self.policy),
                 None => f.write_str(&message(self.errno)),
             },

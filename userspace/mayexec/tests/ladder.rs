@@ -92,6 +92,7 @@ fn the_check_is_made_when_it_is_asked_for() {
             (Why::NotExecutable, Errno::ACCESS)
         );
         assert!(error.is_denial());
+        assert_eq!(error.to_string(), "no execute permission");
         assert_eq!(check.open(dir.path()).unwrap_err().why, Why::NotRegular);
         let writer = fs::OpenOptions::new().append(true).open(&good).unwrap();
         assert_eq!(check.open(&good).unwrap_err().why, Why::Busy);
