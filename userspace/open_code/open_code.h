@@ -66,18 +66,21 @@ static __inline__ int open_code_openat2(int dir, const char *path, uint64_t flag
  * Whether the kernel knows the flag.  The path is empty, so that no file system has a say: a kernel
  * that knows all flags goes on to ENOENT, or finds that no descriptor is free.  The impossible bit
  * 62 finds emulators that drop what they do not know.  A filter that fakes success returns a
- * descriptor that is not ours: nobody closes it.  Threads that ask at the same time store answers
- * that are all right, so that relaxed accesses suffice.
+ * descriptor that is not ours: nobody closes it.  A lack of memory tells nothing, and what was known
+ * before holds.  Threads that ask at the same time store answers that are all right, so that relaxed
+ * accesses suffice.
  */
 static __inline__ int open_code_known(int again)
 {
 	static OPEN_CODE_PER_THREAD int known; /* 0: not asked yet, 1: no, 2: yes.  Each object file asks for itself. */
-	int found = again ? 0 : __atomic_load_n(&known, __ATOMIC_RELAXED);
+	int found = __atomic_load_n(&known, __ATOMIC_RELAXED), before = found;
 
-	if (!found) {
+	if (again || !found) {
 		found = 1 + (open_code_openat2(-100, "", OPEN_CODE_MAYEXEC, 0) == -1 &&
 			     (errno == ENOENT || errno == EMFILE || errno == ENFILE) &&
 			     open_code_openat2(-100, "", (uint64_t)1 << 62, 0) == -1 && errno == EINVAL);
+		if (found == 1 && errno == ENOMEM)
+			return before == 2;
 		__atomic_store_n(&known, found, __ATOMIC_RELAXED);
 	}
 	return found == 2;

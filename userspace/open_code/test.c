@@ -71,6 +71,7 @@ static enum {
 	DROPS, /* An emulator that ignores the flags that it does not know. */
 } kernel;
 static int refusal;
+static int no_memory; /* So many probes end with ENOMEM. */
 
 static int probes, opens, checks;
 static int real_sysctl, real_flag, real_check;
@@ -96,6 +97,11 @@ long fake_syscall(long number, ...)
 	probe = !*(char *)a[1] && !(how.flags & EMPTYPATH);
 	probes += probe;
 	opens += !probe;
+	if (probe && no_memory) {
+		no_memory--;
+		errno = ENOMEM;
+		return -1;
+	}
 	if (kernel == FLAG) {
 		if (how.flags & HIGH & ~OPEN_CODE_MAYEXEC) {
 			errno = EINVAL;
@@ -345,6 +351,20 @@ static void kernel_is_probed_without_a_free_descriptor(void)
 	must(setrlimit(RLIMIT_NOFILE, &limit), "setrlimit");
 	IS(try(NO_X), 0);
 	IS(probes, 2);
+}
+
+static void lack_of_memory_is_no_answer(void)
+{
+	/* What the program checks itself, it refuses; the kernel refuses nothing. */
+	sysctl("3\n");
+	kernel = FLAG;
+	no_memory = 1;
+	IS(try(NO_X), EACCES);
+	IS(try(NO_X), 0);
+	/* Then it says nothing of filters, either. */
+	no_memory = 1;
+	refusal = EPERM;
+	IS(try(NO_X), EPERM);
 }
 
 /* The kernel cannot be asked, and the sysctl cannot be read. */
@@ -883,6 +903,7 @@ static const struct {
 	TEST(kernel_decides_for_descriptors),
 	TEST(kernel_is_probed_once),
 	TEST(kernel_is_probed_without_a_free_descriptor),
+	TEST(lack_of_memory_is_no_answer),
 	TEST(descriptor_without_a_free_one),
 	TEST(pipe_without_proc),
 	TEST(pipe_without_proc_or_policy),

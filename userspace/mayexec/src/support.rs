@@ -75,26 +75,43 @@ impl Support {
         FOUND.get().unwrap_or_else(Self::renew)
     }
 
-    /// Asks the kernel again, for later calls of [`Support::get`] too.
+    /// Asks the kernel again, for later calls of [`Support::get`] too. Where it has no memory to
+    /// answer, what was known before holds.
     pub(crate) fn renew() -> Self {
-        let found = Self::probe();
-        FOUND.set(Some(found));
-        found
+        match Self::ask() {
+            Some(found) => {
+                FOUND.set(Some(found));
+                found
+            }
+            None => FOUND.get().unwrap_or(Self::NONE),
+        }
     }
 
     /// Asks the kernel. No file is touched, so no file system has a say.
     #[must_use]
     pub fn probe() -> Self {
+        Self::ask().unwrap_or(Self::NONE)
+    }
+
+    const NONE: Self = Self {
+        openat2: false,
+        mayexec: false,
+        emptypath: false,
+        emulated: false,
+    };
+
+    /// What the kernel answers; none if it has no memory to do so.
+    fn ask() -> Option<Self> {
         let known = |flags| takes(libc::AT_FDCWD, flags, Errno::NOENT);
-        let mayexec = known(O_MAYEXEC);
+        let mayexec = known(O_MAYEXEC)?;
         let emulated = mayexec && openat2(libc::AT_FDCWD, IMPOSSIBLE) != Some(Errno::INVAL);
-        Self {
-            openat2: mayexec || known(0),
+        Some(Self {
+            openat2: mayexec || known(0)?,
             mayexec: mayexec && !emulated,
             // Without a directory, no file is found.
-            emptypath: !emulated && takes(-1, O_EMPTYPATH, Errno::BADF),
+            emptypath: !emulated && takes(-1, O_EMPTYPATH, Errno::BADF)?,
             emulated,
-        }
+        })
     }
 
     /// Asks whether `AT_EXECVE_CHECK` works. Some filters kill whoever calls execveat(2), so
@@ -126,11 +143,13 @@ impl Support {
 /// A flag that no kernel has.
 const IMPOSSIBLE: u64 = 1 << 62;
 
-/// Whether openat2(2) takes these flags. The kernel checks them before it looks for a free
-/// descriptor, and only then for the file, which is not there.
-fn takes(dir: RawFd, flags: u64, missing: Errno) -> bool {
+/// Whether openat2(2) takes these flags; none if a lack of memory keeps it from saying so. The
+/// kernel checks them before it looks for a free descriptor, and only then for the file, which is
+/// not there.
+fn takes(dir: RawFd, flags: u64, missing: Errno) -> Option<bool> {
     let errno = openat2(dir, flags);
-    errno.is_some_and(|errno| [missing, Errno::MFILE, Errno::NFILE].contains(&errno))
+    let known = errno.is_some_and(|errno| [missing, Errno::MFILE, Errno::NFILE].contains(&errno));
+    (errno != Some(Errno::NOMEM)).then_some(known)
 }
 
 /// The error of openat2(2) on an empty path.
@@ -198,6 +217,20 @@ mod tests {
                 assert!(Support::probe().openat2, "{errno}");
             });
         }
+    }
+
+    #[test]
+    fn a_lack_of_memory_hides_nothing_for_long() {
+        filtered(&[libc::SYS_openat2], Errno::NOMEM, || {
+            assert_eq!(Support::get(), Support::NONE);
+            assert_eq!(FOUND.get(), None);
+            let known = Support {
+                openat2: true,
+                ..Support::NONE
+            };
+            FOUND.set(Some(known));
+            assert_eq!(Support::renew(), known);
+        });
     }
 
     #[test]
