@@ -18,7 +18,7 @@
 #include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <unistd.h>
-#ifndef __cplusplus
+#if !defined(__cplusplus) && !defined(__USE_MISC) && !defined(_GNU_SOURCE) && !defined(_BSD_SOURCE)
 extern long syscall(long, ...); /* <unistd.h> hides it from strict C. */
 #endif
 

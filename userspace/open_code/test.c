@@ -27,10 +27,10 @@
 #include <unistd.h>
 
 /* The header's system calls pass through the test, which counts them and plays other kernels. */
+long fake_syscall(long number, ...);
 #define syscall fake_syscall
 #include "open_code.h"
 #undef syscall
-extern long syscall(long, ...);
 
 #ifdef OPEN_CODE_STRICT
 /* The second half of the program: the header as OPEN_CODE_STRICT makes it. */
@@ -76,7 +76,6 @@ static int no_memory; /* So many probes end with ENOMEM. */
 static int probes, opens, checks;
 static int real_sysctl, real_flag, real_check;
 
-long fake_syscall(long number, ...);
 long fake_syscall(long number, ...)
 {
 	struct { uint64_t flags, mode, resolve; } how;
