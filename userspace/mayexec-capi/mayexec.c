@@ -182,8 +182,6 @@ static struct outcome climb(const struct target *target, const struct mayexec_op
 	struct outcome outcome;
 	int checks, fd, kernel;
 
-	if (target->flags & (O_PATH | O_DIRECTORY))
-		return failed(EINVAL, MAYEXEC_WHY_OPEN, NULL);
 	if (!known && options->require == MAYEXEC_GUARANTEE_KERNEL)
 		return too_low(mayexec_best());
 	if ((always || (!known && options->require)) && !check_works())

@@ -182,10 +182,16 @@ refused:
  */
 static __inline__ int open_code_at(int dir, const char *path, int flags, uint64_t resolve, int *checks)
 {
-	int fd, e;
+	int fd, e, invalid = O_ACCMODE | O_CREAT | O_TRUNC | O_APPEND;
 
+#ifdef O_DIRECTORY
+	invalid |= O_DIRECTORY;
+#endif
+#ifdef O_PATH
+	invalid |= O_PATH;
+#endif
 	*checks = 0;
-	if (flags & (O_ACCMODE | O_CREAT | O_TRUNC | O_APPEND)) {
+	if (flags & invalid) {
 		errno = EINVAL; /* As a kernel with the flag answers, so that no other one creates a file. */
 		return -1;
 	}

@@ -441,6 +441,20 @@ static void flags_of_the_caller_arrive(void)
 	IS(access("new", F_OK), -1);
 }
 
+static void flags_that_no_code_needs(void)
+{
+	static const int flags[] = { O_WRONLY, O_RDWR, O_CREAT, O_TRUNC, O_APPEND, O_PATH, O_DIRECTORY };
+	unsigned int i;
+
+	for (kernel = REAL; kernel <= DROPS; kernel++) {
+		open_code_known(1);
+		for (i = 0; i < sizeof(flags) / sizeof(*flags); i++) {
+			IS(open_code("exec", flags[i]), -1);
+			IS(errno, EINVAL);
+		}
+	}
+}
+
 /* Questions fail: those of the first open, and all that an old kernel is asked. */
 static void success_leaves_errno_alone(void)
 {
@@ -908,6 +922,7 @@ static const struct {
 	TEST(pipe_without_proc_or_policy),
 	TEST(errors_are_final),
 	TEST(flags_of_the_caller_arrive),
+	TEST(flags_that_no_code_needs),
 	TEST(success_leaves_errno_alone),
 	TEST(descriptor_that_cannot_be_opened_again),
 	TEST(descriptor_that_cannot_be_opened_again_refused),
