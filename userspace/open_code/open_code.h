@@ -235,8 +235,9 @@ static __inline__ int open_code(const char *path, int flags)
 
 /*
  * Whether the policy lets the caller execute what is open already: 0, or -1 and errno.  The kernel
- * answers to a second open of the file.  That open needs the permission to read, so that a failure
- * counts only if the file can be opened without the flag; else the program makes the checks.
+ * answers to a second open of the file, whose close(2) drops the process's fcntl(2) locks on it.
+ * That open needs the permission to read, so that a failure counts only if the file can be opened
+ * without the flag; else the program makes the checks.
  */
 static __inline__ int open_code_fd(int fd)
 {

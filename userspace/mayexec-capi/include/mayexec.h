@@ -106,7 +106,8 @@ int mayexec_reopen(int fd, int flags, const struct mayexec_options *options,
 
 /*
  * Whether the policy lets the caller execute what a descriptor holds: 0, or -1 and errno.  The
- * descriptor and its offset stay: this is for standard input if mayexec_interactive() says 0.
+ * descriptor and its offset stay, but the process loses its fcntl(2) locks on the file, which is opened again and
+ * closed: this is for standard input if mayexec_interactive() says 0.
  */
 int mayexec_check(int fd);
 
