@@ -54,7 +54,10 @@ enum mayexec_why {
  */
 struct mayexec_options {
 	uint32_t size;
-	/* The least guarantee, of enum mayexec_guarantee. */
+	/*
+	 * The least guarantee, of enum mayexec_guarantee: that the checks of the policy can be made.  Where the
+	 * policy asks for none, none is made: MAYEXEC_CHECK_ALWAYS demands one.
+	 */
 	uint32_t require;
 	/* MAYEXEC_CHECK_ALWAYS or 0. */
 	uint64_t flags;
@@ -118,8 +121,9 @@ int mayexec_check(int fd);
 int mayexec_interactive(void);
 
 /*
- * The best guarantee that the calling thread can get.  On a kernel without the flag this asks execveat(2), and
- * some seccomp filters kill whoever calls that.
+ * The best guarantee that the calling thread can demand.  Where that is MAYEXEC_GUARANTEE_PLAIN, an open still
+ * makes the sysctl's check of mounts, and refuses every file for which the policy asks for AT_EXECVE_CHECK.  On
+ * a kernel without the flag this asks execveat(2), and some seccomp filters kill whoever calls that.
  */
 enum mayexec_guarantee mayexec_best(void);
 

@@ -97,7 +97,7 @@ enum Verb {
     /// Say what the kernel has and which policy is in force
     ///
     /// The last line says who makes the checks when this process opens a file to execute it:
-    /// the kernel, the program itself with AT_EXECVE_CHECK, or nobody.
+    /// the kernel, the program itself, or nobody; or that it is refused, as a check is impossible.
     #[command(after_help = STATUS_CODES)]
     Status {
         /// Print JSON

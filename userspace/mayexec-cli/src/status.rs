@@ -80,12 +80,23 @@ impl Status {
     }
 }
 
-/// The best that an open can get.
+/// The best that an open can demand.
 fn guarantee(support: Support, check: ExecveCheck) -> Guarantee {
     match check {
         _ if support.mayexec => Guarantee::Kernel,
         ExecveCheck::Works => Guarantee::Securebits,
         _ => Guarantee::Plain,
+    }
+}
+
+/// What an open gets that demands nothing.
+fn gets(best: Guarantee, policy: Policy) -> &'static str {
+    match best {
+        Guarantee::Plain if policy.file() => {
+            "a refusal: the policy asks for AT_EXECVE_CHECK, which is impossible"
+        }
+        Guarantee::Plain if policy.mount() => "the sysctl's check of mounts, made by the program",
+        best => best.describe(),
     }
 }
 
@@ -140,7 +151,7 @@ impl Demand {
             _ => ("the policy in force", policy.enforced()),
         };
         if best < self.guarantee {
-            Some(format!("an open gets {}", best.describe()))
+            Some(format!("an open gets {}", gets(best, policy)))
         } else if self.guarantee == Guarantee::Securebits && check != ExecveCheck::Works {
             Some("AT_EXECVE_CHECK does not work".to_owned())
         } else if enforced & self.checks != self.checks {
@@ -261,7 +272,7 @@ pub(crate) fn status(json: bool, require: Option<Demand>) -> Result<u8> {
             .tracepoint
             .map_or("unknown, tracefs is not mounted or not readable", yes)
     )?;
-    writeln!(out, "an open gets     {}", best.describe())?;
+    writeln!(out, "an open gets     {}", gets(best, Policy::read()))?;
     out.flush()?;
     Ok(code)
 }

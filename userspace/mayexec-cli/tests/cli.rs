@@ -812,6 +812,22 @@ fn a_policy_that_the_kernel_cannot_apply_is_applied() {
     assert!(run.err.contains("seccomp"), "{run:?}");
     let run = under_sysctl("1", &format!("run sh {}", good.display()));
     assert_eq!(run.code, Some(0), "{run:?}");
+    for (value, gets) in [
+        ("0", "an ordinary open, nothing is checked"),
+        ("1", "the sysctl's check of mounts, made by the program"),
+        (
+            "3",
+            "a refusal: the policy asks for AT_EXECVE_CHECK, which is impossible",
+        ),
+        ("7", "an ordinary open, nothing is checked"),
+    ] {
+        let status = under_sysctl(value, "status");
+        let line = format!("an open gets     {gets}\n");
+        assert!(status.out.ends_with(&line), "{status:?}");
+        let missed = under_sysctl(value, "status --require kernel");
+        let why = format!("an open gets {gets}\n");
+        assert!(missed.err.ends_with(&why), "{missed:?}");
+    }
 }
 
 #[test]

@@ -127,7 +127,10 @@ impl Support {
         }
     }
 
-    /// The best that an open can get. This calls execveat(2) where there is no `O_MAYEXEC`.
+    /// The best that [`Open::require`](crate::Open::require) can demand. Where that is
+    /// [`Guarantee::Plain`], an open still makes the sysctl's check of mounts itself, and refuses
+    /// every file for which the policy asks for `AT_EXECVE_CHECK`. This calls execveat(2) where
+    /// there is no `O_MAYEXEC`.
     #[must_use]
     pub fn guarantee(self) -> Guarantee {
         if self.mayexec {
