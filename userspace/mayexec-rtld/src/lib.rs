@@ -57,7 +57,7 @@ pub unsafe extern "C" fn la_objsearch(
     }
     let opened = mayexec::open(path).inspect_err(|error| {
         // While it searches, the loader tries names that do not exist.
-        if error.is_denial() {
+        if error.why != mayexec::Why::Open {
             tell(text, error);
         }
     });
@@ -98,7 +98,7 @@ pub unsafe extern "C" fn la_objopen(
             let what = match (pin.and_then(|pin| mapped(pin.0)), mapped(dynamic)) {
                 (Some(expected), Some(found)) if expected == found => return 0,
                 (Some(_), Some(_)) => "it was replaced while it was loaded",
-                _ => "cannot tell what was loaded, /proc/self/maps or mmap(2) has failed",
+                _ => "cannot tell what was loaded, /proc/thread-self/maps or mmap(2) has failed",
             };
             tell(own, what);
             std::process::abort();
@@ -121,7 +121,8 @@ fn tell(name: &CStr, what: impl Display) {
 
 /// The device and the inode of the file that is mapped at an address, as text.
 fn mapped(address: *const c_void) -> Option<(String, String)> {
-    let maps = std::fs::read("/proc/self/maps").ok()?;
+    // Those of /proc/self are empty once the main thread has ended.
+    let maps = std::fs::read("/proc/thread-self/maps").ok()?;
     // A file may have a name that is not UTF-8; only numbers are used.
     let maps = String::from_utf8_lossy(&maps);
     maps.lines().find_map(|line| {

@@ -26,6 +26,16 @@ fn library() -> PathBuf {
     built().join("libmayexec_rtld.so")
 }
 
+/// Builds a program in C.
+fn compile(source: &Path, program: &Path) {
+    let status = Command::new("cc")
+        .arg("-o")
+        .arg(program)
+        .arg(source)
+        .status();
+    assert!(status.unwrap().success());
+}
+
 /// A program with the libraries that it needs, which are executable.
 struct Stage {
     dir: PathBuf,
@@ -109,6 +119,27 @@ fn a_name_does_not_act_on_the_terminal() {
     }
 }
 
+/// sudo's NOEXEC and its like: what the securebit asks for is impossible.
+#[test]
+fn a_refusal_for_want_of_a_check_is_said() {
+    let stage = Stage::set("filtered");
+    let under = stage.dir.join("under");
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    compile(&here.join("../mayexec/tests/ladders/under.c"), &under);
+    if mayexec::Support::get().execve_check() != mayexec::ExecveCheck::Works {
+        return;
+    }
+    let output = Command::new(under)
+        .args(["256", "execveat=1", "--", "/bin/true"])
+        .env("LD_AUDIT", &stage.audit)
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    let said = |line: &str| line.starts_with("mayexec-rtld: ") && line.contains("seccomp");
+    assert!(text.lines().any(said), "{output:?}");
+    assert!(!output.status.success(), "{output:?}");
+}
+
 #[test]
 fn what_cannot_be_compared_is_not_called_replaced() {
     // Hides /proc from a command.
@@ -129,6 +160,38 @@ fn what_cannot_be_compared_is_not_called_replaced() {
     let text = String::from_utf8_lossy(&output.stderr);
     assert!(text.contains("cannot tell what was loaded"), "{text}");
     assert!(!text.contains("replaced"), "{text}");
+}
+
+/// A program whose main thread has ended, and another loads a library.
+const THREAD: &str = r#"
+#include <dlfcn.h>
+#include <pthread.h>
+#include <unistd.h>
+static pthread_t first;
+static void *work(void *library)
+{
+	pthread_join(first, NULL);
+	_exit(!dlopen(library, RTLD_NOW));
+}
+int main(int argc, char **argv)
+{
+	pthread_t thread;
+	first = pthread_self();
+	pthread_create(&thread, NULL, work, argv[argc - 1]);
+	pthread_exit(NULL);
+}
+"#;
+
+#[test]
+fn what_a_thread_loads_after_the_main_one_is_compared() {
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("thread");
+    fs::create_dir_all(&dir).unwrap();
+    let (source, program) = (dir.join("thread.c"), dir.join("thread"));
+    fs::write(&source, THREAD).unwrap();
+    compile(&source, &program);
+    let mut command = Command::new(program);
+    let output = command.arg("libm.so.6").env("LD_AUDIT", library()).output();
+    assert!(output.as_ref().unwrap().status.success(), "{output:?}");
 }
 
 #[test]
