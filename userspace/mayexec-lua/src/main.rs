@@ -3,7 +3,7 @@
 //! `mayexec-lua SCRIPT [ARGUMENT]...`: Lua that opens scripts and modules with the library.
 
 use std::ffi::OsString;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::process::ExitCode;
 
@@ -70,7 +70,7 @@ fn main() -> ExitCode {
                 Error::RuntimeError(text) => text,
                 error => error.to_string(),
             };
-            eprintln!("mayexec-lua: {text}");
+            let _ = writeln!(std::io::stderr(), "mayexec-lua: {text}");
             ExitCode::FAILURE
         }
     }

@@ -16,3 +16,11 @@ fn a_byte_order_mark_is_skipped() {
         assert_eq!(output.stdout, b"main\n", "{output:?}");
     }
 }
+
+#[test]
+fn a_message_that_cannot_be_written_changes_no_exit_code() {
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full");
+    let mut lua = Command::new(env!("CARGO_BIN_EXE_mayexec-lua"));
+    let status = lua.arg("/missing").stderr(full.unwrap()).status();
+    assert_eq!(status.unwrap().code(), Some(1));
+}

@@ -7,6 +7,7 @@
 //! at run time, to need nothing of it to be built.
 
 use std::ffi::{CString, OsStr, OsString, c_char, c_int};
+use std::io::Write;
 use std::os::unix::ffi::OsStringExt;
 use std::process::ExitCode;
 
@@ -58,7 +59,7 @@ fn main() -> ExitCode {
     match run() {
         Ok(code) => ExitCode::from(u8::try_from(code).unwrap_or(1)),
         Err(error) => {
-            eprintln!("mayexec-python: {error:#}");
+            let _ = writeln!(std::io::stderr(), "mayexec-python: {error:#}");
             ExitCode::from(2)
         }
     }

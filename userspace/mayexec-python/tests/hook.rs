@@ -131,3 +131,15 @@ fn modules_are_looked_for_as_python3_does() {
         }
     }
 }
+
+#[test]
+fn a_message_that_cannot_be_written_changes_no_exit_code() {
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("alone");
+    fs::create_dir_all(&dir).unwrap();
+    // It finds no hook beside itself.
+    let python = dir.join("mayexec-python");
+    fs::copy(env!("CARGO_BIN_EXE_mayexec-python"), &python).unwrap();
+    let full = fs::OpenOptions::new().write(true).open("/dev/full");
+    let status = Command::new(python).arg("x").stderr(full.unwrap()).status();
+    assert_eq!(status.unwrap().code(), Some(2));
+}
