@@ -218,7 +218,7 @@ TEST_F(mayexec, overlay)
 	const char *const options = "lowerdir=noexec:empty";
 
 	make_mount_points(_metadata);
-	if (!have_userns(_metadata))
+	if (!have_userns)
 		SKIP(return, NEEDS_USERNS);
 	if (sys_mount("mayexec", "target", "overlay", 0, options))
 		SKIP(return, "overlayfs: %s", strerror(errno));
@@ -254,7 +254,7 @@ TEST_F(mayexec, own_mount)
 	make_mount_points(_metadata);
 	if (access(MAX_MNT_NAMESPACES, F_OK))
 		SKIP(return, "needs " MAX_MNT_NAMESPACES);
-	if (!have_userns(_metadata))
+	if (!have_userns)
 		SKIP(return, NEEDS_USERNS);
 	if (!set_policy(_metadata, strictest))
 		SKIP(return, NEEDS_SYSCTL);
@@ -323,7 +323,7 @@ TEST_F(mayexec, userns_securebit)
 	if (!set_policy(_metadata, 0))
 		SKIP(return, NEEDS_SYSCTL);
 	become_user(_metadata);
-	if (!have_userns(_metadata))
+	if (!have_userns)
 		SKIP(return, NEEDS_USERNS);
 	EXPECT_EQ(0, try_open("exec/0644", O_MAYEXEC));
 	set_no_new_privs(_metadata);
@@ -409,7 +409,7 @@ TEST_F(mayexec, idmapped_mount)
 	int held, dir, origin, err;
 	char link[64];
 
-	if (!have_userns(_metadata))
+	if (!have_userns)
 		SKIP(return, NEEDS_USERNS);
 	make_mount(_metadata, "origin", 0);
 	make_file(_metadata, "origin/user", 0744);

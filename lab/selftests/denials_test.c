@@ -128,7 +128,7 @@ TEST_F(denials, logged_checks_say_what_enforced_ones_do)
 		struct event event;
 		FILE *trace;
 
-		if (caller == CALLER_USERNS_ROOT && !have_userns(_metadata))
+		if (caller == CALLER_USERNS_ROOT && !have_userns)
 			continue;
 		clear_trace();
 		if (in_child_as(_metadata, caller)) {

@@ -401,7 +401,7 @@ TEST_F_TIMEOUT(execve, of_a_clone_raises_them_again, PATIENCE)
 	};
 	int ret;
 
-	if (!have_userns(_metadata))
+	if (!have_userns)
 		SKIP(return, NEEDS_USERNS);
 	make_file(_metadata, "script", 0755);
 	ASSERT_EQ(0, write_string("script", "mayexec script"));

@@ -235,7 +235,7 @@ FIXTURE_SETUP(idmapped)
 
 	if (!setup_test(_metadata))
 		return;
-	if (!have_userns(_metadata))
+	if (!have_userns)
 		SKIP(return, NEEDS_USERNS);
 	make_mount(_metadata, "origin", 0);
 	/* Everyone may read them: only the right to execute is at stake. */

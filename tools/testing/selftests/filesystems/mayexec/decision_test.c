@@ -130,7 +130,7 @@ static void make_mounts(struct __test_metadata *_metadata)
 	make_overlay(_metadata, "overlay", 0, "lowerdir=noexec:empty");
 	make_overlay(_metadata, "overlay-noexec", MS_NOEXEC,
 		     "lowerdir=exec:empty");
-	if (!have_userns(_metadata)) {
+	if (!have_userns) {
 		TH_LOG("without user namespaces: idmapped is left out");
 		return;
 	}

@@ -163,6 +163,35 @@ static inline void make_file(struct __test_metadata *_metadata,
 	ASSERT_EQ(0, mknod(path, S_IFREG | mode, 0));
 }
 
+#define USER_ID		60001	/* the unprivileged caller */
+#define OWNER_ID	60002	/* somebody else */
+
+static inline void become_user(struct __test_metadata *_metadata)
+{
+	ASSERT_EQ(0, setgroups(0, NULL));
+	ASSERT_EQ(0, setresgid(USER_ID, USER_ID, USER_ID));
+	ASSERT_EQ(0, setresuid(USER_ID, USER_ID, USER_ID));
+	ASSERT_EQ(0, prctl(PR_SET_DUMPABLE, 1)); /* for its files in /proc */
+}
+
+/* Whether the user, and so root, can make user namespaces. */
+static bool have_userns;
+
+static inline void try_userns(struct __test_metadata *_metadata)
+{
+	pid_t pid = fork();
+	int status;
+
+	ASSERT_LE(0, pid);
+	if (!pid) {
+		become_user(_metadata);
+		_exit(unshare(CLONE_NEWUSER) ||
+		      write_string("/proc/self/setgroups", "deny"));
+	}
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	have_userns = !status;
+}
+
 /*
  * Gives the test mounts of its own below its working directory, with the files
  * that tell the policies from each other. Returns false if it skips the test.
@@ -196,6 +225,7 @@ static inline bool setup_test(struct __test_metadata *_metadata)
 			       "mode=0755"));
 	make_file(_metadata, "noexec/0755", 0755);
 	make_file(_metadata, "noexec/0644", 0644);
+	try_userns(_metadata);
 	return true;
 }
 
@@ -223,9 +253,6 @@ FIXTURE_SETUP(mayexec) { setup_test(_metadata); }
 FIXTURE_TEARDOWN_PARENT(mayexec) { teardown_test(_metadata); }
 #endif
 
-#define USER_ID		60001	/* the unprivileged caller */
-#define OWNER_ID	60002	/* somebody else */
-
 enum caller {
 	CALLER_ROOT,		/* UID 0 with every capability */
 	CALLER_USER,
@@ -251,33 +278,6 @@ static inline void set_capabilities(struct __test_metadata *_metadata,
 	ASSERT_EQ(0, syscall(__NR_capset, &header, data));
 }
 
-static inline void become_user(struct __test_metadata *_metadata)
-{
-	ASSERT_EQ(0, setgroups(0, NULL));
-	ASSERT_EQ(0, setresgid(USER_ID, USER_ID, USER_ID));
-	ASSERT_EQ(0, setresuid(USER_ID, USER_ID, USER_ID));
-	ASSERT_EQ(0, prctl(PR_SET_DUMPABLE, 1)); /* for its files in /proc */
-}
-
-/* Whether the user, and so root, can make namespaces; a child tries. */
-static inline bool have_userns(struct __test_metadata *_metadata)
-{
-	static int have = -1;
-	int status;
-	pid_t pid;
-
-	if (have >= 0)
-		return have;
-	pid = fork();
-	if (!pid) {
-		become_user(_metadata);
-		_exit(unshare(CLONE_NEWUSER) ||
-		      write_string("/proc/self/setgroups", "deny"));
-	}
-	have = pid > 0 && waitpid(pid, &status, 0) == pid && !status;
-	return have;
-}
-
 static inline void enter_userns(struct __test_metadata *_metadata)
 {
 	char map[32];
@@ -299,7 +299,7 @@ static inline bool in_child_as(struct __test_metadata *_metadata,
 	int status;
 	pid_t pid;
 
-	if (caller == CALLER_USERNS_ROOT && !have_userns(_metadata))
+	if (caller == CALLER_USERNS_ROOT && !have_userns)
 		return false;
 	pid = fork();
 	ASSERT_LE(0, pid);

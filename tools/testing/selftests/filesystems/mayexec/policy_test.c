@@ -60,7 +60,7 @@ TEST_F(mayexec, sysctl_needs_cap_sys_admin)
 	}
 
 	/* UID 0 is mapped to itself here, so the mode admits this one, too. */
-	if (have_userns(_metadata) && in_child_as(_metadata, CALLER_ROOT)) {
+	if (have_userns && in_child_as(_metadata, CALLER_ROOT)) {
 		enter_userns(_metadata);
 		EXPECT_EQ(-EPERM, write_policy(0));
 		_exit(_metadata->exit_code);
@@ -150,7 +150,7 @@ static void check_setter(struct __test_metadata *_metadata, int policy)
 		  run_program(_metadata, PROGRAM, "exec/0644", NULL));
 	if (in_child_as(_metadata, CALLER_ROOT)) {
 		check_in_force(_metadata, policy);
-		if (have_userns(_metadata)) {
+		if (have_userns) {
 			ASSERT_EQ(0, unshare(CLONE_NEWUSER));
 			check_in_force(_metadata, policy);
 			EXPECT_EQ(SECBIT_EXEC_RESTRICT_FILE,
