@@ -401,6 +401,7 @@ TEST_F_TIMEOUT(execve, of_a_clone_raises_them_again, PATIENCE)
 	};
 	int ret;
 
+	try_userns(_metadata);
 	if (!have_userns)
 		SKIP(return, NEEDS_USERNS);
 	make_file(_metadata, "script", 0755);
