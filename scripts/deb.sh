@@ -45,11 +45,8 @@ bootstrap() {
 	# shellcheck disable=SC1091 # where Debian is
 	release=$(. /etc/os-release && echo "${VERSION_CODENAME-}")
 	[ -n "$release" ] || fail "/etc/os-release names no release of Debian"
-	mirror=$(scripts/mirror.sh "$release") || fail "cannot tell where Debian $release is"
 	run_logged bootstrap "bootstrap a Debian to install them in" \
-		mmdebstrap --variant=minbase --include="$tools" --format=tar \
-		--keyring=/usr/share/keyrings/debian-archive-keyring.gpg "$release" "$base.part" "$mirror"
-	mv "$base.part" "$base"
+		scripts/bootstrap.sh "$release" "$tools" "$base"
 }
 
 mkdir -p "$out" "$logs"

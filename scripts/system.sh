@@ -40,15 +40,12 @@ in_root() {
 }
 
 bootstrap() {
-	mirror=$(scripts/mirror.sh) || fail "cannot tell where Debian 12 is"
 	echo "bootstrap Debian 12 (log: build/logs/system-bootstrap.log)"
 	# shellcheck disable=SC2086 # a list
-	nice mmdebstrap --variant=minbase --include="$(echo $packages | tr ' ' ,)" \
-		--keyring=/usr/share/keyrings/debian-archive-keyring.gpg --format=tar \
-		bookworm "$base.part" "$mirror" >"$logs/system-bootstrap.log" 2>&1 </dev/null ||
+	scripts/bootstrap.sh bookworm "$(echo $packages | tr ' ' ,)" "$base" \
+		>"$logs/system-bootstrap.log" 2>&1 </dev/null ||
 		fail "cannot bootstrap Debian 12: is the network up, is there space left?" \
 			"$(tail -n 3 "$logs/system-bootstrap.log")" "log: build/logs/system-bootstrap.log"
-	mv "$base.part" "$base"
 }
 
 # inside COMMAND...: in the root, with the devices and processes of this machine.
