@@ -86,7 +86,9 @@ tools=gcc,libc6-dev,pkg-config,python3
 base=$out/base-$({ cat /etc/os-release && echo "$tools"; } | sha256sum | cut -c 1-8).tar
 [ -s "$base" ] || bootstrap
 root=$out/root
-rm -rf "$root"
+# Its files are of users whom `make clean` is not.
+trap 'in_root rm -rf "$root"' EXIT
+trap 'exit 1' HUP INT TERM
+in_root rm -rf "$root"
 run_logged try "install the packages and try them" in_root scripts/deb-try.sh "$base" "$root" "$out"/*.deb
-rm -rf "$root"
 ls "$out"/*.deb

@@ -163,7 +163,6 @@ assemble() {
 	rm -f "$image.part"
 	mke2fs -q -t ext4 -L mayexec -d "$root" "$image.part" "$size" ||
 		fail "cannot write $image: is there space left?"
-	rm -rf "$root"
 	mv "$image.part" "$image"
 }
 
@@ -172,6 +171,9 @@ if [ "${1-}" = --assemble ]; then
 	# systemctl --root= takes no path with a link in it, and `make breaks` links build/.
 	root=$(realpath "$out")/root base=$1 image=$2 deb=$3
 	shift 3
+	# Its files are of users whom `make clean` is not.
+	trap 'rm -rf "$root"' EXIT
+	trap 'exit 1' HUP INT TERM
 	assemble "$@"
 	exit 0
 fi
