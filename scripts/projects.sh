@@ -122,17 +122,20 @@ unpack() {
 			git -C "$1" init -q &&
 			git -C "$1" add -Af . &&
 			git_as_source "$1" commit -qm "$package $version"
-	} >"$logs/projects-$name-unpack.log"; then
-		fail "cannot unpack ${dsc:-$tarball}: is there space left?"
+	} >"$logs/projects-$name-unpack.log" 2>&1; then
+		fail "cannot unpack ${dsc:-$tarball}: is there space left?" \
+			"$(tail -n 3 "$logs/projects-$name-unpack.log")" "log: build/logs/projects-$name-unpack.log"
 	fi
 }
 
 # take_back TREE: those of Debian's patches that ours contain.
 take_back() {
 	for patch in $(field contains); do
-		patch -R -s -p1 -d "$1" -i "debian/patches/$patch" ||
-			fail "Debian's source of $package $version has not the patch $patch, which $dir/project names" \
-				"next: if Debian has dropped it, take it out of there"
+		patch -R -s -p1 -d "$1" -i "debian/patches/$patch" || {
+			echo "Debian's source of $package $version has not the patch $patch, which $dir/project names"
+			echo "next: if Debian has dropped it, take it out of there"
+			return 1
+		}
 	done
 }
 
