@@ -184,7 +184,10 @@ make_tree() {
 		[ "$step" != build ] || [ "$code" = 0 ] ||
 			fail "$name, $kind: build failed" "log: build/logs/$log" \
 				"the build needs: a C compiler, make $(field needs)"
-		[ "$step" != test ] || echo "exit code $code" >>"$logs/$log"
+		[ "$step" != test ] || {
+			echo "exit code $code" >>"$logs/$log"
+			failures "$logs/$log" >"$out/$name/$kind.failures"
+		}
 	done
 	for file in $made; do
 		[ -e "$tree/$file" ] || fail "$name, $kind: the build made no $file"
@@ -212,10 +215,9 @@ end_limited() {
 	fail "ended by a signal"
 }
 
-# failures plain|patched: the failed tests, one a line, without what differs between runs.
+# failures LOG: the failed tests, one a line, without what differs between runs.
 failures() {
-	grep -aE "$(field failed)|^exit code" "$logs/projects-$name-$1-test.log" |
-		sed "s,$out/$name/$1,,g; s/[0-9]\{4,\}/N/g" | sort
+	grep -aE "$(field failed)|^exit code" "$1" | sed "s,$tree,,g; s/[0-9]\{4,\}/N/g" | sort
 }
 
 # passed TEXT: what is said of a project, and left for docs/results.md.
@@ -243,8 +245,6 @@ compare() {
 		passed "built; $changed changed lines; $says"
 		return 0
 	fi
-	failures plain >"$out/$name/plain.failures"
-	failures patched >"$out/$name/patched.failures"
 	worse=$(comm -13 "$out/$name/plain.failures" "$out/$name/patched.failures")
 	[ -z "$worse" ] || {
 		rm -f "$out/$name/patched.test"
