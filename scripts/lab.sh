@@ -42,6 +42,9 @@ took() {
 	fi
 }
 trap took EXIT
+# make and kill tell this script alone that it is to end: lab is told, and what runs before lab, apt
+# or cargo, comes to its end first.
+trap 'kill "${!-}" 2>/dev/null || exit 143' HUP TERM
 
 scripts/setup.sh "$verb"
 # What the rows of this run name, asked for before it: the checkout may change meanwhile.
@@ -75,14 +78,12 @@ bench | release)
 	)
 	;;
 esac
-# make and kill tell this script alone that lab is to end. From a terminal lab hears it as well, so
-# SIGINT is not handed on. What runs in the background has no terminal as its input and ignores
-# SIGINT and SIGQUIT, unless it is told.
+# From a terminal lab hears SIGINT as well, so it is not handed on. What runs in the background has
+# no terminal as its input and ignores SIGINT and SIGQUIT, unless it is told.
 trap : INT
 exec 3<&0
 env --default-signal=INT,QUIT "$CARGO_TARGET_DIR/release/lab" "$@" <&3 3<&- &
 lab=$!
-trap 'kill "$lab" 2>/dev/null || true' HUP TERM
 # A signal ends the wait, and not lab.
 while :; do
 	status=0
