@@ -409,11 +409,14 @@ mod tests {
         assert!(examined(&socket, None).error.is_some());
 
         fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).unwrap();
-        if rustix::process::geteuid().is_root() {
-            // Of this thread only, and without root's capabilities.
-            uapi::set_fs_ids(65534, 65534);
-        }
-        let error = examined(&path, None).error;
+        let error = || {
+            if rustix::process::geteuid().is_root() {
+                // Of this thread only, and without root's capabilities.
+                uapi::set_fs_ids(65534, 65534);
+            }
+            examined(&path, None).error
+        };
+        let error = std::thread::scope(|scope| scope.spawn(error).join().unwrap());
         assert_eq!(error, Some(mayexec::message(Errno::ACCESS)));
     }
 
