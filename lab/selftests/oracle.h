@@ -311,6 +311,10 @@ static inline void keep_lease(struct __test_metadata *_metadata,
 		close(fd);
 		return;
 	}
+	/* Of root, an x bit is all that an execution asks. */
+	EXPECT_NE(0, view->mode & 0111) {
+		TH_LOG("%s: no file to have a lease on", view->name);
+	}
 }
 
 /* A refusal tells who watches the directory nothing, if the decision comes first. */

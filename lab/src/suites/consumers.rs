@@ -165,10 +165,9 @@ fn unmet(session: &Session<'_>, kernel: &Kernel, bundle: &Path) -> Result<Vec<St
     let mut unmet = Vec::new();
     for collection in selftests::OWN {
         // The kernel's rules install it beside the programs.
-        if let Ok(wanted) = fs::read_to_string(bundle.join(collection).join("config")) {
-            let missing = kernel::unmet(&wanted, &config);
-            unmet.extend(missing.iter().map(|line| format!("{collection}: {line}")));
-        }
+        let wanted = fs::read_to_string(bundle.join(collection).join("config"))?;
+        let missing = kernel::unmet(&wanted, &config);
+        unmet.extend(missing.iter().map(|line| format!("{collection}: {line}")));
     }
     Ok(unmet)
 }
