@@ -217,9 +217,8 @@ pub(crate) mod tests {
             assert!(!work_tree.exists());
         }
         let known = git.run(["worktree", "list", "--porcelain"]).unwrap();
-        let known = known
-            .lines()
-            .filter_map(|line| line.strip_prefix("worktree "));
+        let known = known.lines();
+        let known = known.filter_map(|line| line.strip_prefix("worktree "));
         assert_eq!(Vec::from_iter(known.map(Path::new)), [dir.path(), &away]);
     }
 }

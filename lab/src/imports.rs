@@ -130,9 +130,8 @@ fn a_circle_through_a_third_module_is_found() {
     .map(|(module, code)| (module.to_owned(), code.to_owned()));
     let error = order(&imports(&BTreeMap::from(modules))).unwrap_err();
     let error = error.to_string();
-    let said = error
-        .lines()
-        .filter_map(|line| line.strip_prefix("  | tsort: "));
+    let lines = error.lines();
+    let said = lines.filter_map(|line| line.strip_prefix("  | tsort: "));
     let named = said.filter(|line| !line.ends_with(" a loop:"));
     assert_eq!(Vec::from_iter(named).join(" "), "a b c b::d f f::g");
 }

@@ -225,14 +225,8 @@ fn tables(ctx: &Ctx) -> Result<Vec<Table>> {
         (page, "projects", "make projects", "project | result | when", projects::names(ctx)?, None),
         (of_breaks, "breaks", "Who notices what", "break | noticed by | when", breaks::names(ctx)?, Some("not run yet | ")),
     ];
-    let table = |(page, verb, title, columns, names, missing)| Table {
-        page,
-        verb,
-        title,
-        columns,
-        names,
-        missing,
-    };
+    #[rustfmt::skip]
+    let table = |(page, verb, title, columns, names, missing)| Table { page, verb, title, columns, names, missing };
     let mut tables: Vec<Table> = tables.map(table).into();
     tables.extend(projects::tables(ctx)?);
     Ok(tables)

@@ -295,12 +295,9 @@ impl Mirror {
         let diff = "-c core.autocrlf=false diff --name-status --no-ext-diff";
         let changed = self.git(diff, &[])?;
         let strays = self.git("ls-files --others --", &MIRROR)?;
-        let changed = changed
-            .lines()
-            .map(|line| format!("the mirror differs: {line}"));
-        let strays = strays
-            .lines()
-            .map(|path| format!("{path}: not added by the series"));
+        let (changed, strays) = (changed.lines(), strays.lines());
+        let changed = changed.map(|line| format!("the mirror differs: {line}"));
+        let strays = strays.map(|path| format!("{path}: not added by the series"));
         Ok(changed.chain(strays).collect())
     }
 

@@ -58,9 +58,7 @@ impl<'a> Session<'a> {
         }
         if let Some(work) = series::unexported(ctx, &tree)? {
             let linux = ctx.show(&ctx.linux());
-            println!(
-                "note: tested is patches/; {linux} also holds work that is not in it:\n{work}"
-            );
+            println!("note: tested is patches/; {linux} holds other work, too:\n{work}");
         }
         let tip = series::apply(ctx, &tree.git, &tree.base, &files)?;
         let commits = tree.git.commits(&tree.base, &tip)?;

@@ -442,14 +442,12 @@ mod tests {
 
     #[test]
     fn the_letter_s_subject_is_taken_apart() {
-        for (text, prefixes, letter) in [
-            (
-                "Subject: [RFC PATCH v2 00/17] fs: x\n\nBody\n#1 line\n",
-                "RFC",
-                "fs: x\n\nBody\n>#1 line\n",
-            ),
+        #[rustfmt::skip]
+        let letters = [
+            ("Subject: [RFC PATCH v2 00/17] fs: x\n\nBody\n#1 line\n", "RFC", "fs: x\n\nBody\n>#1 line\n"),
             ("Subject: fs: x [y]\n\nBody\n", "", "fs: x [y]\n\nBody\n"),
-        ] {
+        ];
+        for (text, prefixes, letter) in letters {
             assert_eq!(cover(text).unwrap(), [prefixes, letter]);
         }
         assert!(cover("fs: x\n").is_err());
@@ -487,20 +485,18 @@ mod tests {
         let [a, b] = ["A <a@kernel.test>", "B <b@kernel.test>"];
         let [signed, unsigned] = [a, b].map(|who| format!("Signed-off-by: {who}"));
         let (last, nowhere) = ("must be the last one", "a placeholder is");
-        for (author, text, said) in [
+        #[rustfmt::skip]
+        let commits = [
             (a, format!("{signed}\nReviewed-by: {b}"), vec![]),
             (b, format!("{unsigned}\n{signed}"), vec![]),
             (b, format!("{signed}\n{unsigned}"), vec![last]),
             // Trailers are those of the last paragraph.
             (a, format!("{signed}\n\nMore text."), vec![last]),
             (a, "Text.".to_owned(), vec![last]),
-            (
-                "D <d@example.org>",
-                format!("Signed-off-by: D <d@users.invalid>\n{signed}"),
-                vec![nowhere, nowhere],
-            ),
+            ("D <d@example.org>", format!("Signed-off-by: D <d@users.invalid>\n{signed}"), vec![nowhere, nowhere]),
             ("D <d@example.org.test>", signed.clone(), vec![]),
-        ] {
+        ];
+        for (author, text, said) in commits {
             let (_dir, git) = scratch();
             let (author, text) = (format!("--author={author}"), format!("x\n\ny\n\n{text}"));
             git.run(["commit", "-q", "--allow-empty", &author, "-m", &text])

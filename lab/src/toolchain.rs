@@ -197,17 +197,15 @@ mod tests {
     fn ccache_compares_lines_that_are_in_objects() {
         let dir = tempfile::tempdir().unwrap();
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/ccache-cpp.sh");
-        for (same, option, code) in [
+        #[rustfmt::skip]
+        let codes = [
             (true, "-O2", "int a;"),
             (false, "-g", "int a;"),
             (false, "-O2", "int a = __LINE__;"),
             (true, "-O2", r#"asm("" : : [line] "i" (__LINE__));"#),
-            (
-                false,
-                "-O2",
-                r#"asm("%c[line]" : : [line] "i" (__LINE__));"#,
-            ),
-        ] {
+            (false, "-O2", r#"asm("%c[line]" : : [line] "i" (__LINE__));"#),
+        ];
+        for (same, option, code) in codes {
             let [one, other] = ["", "#define X\n\n"].map(|before| {
                 fs::write(dir.path().join("a.h"), format!("{before}{code}\n")).unwrap();
                 fs::write(dir.path().join("a.c"), "#include \"a.h\"\nint b;\n").unwrap();

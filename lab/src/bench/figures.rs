@@ -190,19 +190,15 @@ mod tests {
 
     #[test]
     fn costs_are_differences_with_the_room_that_they_need() {
-        for (names, room) in [
-            (
-                "m/series/unflagged/a m/base/unflagged/a m/added/unflagged/a",
-                2,
-            ),
+        #[rustfmt::skip]
+        let costs = [
+            ("m/series/unflagged/a m/base/unflagged/a m/added/unflagged/a", 2),
             ("m/series/x/1/plain m/base/x/1/plain m/added/x/1/plain", 80),
             ("m/series/x/1/flagged m/series/x/1/plain m/flag/x/1", 2),
-            (
-                "m/series/start/flagged m/series/start/plain m/flag/start",
-                80,
-            ),
+            ("m/series/start/flagged m/series/start/plain m/flag/start", 80),
             ("tracing/flagged/locks tracing/plain/locks tracing/locks", 2),
-        ] {
+        ];
+        for (names, room) in costs {
             let [more, less, name] = Vec::from_iter(names.split(' '))[..] else {
                 panic!("{names}");
             };

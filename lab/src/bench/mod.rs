@@ -17,7 +17,7 @@ use guest::bench::Line;
 use regex::Regex;
 
 use self::figures::{CONFIGS, Comparison, Results};
-use self::targets::{Target, targets};
+use self::targets::targets;
 use crate::ctx::{Ctx, write_whole};
 use crate::git::Git;
 use crate::guest::{Boot, static_program};
@@ -134,9 +134,7 @@ fn publish(ctx: &Ctx, results: &Results) -> Result<String> {
     }
     for target in &targets {
         let met = if target.met { "ok    " } else { "MISSED" };
-        let Target {
-            what, found, aim, ..
-        } = target;
+        let (what, found, aim) = (&target.what, &target.found, &target.aim);
         println!("{met} {what}: {found}, target: {aim}");
     }
     let met = targets.iter().filter(|target| target.met).count();
@@ -151,10 +149,7 @@ fn compare(ctx: &Ctx, results: &Results) -> Result<Comparison> {
         serde_json::from_str(&committed).context("the committed figures cannot be read")?;
     let found = results.compare(&old);
     for (what, lines) in [
-        (
-            "other tools than for the committed figures",
-            &found.versions,
-        ),
+        ("other tools than before", &found.versions),
         ("better", &found.better),
         ("WORSE", &found.worse),
     ] {

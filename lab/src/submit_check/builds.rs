@@ -235,10 +235,8 @@ pub(super) fn selftests(side: &Side<'_>) -> Result<Found> {
         let all = config.prepare(side)?;
         let _ = fs::remove_dir_all(all.dir.join("kselftest"));
         // Where GCC compiles the rest, the kernel's own name for BPF's has no version.
-        let (targets, bpf) = (
-            format!("TARGETS={targets}"),
-            format!("BPF_CLANG=clang{LLVM}"),
-        );
+        let bpf = format!("BPF_CLANG=clang{LLVM}");
+        let targets = format!("TARGETS={targets}");
         let own = ["kselftest-all", "FORCE_TARGETS=1", SELFTEST_WARNINGS];
         let words = [&own[..], &[&targets, &bpf], Flavour::SERIES.options].concat();
         let text = all.make("make kselftest-all", &words)?;

@@ -97,8 +97,7 @@ fn include(
     if !status.success() && said.is_empty() {
         said.insert("failed".to_owned());
     }
-    let said = said.into_iter();
-    Ok(said
-        .map(|line| format!("{language}: {header}: {line}"))
-        .collect())
+    let said = said.iter();
+    let said = said.map(|line| format!("{language}: {header}: {line}"));
+    Ok(said.collect())
 }

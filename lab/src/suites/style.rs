@@ -21,14 +21,12 @@ pub(crate) fn run(session: &Session<'_>, report: &mut Report) -> Result<()> {
     let scripts = scripts(&ctx.root)?;
     report.outcome("each source file names its licence", unlicensed(&ctx.root));
     imports::check(&ctx.root, report)?;
+    let fmt = "fmt --all -- --check";
     let clippy = "clippy --quiet --locked --workspace --all-targets -- -D warnings";
     for (name, cmd) in [
         ("shellcheck", Command::new("shellcheck").args(&scripts)),
         ("shfmt", Command::new("shfmt").arg("-d").args(&scripts)),
-        (
-            "rustfmt of the tools",
-            &mut cargo(ctx, "fmt --all -- --check"),
-        ),
+        ("rustfmt of the tools", &mut cargo(ctx, fmt)),
         ("clippy of the tools", &mut cargo(ctx, clippy)),
     ] {
         report.command(name, &log, cmd);
