@@ -149,7 +149,10 @@ pub(crate) fn sync(ctx: &Ctx, tree: &Tree) -> Result<String> {
     }
     let stage = Stage::begin("apply the series with git am", None);
     let applied = apply(ctx, &tree.git, &tree.base, &files)?;
-    let exported = dirt.is_empty() && tree.git.tree(&applied)? == tree.git.tree(&head)?;
+    // Commits of the same content are in patches/, whoever has applied them.
+    let log = "log --format=%T%n%an%n%ae%n%at%n%B";
+    let contents = |tip: &str| tree.git.line(log, &[format!("{}..{tip}", tree.base)]);
+    let exported = dirt.is_empty() && contents(&applied)? == contents(&head)?;
     if !pristine && !exported {
         bail!(
             "patches/ changed, and {linux} holds work that patches/ does not have:\n{}\n\
@@ -524,6 +527,11 @@ mod tests {
         assert_eq!(tree.git.head().unwrap(), head);
         refused(export(&ctx), "FORCE=1");
         assert_eq!(fs::read_to_string(&patch).unwrap(), text);
+        // Nor is a message, though both have the same tree.
+        git(&tree, "commit -q --amend -m better");
+        change(&ctx, "+3", "+2");
+        refused(sync(&ctx, &tree), "better\n");
+        change(&ctx, "+2", "+3");
         // Nor is a branch that is not checked out.
         git(&tree, "checkout -q -b mayexec");
         git(&tree, "checkout -q --detach HEAD~1");
@@ -571,6 +579,9 @@ mod tests {
         ctx.force = true;
         export(&ctx).unwrap();
         assert_eq!(exported_names(&ctx).len(), 3);
+        assert!(sync(&ctx, &tree).unwrap().contains("3 patches applied"));
+        // What is exported is no work, whatever the record says.
+        fs::remove_file(ctx.record()).unwrap();
         assert!(sync(&ctx, &tree).unwrap().contains("3 patches applied"));
     }
 
