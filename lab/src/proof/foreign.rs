@@ -210,7 +210,6 @@ pub(crate) fn base(session: &Session<'_>) -> Result<Check> {
     let series = run(&session.tip_kernel()?, "all selftests")?;
     let (count, mut problems) = guest::differing(("on the base", &base), &series);
     problems.extend(guest::not_without_the_flag(&base));
-    problems.extend(base.trouble);
     let check = Check::new("the kernel's own tests end as on the base, where the series' skip");
     Ok(check.also(&format!("{count} cases"), problems, &base.log))
 }
