@@ -182,7 +182,7 @@ impl Judge<'_> {
         let bundle = once(&self.bundle, || session.selftests())?;
         let walk = session.at(session.tip())?;
         let name = file.map_or("unbroken".to_owned(), stem);
-        let mut of_policy = false;
+        let mut of_policy = true;
         if let Some(file) = file {
             apply(&walk, file)?;
             of_policy = fs::read_to_string(file)?.contains(&format!("\n+++ b/{POLICY}\n"));

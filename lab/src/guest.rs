@@ -101,14 +101,14 @@ pub(crate) struct Outcome {
     pub(crate) share: TempDir,
 }
 
-/// In the chain of an error: the host could not run this guest, which says nothing of
-/// the kernel in it.
+/// In the chain of an error: the host could not run this, which says nothing of what was to be
+/// tested.
 #[derive(Debug)]
-pub(crate) struct HostFault(String);
+pub(crate) struct HostFault(pub(crate) String);
 
 impl fmt::Display for HostFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the host could not run the guest `{}`", self.0)
+        write!(f, "the host could not run {}", self.0)
     }
 }
 
@@ -168,7 +168,7 @@ impl<'a> Boot<'a> {
     ///
     /// An error is the guest's doing unless it has [`HostFault`] in its chain.
     pub(crate) fn run(self) -> Result<Outcome> {
-        let name = self.name.clone();
+        let name = format!("the guest `{}`", self.name);
         self.attempt()
             .with_context(|| HostFault(name))?
             .map_err(|fault| anyhow!(fault))

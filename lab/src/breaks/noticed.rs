@@ -53,6 +53,7 @@ mod tests {
     use crate::ctx::tests::at;
     use crate::guest::Boot;
     use crate::kernel::Kernel;
+    use crate::suites::host;
     use crate::toolchain::X86;
 
     #[test]
@@ -64,7 +65,12 @@ mod tests {
         let missing = dir.join("missing");
         let kernel = Kernel { dir, arch };
         let boot = Boot::new(&ctx, &kernel, "none", &[]).program(&missing);
-        let host = boot.run().context("selftests");
-        assert!(noticed(host.map(|_| Vec::new())).is_err());
+        let guest = boot.run().context("selftests");
+        assert!(noticed(guest.map(|_| Vec::new())).is_err());
+        for tool in ["true", "false"] {
+            let mut cargo = std::process::Command::new(tool);
+            let run = host::tests("tests", &missing, &mut cargo, host::cargo_cases);
+            assert!(noticed(failures(run)).is_err(), "{tool}");
+        }
     }
 }

@@ -5,10 +5,11 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::Result;
+use anyhow::{Context, Result, bail};
 use regex::Regex;
 
 use crate::ctx::Ctx;
+use crate::guest::HostFault;
 use crate::proc;
 use crate::report::Report;
 use crate::tap::{self, Case, Run, Stream, Verdict};
@@ -53,9 +54,13 @@ pub(crate) fn open_code(ctx: &Ctx, root: &Path, target: &str) -> Command {
     make
 }
 
-/// The cases of the header for interpreters.
+/// The cases of the header for interpreters, which is compiled before, as strictly as nothing else.
 pub(crate) fn header_cases(text: &str) -> Stream {
-    tap::program("open_code.h", text)
+    let (mut cases, trouble) = tap::program("open_code.h", text);
+    if cases.is_empty() {
+        cases.push(Case::new("open_code.h", "compile", Verdict::Fail, text));
+    }
+    (cases, trouble)
 }
 
 /// Where [`open_code`] puts what it builds.
@@ -73,12 +78,14 @@ pub(crate) fn cargo(ctx: &Ctx, words: &str) -> Command {
     cargo
 }
 
-/// Runs a command that tests. That it could not is an error.
+/// Runs a command that tests. That no test ran is an error, and not of what is tested.
 pub(crate) fn tests(what: &str, log: &Path, cmd: &mut Command, read: Read) -> Result<Run> {
     let (status, text) = ui::attempt(what, log, 1200, cmd)?;
     let stream = read(&text);
     if stream.0.is_empty() {
-        proc::succeeded(what, log, status)?;
+        let failed = proc::succeeded(what, log, status);
+        let failed = failed.and_then(|()| bail!("no test ran\n  log: {}", log.display()));
+        return failed.context(HostFault(what.to_owned()));
     }
     let code = status.code().unwrap_or(-1);
     Ok(Run::of_job(stream, code, log.to_owned()))
