@@ -26,7 +26,7 @@ use crate::results;
 use crate::tap::{self, Case, Run, Verdict};
 use crate::ui::{self, Stage};
 
-/// The interpreters that replace Debian's.
+/// The interpreters that replace Debian's. A short boot has the first.
 const INTERPRETERS: [&str; 7] = ["dash", "bash", "busybox", "mawk", "make", "perl", "python"];
 
 /// Who attacks, and where they have to try, apart from other places. A short boot has the first.
@@ -41,6 +41,9 @@ const ATTACKERS: [(&str, [&str; 4]); 3] = [
         ["/tmp", "/var/tmp", "/dev/shm", "/run/user/1000"],
     ),
 ];
+
+/// Some of these, and of the interpreters: each attacker must try each interpreter in each place.
+type Wanted<'a> = (&'a [(&'a str, [&'a str; 4])], &'a [&'a str]);
 
 /// Places that may execute on the first day, and why an attacker's code runs there.
 const OPEN_PLACES: [(&str, &str); 2] = [
@@ -127,7 +130,7 @@ pub(crate) fn run(ctx: &Ctx, as_image: bool) -> Result<bool> {
     let attacked = scene("attack", 1)?;
     say(&mut report, "policy 1", &attacked);
     let tries = Tries::of(&attacked.lines);
-    for (name, problems) in judge(&plain, &attacked, &tries, &ATTACKERS) {
+    for (name, problems) in judge(&plain, &attacked, &tries, (&ATTACKERS, &INTERPRETERS)) {
         report.check(&name, &problems, Some(&attacked.log));
     }
     let home = scene("home", 1)?;
@@ -158,7 +161,7 @@ pub(crate) fn run(ctx: &Ctx, as_image: bool) -> Result<bool> {
     };
     let who = tries.refusable.iter().map(|(who, count)| {
         let places = tries.places.get(who).into_iter().flatten();
-        let places: Vec<String> = places.map(|place| format!("`{place}`")).collect();
+        let places: Vec<String> = places.map(|(place, _)| format!("`{place}`")).collect();
         format!("{who} {count}, in {}", places.join(" "))
     });
     let open = tries
@@ -198,7 +201,8 @@ fn disk_of(ctx: &Ctx, root: &Path, name: &str, args: &[&str]) -> Result<PathBuf>
 
 /// The disk of the short boot, built by the scripts of the checkout at `root`.
 pub(crate) fn short_disk(ctx: &Ctx, root: &Path) -> Result<PathBuf> {
-    disk_of(ctx, root, "short.ext4", &["--short", "dash"])
+    let disk = [&["--short"], &INTERPRETERS[..1]].concat();
+    disk_of(ctx, root, "short.ext4", &disk)
 }
 
 /// The short boot: without the policy, then under MOUNT, with a user who attacks.
@@ -213,7 +217,8 @@ pub(crate) fn short(ctx: &Ctx, kernel: &Kernel, disk: PathBuf) -> Result<Run> {
     let plain = boot(ctx, &machine, "short", 0)?;
     let under = boot(ctx, &machine, "short", 1)?;
     let tries = Tries::of(&under.lines);
-    let judged = judge(&plain, &under, &tries, &ATTACKERS[..1]).map(|(name, problems)| Case {
+    let wanted = (&ATTACKERS[..1], &INTERPRETERS[..1]);
+    let judged = judge(&plain, &under, &tries, wanted).map(|(name, problems)| Case {
         group: "both boots".to_owned(),
         name,
         verdict: match problems.as_slice() {
@@ -236,7 +241,7 @@ fn judge(
     plain: &Boot,
     under: &Boot,
     tries: &Tries,
-    attackers: &[(&str, [&str; 4])],
+    wanted: Wanted<'_>,
 ) -> [(String, Vec<String>); 3] {
     [
         (
@@ -249,7 +254,7 @@ fn judge(
         ),
         (
             format!("policy 1: {}", tries.summary()),
-            tries.problems(attackers),
+            tries.problems(wanted),
         ),
     ]
 }
@@ -420,8 +425,8 @@ struct Tries {
     escapes: Vec<String>,
     /// Lines that could not be read.
     garbled: Vec<String>,
-    /// The places of those starts, by attacker.
-    places: BTreeMap<String, BTreeSet<String>>,
+    /// The projects of those starts, by attacker and place.
+    places: BTreeMap<String, BTreeMap<String, BTreeSet<String>>>,
 }
 
 impl Tries {
@@ -473,7 +478,8 @@ impl Tries {
                 }
                 _ => {
                     let places = self.places.entry((*who).to_owned()).or_default();
-                    places.insert((*place).to_owned());
+                    let tried = places.entry((*place).to_owned()).or_default();
+                    tried.insert((*project).to_owned());
                     *self.refusable.entry((*who).to_owned()).or_default() += 1;
                     if ran {
                         self.ran
@@ -500,8 +506,8 @@ impl Tries {
         )
     }
 
-    /// What is wrong; each of these attackers must have tried something in each of these places.
-    fn problems(&self, attackers: &[(&str, [&str; 4])]) -> Vec<String> {
+    /// What is wrong, and what is missing of what was wanted.
+    fn problems(&self, (attackers, interpreters): Wanted<'_>) -> Vec<String> {
         let mut problems = self.ran.clone();
         problems.extend(self.garbled.iter().map(|line| format!("garbled: {line}")));
         problems.extend(self.void.iter().cloned());
@@ -512,10 +518,15 @@ impl Tries {
                 .map(|place| format!("writable and not noexec: {place}")),
         );
         for (who, places) in attackers {
-            let tried = self.places.get(*who);
             for place in places {
-                if tried.is_none_or(|tried| !tried.contains(*place)) {
-                    problems.push(format!("the attacker `{who}` tried nothing in {place}"));
+                let tried = self.places.get(*who).and_then(|tried| tried.get(*place));
+                let is_missed = |name: &&str| tried.is_none_or(|tried| !tried.contains(*name));
+                let missed = interpreters.iter().copied().filter(is_missed);
+                let missed = Vec::from_iter(missed).join(", ");
+                if !missed.is_empty() {
+                    problems.push(format!(
+                        "the attacker `{who}` tried no way of {missed} in {place}"
+                    ));
                 }
             }
         }
@@ -547,12 +558,15 @@ mod tests {
         text.iter().map(|&line| line.to_owned()).collect()
     }
 
-    /// Each of these attackers tries in each of their places.
+    const WANTED: Wanted<'static> = (&ATTACKERS, &INTERPRETERS);
+
+    /// Each of these attackers tries each interpreter in each of their places.
     fn tried(attackers: &[(&str, [&str; 4])]) -> Vec<String> {
-        let ways = attackers.iter().flat_map(|(who, places)| {
-            places.map(|place| {
-                format!("try: {who}\t{place}\tnoexec\tdash\targument\trefuse\trefused\trefused")
-            })
+        let places = attackers
+            .iter()
+            .flat_map(|(who, places)| places.map(|place| format!("try: {who}\t{place}\tnoexec")));
+        let ways = places.flat_map(|place| {
+            INTERPRETERS.map(|name| format!("{place}\t{name}\targument\trefuse\trefused\trefused"))
         });
         ways.collect()
     }
@@ -563,17 +577,15 @@ mod tests {
         tried.push("try: container\t/tmp\tnoexec\tdash\tstdin\topen\tran\tran".to_owned());
         tried.push("try: container\town mount\texec\tdash\targument\trefuse\tran\tran".to_owned());
         let tries = Tries::of(&tried);
-        assert_eq!(tries.problems(&ATTACKERS), [""; 0]);
-        assert_eq!(tries.summary(), "24 tries on noexec mounts, 0 ran");
+        assert_eq!(tries.problems(WANTED), [""; 0]);
+        assert_eq!(tries.summary(), "168 tries on noexec mounts, 0 ran");
         assert_eq!(tries.open.values().sum::<usize>(), 4);
-        assert_eq!(
-            tries.places["container"],
-            BTreeSet::from(ATTACKERS[2].1.map(str::to_owned))
-        );
+        let places = tries.places["container"].keys().map(String::as_str);
+        assert_eq!(BTreeSet::from_iter(places), BTreeSet::from(ATTACKERS[2].1));
 
         tried.push("try: user\t/dev/shm\tnoexec\tdash\t`.`\trefuse\trefused\tran".to_owned());
         assert_eq!(
-            Tries::of(&tried).problems(&ATTACKERS),
+            Tries::of(&tried).problems(WANTED),
             ["user: dash, `.`, /dev/shm, 0755"]
         );
     }
@@ -581,6 +593,7 @@ mod tests {
     #[test]
     fn a_place_nobody_thought_of_and_an_idle_attacker_are_problems() {
         let mut tried = tried(&ATTACKERS[..2]);
+        tried.retain(|line| !line.starts_with("try: service\t/tmp\tnoexec\tperl\t"));
         tried.push(
             "try: service\t/var/lib/x\texec\tdash\targument\trefuse\trefused\trefused".to_owned(),
         );
@@ -588,19 +601,21 @@ mod tests {
         tried.push("try: user\t/tmp\tnoexec\tdash\tstdin\topen\trefused\tran".to_owned());
         tried.push("try: user\t/tmp\tnoexec\tdash\t`.`\trefuse\trefused\tlate".to_owned());
         tried.push("escape: /tmp is exec now".to_owned());
+        let all = INTERPRETERS.join(", ");
+        let idle = ATTACKERS[2].1;
+        let idle =
+            idle.map(|place| format!("the attacker `container` tried no way of {all} in {place}"));
+        let right = [
+            "garbled: service\tcut",
+            "user: dash, stdin, /tmp, 0644: refused, which shows nothing",
+            "user: dash, `.`, /tmp, 0755: late, which shows nothing",
+            "escape: /tmp is exec now",
+            "writable and not noexec: service: /var/lib/x",
+            "the attacker `service` tried no way of perl in /tmp",
+        ];
         assert_eq!(
-            Tries::of(&tried).problems(&ATTACKERS),
-            [
-                "garbled: service\tcut",
-                "user: dash, stdin, /tmp, 0644: refused, which shows nothing",
-                "user: dash, `.`, /tmp, 0755: late, which shows nothing",
-                "escape: /tmp is exec now",
-                "writable and not noexec: service: /var/lib/x",
-                "the attacker `container` tried nothing in /tmp",
-                "the attacker `container` tried nothing in /var/tmp",
-                "the attacker `container` tried nothing in /dev/shm",
-                "the attacker `container` tried nothing in /run/user/1000",
-            ]
+            Tries::of(&tried).problems(WANTED),
+            [&right.map(str::to_owned)[..], &idle].concat()
         );
     }
 
