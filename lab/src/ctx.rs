@@ -37,10 +37,11 @@ impl Ctx {
         let mut above = cwd.ancestors();
         let root = above.find(|dir| dir.join("lab/Cargo.toml").is_file());
         let root = root.context("run this inside a checkout of the O_MAYEXEC repository")?;
-        if root.to_string_lossy().contains([' ', ':', '\t', '\n']) {
+        let bad = [' ', ':', '\t', '\n'];
+        if root.to_str().is_none_or(|path| path.contains(bad)) {
             let root = root.display();
             bail!(
-                "the kernel's build cannot work below a path with spaces or colons: {root}\nclone the repository to another place"
+                "nothing can be built below a path with spaces or colons, or that is not UTF-8: {root}\nclone the repository to another place"
             );
         }
         check_base(base)?;

@@ -66,7 +66,7 @@ fn unlicensed(root: &Path) -> Result<Vec<String>> {
 /// The shell scripts of the repository, and what runs in the guest of `make system`.
 fn scripts(root: &Path) -> Result<Vec<PathBuf>> {
     // That of a package reads what the guest alone has.
-    let places = ["scripts", ".ci", ":!scripts/system/package"];
+    let places = ["scripts", ".ci", "lab", ":!scripts/system/package"];
     let found = Git::at(root).line("grep -lE --untracked ^#!.*sh$ --", &places)?;
     Ok(found.lines().map(|path| root.join(path)).collect())
 }
@@ -74,22 +74,22 @@ fn scripts(root: &Path) -> Result<Vec<PathBuf>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ctx::write_whole;
 
     #[test]
     fn files_are_told_by_their_first_lines() {
         let (dir, _git) = crate::git::tests::scratch();
-        fs::create_dir_all(dir.path().join("scripts/src")).unwrap();
         for (name, text) in [
-            ("src/a.rs", "// SPDX-License-Identifier: GPL-2.0\n"),
-            ("src/b.rs", "\n\n// SPDX-License-Identifier: GPL-2.0\n"),
-            ("a.sh", "#!/bin/sh\n# SPDX-License-Identifier: GPL-2.0\n"),
-            ("b", "#!/usr/bin/env bash\n"),
-            ("c", "#!/usr/bin/python3\n"),
-            ("d", "text\n"),
+            ("lab/src/a.rs", "// SPDX-License-Identifier: GPL-2.0\n"),
+            ("lab/b.rs", "\n\n// SPDX-License-Identifier: GPL-2.0\n"),
+            ("lab/a.sh", "#!/bin/sh\n# SPDX-License-Identifier: X\n"),
+            ("scripts/b", "#!/usr/bin/env bash\n"),
+            ("scripts/c", "#!/usr/bin/python3\n"),
+            ("scripts/d", "text\n"),
         ] {
-            fs::write(dir.path().join("scripts").join(name), text).unwrap();
+            write_whole(&dir.path().join(name), text.as_bytes()).unwrap();
         }
-        assert_eq!(unlicensed(dir.path()).unwrap(), ["scripts/src/b.rs"]);
+        assert_eq!(unlicensed(dir.path()).unwrap(), ["lab/b.rs"]);
         assert_eq!(scripts(dir.path()).unwrap().len(), 2);
     }
 }
