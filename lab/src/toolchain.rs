@@ -155,8 +155,8 @@ impl Toolchain {
         cmd.env("CCACHE_PREFIX_CPP", self.root.join("scripts/ccache-cpp.sh"));
         cmd.envs(self.rust_lib_src.as_ref().map(|dir| ("RUST_LIB_SRC", dir)));
         // make hands these down; a caller's must not change the kernel's build.
-        const CALLERS: &str = "MAKEFLAGS MFLAGS MAKELEVEL CROSS_COMPILE KBUILD_OUTPUT KCFLAGS \
-            KRUSTFLAGS BASE KDIR W C V";
+        const CALLERS: &str = "MAKEFLAGS MFLAGS MAKELEVEL CROSS_COMPILE KBUILD_OUTPUT KCPPFLAGS \
+            KAFLAGS KCFLAGS KRUSTFLAGS CFLAGS CPPFLAGS LDFLAGS USERCFLAGS USERLDFLAGS BASE KDIR W C V";
         for name in CALLERS.split(' ') {
             cmd.env_remove(name);
         }

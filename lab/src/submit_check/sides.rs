@@ -20,12 +20,11 @@ use crate::session::Session;
 use crate::ui::{self, Stage};
 
 /// What runs the tools: when it changes, they run again.
-const CODE: [&str; 5] = [
-    include_str!("builds.rs"),
-    include_str!("lint.rs"),
-    include_str!("mod.rs"),
-    include_str!("sides.rs"),
-    include_str!("uapi.rs"),
+#[rustfmt::skip]
+const CODE: [&str; 9] = [
+    include_str!("builds.rs"), include_str!("lint.rs"), include_str!("mod.rs"),
+    include_str!("sides.rs"), include_str!("uapi.rs"), include_str!("../kernel.rs"),
+    include_str!("../selftests.rs"), include_str!("../toolchain.rs"), include_str!("../variants.rs"),
 ];
 
 /// Tools whose versions are not those of [`crate::toolchain`], and that may be missing.
