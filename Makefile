@@ -10,7 +10,7 @@ BASE ?= 7.3
 KDIR ?=
 # A configuration of the kernel for kernel-deb.
 CONFIG ?=
-# Set FORCE=1 to overwrite or remove work that patches/ does not have.
+# Set FORCE=1 to overwrite, remove or release work that patches/ does not have.
 FORCE ?=
 
 # What `make release` made, here or elsewhere: `make demo` boots it and builds nothing.

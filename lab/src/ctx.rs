@@ -28,6 +28,8 @@ pub(crate) struct Ctx {
     pub(crate) kdir: Option<PathBuf>,
     /// The user accepts that unexported work is overwritten.
     pub(crate) force: bool,
+    /// Set where a kernel is built with work that patches/ does not have: no result is kept of it.
+    pub(crate) as_it_is: std::sync::OnceLock<()>,
 }
 
 impl Ctx {
@@ -67,6 +69,7 @@ impl Ctx {
             base: base.to_owned(),
             kdir,
             force,
+            as_it_is: Default::default(),
         })
     }
 
@@ -241,6 +244,7 @@ pub(crate) mod tests {
             base: DEFAULT_BASE.to_owned(),
             kdir: None,
             force: false,
+            as_it_is: Default::default(),
         }
     }
 

@@ -57,7 +57,7 @@ struct Args {
     /// A git clone of Linux to use instead of Debian's source; what is checked out there stays
     #[arg(long, global = true)]
     kdir: Option<PathBuf>,
-    /// Overwrite or remove work that patches/ does not have
+    /// Overwrite, remove or release work that patches/ does not have
     #[arg(long, global = true)]
     force: bool,
     #[command(subcommand)]
@@ -176,6 +176,9 @@ fn run(args: &Args) -> Result<bool> {
         Verb::Results => results::publish(&ctx, &tables(&ctx)?).map(|()| true),
         Verb::Release => {
             let (_, kernel) = build_tip(&ctx)?;
+            if ctx.as_it_is.get().is_some() && !ctx.force {
+                bail!("a release is of what patches/ has: `make export` first, or FORCE=1");
+            }
             let demo = guest::static_program(&ctx, "demo");
             script(&ctx, "release.sh", &[kernel.image(), demo])
         }

@@ -93,12 +93,12 @@ pub(crate) fn record_scene(ctx: &Ctx, output: &str) -> Result<()> {
     record_rows(ctx, "", SCENE, output)
 }
 
-/// Whether results are kept: the pages are about the base that the series is made for.
+/// Whether results are kept: the pages are about patches/ on the base that it is made for.
 pub(crate) fn are_kept(ctx: &Ctx) -> bool {
     static SAID: Once = Once::new();
-    let kept = ctx.slot == ctx.build;
+    let kept = ctx.slot == ctx.build && ctx.as_it_is.get().is_none();
     if !kept {
-        SAID.call_once(|| println!("results are kept for BASE={DEFAULT_BASE} alone, without KDIR"));
+        SAID.call_once(|| println!("results are kept of patches/ on Debian's {DEFAULT_BASE} only"));
     }
     kept
 }

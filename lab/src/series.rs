@@ -131,6 +131,7 @@ pub(crate) fn sync(ctx: &Ctx, tree: &Tree) -> Result<String> {
         if pristine {
             return Ok(format!("{} patches applied", files.len()));
         }
+        let _ = ctx.as_it_is.set(());
         let ahead = tree.git.commits(&record.head, &head).unwrap_or_default();
         let (ahead, dirty) = (ahead.len(), dirt.len());
         return Ok(format!(
@@ -519,6 +520,7 @@ mod tests {
         commit(&tree, "Kbuild", "2\n", "two");
         assert!(sync(&ctx, &tree).unwrap().contains("1 new commits"));
         assert!(unexported(&ctx, &tree).unwrap().unwrap().contains("two"));
+        assert!(!crate::results::are_kept(&ctx));
         // patches/ changes as well: refuse, and keep both.
         let (patch, text) = change(&ctx, "+1", "+3");
         let head = tree.git.head().unwrap();
