@@ -53,7 +53,7 @@ export LD_LIBRARY_PATH=$usr/$lib:/run/tools/$lib:$usr/$lib/samba
 
 /// qemu's options for [`Boot::counted`]. The seed is that of the guest's random
 /// numbers, on which the order of the kernel's hash chains depends.
-const COUNTED: &str = "-accel tcg,thread=single -icount shift=0,sleep=off -seed 1";
+const COUNTED: &str = "-accel tcg,thread=single -icount shift=0,sleep=off -seed 1 -cpu max";
 
 /// The guest's console and its job's output.
 const CHANNELS: &str = "-serial chardev:console -device virtio-serial-pci \
