@@ -51,8 +51,8 @@ lib=lib/x86_64-linux-gnu
 export LD_LIBRARY_PATH=$usr/$lib:/run/tools/$lib:$usr/$lib/samba
 ";
 
-/// qemu's options for [`Boot::counted`]. The seed is that of the guest's random
-/// numbers, on which the order of the kernel's hash chains depends.
+/// qemu's options for [`Boot::counted`]. The seed is that of the guest's random numbers, on which the
+/// order of the kernel's hash chains depends; the processor, in place of the machine's, has each feature.
 const COUNTED: &str = "-accel tcg,thread=single -icount shift=0,sleep=off -seed 1 -cpu max";
 
 /// The guest's console and its job's output.

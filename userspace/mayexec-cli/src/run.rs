@@ -5,7 +5,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::Write;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -155,9 +155,8 @@ fn prepare(
 fn shebang(strict: bool, path: &OsStr) -> Result<Option<Vec<OsString>>, Failure> {
     let script = open(strict, Path::new(path))?;
     // The kernel looks at so many bytes.
-    let mut start = [0; 256];
-    let length = rustix::io::pread(&script, &mut start, 0).unwrap_or(0);
-    let Some(line) = start[..length].strip_prefix(b"#!") else {
+    let start = start(&script, 256);
+    let Some(line) = start.strip_prefix(b"#!") else {
         return Ok(None);
     };
     let line = line
@@ -197,13 +196,24 @@ fn misled(name: &OsStr, word: &str, project: &str) -> String {
     )
 }
 
-/// Whether a script has this in it; one that is not regular cannot be looked at twice.
-fn mentions(script: &OwnedFd, what: &[u8]) -> bool {
+/// So many bytes of a script, or all; none of one that is not regular, which cannot be looked at
+/// twice.
+fn start(script: impl AsFd, most: usize) -> Vec<u8> {
     let mut text: Vec<u8> = Vec::new();
-    let mut chunk = vec![0; 1 << 16];
-    while let Ok(length @ 1..) = rustix::io::pread(script, &mut chunk, text.len() as u64) {
+    let mut chunk = vec![0; most.min(1 << 16)];
+    while let Ok(length @ 1..) = rustix::io::pread(&script, &mut chunk, text.len() as u64) {
         text.extend(&chunk[..length]);
+        if text.len() >= most {
+            text.truncate(most);
+            break;
+        }
     }
+    text
+}
+
+/// Whether a script has this in it.
+fn mentions(script: &OwnedFd, what: &[u8]) -> bool {
+    let text = start(script, usize::MAX);
     text.windows(what.len()).any(|found| found == what)
 }
 
@@ -211,12 +221,8 @@ fn mentions(script: &OwnedFd, what: &[u8]) -> bool {
 /// behind the script: bash would read 100 MB of it for half a minute, and complain of NUL bytes.
 fn is_text(script: &File) -> bool {
     const LONGEST: usize = 1 << 20;
-    let mut text = vec![0; LONGEST + 1];
-    let mut length = 0;
-    while let Ok(more @ 1..) = rustix::io::pread(script, &mut text[length..], length as u64) {
-        length += more;
-    }
-    length <= LONGEST && !text[..length].contains(&0)
+    let text = start(script, LONGEST + 1);
+    text.len() <= LONGEST && !text.contains(&0)
 }
 
 /// Has a shell read all of the script, close it, and evaluate what it has read, so that $0 is

@@ -41,9 +41,8 @@ impl Status {
             .is_some_and(|bits| bits & kernel::SECBIT_EXEC_RESTRICT_FILE != 0)
     }
 
-    fn read(check: ExecveCheck) -> Self {
+    fn read(check: ExecveCheck, policy: Policy) -> Self {
         let support = Support::get();
-        let policy = Policy::read();
         let guarantee = guarantee(support, check);
         let fixed = fs::metadata(kernel::SYSCTL)
             .ok()
@@ -204,9 +203,10 @@ fn securebits(bits: Option<u32>) -> String {
 /// Prints what the kernel has and which policy is in force.
 pub(crate) fn status(json: bool, require: Option<Demand>) -> Result<u8> {
     let check = crate::probe::execve_check();
-    let status = Status::read(check);
+    let policy = Policy::read();
+    let status = Status::read(check, policy);
     let best = guarantee(Support::get(), check);
-    let missed = require.and_then(|demand| demand.missed(best, check, Policy::read()));
+    let missed = require.and_then(|demand| demand.missed(best, check, policy));
     let code = if missed.is_some() { DENIED } else { FINE };
     if let Some(missed) = missed {
         let _ = writeln!(
@@ -243,7 +243,7 @@ pub(crate) fn status(json: bool, require: Option<Demand>) -> Result<u8> {
         match (status.sysctl, status.sysctl_fixed) {
             (Some(bits), Some(true)) => format!("{bits} ({}), fixed", policy_name(bits)),
             (Some(bits), _) => format!("{bits} ({})", policy_name(bits)),
-            (None, _) if Policy::read().unknown => "cannot be read".to_owned(),
+            (None, _) if policy.unknown => "cannot be read".to_owned(),
             (None, _) => "not there".to_owned(),
         }
     )?;
@@ -272,7 +272,7 @@ pub(crate) fn status(json: bool, require: Option<Demand>) -> Result<u8> {
             .tracepoint
             .map_or("unknown, tracefs is not mounted or not readable", yes)
     )?;
-    writeln!(out, "an open gets     {}", gets(best, Policy::read()))?;
+    writeln!(out, "an open gets     {}", gets(best, policy))?;
     out.flush()?;
     Ok(code)
 }
