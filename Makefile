@@ -74,7 +74,7 @@ breaks: ## break the code on purpose and see which suite notices; NAMES="..." pi
 bench: ## count the instructions of opens, write docs/bench/, and name what got worse
 	@$(call lab,bench)
 
-results: ## put what the verbs left into docs/results.md, docs/demo.svg and breaks' table
+results: ## put what the verbs left into docs/ and breaks' table
 	@$(call lab,results)
 
 projects: ## build and test interpreters that use the flag, attack them; NAMES="dash bash" picks

@@ -12,7 +12,7 @@
 # A step that takes longer than LIMIT seconds (3,600, unless the caller says otherwise) is
 # ended.
 # patches/projects/NAME/project has one `key: value` a line:
-#   source     `crate` if crates.io has it, `debian` if Debian's own patches belong to it, else it
+#   source     `crate` if cargo fetches it, `debian` if Debian's own patches belong to it, else it
 #              is what upstream made of a source package of Debian 12 or 13
 #   package    its name there
 #   version    its upstream version, which the patches are made for
@@ -81,7 +81,7 @@ fetch() {
 	tarball=$(find "$out/dl" -name "${package}_$version.orig.tar.*")
 }
 
-# fetch_crate: the same from crates.io; cargo verified it.
+# fetch_crate: the same as cargo fetches it; cargo verified it.
 fetch_crate() {
 	rm -rf "$out/dl/part"
 	mkdir -p "$out/dl/part/src"
@@ -237,7 +237,7 @@ check() {
 }
 
 compare() {
-	changed=$(cat "$dir"/*.patch | grep -c '^[-+]\([^-+]\|$\)')
+	changed=$(git apply --numstat "$dir"/*.patch | awk '{ lines += $1 + $2 } END { print lines }')
 	check
 	if [ -z "$(field test)" ]; then
 		says="it has no suite here"

@@ -174,6 +174,12 @@ static void append(char *link, unsigned int fd)
 		link[--digits] = (char)('0' + fd % 10);
 }
 
+/* Whether the program can tell which checks the policy asks for. */
+static int policy_readable(void)
+{
+	return !(open_code_sysctl() & OPEN_CODE_UNKNOWN) && prctl(PR_GET_SECUREBITS, 0L, 0L, 0L, 0L) >= 0;
+}
+
 /* Opens with what there is. */
 static struct outcome climb(const struct target *target, const struct mayexec_options *options)
 {
@@ -182,13 +188,8 @@ static struct outcome climb(const struct target *target, const struct mayexec_op
 	struct outcome outcome;
 	int checks, fd, kernel;
 
-	if (!known && options->require == MAYEXEC_GUARANTEE_KERNEL)
+	if ((options->require && options->require > (unsigned int)mayexec_best()) || (always && !check_works()))
 		return too_low(mayexec_best());
-	if ((always || (!known && options->require)) && !check_works())
-		return too_low(mayexec_best());
-	if (!known && options->require &&
-	    (open_code_sysctl() & OPEN_CODE_UNKNOWN || prctl(PR_GET_SECUREBITS, 0L, 0L, 0L, 0L) < 0))
-		return too_low(MAYEXEC_GUARANTEE_PLAIN);
 
 	if (target->held < 0) {
 		fd = open_code_at(target->dir, target->path, target->flags, options->resolve, &checks);
@@ -348,7 +349,8 @@ enum mayexec_guarantee mayexec_best(void)
 	enum mayexec_guarantee best = MAYEXEC_GUARANTEE_KERNEL;
 
 	if (!open_code_known(0))
-		best = check_works() ? MAYEXEC_GUARANTEE_SECUREBITS : MAYEXEC_GUARANTEE_PLAIN;
+		best = check_works() && policy_readable() ? MAYEXEC_GUARANTEE_SECUREBITS :
+							    MAYEXEC_GUARANTEE_PLAIN;
 	errno = before;
 	return best;
 }

@@ -121,9 +121,10 @@ int mayexec_check(int fd);
 int mayexec_interactive(void);
 
 /*
- * The best guarantee that the calling thread can demand.  Where that is MAYEXEC_GUARANTEE_PLAIN, an open still
- * makes the sysctl's check of mounts, and refuses every file for which the policy asks for AT_EXECVE_CHECK.  On
- * a kernel without the flag this asks execveat(2), and some seccomp filters kill whoever calls that.
+ * The best guarantee that the calling thread can demand.  Where that is MAYEXEC_GUARANTEE_PLAIN, AT_EXECVE_CHECK
+ * is impossible, or nobody can read the policy that asks for it.  An open still makes the sysctl's check of
+ * mounts, and refuses every file for which the policy asks for an impossible check.  On a kernel without the
+ * flag this asks execveat(2), and some seccomp filters kill whoever calls that.
  */
 enum mayexec_guarantee mayexec_best(void);
 

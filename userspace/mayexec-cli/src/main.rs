@@ -22,10 +22,12 @@ mod watch;
 
 use std::ffi::OsString;
 use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
+use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 use rustix::io::Errno;
 
@@ -86,7 +88,7 @@ const WATCH_CODES: &str = "Exit codes:
 /// refuse nothing. The securebit EXEC_RESTRICT_FILE puts MOUNT and FILE in force for one
 /// thread and for what that thread starts.
 #[derive(Debug, Parser)]
-#[command(name = "mayexec", version)]
+#[command(name = "mayexec", version, override_usage = "mayexec COMMAND")]
 struct Args {
     #[command(subcommand)]
     verb: Verb,
@@ -144,8 +146,8 @@ enum Verb {
     /// This is for interpreters that do not open with O_MAYEXEC themselves, and opens the script
     /// alone: what the script loads is not opened with O_MAYEXEC. A script is refused that its
     /// interpreter could not run right from /dev/fd: with bash one that asks for BASH_SOURCE,
-    /// with python one that uses multiprocessing, with perl one that uses FindBin. Such a script
-    /// needs an interpreter that opens with O_MAYEXEC.
+    /// with python one that uses multiprocessing or ProcessPoolExecutor, with perl one that uses
+    /// FindBin. Such a script needs an interpreter that opens with O_MAYEXEC.
     #[command(
         after_help = RUN_CODES,
         override_usage = "mayexec run [--strict] INTERPRETER [OPTION]... SCRIPT [ARGUMENT]...\n       \
@@ -174,8 +176,8 @@ enum Verb {
     /// Symbolic links are not followed. The last line says how many files were looked at, how
     /// many of them are code that may be executed, and how many would be denied.
     ///
-    /// Nothing is changed without --apply. --fix leaves set-user-ID and set-group-ID files,
-    /// and files in directories of which a program starts what is executable (cron.daily and
+    /// Nothing is changed without --apply. --fix leaves set-user-ID and set-group-ID files, files
+    /// with capabilities, rc.local, and files in directories of which a program starts what is executable (cron.daily and
     /// its like, git's hooks, directories named *.d): somebody may have turned these files off.
     ///
     /// Files are printed as they are found, unless all must be known first: with --fix, with
@@ -213,9 +215,20 @@ fn main() -> ExitCode {
     }
 }
 
+/// Refuses an option of `run` that there is not: no interpreter has such a name.
+fn usable(args: Args) -> Result<Args, clap::Error> {
+    match &args.verb {
+        Verb::Run { words, .. } if words[0].as_bytes().starts_with(b"-") => {
+            let why = format!("unexpected argument '{}' found", words[0].to_string_lossy());
+            Err(Args::command().error(ErrorKind::UnknownArgument, why))
+        }
+        _ => Ok(args),
+    }
+}
+
 /// Does what the command line asks for.
 fn outcome() -> Result<u8> {
-    let args = match Args::try_parse() {
+    let args = match Args::try_parse().and_then(usable) {
         Ok(args) => args,
         Err(error) => {
             let code = u8::try_from(error.exit_code()).unwrap_or(TROUBLE);

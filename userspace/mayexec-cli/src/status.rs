@@ -43,7 +43,7 @@ impl Status {
 
     fn read(check: ExecveCheck, policy: Policy) -> Self {
         let support = Support::get();
-        let guarantee = guarantee(support, check);
+        let guarantee = guarantee(support, check, policy);
         let fixed = fs::metadata(kernel::SYSCTL)
             .ok()
             .map(|file| file.permissions().mode() & 0o222 == 0);
@@ -80,10 +80,10 @@ impl Status {
 }
 
 /// The best that an open can demand.
-fn guarantee(support: Support, check: ExecveCheck) -> Guarantee {
+fn guarantee(support: Support, check: ExecveCheck, policy: Policy) -> Guarantee {
     match check {
         _ if support.mayexec => Guarantee::Kernel,
-        ExecveCheck::Works => Guarantee::Securebits,
+        ExecveCheck::Works if !policy.unknown => Guarantee::Securebits,
         _ => Guarantee::Plain,
     }
 }
@@ -128,16 +128,23 @@ impl std::str::FromStr for Demand {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (word, checks) = text.split_once(':').unwrap_or((text, "0"));
+        let (word, checks) = match text.split_once(':') {
+            Some((word, checks)) => (word, Some(checks)),
+            None => (text, None),
+        };
         let guarantee = match word {
             "kernel" => Guarantee::Kernel,
             "securebits" => Guarantee::Securebits,
             _ => return Err("it is kernel or securebits, then perhaps :1, :2 or :3".to_owned()),
         };
-        match checks.parse() {
-            Ok(checks @ 0..=3) => Ok(Self { guarantee, checks }),
-            _ => Err("the checks are 1 (MOUNT), 2 (FILE) or 3 (both)".to_owned()),
-        }
+        let checks = match checks {
+            None => 0,
+            Some("1") => 1,
+            Some("2") => 2,
+            Some("3") => 3,
+            _ => return Err("the checks are 1 (MOUNT), 2 (FILE) or 3 (both)".to_owned()),
+        };
+        Ok(Self { guarantee, checks })
     }
 }
 
@@ -205,7 +212,7 @@ pub(crate) fn status(json: bool, require: Option<Demand>) -> Result<u8> {
     let check = crate::probe::execve_check();
     let policy = Policy::read();
     let status = Status::read(check, policy);
-    let best = guarantee(Support::get(), check);
+    let best = guarantee(Support::get(), check, policy);
     let missed = require.and_then(|demand| demand.missed(best, check, policy));
     let code = if missed.is_some() { DENIED } else { FINE };
     if let Some(missed) = missed {

@@ -404,8 +404,21 @@ fn what_cannot_be_run_is_not() {
         assert!(said.err.starts_with("mayexec: "), "{args:?}: {said:?}");
         assert!(said.err.contains(text), "{args:?}: {said:?}");
     }
-    assert_eq!(said(mayexec().arg("run")).code, Some(2));
-    assert_eq!(said(mayexec().arg("check")).code, Some(2));
+    for wrong in [
+        "run",
+        "run --strct sh x",
+        "run -- -x",
+        "check",
+        "status --require kernel:0",
+        "status --require securebits:+3",
+    ] {
+        let said = said(mayexec().args(wrong.split(' ')));
+        assert_eq!(
+            (said.code, said.out.as_str()),
+            (Some(2), ""),
+            "{wrong}: {said:?}"
+        );
+    }
 }
 
 #[test]
@@ -799,6 +812,9 @@ fn a_policy_that_the_kernel_cannot_apply_is_applied() {
     assert_eq!(missed.code, Some(1));
     let why = "mayexec: what --require demands is not there: an open gets ";
     assert!(missed.err.starts_with(why), "{missed:?}");
+    let unreadable = under_sysctl("x", "status --require securebits");
+    assert_eq!(unreadable.code, Some(1), "{unreadable:?}");
+    assert!(unreadable.err.starts_with(why), "{unreadable:?}");
     let demand = "status --require securebits:3";
     assert_eq!(under_sysctl("3", demand).code, Some(0));
     let missed = under_sysctl("7", demand);

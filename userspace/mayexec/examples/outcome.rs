@@ -6,7 +6,7 @@
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 
-use mayexec::{Error, Guarantee, Open, Opened};
+use mayexec::{Error, Guarantee, Open, Opened, Support};
 
 /// What is printed of one open.
 fn line(how: &str, path: &str, outcome: Result<Opened, Error>) -> String {
@@ -19,6 +19,9 @@ fn line(how: &str, path: &str, outcome: Result<Opened, Error>) -> String {
 fn main() {
     let mut said = String::new();
     let all = std::env::args().nth(1).is_some_and(|word| word == "all");
+    if all {
+        said += &format!("best: {:?}\n", Support::get().guarantee());
+    }
     for path in std::env::args().skip(2) {
         if !all {
             said += &line("open", &path, Open::new().open(&path));

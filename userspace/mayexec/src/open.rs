@@ -196,16 +196,16 @@ impl Open {
             policy: Policy::read(),
         };
         let too_low = |needed, had| failed(Why::Guarantee { needed, had }, Errno::NOTSUP);
-        if !support.mayexec && self.require == Guarantee::Kernel {
-            return Err(too_low(self.require, support.guarantee()));
-        }
         let wanted = !support.mayexec && self.require > Guarantee::Plain;
-        if (self.always || wanted) && support.execve_check() != ExecveCheck::Works {
+        if wanted {
+            let had = support.guarantee();
+            if self.require > had {
+                return Err(too_low(self.require, had));
+            }
+        }
+        if self.always && support.execve_check() != ExecveCheck::Works {
             let needed = self.require.max(Guarantee::Securebits);
             return Err(too_low(needed, support.guarantee()));
-        }
-        if wanted && policy.unknown {
-            return Err(too_low(self.require, Guarantee::Plain));
         }
         let target = target(support).map_err(|errno| failed(Why::Open, errno))?;
         if !support.openat2 && !target.resolve().is_empty() {

@@ -128,14 +128,15 @@ impl Support {
     }
 
     /// The best that [`Open::require`](crate::Open::require) can demand. Where that is
-    /// [`Guarantee::Plain`], an open still makes the sysctl's check of mounts itself, and refuses
-    /// every file for which the policy asks for `AT_EXECVE_CHECK`. This calls execveat(2) where
-    /// there is no `O_MAYEXEC`.
+    /// [`Guarantee::Plain`], `AT_EXECVE_CHECK` is impossible, or nobody can read the policy that
+    /// asks for it. An open still makes the sysctl's check of mounts itself, and refuses every
+    /// file for which the policy asks for an impossible check. This calls execveat(2) where there
+    /// is no `O_MAYEXEC`.
     #[must_use]
     pub fn guarantee(self) -> Guarantee {
         if self.mayexec {
             Guarantee::Kernel
-        } else if self.execve_check() == ExecveCheck::Works {
+        } else if self.execve_check() == ExecveCheck::Works && !crate::Policy::read().unknown {
             Guarantee::Securebits
         } else {
             Guarantee::Plain

@@ -171,6 +171,18 @@ impl Stage {
         let (header, c): (Vec<_>, Vec<_>) =
             c.into_iter().partition(|line| line.starts_with("header "));
         agree(&rust, &c, &format!("{turn:?}: Rust and C"));
+        if let Some(best) = rust[0].strip_prefix("best: ") {
+            let given = |way| !rust.iter().any(|line| line.starts_with(way));
+            let given = match given("kernel x: 95") {
+                true => "Kernel",
+                false if given("securebits x: 95") => "Securebits",
+                false => "Plain",
+            };
+            assert_eq!(
+                best, given,
+                "{turn:?}: what there is, and what an open can demand"
+            );
+        }
         let opens = rust.iter().filter(|line| line.starts_with("open "));
         let opens: Vec<_> = opens.map(|line| upto(line, ", ")).collect();
         let header: Vec<_> = header

@@ -9,10 +9,10 @@
 
 #define FLAGS (O_RDONLY | O_CLOEXEC)
 
+static const char *const guarantees[] = { "Plain", "Securebits", "Kernel" };
+
 static void line(const char *how, const char *path, int fd, const struct mayexec_answer *answer)
 {
-	static const char *const guarantees[] = { "Plain", "Securebits", "Kernel" };
-
 	if (fd < 0)
 		printf("%s %s: %d, %s\n", how, path, errno, answer->message);
 	else
@@ -35,12 +35,13 @@ int main(int argc, char **argv)
 	struct mayexec_answer answer = MAYEXEC_ANSWER_INIT;
 	static char buffer[1 << 16];
 	unsigned int way;
-	int i, fd, held;
+	int all, i, fd, held;
 
 	setvbuf(stdout, buffer, _IOFBF, sizeof(buffer));
+	all = argc > 1 && !strcmp(argv[1], "all");
+	if (all)
+		printf("best: %s\n", guarantees[mayexec_best()]);
 	for (i = 2; i < argc; i++) {
-		const int all = !strcmp(argv[1], "all");
-
 		for (way = 0; way < (all ? sizeof(ways) / sizeof(*ways) : 1); way++) {
 			fd = mayexec_openat(AT_FDCWD, argv[i], FLAGS, &ways[way].options, &answer);
 			line(ways[way].name, argv[i], fd, &answer);

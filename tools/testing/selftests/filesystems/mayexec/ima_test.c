@@ -4,7 +4,8 @@
  * opens. Rules for code do not change what readers get, and the other way round.
  *
  * IMA forgets no rule until the next boot, so the rules are about the files of
- * owners that nobody else has.
+ * owners that nobody else has. Without CONFIG_IMA_WRITE_POLICY, this is the one
+ * policy that the kernel takes until then.
  */
 
 #define OWN_FIXTURE
@@ -20,6 +21,7 @@
 #define CODE_ID		60024
 #define WRITTEN_ID	60025
 #define MAPPED_ID	60026
+#define DIGESTS_ID	60027
 
 static const char *const rules[] = {
 	/* A signature for code, a hash for data. */
@@ -35,6 +37,10 @@ static const char *const rules[] = {
 	"appraise func=FILE_CHECK uid=60001 fowner=60025 appraise_type=imasig\n",
 	"appraise func=FILE_CHECK fowner=60025\n",
 	"appraise func=MMAP_CHECK fowner=60026\n",
+	/* Digests of two types, and a reader for whom there is more to do. */
+	"appraise func=MMAP_CHECK fowner=60027 digest_type=verity appraise_type=sigv3\n",
+	"measure func=FILE_CHECK mask=MAY_READ uid=60001 fowner=60027\n",
+	"appraise func=FILE_CHECK mask=MAY_READ fowner=60027\n",
 };
 
 static const char content[] = "#!/bin/sh\nexit 0\n";
@@ -116,6 +122,14 @@ static void make_script(struct __test_metadata *_metadata, const char *path,
 	}
 }
 
+static int open_to_write(struct __test_metadata *_metadata, const char *path)
+{
+	int fd = open(path, O_RDWR | O_CLOEXEC);
+
+	ASSERT_LE(0, fd);
+	return fd;
+}
+
 /* IMA takes one rule a write, and all that were written when the file closes. */
 static void load_rules(struct __test_metadata *_metadata)
 {
@@ -141,6 +155,9 @@ FIXTURE_SETUP(ima)
 	if (sys_mount("securityfs", "securityfs", "securityfs", 0, NULL) ||
 	    count_lines(IMA "policy", "") < 0)
 		SKIP(return, "needs CONFIG_IMA_READ_POLICY");
+	if (count_lines("/proc/cmdline", "ima_appraise=") > 0 &&
+	    !count_lines("/proc/cmdline", "ima_appraise=enforce"))
+		SKIP(return, "needs ima_appraise=enforce");
 	strcpy(self->dir, "XXXXXX");
 	ASSERT_NE(NULL, mkdtemp(self->dir));
 	ASSERT_EQ(0, chmod(self->dir, 0755));
@@ -256,8 +273,7 @@ TEST_F(ima, hashes_what_a_lax_rule_let_write)
 	int fd;
 
 	make_script(_metadata, path, WRITTEN_ID, 0644);
-	fd = open(path, O_RDWR | O_CLOEXEC);
-	ASSERT_LE(0, fd);
+	fd = open_to_write(_metadata, path);
 	if (in_child_as(_metadata, CALLER_USER)) {
 		EXPECT_EQ(-EACCES, try_open(path, 0));
 		_exit(_metadata->exit_code);
@@ -281,8 +297,7 @@ TEST_F(ima, hashes_nothing_that_no_rule_let_write)
 	int fd;
 
 	make_script(_metadata, path, MAPPED_ID, 0755);
-	fd = open(path, O_RDWR | O_CLOEXEC);
-	ASSERT_LE(0, fd);
+	fd = open_to_write(_metadata, path);
 	EXPECT_EQ(0, map_to_execute(fd));
 	ASSERT_EQ(1, write(fd, "\n", 1));
 	ASSERT_EQ(0, close(fd));
@@ -291,6 +306,28 @@ TEST_F(ima, hashes_nothing_that_no_rule_let_write)
 	ASSERT_LE(0, fd);
 	EXPECT_EQ(-EACCES, map_to_execute(fd));
 	close(fd);
+}
+
+/* A new digest, of what somebody writes, leaves no verdict on what was there. */
+TEST_F(ima, forgets_a_verdict_with_its_digest)
+{
+	const char *path = in_dir("file");
+	int writer, reader;
+
+	make_script(_metadata, path, DIGESTS_ID, 0644);
+	reader = open(path, O_RDONLY | O_CLOEXEC);
+	ASSERT_LE(0, reader);
+	writer = open_to_write(_metadata, path);
+	ASSERT_EQ(1, write(writer, "\n", 1));
+
+	EXPECT_EQ(-EACCES, map_to_execute(reader));
+	if (in_child_as(_metadata, CALLER_USER)) {
+		try_open(path, 0);
+		_exit(_metadata->exit_code);
+	}
+	ASSERT_EQ(0, close(writer));
+	EXPECT_EQ(-EACCES, try_open(path, 0));
+	close(reader);
 }
 
 /* Nobody denies writers, so what one of them has open cannot be vouched for. */
@@ -303,8 +340,7 @@ TEST_F(ima, passes_nothing_that_is_open_for_writing)
 		SKIP(return, NEEDS_SYSCTL);
 	make_script(_metadata, path, CODE_ID, 0755);
 	EXPECT_EQ(0, try_open(path, O_MAYEXEC));
-	fd = open(path, O_RDWR | O_CLOEXEC);
-	ASSERT_LE(0, fd);
+	fd = open_to_write(_metadata, path);
 	EXPECT_EQ(-EACCES, try_open(path, O_MAYEXEC));
 	EXPECT_EQ(-ETXTBSY, try_execve_check(AT_FDCWD, path, 0));
 	EXPECT_EQ(0, try_open(path, 0));
@@ -367,8 +403,7 @@ TEST_F(ima, records_open_writers)
 	int fd, before;
 
 	make_script(_metadata, path, MEASURED_ID, 0755);
-	fd = open(path, O_RDWR | O_CLOEXEC);
-	ASSERT_LE(0, fd);
+	fd = open_to_write(_metadata, path);
 	before = violations(_metadata);
 
 	if (!set_policy(_metadata, ENFORCE_MOUNT))
