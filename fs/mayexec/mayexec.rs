@@ -7,7 +7,6 @@
 use kernel::{
     bindings,
     fs::Path,
-    jump_label::static_branch_unlikely,
     prelude::*, //
 };
 
@@ -65,7 +64,7 @@ fn is_traced() -> bool {
     {
         // SAFETY: `trace.c` defines the tracepoint. It is always okay to query its static key.
         unsafe {
-            static_branch_unlikely!(
+            kernel::jump_label::static_branch_unlikely!(
                 bindings::__tracepoint_open_mayexec,
                 bindings::tracepoint,
                 key
