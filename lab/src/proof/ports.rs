@@ -57,7 +57,7 @@ pub(crate) fn compat(session: &Session<'_>) -> Result<Check> {
     selftests(session, check, (kernel, "i386"), &bundle, &[])
 }
 
-/// kunit.py with the feature in its configuration, as a newcomer runs it.
+/// kunit.py, as a newcomer runs it, but strict: this kernel of the series has no tracepoints.
 pub(crate) fn uml(session: &Session<'_>) -> Result<Check> {
     let tree = session.at(session.tip())?;
     let dir = obj(session, "uml");
@@ -67,6 +67,7 @@ pub(crate) fn uml(session: &Session<'_>) -> Result<Check> {
     let log = session.ctx.fresh_log("kunit-py")?;
     let mut cmd = Command::new("python3");
     cmd.args(["tools/testing/kunit/kunit.py", "run"])
+        .arg("--make_options=KRUSTFLAGS=-Dwarnings")
         .arg(format!("--build_dir={}", dir.display()))
         .arg("--kunitconfig")
         .arg(session.ctx.root.join("scripts/config/uml.config"))
