@@ -59,7 +59,6 @@ pub(crate) fn compat(session: &Session<'_>) -> Result<Check> {
 
 /// kunit.py, as a newcomer runs it, but strict: this kernel of the series has no tracepoints.
 pub(crate) fn uml(session: &Session<'_>) -> Result<Check> {
-    let tree = session.at(session.tip())?;
     let dir = obj(session, "uml");
     // A result of an earlier run is none of this one.
     let result = dir.join(TEST_LOG);
@@ -71,7 +70,7 @@ pub(crate) fn uml(session: &Session<'_>) -> Result<Check> {
         .arg(format!("--build_dir={}", dir.display()))
         .arg("--kunitconfig")
         .arg(session.ctx.root.join("scripts/config/uml.config"))
-        .current_dir(tree.dir());
+        .current_dir(session.at(session.tip())?.dir());
     session.tools()?.environment(&mut cmd);
     let ran = ui::step("run kunit.py", &log, 3600, &mut cmd);
     let output = fs_err::read(&result).unwrap_or_default();
