@@ -41,9 +41,8 @@ impl Status {
             .is_some_and(|bits| bits & kernel::SECBIT_EXEC_RESTRICT_FILE != 0)
     }
 
-    fn read(check: ExecveCheck, policy: Policy) -> Self {
+    fn read(check: ExecveCheck, policy: Policy, best: Guarantee) -> Self {
         let support = Support::get();
-        let guarantee = guarantee(support, check, policy);
         let fixed = fs::metadata(kernel::SYSCTL)
             .ok()
             .map(|file| file.permissions().mode() & 0o222 == 0);
@@ -66,7 +65,7 @@ impl Status {
             o_emptypath: support.emptypath,
             at_execve_check: check == ExecveCheck::Works,
             hidden_by: hidden_by(support, policy),
-            guarantee: word(guarantee),
+            guarantee: word(best),
             sysctl: policy.system,
             sysctl_fixed: fixed,
             securebits: capabilities_secure_bits().ok().map(|bits| bits.bits()),
@@ -211,8 +210,8 @@ fn securebits(bits: Option<u32>) -> String {
 pub(crate) fn status(json: bool, require: Option<Demand>) -> Result<u8> {
     let check = crate::probe::execve_check();
     let policy = Policy::read();
-    let status = Status::read(check, policy);
     let best = guarantee(Support::get(), check, policy);
+    let status = Status::read(check, policy, best);
     let missed = require.and_then(|demand| demand.missed(best, check, policy));
     let code = if missed.is_some() { DENIED } else { FINE };
     if let Some(missed) = missed {

@@ -184,12 +184,7 @@ impl Open {
         support: Support,
         target: &impl Fn(Support) -> Result<Target, Errno>,
     ) -> Result<Opened, Error> {
-        // The kernel knows the policy; it is read to explain a refusal only.
-        let policy = if support.mayexec {
-            Policy::default()
-        } else {
-            Policy::read()
-        };
+        let policy = support.policy();
         let failed = |why, errno| Error {
             why,
             errno,
@@ -198,14 +193,13 @@ impl Open {
         let too_low = |needed, had| failed(Why::Guarantee { needed, had }, Errno::NOTSUP);
         let wanted = !support.mayexec && self.require > Guarantee::Plain;
         if wanted {
-            let had = support.guarantee();
+            let had = support.best(policy);
             if self.require > had {
                 return Err(too_low(self.require, had));
             }
-        }
-        if self.always && support.execve_check() != ExecveCheck::Works {
+        } else if self.always && support.execve_check() != ExecveCheck::Works {
             let needed = self.require.max(Guarantee::Securebits);
-            return Err(too_low(needed, support.guarantee()));
+            return Err(too_low(needed, support.best(policy)));
         }
         let target = target(support).map_err(|errno| failed(Why::Open, errno))?;
         if !support.openat2 && !target.resolve().is_empty() {

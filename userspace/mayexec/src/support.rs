@@ -7,6 +7,7 @@ use std::os::fd::{IntoRawFd, RawFd};
 
 use rustix::io::Errno;
 
+use crate::Policy;
 use crate::kernel::{self, O_MAYEXEC};
 use crate::sys::{self, O_EMPTYPATH};
 
@@ -134,9 +135,24 @@ impl Support {
     /// is no `O_MAYEXEC`.
     #[must_use]
     pub fn guarantee(self) -> Guarantee {
+        self.best(self.policy())
+    }
+
+    /// The policy that an open applies by itself. A kernel with the flag applies its own, which is
+    /// read to explain a refusal only.
+    pub(crate) fn policy(self) -> Policy {
+        if self.mayexec {
+            Policy::default()
+        } else {
+            Policy::read()
+        }
+    }
+
+    /// As [`Support::guarantee`], with what [`Support::policy`] has read.
+    pub(crate) fn best(self, policy: Policy) -> Guarantee {
         if self.mayexec {
             Guarantee::Kernel
-        } else if self.execve_check() == ExecveCheck::Works && !crate::Policy::read().unknown {
+        } else if self.execve_check() == ExecveCheck::Works && !policy.unknown {
             Guarantee::Securebits
         } else {
             Guarantee::Plain
