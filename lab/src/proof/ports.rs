@@ -24,10 +24,11 @@ const TEST_LOG: &str = "test.log";
 const RACE: &str = "filesystems/openat2:rename_attack_test";
 
 /// The cases that another architecture cannot have: two of system calls that only old
-/// architectures have, and one of a program of the host.
-const ONLY_HERE: [&str; 3] = [
+/// architectures have, and two of programs of the host.
+const ONLY_HERE: [&str; 4] = [
     "legacy.creat_ignores_it",
     "legacy.open_ignores_it",
+    "tracers.perf_trace_shows_the_tracepoint",
     "tracers.strace_shows_flag_and_error",
 ];
 
@@ -53,8 +54,7 @@ pub(crate) fn gcc(session: &Session<'_>) -> Result<Check> {
 pub(crate) fn compat(session: &Session<'_>) -> Result<Check> {
     let check = Check::new("32-bit programs meet what 64-bit ones do");
     let bundle = session.selftests_at(session.tip(), Flavour::COMPAT)?;
-    let kernel = &session.tip_kernel()?;
-    selftests(session, check, (kernel, "i386"), &bundle, &[])
+    selftests(session, check, (&session.tip_kernel()?, "i386"), &bundle, &[])
 }
 
 /// kunit.py, as a newcomer runs it, but strict: this kernel of the series has no tracepoints.
