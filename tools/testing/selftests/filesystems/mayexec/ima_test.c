@@ -36,6 +36,8 @@ static const char *const rules[] = {
 	/* Two rules of one hook, whose mask writers match as well. */
 	"appraise func=FILE_CHECK uid=60001 fowner=60025 appraise_type=imasig\n",
 	"appraise func=FILE_CHECK fowner=60025\n",
+	/* Readers and mappers are asked, writers are not. */
+	"appraise func=FILE_CHECK mask=MAY_READ fowner=60026\n",
 	"appraise func=MMAP_CHECK fowner=60026\n",
 	/* Digests of two types, and a reader for whom there is more to do. */
 	"appraise func=MMAP_CHECK fowner=60027 digest_type=verity appraise_type=sigv3\n",
@@ -297,15 +299,12 @@ TEST_F(ima, hashes_nothing_that_no_rule_let_write)
 	int fd;
 
 	make_script(_metadata, path, MAPPED_ID, 0755);
+	EXPECT_EQ(0, try_open(path, 0));
 	fd = open_to_write(_metadata, path);
 	EXPECT_EQ(0, map_to_execute(fd));
 	ASSERT_EQ(1, write(fd, "\n", 1));
 	ASSERT_EQ(0, close(fd));
-
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	ASSERT_LE(0, fd);
-	EXPECT_EQ(-EACCES, map_to_execute(fd));
-	close(fd);
+	EXPECT_EQ(-EACCES, try_open(path, 0));
 }
 
 /* A new digest, of what somebody writes, leaves no verdict on what was there. */
@@ -345,6 +344,59 @@ TEST_F(ima, passes_nothing_that_is_open_for_writing)
 	EXPECT_EQ(-ETXTBSY, try_execve_check(AT_FDCWD, path, 0));
 	EXPECT_EQ(0, try_open(path, 0));
 	close(fd);
+	EXPECT_EQ(0, try_open(path, O_MAYEXEC));
+}
+
+static volatile char *map_to_write(struct __test_metadata *_metadata, int fd)
+{
+	void *map = mmap(NULL, 1, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+	ASSERT_NE(MAP_FAILED, map);
+	return map;
+}
+
+/* Nobody learns when a page that is mapped and was written changes again. */
+TEST_F(ima, keeps_no_verdict_on_what_is_mapped_for_writing)
+{
+	const char *path = in_dir("file");
+	volatile char *map;
+	int fd;
+
+	if (!set_policy(_metadata, ENFORCE_FILE))
+		SKIP(return, NEEDS_SYSCTL);
+	make_script(_metadata, path, CODE_ID, 0755);
+	fd = open_to_write(_metadata, path);
+	map = map_to_write(_metadata, fd);
+	*map = content[0];
+	EXPECT_EQ(-EACCES, try_open(path, O_MAYEXEC));
+	*map = '!';
+	ASSERT_EQ(0, munmap((void *)map, 1));
+	ASSERT_EQ(0, close(fd));
+	EXPECT_EQ(-EACCES, try_execve_check(AT_FDCWD, path, 0));
+	EXPECT_EQ(-EACCES, try_open(path, O_MAYEXEC));
+}
+
+/* Such a page keeps the file of an overlay's layer open, and not the overlay's. */
+TEST_F(ima, passes_nothing_that_is_mapped_for_writing_below)
+{
+	const char *path = "overlay/file";
+	volatile char *map;
+	int fd;
+
+	if (!set_policy(_metadata, ENFORCE_FILE))
+		SKIP(return, NEEDS_SYSCTL);
+	ASSERT_EQ(0, mkdir("upper", 0755));
+	ASSERT_EQ(0, mkdir("work", 0755));
+	make_overlay(_metadata, "overlay", 0,
+		     "lowerdir=exec,upperdir=upper,workdir=work");
+	make_script(_metadata, path, CODE_ID, 0755);
+	EXPECT_EQ(0, try_open(path, O_MAYEXEC));
+	fd = open_to_write(_metadata, path);
+	map = map_to_write(_metadata, fd);
+	*map = content[0];
+	ASSERT_EQ(0, close(fd));
+	EXPECT_EQ(-EACCES, try_open(path, O_MAYEXEC));
+	ASSERT_EQ(0, munmap((void *)map, 1));
 	EXPECT_EQ(0, try_open(path, O_MAYEXEC));
 }
 
