@@ -23,8 +23,7 @@ const TEST_LOG: &str = "test.log";
 /// A race of the kernel's own against a clock, which a busy host loses.
 const RACE: &str = "filesystems/openat2:rename_attack_test";
 
-/// The cases that another architecture cannot have: two of system calls that only old
-/// architectures have, and two of programs of the host.
+/// Cases that another architecture cannot have: of system calls of old ones, and of host programs.
 const ONLY_HERE: [&str; 4] = [
     "legacy.creat_ignores_it",
     "legacy.open_ignores_it",
@@ -54,7 +53,8 @@ pub(crate) fn gcc(session: &Session<'_>) -> Result<Check> {
 pub(crate) fn compat(session: &Session<'_>) -> Result<Check> {
     let check = Check::new("32-bit programs meet what 64-bit ones do");
     let bundle = session.selftests_at(session.tip(), Flavour::COMPAT)?;
-    selftests(session, check, (&session.tip_kernel()?, "i386"), &bundle, &[])
+    let kernel = &session.tip_kernel()?;
+    selftests(session, check, (kernel, "i386"), &bundle, &[])
 }
 
 /// kunit.py, as a newcomer runs it, but strict: this kernel of the series has no tracepoints.

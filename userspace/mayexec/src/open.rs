@@ -74,7 +74,8 @@ impl Open {
     }
 
     /// Fails unless this guarantee can be given, whatever the policy is. Anything but
-    /// [`Guarantee::Plain`] also fails where the policy cannot be known.
+    /// [`Guarantee::Plain`] also fails where the kernel has no `O_MAYEXEC` and the policy cannot
+    /// be known.
     ///
     /// This demands that the checks of the policy can be made, and no check that the policy does
     /// not ask for: where it asks for none, the guarantee is [`Guarantee::Securebits`] and nothing
