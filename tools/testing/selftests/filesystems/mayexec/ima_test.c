@@ -347,9 +347,9 @@ TEST_F(ima, passes_nothing_that_is_open_for_writing)
 	EXPECT_EQ(0, try_open(path, O_MAYEXEC));
 }
 
-static volatile char *map_to_write(struct __test_metadata *_metadata, int fd)
+static char *map_to_write(struct __test_metadata *_metadata, int fd)
 {
-	void *map = mmap(NULL, 1, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	char *map = mmap(NULL, 1, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 
 	ASSERT_NE(MAP_FAILED, map);
 	return map;
@@ -359,7 +359,7 @@ static volatile char *map_to_write(struct __test_metadata *_metadata, int fd)
 TEST_F(ima, keeps_no_verdict_on_what_is_mapped_for_writing)
 {
 	const char *path = in_dir("file");
-	volatile char *map;
+	char *map;
 	int fd;
 
 	if (!set_policy(_metadata, ENFORCE_FILE))
@@ -370,7 +370,7 @@ TEST_F(ima, keeps_no_verdict_on_what_is_mapped_for_writing)
 	*map = content[0];
 	EXPECT_EQ(-EACCES, try_open(path, O_MAYEXEC));
 	*map = '!';
-	ASSERT_EQ(0, munmap((void *)map, 1));
+	ASSERT_EQ(0, munmap(map, 1));
 	ASSERT_EQ(0, close(fd));
 	EXPECT_EQ(-EACCES, try_execve_check(AT_FDCWD, path, 0));
 	EXPECT_EQ(-EACCES, try_open(path, O_MAYEXEC));
@@ -380,7 +380,7 @@ TEST_F(ima, keeps_no_verdict_on_what_is_mapped_for_writing)
 TEST_F(ima, passes_nothing_that_is_mapped_for_writing_below)
 {
 	const char *path = "overlay/file";
-	volatile char *map;
+	char *map;
 	int fd;
 
 	if (!set_policy(_metadata, ENFORCE_FILE))
@@ -396,7 +396,7 @@ TEST_F(ima, passes_nothing_that_is_mapped_for_writing_below)
 	*map = content[0];
 	ASSERT_EQ(0, close(fd));
 	EXPECT_EQ(-EACCES, try_open(path, O_MAYEXEC));
-	ASSERT_EQ(0, munmap((void *)map, 1));
+	ASSERT_EQ(0, munmap(map, 1));
 	EXPECT_EQ(0, try_open(path, O_MAYEXEC));
 }
 
