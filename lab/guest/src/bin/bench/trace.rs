@@ -21,7 +21,7 @@ const TRACING: &str = "/sys/kernel/tracing";
 const MARK: &str = "bench: mark";
 
 /// Opens that are traced; the shortest trace is of one that nothing disturbed.
-const TRIES: usize = 7;
+const TRIES: usize = 32;
 
 /// Writes one of the tracers' files.
 fn set(name: &str, value: &str) -> Result<()> {
@@ -45,8 +45,8 @@ pub(crate) fn run() -> Result<()> {
     let script = c_path(SCRIPT)?;
     for (name, flags) in [("plain", 0), ("flagged", O_MAYEXEC)] {
         let mut best: Option<Trace> = None;
-        for _ in 0..TRIES {
-            let trace = one(name, &script, flags)?;
+        for turn in 0..TRIES {
+            let trace = one(name, &script, flags, turn)?;
             if best
                 .as_ref()
                 .is_none_or(|best| trace.functions.len() < best.functions.len())
@@ -63,9 +63,10 @@ pub(crate) fn run() -> Result<()> {
     Ok(())
 }
 
-/// Traces one open and its close.
-fn one(name: &str, script: &CStr, flags: u64) -> Result<Trace> {
-    for _ in 0..8 {
+/// Traces one open and its close. Each turn warms up for longer: where clocks count instructions,
+/// the timer would else interrupt each open in the same place.
+fn one(name: &str, script: &CStr, flags: u64, turn: usize) -> Result<Trace> {
+    for _ in 0..8 * (turn + 1) {
         opens(openat2(script, flags))?;
     }
     File::create(format!("{TRACING}/trace"))?;
