@@ -12,9 +12,11 @@ pub(crate) const CONFIGS: [&str; 2] = ["minimal", "realistic"];
 /// How much worse than before a figure may be: a hundredth.
 const TOLERATED: i64 = 100;
 
-/// What a difference of two figures may always grow by: one instruction on each side; or, where
-/// it depends on the boot, what one dentry more in a chain takes (76 are seen).
-const SLACK: [i64; 2] = [2, 100];
+/// What a difference of two figures may always grow by: one instruction on each side.
+const SLACK: i64 = 2;
+
+/// What one dentry more in a hash chain takes (76 are seen); the boot decides who is in it.
+const LINK: i64 = 100;
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Results {
@@ -76,7 +78,7 @@ impl Results {
             let boots = less.contains("/base/") && !less.contains("/unflagged/");
             let varies = boots || name.ends_with("/ring") || name.ends_with("/start");
             let whole = self.get(more).filter(|_| varies).unwrap_or_default();
-            let slack = SLACK[usize::from(varies)].max(whole / TOLERATED);
+            let slack = if varies { LINK } else { SLACK }.max(whole / TOLERATED);
             let value = self.minus(more, &less)?;
             Some((name, Difference { value, slack }))
         };
@@ -92,18 +94,16 @@ impl Results {
         for (name, runs) in &old.figures {
             let Some(was) = median(runs) else { continue };
             let now = self.figures.get(name).map(Vec::as_slice);
-            let chained = i64::from(name.contains("/growth/")) * SLACK[1];
+            let chained = if name.contains("/growth/") { LINK } else { 0 };
             let noise = spread(runs).max(spread(now.unwrap_or_default()));
             found.figure(name, was, now.and_then(median), noise.max(chained));
         }
         let now = self.differences();
         for (name, was) in old.differences() {
-            let now = now.get(&name);
-            let slack = now.map_or(0, |now| now.slack);
-            found.figure(&name, was.value, now.map(|now| now.value), slack);
+            let now = now.get(&name).map(|now| now.value);
+            found.figure(&name, was.value, now, was.slack);
         }
-        let names: BTreeSet<&String> = self.versions.keys().chain(old.versions.keys()).collect();
-        for name in names {
+        for name in BTreeSet::from_iter(self.versions.keys().chain(old.versions.keys())) {
             let (was, now) = (old.versions.get(name), self.versions.get(name));
             if was != now {
                 let [now, was] = [now, was].map(|what| what.map_or("none", String::as_str));
